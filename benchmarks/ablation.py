@@ -1,0 +1,124 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+What planning, switching and thresholds are worth: python -m benchmarks.ablation MODEL...
+
+Each model (a bundle or a checkpoint) drives the evaluation episodes in every variant. What is
+measured goes into OUTPUT/<task>/<variant>.json as it is done, so that an interrupted run goes on;
+then all of OUTPUT becomes ablation.csv and ablation.svg.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+import numpy as np
+from tqdm import tqdm
+
+from spowl_ros.cli._output import write_json
+from spowl_ros.cli.evaluate import open_model
+from spowl_ros.evaluation.rollout import RAW_STEPS, evaluate
+from spowl_ros.seeds import EVALUATION
+
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    'plan and switch': ('adaptive', {}),
+    'plan, no switch': ('adaptive', {'switch': False}),
+    'policy': ('policy', {}),
+    'static threshold': ('threshold', {}),
+    'static threshold and switch': ('threshold', {'switch': True}),
+    'no threshold': ('unsafe', {}),
+}
+"""Name to planner and changed settings; the first is what ships."""
+COLUMNS = ('task', 'variant', 'episodes', 'return', 'return_low', 'return_high', 'cost',
+           'cost_low', 'cost_high', 'cost_free_fraction', 'plan_fraction')
+COLOURS = ('#2c62b2', '#7ba3d8', '#3c9d5d', '#e0a030', '#b07818', '#c82828')
+
+
+def file_name(variant: str) -> str:
+    """Return the name of a variant's file."""
+    return variant.replace(' ', '_').replace(',', '') + '.json'
+
+
+def measure(model: Path, variant: str, episodes: int, workers: int, monitors: bool,
+            output: Path) -> None:
+    """Evaluate one variant, unless its figures are there."""
+    kind, values = VARIANTS[variant]
+    source, details = open_model(model, kind, values, monitors=monitors)
+    file = output / source.task / file_name(variant)
+    if file.exists():
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tqdm(total=episodes * RAW_STEPS, unit=' steps', desc=f'{source.task} {variant}',
+              dynamic_ncols=True) as bar:
+        result = evaluate(source, kind, EVALUATION[:episodes], workers=workers,
+                          details={'variant': variant, **details},
+                          on_steps=lambda steps: bar.update(steps - bar.n))
+    write_json(file, result.to_dict())
+
+
+def table(output: Path) -> list[dict[str, Any]]:
+    """Return a row for every variant that was measured, tasks and variants in order."""
+    rows = []
+    for file in output.glob('*/*.json'):
+        figures = json.loads(file.read_text())
+        row = {'task': figures['task'], 'variant': figures['variant'],
+               'episodes': figures['episodes'],
+               'cost_free_fraction': round(figures['cost_free_fraction'], 3),
+               'plan_fraction': round(figures['source_fraction'].get('plan', 0.0), 3)}
+        for name in ('return', 'cost'):
+            interval = figures[name]
+            row |= {name: round(interval['mean'], 3), f'{name}_low': round(interval['low'], 3),
+                    f'{name}_high': round(interval['high'], 3)}
+        rows.append(row)
+    order = list(VARIANTS)
+    return sorted(rows, key=lambda row: (row['task'], order.index(row['variant'])))
+
+
+def figure(rows: list[dict[str, Any]]) -> Figure:
+    """Draw return and cost of every variant with their intervals, a row for each task."""
+    tasks = sorted({row['task'] for row in rows})
+    result = Figure((9.0, 0.9 + 1.7 * len(tasks)), layout='constrained')
+    axes = result.subplots(len(tasks), 2, squeeze=False)
+    for line, task in zip(axes, tasks, strict=True):
+        mine = [row for row in rows if row['task'] == task]
+        for axis, name in zip(line, ('return', 'cost'), strict=True):
+            mean = np.array([row[name] for row in mine])
+            error = np.array([mean - [row[f'{name}_low'] for row in mine],
+                              [row[f'{name}_high'] for row in mine] - mean])
+            axis.barh(range(len(mine)), mean, xerr=error.clip(0.0), capsize=2, color=[
+                COLOURS[list(VARIANTS).index(row['variant'])] for row in mine])
+            axis.set_title(f'{task}: {name} per episode', loc='left', fontsize=9)
+            axis.set_yticks(range(len(mine)), [row['variant'] for row in mine], fontsize=8)
+            axis.invert_yaxis()
+            axis.spines[['top', 'right']].set_visible(False)
+    return result
+
+
+def main() -> None:
+    """Measure what is missing, then write the table and the figure."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
+    parser.add_argument('models', nargs='*', type=Path, metavar='MODEL')
+    parser.add_argument('--episodes', type=int, default=50)
+    parser.add_argument('--workers', type=int, default=2)
+    parser.add_argument('--monitors', action='store_true', help="with a bundle's monitors")
+    parser.add_argument('--output', type=Path, default=Path('benchmarks/results/ablation'))
+    args = parser.parse_args()
+    for model in args.models:
+        for variant in VARIANTS:
+            measure(model, variant, args.episodes, args.workers, args.monitors, args.output)
+    rows = table(args.output)
+    with (args.output / 'ablation.csv').open('w', newline='') as stream:
+        writer = csv.DictWriter(stream, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    figure(rows).savefig(args.output / 'ablation.svg')
+    print(f'{args.output}/ablation.csv, ablation.svg: {len(rows)} variants')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,101 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+How much memory the replay of a long recording takes: a bag is streamed, never loaded.
+
+Writes a bag of sensors, beside a camera that the controller does not look at, and replays it with
+`spowl replay` in a process of its own. One row for each size and storage goes to standard output
+or to a CSV file::
+
+    python -m benchmarks.bag_streaming BUNDLE --csv benchmarks/results/bag_streaming.csv
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+
+from builtin_interfaces.msg import Time
+import numpy as np
+from rclpy.serialization import serialize_message
+from sensor_msgs.msg import Image
+from tqdm import tqdm
+
+from spowl_ros.bags.types import type_name
+from spowl_ros.bags.writer import BagWriter, Settings
+from spowl_ros.bundle import read_contract
+from spowl_ros.contract import Contract
+from spowl_ros.nodes import conversion
+
+FRAME_SIDE = 2000  # pixels of the camera's square picture, one byte each
+COLUMNS = ('storage', 'megabytes', 'decisions', 'seconds', 'peak_memory_megabytes')
+
+
+def write_bag(path: Path, contract: Contract, megabytes: int, storage: str) -> int:
+    """Write a bag of about a size and return the number of observations in it."""
+    bag = BagWriter(path, Settings(storage=storage))
+    inputs = conversion.inputs(contract)
+    topics = [bag.add_topic(f'/{entry.topic}', type_name(entry.message_type)) for entry in inputs]
+    camera = bag.add_topic('/camera', 'sensor_msgs/msg/Image')
+    generator = np.random.default_rng(0)
+    frame = serialize_message(Image(height=FRAME_SIDE, width=FRAME_SIDE, step=FRAME_SIDE,
+                                    encoding='mono8', data=generator.bytes(FRAME_SIDE**2)))
+    period_ns = round(contract.control_period * 1e9)
+    count = megabytes * 1_000_000 // len(frame)
+    for index in tqdm(range(count), 'writing', unit=' observations', disable=None):
+        now_ns = (index + 1) * period_ns
+        seconds, nanoseconds = divmod(now_ns, 10**9)
+        values = {field.name: generator.uniform(0.0, 0.5, field.size) for field in contract.fields}
+        for topic, entry in zip(topics, inputs, strict=True):
+            message = entry.message(values, Time(sec=seconds, nanosec=nanoseconds))
+            bag.write(topic, now_ns, serialize_message(message))
+        bag.write(camera, now_ns, frame)
+        if index % 100 == 99:
+            bag.flush()
+    bag.close()
+    return count
+
+
+def measure(path: Path, bundle: Path) -> tuple[float, float]:
+    """Replay a bag; return seconds and the peak of resident memory in megabytes."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    start = time.monotonic()
+    subprocess.run([sys.executable, '-m', 'spowl_ros.cli.main', 'replay', str(path), str(bundle)],
+                   check=True)
+    seconds = time.monotonic() - start
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    assert peak > before, 'a child before this one took more memory; measure in a new process'
+    return seconds, peak * 1024 / 1e6
+
+
+def main() -> None:
+    """Measure one size and storage."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
+    parser.add_argument('bundle', type=Path)
+    parser.add_argument('--megabytes', type=int, default=2000)
+    parser.add_argument('--storage', default='mcap', choices=('mcap', 'sqlite3'))
+    parser.add_argument('--csv', type=Path, help='append the row to this file')
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / 'bag'
+        count = write_bag(path, read_contract(args.bundle), args.megabytes, args.storage)
+        seconds, peak = measure(path, args.bundle)
+    row = (args.storage, args.megabytes, count, f'{seconds:.1f}', f'{peak:.0f}')
+    print(', '.join(f'{name} {value}' for name, value in zip(COLUMNS, row, strict=True)))
+    if args.csv:
+        new = not args.csv.exists()
+        with args.csv.open('a', newline='', encoding='utf-8') as stream:
+            writer = csv.writer(stream)
+            if new:
+                writer.writerow(COLUMNS)
+            writer.writerow(row)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,84 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Measure the running system: from the last sensor message to the command, and how steady it is.
+
+    python -m benchmarks.end_to_end_latency models/SafetyPointGoal1-v0 --decisions 1000
+
+A robot on a stand publishes sensors at the control rate and receives the commands. The controller
+itself notes when the middleware received the last sensor and when it had published the command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+import sys
+import time
+
+import numpy as np
+
+from benchmarks.faults import System, running, wait_until_driving
+from spowl_ros import bundle
+
+QUANTILES = (50.0, 95.0, 99.0, 100.0)
+COLUMNS = ('quantity', *(f'p{quantile:g}' for quantile in QUANTILES))
+
+
+def measure(system: System, decisions: int) -> dict[str, np.ndarray]:
+    """Return milliseconds by quantity, one number a decision."""
+    stand = system.stand
+    sent: list[float] = []
+    wait_until_driving(system)
+    stand.commands, stand.decisions = [], []
+    last = 0.0
+    while len(sent) < decisions:
+        if stand.last_sent != last:
+            last = stand.last_sent
+            sent.append(last)
+        time.sleep(0.001)
+    time.sleep(0.5)
+    commands = np.array([when for when, _ in stand.commands])
+    made = [decision.seconds for _, decision in stand.decisions if 'response' in decision.seconds]
+    total = np.array([seconds['total'] for seconds in made]) * 1e3
+    response = np.array([seconds['response'] for seconds in made]) * 1e3
+    answers = []
+    for when in sent:
+        index = int(np.searchsorted(commands, when))
+        if index < len(commands):
+            answers.append((commands[index] - when) * 1e3)
+    period = system.stand.contract.control_period * 1e3
+    return {
+        'arrival of the last sensor to publication of the command': response,
+        'the decision itself': total,
+        'added by the node': response - total,
+        'sensor sent to command received, through the supervisor': np.array(answers),
+        'jitter of the period of commands': np.abs(np.diff(commands) * 1e3 - period),
+        'jitter of the period of sensors': np.abs(np.diff(sent) * 1e3 - period),
+    }
+
+
+def main() -> int:
+    """Measure, print and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('model', type=Path)
+    parser.add_argument('--decisions', type=int, default=1000)
+    parser.add_argument('--output', type=Path,
+                        default=Path('benchmarks/results/end_to_end_latency.csv'))
+    arguments = parser.parse_args()
+    with running(arguments.model, bundle.read_contract(arguments.model)) as system:
+        measured = measure(system, arguments.decisions)
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    with arguments.output.open('w', newline='') as file:
+        writer = csv.writer(file, lineterminator='\n')
+        writer.writerow(COLUMNS)
+        for name, values in measured.items():
+            row = [name, *np.percentile(values, QUANTILES).round(3)]
+            writer.writerow(row)
+            print(', '.join(map(str, row)) + ' ms')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,46 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Make the README's clip and time line of one episode from a bundle.
+
+Drives and records the episode with `spowl sim`::
+
+    python -m benchmarks.episode_pictures models/SafetyPointGoal1-v0
+
+It writes docs/images/point_goal.gif and docs/images/episode.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+import tempfile
+
+import matplotlib as mpl
+
+from benchmarks.replay_pictures import IMAGES, record
+from spowl_ros import bundle
+from spowl_ros.bags.reader import Bag
+from spowl_ros.evaluation import plots
+from spowl_ros.evaluation.replay import Changes, Replayer
+
+def main() -> None:
+    """Drive, film and draw one episode."""
+    parser = argparse.ArgumentParser(description="Make the README's pictures of one episode.")
+    parser.add_argument('bundle', type=Path, help='directory of the bundle')
+    parser.add_argument('--seed', type=int, default=0, help='of the episode')
+    args = parser.parse_args()
+    loaded = bundle.load(args.bundle)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / 'bag'
+        record(path, args.bundle, 1, args.seed, f'task:={loaded.contract.task}',
+               '--video', str(IMAGES / 'point_goal.gif'))
+        with Bag(path) as bag:
+            trace = Replayer(bag, loaded, Changes()).run().recorded
+    assert trace is not None  # the run recorded its decisions
+    with mpl.rc_context(plots.STYLE):
+        plots.timeline(trace).savefig(IMAGES / 'episode.png', dpi=110)
+
+
+if __name__ == '__main__':
+    main()

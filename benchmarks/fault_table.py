@@ -1,0 +1,85 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Provoke every fault many times on running nodes and write what the robot got, and how soon.
+
+    python -m benchmarks.fault_table models/SafetyPointGoal1-v0 --repetitions 20
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+from pathlib import Path
+import sys
+import time
+
+import numpy as np
+
+from benchmarks.faults import Fault, Outcome, all_faults, put_through, running
+from spowl_ros import bundle
+
+COLUMNS = ('fault', 'repetitions', 'right', 'robot_gets', 'safe_ms_p50', 'safe_ms_p99',
+           'safe_ms_max', 'limit_ms', 'recover_s_p50', 'recover_s_max', 'operator_reads')
+
+
+def row(fault: Fault, outcomes: list[Outcome], limit_s: float) -> dict[str, object]:
+    """Summarise the repetitions of one fault."""
+    safe = np.array([outcome.seconds_to_safe for outcome in outcomes]) * 1e3
+    recover = np.array([outcome.seconds_to_recover for outcome in outcomes])
+    timed = not np.isnan(safe).any()
+    p50, p99, most = np.percentile(safe, (50, 99, 100)).round(1).tolist() if timed else [''] * 3
+    return dict(zip(COLUMNS, (
+        fault.name, len(outcomes),
+        sum(fault.is_right(outcome.robot_gets) for outcome in outcomes),
+        outcomes[-1].robot_gets, p50, p99, most,
+        round(limit_s * 1e3) if timed else '', round(float(np.median(recover)), 2),
+        round(float(recover.max()), 2), outcomes[-1].says), strict=True))
+
+
+def write(path: Path, rows: list[dict[str, object]]) -> None:
+    """Write the table as far as it is known."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open('w', newline='') as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator='\n')
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def main() -> int:
+    """Run everything and write the table; fail where a fault had another outcome than it must."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('model', type=Path)
+    parser.add_argument('--repetitions', type=int, default=20)
+    parser.add_argument('--only', default='', help='part of the names of the faults to provoke')
+    parser.add_argument('--output', type=Path, default=Path('benchmarks/results/faults.csv'))
+    arguments = parser.parse_args()
+    contract = bundle.read_contract(arguments.model)
+    limit_s = 2.0 * contract.control_period + 0.02
+    random = np.random.default_rng(0)
+    rows, failures = [], 0
+    for simulated_time in (False, True):
+        chosen = [fault for fault in all_faults(contract)
+                  if fault.simulated_time == simulated_time and arguments.only in fault.name]
+        if not chosen:
+            continue
+        with running(arguments.model, contract, simulated_time) as system:
+            for fault in chosen:
+                outcomes = []
+                for _ in range(arguments.repetitions):
+                    time.sleep(random.uniform(0.0, contract.control_period))
+                    outcomes.append(put_through(system, fault))
+                rows.append(row(fault, outcomes, limit_s))
+                write(arguments.output, rows)
+                late = [outcome for outcome in outcomes if outcome.seconds_to_safe > limit_s]
+                wrong = [outcome for outcome in outcomes if not fault.is_right(outcome.robot_gets)]
+                failures += bool(wrong) or len(late) > arguments.repetitions / 100
+                print({name: rows[-1][name] for name in COLUMNS[:-1]}, flush=True)
+                for outcome in wrong:
+                    print(f'  not as it must be: {dataclasses.asdict(outcome)}', flush=True)
+    return min(failures, 1)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,128 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Learning curves of the committed runs: python -m benchmarks.learning_curves.
+
+`--add RUN...` first takes progress.csv and the configuration of runs (directories that
+`spowl train` wrote) into RESULTS/<task>/seed_<seed>.csv and .yaml. Published figures of other
+methods, from the papers that ALGORITHM.md names, are drawn where they were reported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from dataclasses import dataclass
+import json
+from pathlib import Path
+import shutil
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+import numpy as np
+from numpy.typing import NDArray
+import yaml
+
+from spowl_ros.training import checkpoint
+from spowl_ros.training.trainer import CHECKPOINT
+
+RESULTS = Path('benchmarks/results/learning_curves')
+COST_LIMIT = 25.0
+"""Of the published methods, per episode."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """What another method reached after how many raw steps."""
+
+    method: str
+    raw_steps: float
+    episode_return: float
+    cost: float
+
+
+PUBLISHED = {
+    'SafetyPointGoal1-v0': (
+        Published('PPO-Lagrangian', 10e6, 13.0, 25.8), Published('CPO', 10e6, 20.5, 28.8),
+        Published('SAC-Lagrangian', 3e6, 21.5, 19.2), Published('LAMBDA', 1e6, 18.8, 11.2)),
+    'SafetyCarGoal1-v0': (
+        Published('PPO-Lagrangian', 10e6, 13.3, 21.7), Published('CPO', 10e6, 25.5, 43.3),
+        Published('SAC-Lagrangian', 3e6, 10.8, 22.7)),
+}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One run."""
+
+    seed: str
+    raw_steps: NDArray[np.float64]
+    columns: dict[str, NDArray[np.float64]]
+
+
+def add(run: Path) -> Path:
+    """Take a run's progress and configuration into the results; return where."""
+    config = checkpoint.load(run / CHECKPOINT)['config']
+    folder = RESULTS / config['task']
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"seed_{config['seed']}.csv"
+    shutil.copyfile(run / 'progress.csv', target)
+    plain = json.loads(json.dumps(config))  # lists instead of tuples
+    target.with_suffix('.yaml').write_text(yaml.safe_dump(plain, sort_keys=False))
+    return target
+
+
+def read(path: Path) -> Curve:
+    """Read one run's progress."""
+    with path.open(newline='') as stream:
+        rows = list(csv.DictReader(stream))
+    columns = {name: np.array([float(row[name] or 'nan') for row in rows]) for name in rows[0]}
+    return Curve(path.stem.removeprefix('seed_'), columns['raw_steps'], columns)
+
+
+def draw(task: str, curves: list[Curve]) -> Figure:
+    """Draw return and cost over raw steps, of training episodes and of validations."""
+    result = Figure((9.0, 3.4), layout='constrained')
+    axes = result.subplots(1, 2)
+    for axis, name in zip(axes, ('return', 'cost'), strict=True):
+        for number, curve in enumerate(curves):
+            colour = f'C{number}'
+            axis.plot(curve.raw_steps, curve.columns[name], color=colour, alpha=0.45, lw=1,
+                      label=f'seed {curve.seed}, training (exploring)')
+            validated = curve.columns[f'evaluation_{name}']
+            fresh = np.flatnonzero(np.diff(validated, prepend=np.nan) != 0)
+            fresh = fresh[np.isfinite(validated[fresh])]
+            axis.plot(curve.raw_steps[fresh], validated[fresh], 'o-', color=colour, ms=3,
+                      label=f'seed {curve.seed}, validation (policy)')
+        _published(axis, task, name)
+        axis.set_xlabel('raw environment steps')
+        axis.set_title(f'{task}: {name} per episode', loc='left', fontsize=9)
+        axis.spines[['top', 'right']].set_visible(False)
+    axes[1].axhline(COST_LIMIT, color='grey', lw=0.8, ls=':')
+    axes[0].legend(fontsize=7, frameon=False)
+    return result
+
+
+def _published(axis: Axes, task: str, name: str) -> None:
+    for other in PUBLISHED.get(task, ()):
+        value = other.cost if name == 'cost' else other.episode_return
+        axis.axhline(value, color='grey', lw=0.6, ls='--')
+        axis.annotate(f'{other.method}, {other.raw_steps / 1e6:g} M', (1.0, value),
+                      xycoords=('axes fraction', 'data'), fontsize=6, ha='right', va='bottom')
+
+
+def main() -> None:
+    """Add what is given, then draw every task."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
+    parser.add_argument('--add', nargs='*', type=Path, default=[], metavar='RUN')
+    args = parser.parse_args()
+    for run in args.add:
+        print(add(run))
+    for folder in sorted(path for path in RESULTS.glob('*') if path.is_dir()):
+        files = sorted(folder.glob('seed_*.csv'))
+        draw(folder.name, [read(file) for file in files]).savefig(RESULTS / f'{folder.name}.svg')
+        print(RESULTS / f'{folder.name}.svg', f'{len(files)} seeds')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,64 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Put what was measured into a bundle and onto its card: python -m benchmarks.model_card BUNDLE.
+
+Takes the evaluations that `benchmarks.ablation` left for the bundle's task, the learning curves of
+`benchmarks.learning_curves` where there are any, and the figures of `spowl bench --json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmarks.ablation import VARIANTS, file_name
+from spowl_ros import bundle as bundles
+from spowl_ros.errors import SpowlError
+from spowl_ros.training.model_card import model_card
+
+KEPT = ('episodes', 'returns', 'costs', 'seeds', 'return', 'cost', 'cost_free_fraction',
+        'source_fraction')
+"""Of each evaluation; the first variant's episodes stay, the others' are in the results."""
+
+
+def gather(task: str, results: Path, latency: Path | None) -> dict[str, Any]:
+    """
+    Return what was measured for a task.
+
+    :raises SpowlError: no evaluation
+    """
+    evaluations = {}
+    for variant in VARIANTS:
+        file = results / 'ablation' / task / file_name(variant)
+        if file.exists():
+            figures = json.loads(file.read_text())
+            evaluations[variant] = {name: figures[name] for name in KEPT}
+    if not evaluations:
+        raise SpowlError(f'no evaluations of {task} in {results}/ablation; make them with '
+                         "'python -m benchmarks.ablation'")
+    measured: dict[str, Any] = {'evaluations': evaluations}
+    if latency:
+        measured['latency_ms'] = json.loads(latency.read_text())['latency_ms']
+    curve = results / 'learning_curves' / f'{task}.svg'
+    if curve.exists():
+        measured['learning_curve'] = str(curve)
+    return measured
+
+
+def main() -> None:
+    """Write the card of a bundle."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
+    parser.add_argument('bundle', type=Path, metavar='BUNDLE')
+    parser.add_argument('--results', type=Path, default=Path('benchmarks/results'))
+    parser.add_argument('--latency', type=Path, help='what spowl bench --json wrote')
+    args = parser.parse_args()
+    task = bundles.read_contract(args.bundle).task
+    bundles.amend(args.bundle, measured=gather(task, args.results, args.latency), card=model_card)
+    print(args.bundle / bundles.MODEL_CARD)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,110 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+What each change to the planner buys: python -m benchmarks.planner_latency > FILE.csv.
+
+Starts from the authors' sizes and order of work, makes one change after another until the planner
+is the shipped one, and measures every step in a process of its own with untrained networks.
+Latency is as the clock on the wall shows it; cpu_ms, the processor time of a decision on all its
+threads, also means something on a machine that is doing something else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from dataclasses import dataclass, replace
+from pathlib import Path
+import sys
+import tempfile
+
+import torch
+
+from spowl_ros.contract import Contract
+from spowl_ros.evaluation.latency import measure
+from spowl_ros.planner_settings import PlannerSettings
+from spowl_ros.sim.environment import contract
+from spowl_ros.training import config as configuration
+from spowl_ros.training.config import TrainConfig
+from spowl_ros.training.networks import BinConfig, NetworkConfig
+from spowl_ros.training.untrained import export_untrained
+
+COLUMNS = ('step', 'threads', 'p50_ms', 'p99_ms', 'cpu_ms', 'policy_p50_ms', 'mflop', 'gflops',
+           'peak_gflops', 'rss_mb')
+
+
+@dataclass(frozen=True)
+class Step:
+    """One state of the planner on the way."""
+
+    name: str
+    networks: NetworkConfig
+    settings: PlannerSettings
+    exportable: bool = True
+    threads: int = 1
+
+
+def steps(shipped: TrainConfig, robot: Contract) -> list[Step]:
+    """Return all states, from the authors' to the one that is shipped."""
+    networks, settings = NetworkConfig(), PlannerSettings()
+    every_time = replace(settings, samples=settings.samples + settings.policy_candidates)
+    found = [
+        Step("authors' sizes, the policy's candidates evaluated in every iteration", networks,
+             every_time, exportable=False),
+        Step("the policy's candidates evaluated once", networks, settings, exportable=False),
+        Step('Mish with exponentials', networks, settings)]
+    settings = replace(settings, head_choice='first', cost_heads=2)
+    found.append(Step('two heads of each ensemble, the same for all candidates', networks,
+                      settings))
+    networks = replace(networks, activation='silu')
+    found.append(Step('SiLU', networks, settings))
+    bins = BinConfig(41)
+    networks = replace(networks, reward_bins=bins, cost_bins=bins, reward_value_bins=bins,
+                       cost_value_bins=bins)
+    found.append(Step('41 bins', networks, settings))
+    scans = [robot.slices[f.name] for f in robot.fields if f.sensor == 'scan']
+    networks = replace(shipped.networks, scan_slices=tuple((s.start, s.stop) for s in scans))
+    found.append(Step('compact networks', networks, settings))
+    ours = shipped.planner
+    settings = replace(settings, samples=ours.samples, policy_candidates=ours.policy_candidates,
+                       elites=ours.elites)
+    found.append(Step(f'{ours.samples} samples, {ours.policy_candidates} of the policy', networks,
+                      settings))
+    settings = replace(settings, iterations=ours.iterations)
+    found.append(Step(f'{ours.iterations} iterations', networks, settings))
+    found.append(Step('shipped settings', networks, ours))
+    found.append(Step('two threads', networks, ours, threads=2))
+    return found
+
+
+def main() -> int:
+    """Measure every step and write CSV."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--config', type=Path, default='config/training/SafetyPointGoal1-v0.yaml')
+    parser.add_argument('--seconds', type=float, default=5.0, help='about how long to time each')
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    shipped = configuration.load(args.config, [])
+    robot = contract(shipped.task, shipped.collect.action_repeat)
+    writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator='\n')
+    writer.writeheader()
+    with tempfile.TemporaryDirectory() as folder:
+        for number, step in enumerate(steps(shipped, robot)):
+            path = Path(folder) / str(number)
+            export_untrained(path, robot, step.networks, step.settings, cases=1,
+                             exportable=step.exportable)
+            first = measure(path, threads=step.threads, decisions=3)
+            decisions = int(min(1000, max(3, 1e3 * args.seconds / first['latency_ms']['p50'])))
+            result = measure(path, threads=step.threads, decisions=decisions)
+            latency = result['latency_ms']
+            writer.writerow({
+                'step': step.name, 'threads': step.threads, 'p50_ms': latency['p50'],
+                'p99_ms': latency['p99'], 'policy_p50_ms': result['policy_ms']['p50'],
+                **{key: result[key] for key in ('cpu_ms', 'mflop', 'gflops', 'peak_gflops',
+                                                'rss_mb')}})
+            sys.stdout.flush()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

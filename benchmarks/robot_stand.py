@@ -1,0 +1,255 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A robot on a test stand: publishes sensors that can be tampered with, and notes commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import contextlib
+import copy
+import os
+from pathlib import Path
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+import numpy as np
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.qos import qos_profile_sensor_data
+from rclpy.signals import SignalHandlerOptions
+from rosgraph_msgs.msg import Clock
+from std_msgs.msg import Float64MultiArray
+
+from spowl_ros.decision import Decision
+from spowl_ros.nodes import conversion
+from spowl_ros.nodes.qos import LATCHED
+
+if TYPE_CHECKING:
+    from spowl_ros.contract import Contract
+
+Tamper = Callable[[Any], Any]
+
+
+class RobotStand:
+    """
+    Publishes every sensor of a contract at the control rate and receives commands.
+
+    The sensors' values are random within plausible bounds: what is tested here is what happens
+    when they fail, not where the robot goes. Public attributes may be changed at any time.
+
+    :param speed: how many times the control rate sensors are published at
+    """
+
+    def __init__(self, contract: Contract, simulated_time: bool = False) -> None:
+        self.contract = contract
+        self.silent: set[str] = set()
+        """Topics that are not published."""
+        self.tamper: dict[str, Tamper] = {}
+        """Topic to a function from each message to the one that is published."""
+        self.divide: dict[str, tuple[int, int]] = {}
+        """Topic to a measurement's number and n: from there on, each n-th message is published."""
+        self.measurements = 0
+        self.last_stamp_ns = 0
+        self.speed = 1.0
+        """How many times the control rate sensors are published at."""
+        self.clock_runs = True
+        self.clock_offset_s = 0.0
+        self.commands: list[tuple[float, tuple[float, ...]]] = []
+        """Steady time of arrival, seconds, and values of every command."""
+        self.decisions: list[tuple[float, Decision]] = []
+        self.diagnostics: dict[str, DiagnosticStatus] = {}
+        self.supervisor: DiagnosticStatus | None = None
+        self.last_sent = 0.0
+        """Steady time at which the last sensor of the last measurement was published."""
+        self._simulated_time = simulated_time
+        self._now_ns = 10**6 * 10**9
+        self._ended = threading.Event()
+        self._random = np.random.default_rng(0)
+        self._context = rclpy.Context()
+        rclpy.init(context=self._context, args=[], signal_handler_options=SignalHandlerOptions.NO)
+        self.node = rclpy.create_node('robot_stand', context=self._context,
+                                      start_parameter_services=False)
+        self._sensors = [
+            (entry, self.node.create_publisher(entry.message_type, entry.topic,
+                                               qos_profile_sensor_data))
+            for entry in conversion.inputs(contract)]
+        self.topics = [entry.topic for entry, _ in self._sensors]
+        self._clock = self.node.create_publisher(Clock, '/clock', 10)
+        self.node.create_subscription(Float64MultiArray, 'command', self._on_command, 10)
+        self.node.create_subscription(DiagnosticArray, 'controller/decision', self._on_decision,
+                                      100)
+        self.node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
+        self.node.create_subscription(DiagnosticStatus, 'supervisor/state', self._on_supervisor,
+                                      LATCHED)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self.node)
+        self._threads = [threading.Thread(target=self._spin, daemon=True),
+                         threading.Thread(target=self._measure, daemon=True)]
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """Stop publishing and leave the network."""
+        self._ended.set()
+        self._threads[1].join()
+        self._executor.shutdown()
+        self._context.try_shutdown()
+        self._threads[0].join(1.0)
+
+    def mend(self) -> None:
+        """Undo every tampering."""
+        self.silent, self.tamper, self.divide = set(), {}, {}
+        self.speed, self.clock_runs = 1.0, True
+
+    def is_stop(self, values: tuple[float, ...]) -> bool:
+        """Whether a command is the stop action."""
+        return values == self.contract.action.stop
+
+    def wait_for_command(self, since: float, stop: bool, timeout: float,
+                         ) -> tuple[float, tuple[float, ...]] | None:
+        """
+        Return the first command after a steady time that is, or is not, the stop action.
+
+        :return: steady time of arrival and values; None after ``timeout`` seconds
+        """
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            for when, values in reversed(self.commands[-500:]):
+                if when < since:
+                    break
+                if self.is_stop(values) == stop:
+                    first = (when, values)
+            if 'first' in locals():
+                return first
+            time.sleep(0.002)
+        return None
+
+    def _spin(self) -> None:
+        with contextlib.suppress(ExternalShutdownException):
+            self._executor.spin()
+
+    def _measure(self) -> None:
+        """Publish one measurement after another, at the control rate of the steady clock."""
+        due = time.monotonic()
+        while not self._ended.is_set():
+            period = self.contract.control_period / self.speed
+            if self._simulated_time:
+                if self.clock_runs:
+                    self._now_ns += round(period * 1e9)
+                now_ns = self._now_ns + round(self.clock_offset_s * 1e9)
+                self._clock.publish(Clock(clock=_time(now_ns)))
+            else:
+                now_ns = time.time_ns()
+            values = self._values()
+            for entry, publisher in self._sensors:
+                first, nth = self.divide.get(entry.topic, (0, 1))
+                if entry.topic in self.silent or (self.measurements - first + 1) % nth:
+                    continue
+                message = entry.message(values, _time(now_ns))
+                publisher.publish(self.tamper.get(entry.topic, _unchanged)(message))
+            self.last_sent = time.monotonic()
+            self.last_stamp_ns = now_ns
+            self.measurements += 1
+            due = max(due + period, time.monotonic() - period)
+            self._ended.wait(max(0.0, due - time.monotonic()))
+
+    def _values(self) -> dict[str, np.ndarray]:
+        values = {}
+        for field in self.contract.fields:
+            low, high = max(field.low, -0.5), min(field.high, 0.5)
+            values[field.name] = self._random.uniform(low, high, field.size)
+        return values
+
+    def _on_command(self, message: Float64MultiArray) -> None:
+        self.commands.append((time.monotonic(), tuple(message.data)))
+
+    def _on_decision(self, message: DiagnosticArray) -> None:
+        items = ((item.key, item.value) for item in message.status[0].values)
+        self.decisions.append((time.monotonic(), Decision.from_items(items)))
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            self.diagnostics[status.name] = status
+
+    def _on_supervisor(self, message: DiagnosticStatus) -> None:
+        self.supervisor = message
+
+
+class NodeProcess:
+    """
+    One of the package's nodes as a process of its own.
+
+    :param name: 'controller' or 'supervisor'
+    :param parameters: name to value
+    """
+
+    def __init__(self, name: str, parameters: dict[str, object],
+                 remappings: dict[str, str] | None = None) -> None:
+        assignments = [f'{key}:={_yaml(value)}' for key, value in parameters.items()]
+        command = [sys.executable, '-c',
+                   f'from spowl_ros.nodes.{name} import main; main()', '--ros-args',
+                   *(part for text in assignments for part in ('-p', text)),
+                   *(part for pair in (remappings or {}).items()
+                     for part in ('-r', f'{pair[0]}:={pair[1]}'))]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE,
+                                         stderr=subprocess.STDOUT, text=True)
+
+    @property
+    def pid(self) -> int:
+        """Return the process id."""
+        return self._process.pid
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        os.kill(self._process.pid, number)
+
+    def end(self, number: signal.Signals = signal.SIGINT, timeout: float = 10.0) -> int:
+        """End it, by force if need be; return its exit code."""
+        if self._process.poll() is None:
+            self.send(signal.SIGCONT)
+            self.send(number)
+        return self.wait(timeout)
+
+    def wait(self, timeout: float) -> int:
+        """Return the exit code of a process that ends by itself, or is killed after a time."""
+        try:
+            self.output, _ = self._process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self.output, _ = self._process.communicate()
+        return self._process.returncode
+
+
+def start_pair(model: Path, simulated_time: bool = False, **parameters: object,
+               ) -> tuple[NodeProcess, NodeProcess]:
+    """Start a controller and a supervisor that act at once, as on a robot."""
+    common = {'model': str(model), 'autostart': True, 'use_sim_time': simulated_time}
+    return (NodeProcess('controller', {**common, **parameters}, {'command': 'command_raw'}),
+            NodeProcess('supervisor', common))
+
+
+def tampered(change: Callable[[Any], None]) -> Tamper:
+    """Return a tampering that changes a copy of each message in place."""
+    def apply(message: Any) -> Any:
+        result = copy.deepcopy(message)
+        change(result)
+        return result
+    return apply
+
+
+def _unchanged(message: Any) -> Any:
+    return message
+
+
+def _time(nanoseconds: int) -> Time:
+    return Time(sec=nanoseconds // 10**9, nanosec=nanoseconds % 10**9)
+
+
+def _yaml(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

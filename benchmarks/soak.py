@@ -1,0 +1,112 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Run controller and supervisor for long, at the control rate, and watch what grows.
+
+    python -m benchmarks.soak models/SafetyPointGoal1-v0 --seconds 3600
+
+Writes a row a minute: commands missed, memory, threads, file descriptors, shared memory, latency.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from dataclasses import asdict, dataclass
+from pathlib import Path
+import sys
+import time
+
+import numpy as np
+import psutil
+
+from benchmarks.faults import System, running
+from spowl_ros import bundle
+
+SETTLE_S = 30.0
+"""Warm-up that does not count for growth."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What was measured since the last sample; resources as they are."""
+
+    seconds: float
+    measurements: int
+    commands: int
+    stop_commands: int
+    latency_ms_p50: float
+    latency_ms_p99: float
+    controller_rss_mb: float
+    supervisor_rss_mb: float
+    controller_threads: int
+    supervisor_threads: int
+    controller_files: int
+    supervisor_files: int
+    shared_memory_files: int
+
+
+def sample(system: System, start: float, measurements: int) -> Sample:
+    """Take a sample and forget what was received."""
+    stand = system.stand
+    commands, stand.commands = stand.commands, []
+    decisions, stand.decisions = stand.decisions, []
+    totals = [decision.seconds['total'] * 1e3 for _, decision in decisions] or [float('nan')]
+    controller, supervisor = (psutil.Process(process.pid)
+                              for process in (system.controller, system.supervisor))
+    return Sample(
+        seconds=round(time.monotonic() - start, 1),
+        measurements=measurements, commands=len(commands),
+        stop_commands=sum(stand.is_stop(values) for _, values in commands),
+        latency_ms_p50=round(float(np.percentile(totals, 50)), 3),
+        latency_ms_p99=round(float(np.percentile(totals, 99)), 3),
+        controller_rss_mb=round(controller.memory_info().rss / 1e6, 1),
+        supervisor_rss_mb=round(supervisor.memory_info().rss / 1e6, 1),
+        controller_threads=controller.num_threads(), supervisor_threads=supervisor.num_threads(),
+        controller_files=controller.num_fds(), supervisor_files=supervisor.num_fds(),
+        shared_memory_files=sum(mapping.path.startswith('/dev/shm')
+                                for process in (controller, supervisor)
+                                for mapping in process.memory_maps()))
+
+
+def soak(model: Path, seconds: float, every: float) -> list[Sample]:
+    """Run for a time and sample regularly; the first sample is taken after the warm-up."""
+    samples = []
+    with running(model, bundle.read_contract(model)) as system:
+        time.sleep(min(SETTLE_S, seconds / 4))
+        system.stand.commands, system.stand.decisions = [], []
+        start, counted = time.monotonic(), system.stand.measurements
+        while (left := start + seconds - time.monotonic()) > 0:
+            time.sleep(min(every, left))
+            measurements = system.stand.measurements
+            samples.append(sample(system, start, measurements - counted))
+            counted = measurements
+            print(samples[-1], flush=True)
+    return samples
+
+
+def main() -> int:
+    """Run the soak, write its table, and say what was missed and what grew."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('model', type=Path)
+    parser.add_argument('--seconds', type=float, default=3600.0)
+    parser.add_argument('--every', type=float, default=60.0, help='seconds between samples')
+    parser.add_argument('--output', type=Path, default=Path('benchmarks/results/soak.csv'))
+    arguments = parser.parse_args()
+    samples = soak(arguments.model, arguments.seconds, arguments.every)
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    with arguments.output.open('w', newline='') as file:
+        writer = csv.DictWriter(file, list(asdict(samples[0])), lineterminator='\n')
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in samples)
+    missed = sum(row.measurements - row.commands for row in samples)
+    first, last = samples[0], samples[-1]
+    print(f'{sum(row.measurements for row in samples)} measurements, {missed} without a command, '
+          f'{sum(row.stop_commands for row in samples)} stops; controller '
+          f'{first.controller_rss_mb} to {last.controller_rss_mb} MB, supervisor '
+          f'{first.supervisor_rss_mb} to {last.supervisor_rss_mb} MB')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

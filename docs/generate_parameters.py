@@ -1,0 +1,72 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Write docs/parameters.md from the declarations of every node's parameters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from spowl_ros import system
+from spowl_ros.controller import ControllerSettings
+from spowl_ros.nodes import (
+    adapter,
+    controller,
+    diff_drive,
+    player,
+    recorder,
+    simulator,
+    supervisor,
+)
+from spowl_ros.settings import Setting, declared
+
+PAGE = Path(__file__).resolve().parent / 'parameters.md'
+HEAD = """# Parameters
+
+Written by `python docs/generate_parameters.py` from the declarations; do not edit. The same text
+is what `ros2 param describe NODE PARAMETER` shows.
+
+*Fixed* parameters cannot change while the node is active; all others take effect between two
+decisions. A value that is refused leaves everything as it was, and the reason is in the answer.
+The controller's `planner.*` defaults are those of the bundle that it loads; what a bundle fixes
+(`spowl inspect` shows it) is refused.
+"""
+TABLES = (
+    ('Arguments of `spowl sim` and `sim.launch.py`', (system.SimulationArguments(),)),
+    ('Arguments of `spowl robot` and `robot.launch.py`', (system.RobotArguments(),)),
+    ('Arguments of `spowl replay --live` and `replay.launch.py`', (system.ReplayArguments(),)),
+    ('controller', (controller.NodeSettings(), ControllerSettings())),
+    ('supervisor', (supervisor.NodeSettings(),)),
+    ('recorder', (recorder.RecorderSettings(),)),
+    ('adapter', (adapter.AdapterSettings(),)),
+    ('simulator', (simulator.SimulatorSettings(),)),
+    ('player', (player.PlayerSettings(),)),
+    ('diff_drive', (diff_drive.DiffDriveSettings(),)),
+)
+
+
+def page() -> str:
+    """Return the whole page."""
+    return HEAD + ''.join(table(title, settings) for title, settings in TABLES)
+
+
+def table(title: str, settings: tuple[Any, ...]) -> str:
+    """Return one node's section."""
+    rows = [row(entry) for part in settings for entry in declared(part)]
+    return (f'\n## {title}\n\n| name | default | takes | meaning |\n|---|---|---|---|\n'
+            + '\n'.join(rows) + '\n')
+
+
+def row(entry: Setting) -> str:
+    """Return one parameter's row."""
+    default = "''" if entry.default == '' else str(entry.default)
+    if entry.kind is bool:
+        default = default.lower()
+    description = entry.description.replace('|', '\\|')
+    return (f'| `{entry.name}` | `{default}` | {entry.wanted()}'
+            f'{", fixed" if entry.read_only else ""} | {description} |')
+
+
+if __name__ == '__main__':
+    PAGE.write_text(page(), encoding='utf-8')
+    print(f'{PAGE} written')

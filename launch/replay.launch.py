@@ -1,0 +1,10 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Play a bag onto topics, with a controller that decides in its shadow."""
+
+from spowl_ros import launching, system
+
+
+def generate_launch_description():
+    """Return the arguments with their descriptions, and the nodes."""
+    return launching.description(system.ReplayArguments(), system.replay)

@@ -1,0 +1,128 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Write a bag in a thread of its own, so that no slow disk holds up who receives."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from spowl_ros.bags.types import message_definition
+from spowl_ros.bags.writer import BagWriter
+from spowl_ros.errors import SpowlError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from rosbags.interfaces import Qos
+
+    from spowl_ros.bags.writer import Settings
+
+QUEUE = 20_000  # messages; a disk that is further behind holds up the receiving after all
+
+
+class _Topic(NamedTuple):
+    name: str
+    type: str
+    qos: tuple[Qos, ...]
+
+
+class _Message(NamedTuple):
+    topic: int
+    time_ns: int
+    data: bytes
+
+
+class BackgroundWriter:
+    """
+    A bag that is opened, written, flushed and closed by one thread, as SQLite demands.
+
+    :param flush_seconds: at most this long a message waits before it survives the process
+    :raises SpowlError: the bag cannot be made
+    """
+
+    def __init__(self, path: Path, settings: Settings, flush_seconds: float) -> None:
+        self.path = path
+        self.messages = 0
+        self.bytes = 0
+        self._settings = settings
+        self._flush_seconds = flush_seconds
+        self._topics = 0
+        self._queue: queue.Queue[_Topic | _Message | None] = queue.Queue(QUEUE)
+        self._opened = threading.Event()
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name='bag', daemon=True)
+        self._thread.start()
+        self._opened.wait()
+        self.check()
+
+    def check(self) -> None:
+        """
+        Tell whether the writing still works.
+
+        :raises SpowlError: it does not: disk full, medium removed
+        """
+        if isinstance(self._error, SpowlError):
+            raise self._error
+        if self._error is not None:
+            raise SpowlError(f'cannot write the bag {self.path}: {self._error}') from self._error
+
+    def add_topic(self, name: str, message_type: str, qos: Sequence[Qos] = ()) -> int:
+        """
+        Add a topic and return the number to write its messages with.
+
+        :raises SpowlError: the definition of the type is nowhere to be found
+        """
+        message_definition(message_type)
+        self._queue.put(_Topic(name, message_type, tuple(qos)))
+        self._topics += 1
+        return self._topics - 1
+
+    def write(self, topic: int, time_ns: int, data: bytes) -> None:
+        """Write one message, as `BagWriter.write` takes it."""
+        self._queue.put(_Message(topic, time_ns, data))
+
+    def close(self) -> None:
+        """
+        Write all that waits, index and metadata.
+
+        :raises SpowlError: the writing failed
+        """
+        self._queue.put(None)
+        self._thread.join()
+        self.check()
+
+    def _run(self) -> None:
+        try:
+            bag = BagWriter(self.path, self._settings)
+            self._opened.set()
+            self._write_all(bag)
+            bag.close()
+        except Exception as error:  # told by `check` in the threads that use this
+            self._error = error
+            self._opened.set()
+            while self._queue.get() is not None:  # nobody must wait for room
+                pass
+
+    def _write_all(self, bag: BagWriter) -> None:
+        """Write what comes until there is a None; flush in between."""
+        flush_at = time.monotonic() + self._flush_seconds
+        while True:
+            if time.monotonic() >= flush_at:
+                bag.flush()
+                flush_at = time.monotonic() + self._flush_seconds
+            try:
+                item = self._queue.get(timeout=max(0.001, flush_at - time.monotonic()))
+            except queue.Empty:
+                continue
+            if item is None:
+                return
+            if isinstance(item, _Topic):
+                bag.add_topic(item.name, item.type, item.qos)
+            else:
+                bag.write(item.topic, item.time_ns, item.data)
+                self.messages += 1
+                self.bytes += len(item.data)

@@ -1,0 +1,74 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+What a recording was made with: the bundle's hash and the nodes' parameters.
+
+They are stored as messages of a topic that only the bag has, so that they are there however the
+recording ended; ROS 2's own tools show them as any other ``std_msgs/String``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spowl_ros.bags.types import installed_types
+from spowl_ros.errors import SpowlError
+
+if TYPE_CHECKING:
+    from spowl_ros.bags.reader import Bag
+
+TOPIC = '/recorder/context'
+TYPE = 'std_msgs/msg/String'
+
+
+@dataclass
+class Context:
+    """What a recording was made with, as far as it was known."""
+
+    bundle: str | None = None
+    """Path of the bundle on the machine that recorded."""
+    bundle_sha256: str | None = None
+    """SHA-256 of the bundle's manifest, which holds the hashes of all its other files."""
+    parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Node name to its parameters when the recorder first saw it."""
+
+    def messages(self) -> list[bytes]:
+        """Return what is known as messages of TYPE, ready to be written."""
+        entries: list[dict[str, Any]] = []
+        if self.bundle is not None:
+            entries.append({'bundle': self.bundle, 'bundle_sha256': self.bundle_sha256})
+        entries += [{'node': node, 'parameters': values}
+                    for node, values in self.parameters.items()]
+        store = installed_types()
+        return [bytes(store.serialize_cdr(store.types[TYPE](json.dumps(entry)), TYPE))
+                for entry in entries]
+
+
+def of_bundle(directory: Path) -> Context:
+    """
+    Return what identifies a bundle.
+
+    :raises SpowlError: there is none
+    """
+    try:
+        manifest = (directory / 'manifest.json').read_bytes()
+    except OSError as error:
+        raise SpowlError(f'no bundle in {directory}: {error.strerror}') from None
+    return Context(str(directory), hashlib.sha256(manifest).hexdigest())
+
+
+def read_context(bag: Bag) -> Context:
+    """Return what the bag says it was made with."""
+    context = Context()
+    for message in bag.messages([TOPIC]):
+        entry = json.loads(bag.decode(message).data)
+        if 'bundle' in entry:
+            context.bundle = entry['bundle']
+            context.bundle_sha256 = entry['bundle_sha256']
+        if 'node' in entry:
+            context.parameters[entry['node']] = entry['parameters']
+    return context

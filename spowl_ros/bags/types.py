@@ -1,0 +1,91 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Message definitions: those that come with rosbags, and those installed on this machine."""
+
+from __future__ import annotations
+
+from functools import cache
+import importlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+from spowl_ros.errors import SpowlError
+
+if TYPE_CHECKING:
+    from rosbags.typesys.store import Typestore
+
+
+@cache
+def installed_types() -> Typestore:
+    """Return the store that knows ROS 2's common messages; others are added as they are met."""
+    return get_typestore(Stores.ROS2_KILTED)
+
+
+@cache
+def message_definition(message_type: str) -> tuple[str, str]:
+    """
+    Return a type's definition with all that it is made of, and its hash (REP-2016).
+
+    :param message_type: such as 'sensor_msgs/msg/Imu'
+    :raises SpowlError: no such message is installed
+    """
+    store = installed_types()
+    if message_type not in store.fielddefs:
+        _register(message_type, store)
+    definition, _ = store.generate_msgdef(message_type, ros_version=2)
+    return definition, store.hash_rihs01(message_type)
+
+
+def type_name(message_class: type) -> str:
+    """Return the name of a message class as bags have it, such as 'sensor_msgs/msg/Imu'."""
+    return f'{message_class.__module__.split(".")[0]}/msg/{message_class.__name__}'
+
+
+def message_class(message_type: str) -> Any:
+    """
+    Return the class of a message type.
+
+    :raises SpowlError: it is not installed
+    """
+    package, _, name = message_type.partition('/msg/')
+    try:
+        return getattr(importlib.import_module(f'{package}.msg'), name)
+    except (ImportError, AttributeError):
+        raise SpowlError(f"message type '{message_type}' is not installed") from None
+
+
+def _register(message_type: str, store: Typestore) -> None:
+    """Add a type to the store from the .msg files in the share folders of AMENT_PREFIX_PATH."""
+    wanted, found = [message_type], {}
+    while wanted:
+        name = wanted.pop()
+        found.update(types := get_types_from_msg(_definition_file(name).read_text(), name))
+        for _, fields in types.values():
+            for _, node in fields:
+                inner = _inner_type(node)
+                if inner and inner not in store.fielddefs and inner not in found:
+                    wanted.append(inner)
+    store.register(found)
+
+
+def _inner_type(node: Any) -> str | None:
+    """Return the message type that a field of the parsed definition is or holds, if any."""
+    kind, value = node
+    if kind.name == 'NAME':
+        return str(value)
+    if kind.name in ('ARRAY', 'SEQUENCE'):
+        return _inner_type(value[0])
+    return None
+
+
+def _definition_file(message_type: str) -> Path:
+    package, _, name = message_type.partition('/msg/')
+    for prefix in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep):
+        file = Path(prefix) / 'share' / package / 'msg' / f'{name}.msg'
+        if prefix and file.is_file():
+            return file
+    raise SpowlError(f"no definition of message type '{message_type}' is installed; "
+                     f"install its package '{package}' or leave the topic out")

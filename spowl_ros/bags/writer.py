@@ -1,0 +1,260 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Write a rosbag2 that can be read after every flush, in one file or split into several."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rosbags.interfaces import (
+    Connection,
+    ConnectionExtRosbag2,
+    MessageDefinition,
+    MessageDefinitionFormat,
+)
+from rosbags.rosbag2 import CompressionMode, StoragePlugin, Writer
+from rosbags.rosbag2.metadata import dump_qos_v9
+import yaml
+
+from spowl_ros.bags.types import message_definition
+from spowl_ros.errors import SpowlError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rosbags.interfaces import Qos
+
+VERSION = 9  # of the rosbag2 format
+STORAGES = {'mcap': StoragePlugin.MCAP, 'sqlite3': StoragePlugin.SQLITE3}
+COMPRESSIONS = {'none': CompressionMode.NONE, 'zstd': CompressionMode.STORAGE}
+NEVER = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a bag is stored."""
+
+    storage: str = 'mcap'
+    """'mcap' or 'sqlite3'."""
+    compression: str = 'none'
+    """'none', or 'zstd' for the chunks of an MCAP file."""
+    split_bytes: int = 0
+    """Begin a new file once the messages of one exceed this many bytes; 0: never."""
+    split_seconds: float = 0.0
+    """Begin a new file once the messages of one span this many seconds; 0: never."""
+
+    def __post_init__(self) -> None:
+        if self.storage not in STORAGES:
+            raise SpowlError(f"storage '{self.storage}' is unknown; use {' or '.join(STORAGES)}")
+        if self.compression not in COMPRESSIONS:
+            raise SpowlError(f"compression '{self.compression}' is unknown; "
+                             f"use {' or '.join(COMPRESSIONS)}")
+        if self.storage == 'sqlite3' and self.compression != 'none':
+            raise SpowlError(f'sqlite3 bags are not compressed here: compression '
+                             f"'{self.compression}' wants storage 'mcap'")
+
+
+class _StoragePath:
+    """What rosbags takes for the bag's directory, of which it names the file after."""
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self.name = name
+        self._directory = directory
+
+    def __truediv__(self, file: str) -> Path:
+        return self._directory / file
+
+
+@dataclass
+class _Part:
+    """One file of the bag and what it holds."""
+
+    path: Path
+    start_ns: int = NEVER
+    end_ns: int = 0
+    messages: int = 0
+    bytes: int = 0
+
+    def metadata(self) -> dict[str, object]:
+        """Return what ``metadata.yaml`` says of this file."""
+        start_ns, end_ns = (self.start_ns, self.end_ns) if self.messages else (0, 0)
+        return {
+            'path': self.path.name,
+            'starting_time': {'nanoseconds_since_epoch': start_ns},
+            'duration': {'nanoseconds': end_ns - start_ns},
+            'message_count': self.messages,
+        }
+
+
+@dataclass
+class _Topic:
+    """One recorded topic, as the storage knows it."""
+
+    connection: Connection
+    profiles: list[Any]
+    """The publishers' quality of service, as YAML takes it."""
+    messages: int = 0
+
+
+@dataclass
+class BagWriter:
+    """
+    A rosbag2 directory being written: storage files and ``metadata.yaml``.
+
+    After ``flush`` everything written so far survives the death of the process; the metadata is
+    written at the start, at every split and on closing, so that ROS 2's tools open the directory
+    even then. Not thread-safe.
+
+    :raises SpowlError: the directory exists already or cannot be made
+    """
+
+    path: Path
+    settings: Settings = field(default_factory=Settings)
+    custom_data: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._topics: list[_Topic] = []
+        self._parts: list[_Part] = []
+        self._dirty = False
+        try:
+            self.path.mkdir(parents=True)
+        except FileExistsError:
+            raise SpowlError(f'bag {self.path} exists already; choose another path or remove '
+                             f'it') from None
+        except OSError as error:
+            raise SpowlError(f'cannot make the bag {self.path}: {error.strerror}') from None
+        self._open_part()
+
+    @property
+    def messages(self) -> int:
+        """Messages written so far."""
+        return sum(part.messages for part in self._parts)
+
+    def add_topic(self, name: str, message_type: str, qos: Sequence[Qos] = ()) -> int:
+        """
+        Add a topic and return the number to write its messages with.
+
+        :param message_type: such as 'sensor_msgs/msg/Imu'
+        :param qos: the publishers' profiles, which ROS 2 plays the topic back with
+        :raises SpowlError: the definition of the type is nowhere to be found
+        """
+        definition, digest = message_definition(message_type)
+        connection = Connection(
+            id=len(self._topics) + 1, topic=name, msgtype=message_type,
+            msgdef=MessageDefinition(MessageDefinitionFormat.MSG, definition), digest=digest,
+            msgcount=0, ext=ConnectionExtRosbag2('cdr', list(qos)), owner=self)
+        topic = _Topic(connection, [dict(profile) for profile in dump_qos_v9(list(qos))])
+        self._topics.append(topic)
+        self._announce(topic)
+        return len(self._topics) - 1
+
+    def write(self, topic: int, time_ns: int, data: bytes) -> None:
+        """
+        Write one message.
+
+        :param topic: what ``add_topic`` returned
+        :param time_ns: when it was received, nanoseconds since the epoch
+        :param data: as it came over the wire (CDR)
+        """
+        if self._part_is_full(time_ns):
+            self._close_part()
+            self._open_part()
+        part = self._parts[-1]
+        self._storage.write(self._topics[topic].connection, time_ns, data)
+        self._topics[topic].messages += 1
+        part.messages += 1
+        part.bytes += len(data)
+        part.start_ns = min(part.start_ns, time_ns)
+        part.end_ns = max(part.end_ns, time_ns)
+        self._dirty = True
+
+    def flush(self) -> None:
+        """Hand everything written so far to the operating system."""
+        if not self._dirty:
+            return
+        if self.settings.storage == 'mcap':
+            self._storage.close_chunk()
+            self._storage.bio.flush()
+        else:
+            self._storage.conn.commit()
+        self._dirty = False
+
+    def close(self) -> None:
+        """Write index and metadata; nothing can be written afterwards."""
+        self._close_part()
+
+    def _open_part(self) -> None:
+        """Begin the next file, with all topics known so far."""
+        part_name = f'{self.path.name}_{len(self._parts)}'
+        plugin = Writer.STORAGE_PLUGINS[STORAGES[self.settings.storage]]
+        place: Any = _StoragePath(self.path, part_name)
+        # Any: flushing needs more of the storage than rosbags' protocol says.
+        storage: Any = plugin(place, COMPRESSIONS[self.settings.compression])
+        if self.settings.storage == 'mcap':
+            storage.bio.flush()  # the header: without it a file is not even damaged
+        self._storage = storage
+        self._parts.append(_Part(storage.path))
+        self._types_announced: set[str] = set()
+        for topic in self._topics:
+            self._announce(topic)
+        self._write_metadata()
+
+    def _close_part(self) -> None:
+        """Finish the current file."""
+        information = self._metadata()['rosbag2_bagfile_information']
+        self._storage.close(VERSION, yaml.safe_dump(information))
+        self._write_metadata()
+        self._dirty = False
+
+    def _part_is_full(self, time_ns: int) -> bool:
+        part = self._parts[-1]
+        by_size = 0 < self.settings.split_bytes <= part.bytes
+        by_time = 0.0 < self.settings.split_seconds * 1e9 <= time_ns - part.start_ns
+        return part.messages > 0 and (by_size or by_time)
+
+    def _announce(self, topic: _Topic) -> None:
+        """Tell the current file of a topic, and of its type at the first topic of that type."""
+        if topic.connection.msgtype not in self._types_announced:
+            self._storage.add_msgtype(topic.connection)
+            self._types_announced.add(topic.connection.msgtype)
+        profiles = yaml.safe_dump(topic.profiles) if topic.profiles else ''
+        self._storage.add_connection(topic.connection, profiles)
+        self._dirty = True
+
+    def _metadata(self) -> dict[str, Any]:
+        """Return what ``metadata.yaml`` says, in version 9 of the format."""
+        filled = [part for part in self._parts if part.messages]
+        start_ns = min((part.start_ns for part in filled), default=0)
+        end_ns = max((part.end_ns for part in filled), default=0)
+        return {'rosbag2_bagfile_information': {
+            'version': VERSION,
+            'storage_identifier': self.settings.storage,
+            'duration': {'nanoseconds': end_ns - start_ns},
+            'starting_time': {'nanoseconds_since_epoch': start_ns},
+            'message_count': self.messages,
+            'topics_with_message_count': [{
+                'topic_metadata': {
+                    'name': topic.connection.topic,
+                    'type': topic.connection.msgtype,
+                    'serialization_format': 'cdr',
+                    'offered_qos_profiles': topic.profiles,
+                    'type_description_hash': topic.connection.digest,
+                },
+                'message_count': topic.messages,
+            } for topic in self._topics],
+            'compression_format': '',
+            'compression_mode': '',
+            'relative_file_paths': [part.path.name for part in self._parts],
+            'files': [part.metadata() for part in self._parts],
+            'custom_data': dict(self.custom_data),
+            'ros_distro': os.environ.get('ROS_DISTRO', ''),
+        }}
+
+    def _write_metadata(self) -> None:
+        """Replace ``metadata.yaml`` at once, so that no reader ever sees half of it."""
+        unfinished = self.path / '.metadata.yaml'
+        unfinished.write_text(yaml.safe_dump(self._metadata(), sort_keys=False), encoding='utf-8')
+        unfinished.replace(self.path / 'metadata.yaml')

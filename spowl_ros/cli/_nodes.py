@@ -1,0 +1,61 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What the verbs that start nodes have in common."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import threading
+from typing import TYPE_CHECKING, Any
+
+from spowl_ros.errors import SpowlError
+from spowl_ros.settings import declared
+
+if TYPE_CHECKING:
+    from spowl_ros.running import RunningSystem
+
+INTERRUPTED = 128 + signal.SIGINT
+"""Exit code of a run that was ended by Ctrl-C."""
+POLL_S = 0.05
+
+
+def add_launch_arguments(parser: argparse.ArgumentParser, defaults: Any) -> None:
+    """Declare the arguments that a launch file takes."""
+    parser.add_argument('arguments', nargs='*', metavar='NAME:=VALUE',
+                        help='arguments of the launch file, listed below')
+    parser.epilog = 'arguments:\n' + '\n'.join(
+        f'  {entry.name + ":=":<15}{entry.description} (default: {entry.default!r})'
+        for entry in declared(defaults))
+
+
+def launch_arguments(arguments: list[str]) -> dict[str, str]:
+    """
+    Return name and value of each `name:=value`.
+
+    :raises SpowlError: an argument of another form
+    """
+    result = {}
+    for argument in arguments:
+        name, assigns, value = argument.partition(':=')
+        if not (name and assigns):
+            raise SpowlError(f"argument '{argument}' is not of the form name:=value")
+        result[name] = value
+    return result
+
+
+def watch_signals(nodes: RunningSystem) -> threading.Event:
+    """
+    Return what is set by Ctrl-C and SIGTERM from now on; both also make the nodes end at once.
+
+    Nothing here is interrupted midway: whoever waits looks at the event.
+    """
+    interrupted = threading.Event()
+
+    def on_signal(*_: object) -> None:
+        interrupted.set()
+        nodes.terminate()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+    return interrupted

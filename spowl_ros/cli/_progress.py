@@ -1,0 +1,72 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""How a run is shown while it goes on."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+
+from tqdm import tqdm
+
+from spowl_ros.run_record import RunRecord
+
+RAW_STEPS = 1000
+"""Length of SafetyGymnasium's episodes."""
+
+
+class Progress:
+    """
+    A progress bar on a terminal, a line per episode anywhere.
+
+    :param record: what is shown
+    :param episodes: how many there will be; 0: no end
+    :param action_repeat: raw steps of one decision
+    """
+
+    def __init__(self, record: RunRecord, episodes: int, action_repeat: int) -> None:
+        self._record = record
+        self._action_repeat = action_repeat
+        self._shown_episodes = 0
+        self._earlier_decisions = 0
+        self._bar = tqdm(
+            total=episodes * RAW_STEPS or None,
+            unit=' steps',
+            file=sys.stderr,
+            disable=None,  # where stderr is no terminal
+            bar_format='{desc} ' + ('{bar:20} ' if episodes else '') + '{elapsed}{postfix}',
+        )
+
+    def __enter__(self) -> Progress:
+        """Show the bar."""
+        self._bar.set_description_str('starting')
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 traceback: TracebackType | None) -> None:
+        """Remove the bar."""
+        self._bar.close()
+
+    def say(self, line: str) -> None:
+        """Print a line above the bar."""
+        tqdm.write(line, file=sys.stderr)
+
+    def update(self) -> None:
+        """Show the record as it is now."""
+        record = self._record
+        for number in range(self._shown_episodes, len(record.episodes)):
+            episode = record.episodes[number]
+            self.say(f'episode {number + 1}: return {episode.episode_return:.2f}, '
+                     f'cost {episode.cost:.0f}, {episode.steps} steps')
+            self._earlier_decisions = record.decisions
+        self._shown_episodes = len(record.episodes)
+        if record.decisions == 0:
+            return
+        sources = ' '.join(f'{source} {fraction:.0%}'
+                           for source, fraction in record.source_fraction().items() if fraction)
+        steps = (record.decisions - self._earlier_decisions) * self._action_repeat
+        self._bar.n = self._shown_episodes * RAW_STEPS + min(steps, RAW_STEPS)
+        self._bar.set_description_str(f'episode {self._shown_episodes + 1}', refresh=False)
+        self._bar.set_postfix_str(
+            f'return {record.reward:.1f} cost {record.cost:.0f} | {sources} | '
+            f'latency p95 {record.latency_ms()["p95"]:.0f} ms')

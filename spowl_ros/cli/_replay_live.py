@@ -1,0 +1,56 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""`spowl replay --live`: the nodes of replay.launch.py, followed in the terminal."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+import os
+from typing import Any
+
+from tqdm import tqdm
+
+from spowl_ros import system
+from spowl_ros.bundle import read_contract
+from spowl_ros.cli._nodes import INTERRUPTED, POLL_S, watch_signals
+from spowl_ros.run_record import RunRecord
+from spowl_ros.settings import changed
+
+
+def run(args: argparse.Namespace, changes: dict[str, Any]) -> int:
+    """
+    Play, follow the decisions, and sum them up.
+
+    :param changes: dotted names and values of the controller's settings
+    """
+    controller, player = system.replay(changed(system.ReplayArguments(), {
+        'bag': str(args.bag), 'model': str(args.bundle), 'robot': args.robot,
+        'namespace': args.namespace or '', 'rate': args.rate, 'loop': args.loop}))
+    controller = replace(controller, parameters={**changes, **controller.parameters})
+
+    from spowl_ros.running import RunningSystem, environment
+
+    os.environ.update(environment())  # what follows the nodes must be on their network
+    record = RunRecord(read_contract(args.bundle).task)
+    nodes = RunningSystem((controller, player))
+    interrupted = watch_signals(nodes)
+    with nodes, tqdm(unit=' decisions', disable=None) as bar:
+        from spowl_ros.nodes.run_listener import RunListener
+
+        with RunListener(record, controller.namespace) as listener:
+            finished = False
+            while not finished and not interrupted.wait(POLL_S):
+                finished = nodes.poll(tqdm.write)
+                with listener.lock:
+                    bar.update(record.decisions - bar.n)
+                    bar.set_postfix_str(_sources(record))
+        for line in nodes.stop():
+            tqdm.write(line)
+    print(record.table())
+    return INTERRUPTED if interrupted.is_set() and not args.loop else 0
+
+
+def _sources(record: RunRecord) -> str:
+    return ', '.join(f'{source} {fraction:.0%}'
+                     for source, fraction in record.source_fraction().items() if fraction)

@@ -1,0 +1,118 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Say whether a robot fits a model, before anything moves.
+
+Without --live nothing but the two files is read. With it, the robot's topics are listened to and
+each input's rate, age and range are told; the adapter runs meanwhile where the robot has one,
+and without a controller it only tells the robot to stand.
+
+Exit code: 0 it fits, 1 an input has a problem, 2 it does not fit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spowl_ros.bundle import read_contract
+from spowl_ros.system import adapter
+
+if TYPE_CHECKING:
+    from spowl_ros.contract import Contract
+    from spowl_ros.robot.config import RobotConfig
+    from spowl_ros.robot.report import Heard
+
+HELP = 'check whether a robot fits a model'
+PROBLEM = 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument('robot', type=Path, metavar='ROBOT.yaml')
+    parser.add_argument('model', type=Path, metavar='BUNDLE', help='directory of the bundle')
+    parser.add_argument('--live', action='store_true', help="listen to the robot's topics")
+    parser.add_argument('--seconds', type=float, default=5.0, help='for so long (default: 5)')
+    parser.add_argument('--namespace', default='', help="the robot's namespace")
+    parser.add_argument('--use-sim-time', action='store_true', help='take the time from /clock')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check, and print what was found."""
+    from spowl_ros.robot import config
+
+    robot = config.load(args.robot)
+    contract = robot.applied_to(read_contract(args.model))
+    if not args.live:
+        print_mapping(contract, robot)
+        return 0
+
+    from spowl_ros.running import RunningSystem, environment
+
+    os.environ.update(environment())
+    from spowl_ros.nodes.live_check import listen
+
+    specs = adapter(robot, args.model, args.namespace, args.use_sim_time)
+    with RunningSystem(specs):
+        heard = listen(contract, robot, args.namespace, args.seconds, args.use_sim_time)
+    print_heard(heard)
+    return PROBLEM if any(entry.problems() for entry in heard) else 0
+
+
+def print_mapping(contract: Contract, robot: RobotConfig) -> None:
+    """Print where each field comes from and where commands go."""
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    from spowl_ros.robot.config import Input
+
+    table = Table(Column('field', no_wrap=True), Column('topic', no_wrap=True), 'read from',
+                  'values', 'unit', 'frame', 'time-out',
+                  box=SIMPLE,
+                  title=f'{contract.task} every {contract.control_period:g} s')
+    for field in contract.fields:
+        given = robot.inputs.get(field.name, Input())
+        read_from = f'{given.type} {given.field}' if given.type else given.joint or field.sensor
+        table.add_row(field.name, field.topic, read_from, str(field.size),
+                      given.unit or field.unit, given.frame or 'any', f'{field.timeout:g} s')
+    console = Console()
+    console.print(table)
+    command = robot.command
+    console.print(f'command: {command.type} on {command.topic}, '
+                  f'{", ".join(command.joints or contract.action.names)} '
+                  f'({contract.action.kind})', highlight=False)
+    console.print('The robot fits the model.')
+
+
+def print_heard(heard: list[Heard]) -> None:
+    """
+    Print what was heard, and what is wrong with it.
+
+    Rate in messages a second; age at arrival, the median; gap, the longest between two messages.
+    """
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    console = Console()
+    table = Table(Column('field', no_wrap=True), Column('topic', no_wrap=True), 'rate', 'age',
+                  'gap', 'range', Column('', no_wrap=True), box=SIMPLE)
+    for entry in heard:
+        problems = entry.problems()
+        if entry.arrivals:
+            ages = sorted(entry.ages)
+            figures = [f'{entry.rate:.1f} Hz', f'{ages[len(ages) // 2] * 1e3:.0f} ms',
+                       f'{entry.longest_gap * 1e3:.0f} ms',
+                       f'{entry.low:.3g} to {entry.high:.3g} {entry.field.unit}']
+        else:
+            figures = ['-'] * 4
+        table.add_row(entry.field.name, entry.topic, *figures,
+                      '[red]problem[/]' if problems else '[green]ok[/]')
+    console.print(table)
+    for entry in heard:
+        for problem in entry.problems():
+            console.print(f'{entry.field.name} ({entry.topic}): {problem}', highlight=False,
+                          markup=False, soft_wrap=True)

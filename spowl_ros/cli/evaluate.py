@@ -1,0 +1,168 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Measure return and cost of a bundle or a checkpoint over whole episodes.
+
+Episode i has the seed SEED + i. Seeds 10000 to 19999 are kept for evaluations: training never
+uses them, and published figures are made with the default.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spowl_ros.cli._output import assignments, check_writable, write_json
+from spowl_ros.errors import SpowlError
+from spowl_ros.planner_settings import KINDS
+from spowl_ros.seeds import EVALUATION
+
+if TYPE_CHECKING:
+    from spowl_ros.evaluation.rollout import AgentSource
+    from spowl_ros.sim.perturbation import Perturbation
+
+HELP = 'measure return and cost of a bundle or a checkpoint'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this verb's arguments."""
+    parser.add_argument('model', type=Path, metavar='BUNDLE_OR_CHECKPOINT',
+                        help='directory of a bundle, or a checkpoint of a training run')
+    parser.add_argument('--episodes', type=int, default=50, metavar='N',
+                        help='episodes to run (default: %(default)s)')
+    parser.add_argument('--seed', type=int, default=EVALUATION.start, metavar='S',
+                        help='seed of the first episode (default: %(default)s)')
+    parser.add_argument('--planner', choices=KINDS, default='adaptive',
+                        help='how candidates are judged (default: %(default)s)')
+    parser.add_argument('--workers', type=int, default=1, metavar='K',
+                        help='processes that share the episodes (default: %(default)s)')
+    parser.add_argument('--set', dest='settings', action='append', default=[],
+                        metavar='NAME=VALUE', help="another value of a planner setting, as "
+                        "'switch=false' (a bundle's sizes are fixed), or of a monitor's, as "
+                        "'sensor_margin.rule.level=stop'; repeatable")
+    parser.add_argument('--monitors', choices=('on', 'off'), default='on',
+                        help='off: the run-time monitors of a bundle only report')
+    parser.add_argument('--authors-planner', action='store_true',
+                        help="start from the settings of SPOWL's authors; checkpoints only")
+    parser.add_argument('--perturb', action='append', default=[], metavar='NAME=VALUE',
+                        help="change the robot, as 'mass=1.3' or 'command_delay=2'; repeatable")
+    parser.add_argument('--json', metavar='FILE', help='write the figures here')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the episodes, print the figures and write them."""
+    from tqdm import tqdm
+
+    from spowl_ros.evaluation import rollout
+
+    if args.json:
+        check_writable(args.json)
+    source, details = open_model(args.model, args.planner, assignments(args.settings),
+                                 authors_planner=args.authors_planner,
+                                 monitors=args.monitors == 'on')
+    perturbation = None
+    if args.perturb:
+        perturbation = perturbed(assignments(args.perturb))
+        details['perturbation'] = vars(perturbation)
+    with tqdm(total=args.episodes * rollout.RAW_STEPS, unit=' steps', disable=None,
+              desc=f'{source.task} {args.planner}', dynamic_ncols=True) as bar:
+        result = rollout.evaluate(
+            source, args.planner, range(args.seed, args.seed + args.episodes),
+            workers=args.workers, perturbation=perturbation, details=details,
+            on_steps=lambda steps: bar.update(steps - bar.n))
+    figures = result.to_dict()
+    print(summary(figures))
+    if args.json:
+        write_json(args.json, figures)
+    return 0
+
+
+def open_model(model: Path, kind: str, values: dict[str, Any], *, authors_planner: bool = False,
+               monitors: bool = True) -> tuple[AgentSource, dict[str, Any]]:
+    """
+    Return what makes agents of a bundle or a checkpoint, and a description of it.
+
+    :param kind: of planner; threshold and unsafe come without the switch to the policy, as the
+        authors', unless `values` says otherwise
+    :param values: settings to change; names without a dot are the planner's
+    :param monitors: False lets a bundle's monitors only report; a checkpoint has none
+    :raises SpowlError: neither bundle nor checkpoint, or settings it cannot have
+    """
+    values = {'kind': kind, **({'switch': False} if kind in ('threshold', 'unsafe') else {}),
+              **values}
+    details: dict[str, Any] = {'model': str(model)}
+    source: AgentSource
+    if model.is_dir():
+        from spowl_ros import bundle
+        from spowl_ros.controller import ControllerSettings
+        from spowl_ros.evaluation.bundle_agent import BundleAgents
+        from spowl_ros.settings import flattened
+
+        if authors_planner:
+            raise SpowlError(f'{model} is a bundle, whose sizes are fixed; --authors-planner '
+                             'needs the checkpoint')
+        loaded = bundle.load(model)
+        controls = ControllerSettings(planner=loaded.settings)
+        off = {} if monitors else {f'{name}.rule.level': 'off' for name in controls.rules()}
+        controls = controls.change({
+            **off, **{name if '.' in name else f'planner.{name}': value
+                      for name, value in values.items()}})
+        contract = loaded.contract
+        source = BundleAgents(model, controls, contract.task, contract.action_repeat)
+        details['settings'] = flattened(controls)
+    else:
+        from spowl_ros.planner_settings import PlannerSettings
+        from spowl_ros.settings import changed
+        from spowl_ros.training import checkpoint
+        from spowl_ros.training.agent import CheckpointAgents
+
+        content, config = checkpoint.describe(model)
+        settings = config.planner
+        if authors_planner:
+            settings = PlannerSettings(discount=settings.discount,
+                                       cost_discount=settings.cost_discount)
+        settings = changed(settings, values)
+        source = CheckpointAgents(model, settings, config.task, config.collect.action_repeat)
+        details |= {'counters': content, 'training_seed': config.seed,
+                    'settings': settings.to_dict()}
+    return source, details
+
+
+def perturbed(values: dict[str, Any]) -> Perturbation:
+    """
+    Return how the robot is changed.
+
+    :raises SpowlError: unknown name or wrong value
+    """
+    from spowl_ros.sim.perturbation import Perturbation
+
+    known = [entry.name for entry in fields(Perturbation)]
+    for name, value in values.items():
+        if name not in known:
+            raise SpowlError(f"no perturbation '{name}'; known are {', '.join(known)}")
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise SpowlError(f"perturbation '{name}' is {value!r}; wanted a number")
+    return Perturbation(**values)
+
+
+def summary(figures: dict[str, Any]) -> str:
+    """Return the figures as lines to read."""
+    def interval(name: str) -> str:
+        return '{mean:.2f}  [{low:.2f}, {high:.2f}]'.format(**figures[name])
+
+    sources = ', '.join(f'{source} {fraction:.1%}'
+                        for source, fraction in figures['source_fraction'].items())
+    rates = figures['rates']
+    return '\n'.join((
+        f"{figures['task']}, planner {figures['planner']}, {figures['episodes']} episodes "
+        f"from seed {figures['seeds'][0]}",
+        *(f'  seed {seed}: return {reward:.2f}, cost {cost:g}' for seed, reward, cost in zip(
+            figures['seeds'], figures['returns'], figures['costs'], strict=True)),
+        f"return     {interval('return')}  (mean, 95 % bootstrap interval)",
+        f"cost       {interval('cost')}",
+        f"cost-free  {figures['cost_free_fraction']:.1%} of the episodes",
+        f'actions    {sources}',
+        f"time       {figures['seconds']:.1f} s, {rates['decisions_per_second']:.0f} decisions "
+        f"and {rates['raw_steps_per_second']:.0f} raw steps a second"))

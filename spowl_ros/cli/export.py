@@ -1,0 +1,47 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Write the bundle that a robot runs from a training checkpoint.
+
+Planner settings that are not given are those of the checkpoint's configuration; see
+`spowl inspect` for all of them. With --untrained, CHECKPOINT is the name of a task, and the bundle
+holds random networks of a compact size: for trying a machine before training.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = 'write a bundle from a training checkpoint'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument('checkpoint', metavar='CHECKPOINT', help='file written by spowl train')
+    parser.add_argument('directory', metavar='DIRECTORY', type=Path, help='bundle to write')
+    parser.add_argument('--untrained', action='store_true',
+                        help='CHECKPOINT is a task; use random networks')
+    parser.add_argument('--set', metavar='SETTING=VALUE', action='append', default=[],
+                        help='planner setting that differs, as iterations=3; may be repeated')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Export and say what was written."""
+    import torch
+
+    from spowl_ros.planner_settings import PlannerSettings, parse_settings
+    from spowl_ros.sim.environment import contract
+    from spowl_ros.training.export import export_checkpoint
+    from spowl_ros.training.untrained import export_untrained
+
+    torch.set_num_threads(1)  # small products; threads would only wait for one another
+    changes = parse_settings(args.set)
+    if args.untrained:
+        bundle = export_untrained(args.directory, contract(args.checkpoint, 5),
+                                  settings=PlannerSettings.compact(**changes))
+    else:
+        bundle = export_checkpoint(Path(args.checkpoint), args.directory, changes)
+    size = sum(path.stat().st_size for path in args.directory.iterdir())
+    print(f'{args.directory}: {bundle.contract.task}, {size / 2**20:.1f} MB, verified')
+    return 0

@@ -1,0 +1,87 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Entry point of the `spowl` command."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+import importlib
+import importlib.metadata
+import os
+import pkgutil
+import sys
+from typing import Protocol, cast
+
+import spowl_ros.cli
+from spowl_ros.errors import SpowlError
+
+INTERRUPTED = 128 + 2  # what a shell reports for a command ended by SIGINT
+
+
+class Verb(Protocol):
+    """
+    What a module of `spowl_ros.cli` provides.
+
+    Modules stay cheap to import, because `spowl --help` imports them all: heavy libraries
+    (torch, rclpy, matplotlib) are imported inside `run`.
+    """
+
+    HELP: str
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the verb's arguments."""
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Do the work and return the exit code; raise SpowlError for a user's mistake."""
+
+
+def verbs() -> dict[str, Verb]:
+    """Return the verbs by name: every public module beside this one."""
+    names = (module.name for module in pkgutil.iter_modules(spowl_ros.cli.__path__))
+    return {
+        name.replace('_', '-'): cast(Verb, importlib.import_module(f'spowl_ros.cli.{name}'))
+        for name in names
+        if name != 'main' and not name.startswith('_')
+    }
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Return the arguments of a command; options may stand before, between and after the rest."""
+    parser = argparse.ArgumentParser(
+        prog='spowl', description='Train, inspect, simulate and replay safe planning controllers.'
+    )
+    version = importlib.metadata.version('spowl_ros')
+    parser.add_argument('--version', action='version', version=f'spowl_ros {version}')
+    commands = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
+    for name, verb in verbs().items():
+        command = commands.add_parser(
+            name,
+            help=verb.HELP,
+            description=verb.__doc__ or verb.HELP,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        verb.add_arguments(command)
+        command.set_defaults(run=verb.run)
+    if argv and argv[0] in commands.choices:  # argparse cannot mix through a parser of commands
+        return commands.choices[argv[0]].parse_intermixed_args(argv[1:])
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `spowl` with the given arguments (the process's own by default)."""
+    args = parse(sys.argv[1:] if argv is None else argv)
+    try:
+        return int(args.run(args))
+    except SpowlError as error:
+        print(f'spowl: error: {error}', file=sys.stderr)
+        return error.EXIT_CODE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output went away, as in `spowl ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

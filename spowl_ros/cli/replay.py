@@ -1,0 +1,245 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Replay recorded decisions, compare them with what others would have been, and evaluate them.
+
+BAG is a rosbag2 directory, one of its files, or a folder of bags. The recorded sensors go through
+the same controller and monitors as on the robot; with the bundle and settings that made the bag
+every decision is the recorded one, bit for bit. With --live the bag is played onto topics instead,
+and a controller decides in its shadow.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+from pathlib import Path
+import re
+from typing import TYPE_CHECKING, Any
+
+from spowl_ros.cli._output import check_writable, write_json
+from spowl_ros.errors import SpowlError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from spowl_ros.evaluation.replay import Changes, Replay
+
+HELP = 'replay recorded decisions, compare and evaluate them'
+PLANNERS = ('adaptive', 'threshold', 'unsafe', 'policy')
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument('bag', type=Path, metavar='BAG', help='bag, or folder of bags')
+    parser.add_argument('bundle', type=Path, metavar='BUNDLE', help='directory of the bundle')
+    parser.add_argument('--planner', choices=PLANNERS,
+                        help='decide with another planner (--set planner.kind=...)')
+    parser.add_argument('--set', action='append', default=[], metavar='NAME=VALUE',
+                        help='decide with another setting; NAME is a controller parameter or its '
+                        'unmistakable end; may be repeated')
+    parser.add_argument('--sweep', action='append', default=[], metavar='NAME=V1,V2,...',
+                        help='replay once for each value; repeated: for each combination')
+    parser.add_argument('--namespace', help="the robot's in the bag; found where there is one")
+    parser.add_argument('--robot', default='', metavar='FILE',
+                        help='YAML file of a robot of your own, as for `spowl robot`')
+    parser.add_argument('--jobs', type=int, default=os.cpu_count() or 1, metavar='N',
+                        help='replays at a time (default: %(default)s)')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='write all figures as JSON')
+    parser.add_argument('--report', type=Path, metavar='FILE.html',
+                        help='write a report with plots, one file for any browser')
+    parser.add_argument('--csv', type=Path, metavar='FILE', help='write the rows of a sweep')
+    live = parser.add_argument_group('live')
+    live.add_argument('--live', action='store_true',
+                      help='play the bag onto topics, with a controller that commands '
+                      'shadow/command only')
+    live.add_argument('--rate', type=float, default=1.0, metavar='FACTOR',
+                      help='how much faster than recorded to play (default: %(default)s)')
+    live.add_argument('--loop', action='store_true', help='play again and again')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Replay, then print and write what was found."""
+    values = parse_changes(args.set, args.planner)
+    if args.live:
+        given = [f'--{name}' for name in ('json', 'report', 'csv', 'sweep') if getattr(args, name)]
+        if given:
+            raise SpowlError(f'{" and ".join(given)} cannot go with --live, which only plays; '
+                             'run once more without --live')
+        from spowl_ros.cli import _replay_live
+
+        return _replay_live.run(args, values)
+    for file in filter(None, (args.json, args.report, args.csv)):
+        check_writable(file)
+    if args.report and importlib.util.find_spec('matplotlib') is None:
+        raise SpowlError('--report draws with matplotlib, which is not installed: '
+                         'python -m pip install matplotlib')
+
+    from tqdm import tqdm
+
+    from spowl_ros import bundle as bundles
+    from spowl_ros.evaluation.measures import measure
+    from spowl_ros.evaluation.replay import Changes
+
+    if args.csv and not args.sweep:
+        raise SpowlError('--csv holds the rows of a --sweep, and there is none')
+    paths = find_bags(args.bag)
+    changes = Changes(values, args.namespace, args.robot)
+    sweeps = parse_sweeps(args.sweep)
+    bundle = bundles.load(args.bundle)
+    replays: list[tuple[Replay, dict[str, Any]]] = []
+    with tqdm(unit=' decisions', disable=None, leave=False) as bar:
+        for path in paths:
+            bar.set_description(path.name)
+            replay = _replay(path, bundle, changes, bar.update)
+            replays.append((replay, measure(replay)))
+    rows = _sweep(args, paths, changes, sweeps) if sweeps else []
+    for _, measured in replays:
+        print(summary(measured))
+    if args.json:
+        write_json(args.json, _document(replays, rows))
+    if args.report:
+        from spowl_ros.evaluation.report import write_report
+
+        write_report(args.report, replays, rows, list(sweeps))
+    return 0
+
+
+def _replay(path: Path, bundle: Any, changes: Changes, progress: Any) -> Replay:
+    """Replay one bag and forget all of it but what was found."""
+    from spowl_ros.bags.reader import Bag
+    from spowl_ros.evaluation.replay import Replayer
+
+    with Bag(path) as bag:
+        return Replayer(bag, bundle, changes).run(progress)
+
+
+def _sweep(args: argparse.Namespace, paths: Sequence[Path], changes: Changes,
+           sweeps: dict[str, list[Any]]) -> list[dict[str, Any]]:
+    from spowl_ros.evaluation.sweep import sweep, write_csv
+
+    rows = sweep(paths, args.bundle, sweeps, changes, args.jobs)
+    if args.csv:
+        write_csv(rows, args.csv)
+    return rows
+
+
+def _document(replays: Sequence[tuple[Replay, dict[str, Any]]],
+              rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return what is written as JSON: one bag's figures, or those of each bag of a folder."""
+    if len(replays) == 1:
+        document = dict(replays[0][1])
+    else:
+        document = {'bags': [measured for _, measured in replays]}
+    if rows:
+        document['sweep'] = list(rows)
+    return document
+
+
+def find_bags(path: Path) -> list[Path]:
+    """
+    Return the bag itself, or the bags in a folder, by name.
+
+    :raises SpowlError: no such path, or no bag in it
+    """
+    if not path.exists():
+        raise SpowlError(f'no such bag: {path}')
+    if path.is_file() or _holds_storage(path):
+        return [path]
+    bags = sorted(entry for entry in path.iterdir() if entry.is_dir() and _holds_storage(entry))
+    if not bags:
+        raise SpowlError(f'{path} is not a bag: no .mcap or .db3 file in it, nor in its folders')
+    return bags
+
+
+def _holds_storage(directory: Path) -> bool:
+    return (directory / 'metadata.yaml').is_file() or any(
+        re.search(r'\.(mcap|db3)(\.zstd)?$', entry.name) for entry in directory.iterdir())
+
+
+def parse_changes(texts: Sequence[str], planner: str | None = None) -> dict[str, Any]:
+    """
+    Return dotted names and values of `NAME=VALUE`.
+
+    :raises SpowlError: no such setting, several that it could mean, or a wrong value
+    """
+    changes: dict[str, Any] = {} if planner is None else {'planner.kind': planner}
+    for text in texts:
+        name, value = _split(text)
+        entry = _setting(name)
+        changes[entry.name] = entry.parse(value)
+    return changes
+
+
+def parse_sweeps(texts: Sequence[str]) -> dict[str, list[Any]]:
+    """
+    Return dotted names and the values of `NAME=V1,V2,...`.
+
+    :raises SpowlError: as `parse_changes`
+    """
+    sweeps = {}
+    for text in texts:
+        name, values = _split(text)
+        entry = _setting(name)
+        sweeps[entry.name] = [entry.parse(value.strip()) for value in values.split(',')]
+    return sweeps
+
+
+def _split(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition('=')
+    if not equals:
+        raise SpowlError(f"'{text}' is not of the form NAME=VALUE")
+    return name.strip(), value
+
+
+def _setting(name: str) -> Any:
+    """Return the setting of a name, or the only one whose last word or words it is."""
+    from spowl_ros.controller import ControllerSettings
+    from spowl_ros.settings import declared
+
+    known = {entry.name: entry for entry in declared(ControllerSettings())}
+    if name in known:
+        return known[name]
+    meant = [full for full in known if re.search(rf'[._]{re.escape(name)}$', full)]
+    exact = [full for full in meant if full.endswith(f'.{name}')]
+    chosen = exact if len(exact) == 1 else meant
+    if len(chosen) == 1:
+        return known[chosen[0]]
+    if chosen:
+        raise SpowlError(f"'{name}' could mean {', '.join(sorted(chosen))}; write it out")
+    raise SpowlError(f"no setting '{name}'; known are {', '.join(sorted(known))}")
+
+
+def summary(measured: dict[str, Any]) -> str:
+    """Return the figures of a replay as text for a terminal."""
+    from spowl_ros.evaluation.measures import remarks
+
+    def text(value: float | None) -> str:
+        return '-' if value is None else f'{value:.4g}'
+
+    compared = {None: 'nothing to compare with', True: 'all identical, bit for bit',
+                False: f'different from decision {measured["diverged_at"]} on'}
+    latency, alarm = measured['latency_ms'], measured['alarm']
+    cost_value = measured['cost_value_calibration']
+    sources = ', '.join(f'{source} {fraction:.0%}' for source, fraction
+                        in measured['source_fraction'].items())
+    lines = [
+        str(measured['bag']),
+        *(f'  NOTE         {line}' for line in remarks(measured)),
+        f'  decisions    {measured["decisions"]}, {compared[measured["identical"]]}',
+        f'  episodes     {len(measured["episodes"])}, return {text(measured["return"])}, '
+        f'cost {text(measured["cost"])}',
+        f'  acted        {sources}',
+        f'  cost value   bias {text(cost_value["bias"])}, RMS error {text(cost_value["rmse"])}, '
+        f'rank correlation {text(cost_value["correlation"])}',
+        f'  alarms       {alarm["hits"]} hits, {alarm["misses"]} misses, '
+        f'{alarm["false_alarms"]} false, lead {text(alarm["lead_seconds"])} s',
+        f'  latency      p50 {text(latency["p50"])} ms, p99 {text(latency["p99"])} ms, '
+        f'{latency["deadline_misses"]} deadlines missed']
+    if measured['identical'] is False:
+        found = measured['divergence']
+        changed = ', '.join(f'{name} {count}' for name, count in found['sources'].items())
+        lines.insert(-4, f'  differences  {found["decisions"]} decisions, action by '
+                     f'{text(found["action"]["max"])} at most, source {changed or "the same"}')
+    return '\n'.join(lines)

@@ -1,0 +1,48 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Drive a robot of one's own: the same nodes as `ros2 launch spowl_ros robot.launch.py`.
+
+Nothing starts before the robot's file has been found to fit the model. Ctrl-C stops the robot and
+ends every node; so does the end of any of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from spowl_ros import system
+from spowl_ros.cli._nodes import (
+    INTERRUPTED,
+    POLL_S,
+    add_launch_arguments,
+    launch_arguments,
+    watch_signals,
+)
+
+HELP = "drive a robot of one's own"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments: those of the launch file."""
+    add_launch_arguments(parser, system.RobotArguments())
+
+
+def run(args: argparse.Namespace) -> int:
+    """Start the nodes and wait."""
+    arguments = system.parse(system.RobotArguments(), launch_arguments(args.arguments))
+    specs = system.robot(arguments)
+
+    from spowl_ros.running import RunningSystem, environment
+
+    os.environ.update(environment())
+    nodes = RunningSystem(specs)
+    interrupted = watch_signals(nodes)
+    with nodes:
+        finished = False
+        while not finished and not interrupted.wait(POLL_S):
+            finished = nodes.poll(print)
+        for line in nodes.stop():
+            print(line)
+    return INTERRUPTED if interrupted.is_set() else 0

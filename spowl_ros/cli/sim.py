@@ -1,0 +1,144 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Drive a simulated robot: the same nodes as `ros2 launch spowl_ros sim.launch.py`.
+
+Each node is a process of its own; other ROS 2 programs see their topics. The run ends after the
+last episode, on Ctrl-C, or when any node ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from spowl_ros import system
+from spowl_ros.cli._nodes import (
+    INTERRUPTED,
+    POLL_S,
+    add_launch_arguments,
+    launch_arguments,
+    watch_signals,
+)
+from spowl_ros.cli._output import check_writable, write_json
+from spowl_ros.errors import SpowlError
+from spowl_ros.run_record import RunRecord
+
+if TYPE_CHECKING:
+    from spowl_ros.cli._progress import Progress
+    from spowl_ros.evaluation.video import Recording
+    from spowl_ros.nodes.run_listener import RunListener
+    from spowl_ros.running import RunningSystem
+
+HELP = 'drive a simulated robot'
+LAST_MESSAGES_S = 0.3
+"""When no decision has come for so long after the simulator's end, none is on its way."""
+PATIENCE_S = 5.0
+"""How long an episode's result may take."""
+VIDEO_FORMATS = ('.mp4', '.gif')
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments: those of the launch file, and where results go."""
+    add_launch_arguments(parser, system.SimulationArguments())
+    parser.add_argument('--json', type=Path, metavar='FILE', help='write the summary as JSON')
+    parser.add_argument('--video', type=Path, metavar='FILE',
+                        help='record the scene from above (.mp4 or .gif)')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Drive, follow, and sum up."""
+    arguments = system.parse(system.SimulationArguments(), launch_arguments(args.arguments))
+    check_outputs(args.json, args.video)
+    specs = system.simulation(arguments)
+
+    from spowl_ros.cli._progress import Progress
+    from spowl_ros.running import RunningSystem, environment
+
+    os.environ.update(environment())  # what follows the nodes must be on their network
+    nodes = RunningSystem(specs)
+    interrupted = watch_signals(nodes)
+    record = RunRecord(arguments.task, arguments.episodes)
+    recording = None
+    progress = Progress(record, arguments.episodes, int(specs[0].parameters['action_repeat']))
+    with nodes, progress:
+        if not interrupted.is_set():
+            recording = drive(nodes, record, progress, interrupted, arguments, bool(args.video))
+    if record.decisions:
+        print(record.table())
+    if recording and not interrupted.is_set():
+        recording.write(args.video, interrupted)
+    if args.json:
+        write_json(args.json, record.summary())
+    return INTERRUPTED if interrupted.is_set() else 0
+
+
+def drive(nodes: RunningSystem, record: RunRecord, progress: Progress,
+          interrupted: threading.Event, arguments: system.SimulationArguments,
+          film: bool) -> Recording | None:
+    """
+    Fill the record until the run is over, and return what was filmed, if it was.
+
+    :raises SpowlError: a node failed
+    """
+    from spowl_ros.evaluation.video import Recording
+    from spowl_ros.nodes.run_listener import RunListener
+
+    recording = Recording(record) if film else None
+    with RunListener(record, arguments.namespace, recording) as listener:
+        follow(nodes, listener, progress, interrupted)
+        if not interrupted.is_set():
+            await_episodes(listener)
+    for line in nodes.stop():
+        progress.say(line)
+    return recording
+
+
+def check_outputs(summary: Path | None, video: Path | None) -> None:
+    """
+    Make sure that the results can be written, before anything runs.
+
+    :raises SpowlError: no such directory, or no video format
+    """
+    for file in filter(None, (summary, video)):
+        check_writable(file)
+    if video and video.suffix.lower() not in VIDEO_FORMATS:
+        raise SpowlError(f'{video} is no video: the name must end in {" or ".join(VIDEO_FORMATS)}')
+
+
+def follow(nodes: RunningSystem, listener: RunListener, progress: Progress,
+           interrupted: threading.Event) -> None:
+    """
+    Show what happens until the nodes have finished or the user interrupts.
+
+    :raises SpowlError: a node failed
+    """
+    finished = False
+    while not finished and not interrupted.wait(POLL_S):
+        finished = nodes.poll(progress.say)
+        with listener.lock:
+            progress.update()
+
+
+def await_episodes(listener: RunListener) -> None:
+    """
+    Wait for the messages that are still on their way when the simulator has ended.
+
+    :raises SpowlError: some never arrive
+    """
+    record = listener.record
+    decisions, changed = -1, time.monotonic()
+    deadline = changed + PATIENCE_S
+    while time.monotonic() - changed < LAST_MESSAGES_S or not record.complete:
+        if record.decisions != decisions:
+            decisions, changed = record.decisions, time.monotonic()
+        if time.monotonic() > deadline:
+            if record.complete:
+                return
+            raise SpowlError(f'the simulator ended after {len(record.episodes)} of '
+                             f'{record.expected} episodes')
+        time.sleep(POLL_S)

@@ -1,0 +1,279 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The controller as a lifecycle node: sensors in, commands and decisions out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+import math
+from pathlib import Path
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock, JumpThreshold
+from rclpy.clock_type import ClockType
+from rclpy.duration import Duration
+from rclpy.qos import qos_profile_sensor_data
+from std_msgs.msg import Float64, String
+
+from spowl_ros import bundle
+from spowl_ros.controller import Controller, ControllerSettings
+from spowl_ros.decision_loop import DecisionLoop
+from spowl_ros.errors import SpowlError
+from spowl_ros.nodes import process
+from spowl_ros.nodes.command import COMMAND_TYPES, CommandFormat
+from spowl_ros.nodes.lifecycle import ManagedNode
+from spowl_ros.nodes.parameters import Parameters, refuse_unknown
+from spowl_ros.nodes.qos import KEPT, LATCHED
+from spowl_ros.nodes.robot import Source, load_robot, sources
+from spowl_ros.nodes.statistics import Statistics
+from spowl_ros.settings import setting
+
+if TYPE_CHECKING:
+    from rclpy.clock import TimeJump
+    from rclpy.publisher import Publisher
+    from rclpy.subscription import MessageInfo
+
+    from spowl_ros.bundle import Bundle
+    from spowl_ros.decision import Decision
+
+DIAGNOSTICS_PERIOD_S = 1.0
+LOG_PERIOD_S = 5.0
+_LONGEST_WAIT_S = 1.0
+
+
+@dataclass(frozen=True)
+class NodeSettings:
+    """What the controller's node needs beside the settings of the controller itself."""
+
+    model: str = setting('', 'directory of the bundle')
+    robot: str = setting('', "YAML file of the robot's topics, units and limits; empty: those of "
+                         'the contract', read_only=True)
+    autostart: bool = setting(False, 'configure and activate at once', read_only=True)
+    rate: float = setting(
+        1.0, "how many seconds of the node's clock pass in one of a steady clock: 1 on a robot, "
+        'the real-time factor in a simulation; 0: lock-step, each measurement is answered once '
+        'and nothing is ever late', low=0.0, high=1000.0, read_only=True)
+    deadline_fraction: float = setting(
+        0.5, 'part of the control period in which a decision is due', low=0.01, high=1.0)
+    command_type: str = setting('Float64MultiArray', 'message type of `command`',
+                                choices=tuple(COMMAND_TYPES))
+    seed: int = setting(0, "seed of the planner's randomness", low=0)
+    threads: int = setting(1, "threads of the planner's graphs", low=1, high=64)
+    observe_cost: bool = setting(
+        False, 'listen to `cost` and let the bound of the cost value follow it')
+
+
+class ControllerNode(ManagedNode):
+    """
+    Subscribes to the sensors of a bundle's contract and drives by its planner.
+
+    Callbacks only store; the thread of `DecisionLoop` decides and publishes.
+
+    :raises SpowlError: a bad parameter; with ``autostart`` also whatever hinders the start
+    """
+
+    def __init__(self) -> None:
+        super().__init__('controller')
+        self._node_parameters = Parameters(self, NodeSettings())
+        refuse_unknown(self, NodeSettings(), ControllerSettings())
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._given: dict[str, Any] = {}
+        self._loop: DecisionLoop | None = None
+        self._statistics = Statistics()
+        self._reported = time.monotonic()
+        self._failure: Exception | None = None
+        self._failed = self.create_guard_condition(self._on_failure)
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self.create_timer(DIAGNOSTICS_PERIOD_S, self._report, clock=self._steady)
+        if self._node_parameters.settings.autostart:
+            self.start()
+
+    # Lifecycle
+
+    def configure(self) -> None:
+        """
+        Load, verify and warm up the bundle; make publishers and subscriptions.
+
+        :raises SpowlError: a damaged or missing bundle, a setting that it does not take
+        """
+        settings = self._node_parameters.settings
+        if not settings.model:
+            raise SpowlError("parameter 'model' is empty; name the directory of a bundle")
+        robot = load_robot(settings.robot)
+        loaded = bundle.load(Path(settings.model), threads=settings.threads)
+        loaded = replace(loaded, contract=robot.applied_to(loaded.contract))
+        parameters = Parameters(
+            self, ControllerSettings(planner=loaded.settings),
+            accept=partial(_check, loaded), applied=self._change, given=self._given,
+            removable=True)
+        try:
+            self._command_format = CommandFormat(settings.command_type, loaded.contract.action)
+            self._controller = Controller(loaded, parameters.settings, settings.seed,
+                                          settings.threads)
+        except SpowlError:
+            self._given = parameters.remove()
+            raise
+        self._bundle, self._declared = loaded, parameters
+        self._command: Publisher[Any] = self.create_publisher(
+            self._command_format.message_type, 'command', 1)
+        self._decisions = self.create_publisher(DiagnosticArray, '~/decision', KEPT)
+        self._mode = self.create_publisher(String, '~/mode', LATCHED)
+        self._frames: dict[str, str] = {}
+        self._subscriptions_made = [
+            self.create_subscription(entry.message_type, entry.topic,
+                                     partial(self._store, entry), qos_profile_sensor_data)
+            for entry in sources(loaded.contract, robot)]
+        if settings.observe_cost:
+            self._subscriptions_made.append(
+                self.create_subscription(Float64, 'cost', self._store_cost, 10))
+        backwards = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1))
+        self._jump_handle = self.get_clock().create_jump_callback(
+            backwards, post_callback=self._on_jump)
+
+    def activate(self) -> None:
+        """
+        Begin to decide.
+
+        :raises SpowlError: somebody else commands the robot
+        """
+        self.refuse_others(self._command.topic_name)
+        settings = self._node_parameters.settings
+        self._controller = Controller(self._bundle, self._declared.settings, settings.seed,
+                                      settings.threads)
+        self._loop = DecisionLoop(
+            self._controller, lambda: self.get_clock().now().nanoseconds, self._publish,
+            self._fail, settings.rate, settings.deadline_fraction)
+        self._loop.start()
+
+    def deactivate(self) -> None:
+        """Stop the robot, then stop deciding."""
+        loop, self._loop = self._loop, None
+        if loop is not None:
+            loop.end()
+        self._publish_command(self._controller.stop_action)
+        self._mode.publish(String(data='stop'))
+
+    def cleanup(self) -> None:
+        """Forget the bundle."""
+        self._jump_handle.unregister()
+        for subscription in self._subscriptions_made:
+            self.destroy_subscription(subscription)
+        for publisher in (self._command, self._decisions, self._mode):
+            self.destroy_publisher(publisher)
+        self._given = self._declared.remove()
+
+    # Callbacks: store only
+
+    def _store(self, entry: Source, message: Any, info: MessageInfo) -> None:
+        loop = self._loop
+        self._statistics.received(entry.topic)
+        if loop is None:
+            return
+        try:
+            self._check_frame(entry.topic, message)
+            loop.put(entry.fields(message), entry.stamp_ns(message), _waited(info))
+        except SpowlError as error:
+            self._statistics.refused(entry.topic, str(error))
+            self.get_logger().warning(f'{entry.topic}: {error}',
+                                      throttle_duration_sec=LOG_PERIOD_S)
+
+    def _check_frame(self, topic: str, message: Any) -> None:
+        """
+        Make sure that a sensor stays in the frame that it had first.
+
+        :raises SpowlError: it changed
+        """
+        frame = self._frames.setdefault(topic, message.header.frame_id)
+        if message.header.frame_id != frame:
+            raise SpowlError(f"frame '{message.header.frame_id}', before it was '{frame}'")
+
+    def _store_cost(self, message: Float64) -> None:
+        if self._loop is not None:
+            self._loop.put_cost(message.data)
+
+    def _on_jump(self, jump: TimeJump) -> None:
+        if self._loop is not None:
+            self._loop.clock_set_back()
+
+    def _change(self, settings: ControllerSettings) -> None:
+        if self._loop is not None:
+            self._loop.change(settings)
+
+    # In the thread that decides
+
+    def _publish(self, decision: Decision, arrival: float) -> None:
+        self._publish_command(decision.action)
+        response = time.monotonic() - arrival
+        if math.isfinite(response):
+            decision = replace(decision, seconds={**decision.seconds, 'response': response})
+        if self._statistics.decided(decision):
+            self._mode.publish(String(data=decision.source))
+            if decision.source in ('monitor', 'stop'):
+                self.get_logger().warning(f'{decision.source}: {decision.reason}',
+                                          throttle_duration_sec=LOG_PERIOD_S)
+        values = [KeyValue(key=key, value=value) for key, value in decision.to_items()]
+        message = DiagnosticArray(status=[DiagnosticStatus(
+            level=DiagnosticStatus.OK, name=f'{self.get_name()}: decision',
+            message=decision.source, hardware_id=self._bundle.contract.task, values=values)])
+        message.header.stamp.sec, message.header.stamp.nanosec = divmod(decision.now_ns, 10**9)
+        self._decisions.publish(message)
+
+    def _publish_command(self, action: Sequence[float]) -> None:
+        self._command.publish(self._command_format.message(action, self.get_clock().now()))
+
+    def _fail(self, error: Exception) -> None:
+        self._publish_command(self._controller.stop_action)
+        self._failure = error
+        self._failed.trigger()
+
+    # Diagnostics and failures, in the executor's thread
+
+    def _on_failure(self) -> None:
+        self.get_logger().error(f'deciding failed: {self._failure!r}')
+        self.problem = f'deciding failed: {self._failure!r}; activate again once that is mended'
+        problem = self.problem
+        self.trigger_deactivate()
+        self.problem = problem
+
+    def _report(self) -> None:
+        now = time.monotonic()
+        elapsed, self._reported = now - self._reported, now
+        name = self.get_fully_qualified_name().lstrip('/')
+        level = DiagnosticStatus.OK if self.active else DiagnosticStatus.WARN
+        if self.problem:
+            level = DiagnosticStatus.ERROR
+        statuses = [DiagnosticStatus(
+            level=level, name=f'{name}: state',
+            message=self.problem or ('active' if self.active else 'not active'))]
+        loop = self._loop
+        if loop is not None:
+            statuses += self._statistics.statuses(name, self._bundle.contract.task, elapsed,
+                                                  loop.silences())
+        message = DiagnosticArray(status=statuses)
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(message)
+
+
+def _waited(info: MessageInfo) -> float:
+    """Return the seconds that a message lay in the middleware's queue; 0 after a clock step."""
+    waited = (time.time_ns() - info['received_timestamp']) * 1e-9
+    return waited if 0.0 <= waited < _LONGEST_WAIT_S else 0.0
+
+
+def _check(loaded: Bundle, settings: ControllerSettings) -> None:
+    """
+    Make sure that a bundle takes these settings.
+
+    :raises SpowlError: a planner setting that is fixed in the bundle differs
+    """
+    loaded.settings.at_run_time(settings.planner.to_dict())
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the node until it is told to end."""
+    sys.exit(process.run(ControllerNode, args))

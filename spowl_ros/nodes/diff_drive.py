@@ -1,0 +1,144 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A simulated differential-drive robot with a laser: what a driver of a real one publishes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+import math
+import sys
+import time
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from geometry_msgs.msg import PoseStamped, TwistStamped
+from nav_msgs.msg import Odometry
+import numpy as np
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import LaserScan
+
+from spowl_ros.nodes import process
+from spowl_ros.nodes.parameters import Parameters, refuse_unknown
+from spowl_ros.nodes.qos import LATCHED
+from spowl_ros.settings import setting
+from spowl_ros.sim.diff_drive import DiffDriveWorld
+
+PERIOD = 0.04  # between two measurements of odometry and laser, seconds
+
+
+@dataclass(frozen=True)
+class DiffDriveSettings:
+    """The simulated robot and its world."""
+
+    seed: int = setting(0, 'seed of posts and goals', low=0, read_only=True)
+    beams: int = setting(360, 'beams of the laser over the full circle', low=8, high=7200,
+                         read_only=True)
+    scan_range: float = setting(5.0, 'greatest range of the laser, metres', low=0.5, high=100.0,
+                                read_only=True)
+    odom_frame: str = setting('odom', 'frame of the pose and the goal', read_only=True)
+    base_frame: str = setting('base_link', 'frame of velocities and the laser', read_only=True)
+    command_timeout: float = setting(0.25, 'stop after so many seconds without a command',
+                                     low=0.05, high=5.0, read_only=True)
+
+
+class DiffDriveRobot(Node):
+    """
+    Drives by `cmd_vel`; publishes `odom`, `scan` and `goal_pose`.
+
+    :raises SpowlError: a bad parameter
+    """
+
+    def __init__(self) -> None:
+        super().__init__('diff_drive', automatically_declare_parameters_from_overrides=True)
+        self.settings = Parameters(self, DiffDriveSettings()).settings
+        refuse_unknown(self, self.settings)
+        self.world = DiffDriveWorld(self.settings.seed)
+        self._command = (0.0, 0.0)
+        self._commanded = -math.inf
+        self._nearest = math.inf
+        self._odom = self.create_publisher(Odometry, 'odom', qos_profile_sensor_data)
+        self._scan = self.create_publisher(LaserScan, 'scan', qos_profile_sensor_data)
+        self._goal = self.create_publisher(PoseStamped, 'goal_pose', LATCHED)
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self.create_subscription(TwistStamped, 'cmd_vel', self._on_command, 1)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(PERIOD, self._tick, clock=steady)
+        self.create_timer(1.0, self._report, clock=steady)
+        self._publish_goal()
+
+    def close(self) -> None:
+        """Say how it went."""
+        print(f'diff_drive: {self.world.goals} goals, {self.world.collisions} collisions, '
+              f'least clearance {self._nearest:.2f} m', file=sys.stderr)
+
+    def _on_command(self, message: TwistStamped) -> None:
+        twist = message.twist
+        if math.isfinite(twist.linear.x) and math.isfinite(twist.angular.z):
+            self._command = twist.linear.x, twist.angular.z
+            self._commanded = time.monotonic()
+
+    def _tick(self) -> None:
+        """Move for one period and publish what the robot then senses."""
+        silent = time.monotonic() - self._commanded > self.settings.command_timeout
+        if self.world.step(*((0.0, 0.0) if silent else self._command), PERIOD):
+            self._publish_goal()
+        self._nearest = min(self._nearest, self.world.clearance())
+        self._publish_odom()
+        self._publish_scan()
+
+    def _publish_odom(self) -> None:
+        message = Odometry()
+        message.header.stamp = self.get_clock().now().to_msg()
+        message.header.frame_id = self.settings.odom_frame
+        message.child_frame_id = self.settings.base_frame
+        x, y, heading = self.world.pose
+        position, orientation = message.pose.pose.position, message.pose.pose.orientation
+        position.x, position.y = float(x), float(y)
+        orientation.w, orientation.z = math.cos(heading / 2), math.sin(heading / 2)
+        message.twist.twist.linear.x = self.world.speed
+        message.twist.twist.angular.z = self.world.turn_rate
+        self._odom.publish(message)
+
+    def _publish_scan(self) -> None:
+        message = LaserScan()
+        message.header.stamp = self.get_clock().now().to_msg()
+        message.header.frame_id = self.settings.base_frame
+        message.angle_min, message.angle_increment = -math.pi, 2 * math.pi / self.settings.beams
+        message.angle_max = math.pi - message.angle_increment
+        message.scan_time = PERIOD
+        message.range_min, message.range_max = 0.02, self.settings.scan_range
+        message.ranges = self.world.scan(self.settings.beams,
+                                         self.settings.scan_range).astype(np.float32)
+        self._scan.publish(message)
+
+    def _publish_goal(self) -> None:
+        message = PoseStamped()
+        message.header.stamp = self.get_clock().now().to_msg()
+        message.header.frame_id = self.settings.odom_frame
+        message.pose.position.x, message.pose.position.y = map(float, self.world.goal)
+        message.pose.orientation.w = 1.0
+        self._goal.publish(message)
+
+    def _report(self) -> None:
+        message = DiagnosticArray()
+        message.header.stamp = self.get_clock().now().to_msg()
+        values = {'goals': self.world.goals, 'collisions': self.world.collisions,
+                  'least_clearance': self._nearest, 'speed': self.world.speed}
+        message.status = [DiagnosticStatus(
+            level=DiagnosticStatus.OK, name=f'{self.get_fully_qualified_name()[1:]}: drive',
+            message=f'{self.world.goals} goals, {self.world.collisions} collisions',
+            hardware_id='diff_drive',
+            values=[KeyValue(key=key, value=repr(value)) for key, value in values.items()])]
+        self._diagnostics.publish(message)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Simulate until interrupted; exit code 2 and one line for a mistake."""
+    return process.run(DiffDriveRobot, args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,192 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Play a bag onto the topics that it was recorded from, with the clock of the recording."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rosgraph_msgs.msg import Clock
+
+from spowl_ros.bags import context
+from spowl_ros.bags.reader import Bag
+from spowl_ros.bags.types import message_class
+from spowl_ros.errors import SpowlError
+from spowl_ros.nodes import process
+from spowl_ros.nodes.parameters import Parameters, refuse_unknown
+from spowl_ros.settings import setting
+
+if TYPE_CHECKING:
+    from rclpy.publisher import Publisher
+
+CLOCK = '/clock'
+CLOCK_PERIOD_S = 0.01
+UNPLAYED = ('/rosout', '/parameter_events', context.TOPIC)
+OF_CONTROLLERS = ('controller', 'supervisor', 'diagnostics')
+"""Names whose topics the live controller has itself; what was recorded on them goes aside."""
+COMMANDS = ('std_msgs/msg/Float64MultiArray', 'geometry_msgs/msg/Twist',
+            'geometry_msgs/msg/TwistStamped', 'trajectory_msgs/msg/JointTrajectory',
+            'ackermann_msgs/msg/AckermannDriveStamped')
+"""Message types that move something: what was recorded of them goes aside as well."""
+ASIDE = 'recorded'
+
+
+@dataclass(frozen=True)
+class PlayerSettings:
+    """What is played, and how."""
+
+    path: str = setting('', 'bag to play', read_only=True)
+    sensors: str = setting('', 'names of topics, separated by spaces, whose messages are '
+                           'measurements even where their type is one of commands',
+                           read_only=True)
+    rate: float = setting(1.0, 'how much faster than recorded to play', low=0.01, high=100.0,
+                          read_only=True)
+    loop: bool = setting(False, 'play again and again', read_only=True)
+    wait: float = setting(2.0, 'seconds to wait for somebody to listen before beginning',
+                          low=0.0, high=60.0, read_only=True)
+
+
+class Player(Node):
+    """
+    Publishes the messages of a bag at the pace of the recording.
+
+    What a controller or supervisor said in the recording goes to `recorded/...`, and so does
+    whatever an actuator would take for a command. Ends by itself after the last message.
+
+    :raises SpowlError: a bad parameter, or not a bag
+    """
+
+    def __init__(self) -> None:
+        super().__init__('player', automatically_declare_parameters_from_overrides=True)
+        self.settings = Parameters(self, PlayerSettings()).settings
+        refuse_unknown(self, self.settings)
+        if not self.settings.path:
+            raise SpowlError("parameter 'path' is empty; name a bag")
+        self._bag = Bag(Path(self.settings.path))
+        self._publishers_by_topic = {
+            name: publisher for name, topic in self._bag.topics.items()
+            if name not in UNPLAYED and topic.messages
+            and (publisher := self._make_publisher(name, topic.type)) is not None}
+        if not self._publishers_by_topic:
+            raise SpowlError(f'bag {self.settings.path} holds nothing to play')
+        self._clock_publisher = (None if CLOCK in self._publishers_by_topic
+                                 else self.create_publisher(Clock, CLOCK, 10))
+        self._closing = threading.Event()
+        self._error: SpowlError | None = None
+        self._ended = self.create_guard_condition(self._on_end)
+        self._thread = threading.Thread(target=self._play, name='playing', daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop playing."""
+        self._closing.set()
+        self._thread.join()
+        self._bag.close()
+
+    def _make_publisher(self, name: str, message_type: str) -> Publisher[Any] | None:
+        try:
+            kind = message_class(message_type)
+        except SpowlError as error:
+            self.get_logger().warning(f'{name} is not played: {error}')
+            return None
+        aside = message_type in COMMANDS and name not in self.settings.sensors.split()
+        return self.create_publisher(kind, played_topic(name, aside), QoSProfile(depth=100))
+
+    def _on_end(self) -> None:
+        if self._error is not None:
+            raise self._error
+        raise ExternalShutdownException
+
+    def _play(self) -> None:
+        try:
+            self._await_listener()
+            while not self._closing.is_set():
+                self._play_once()
+                if not self.settings.loop:
+                    break
+        except SpowlError as error:
+            self._error = error
+        for line in self._bag.damage:
+            self.get_logger().warning(line)
+        if not self._closing.is_set():
+            self._ended.trigger()
+
+    def _await_listener(self) -> None:
+        """Wait until somebody listens to some sensor, so that the first messages are heard."""
+        deadline = time.monotonic() + self.settings.wait
+        while time.monotonic() < deadline and not self._closing.wait(CLOCK_PERIOD_S):
+            if any(publisher.get_subscription_count()
+                   for name, publisher in self._publishers_by_topic.items() if name != CLOCK):
+                self._closing.wait(0.5)  # the other topics of the same listener
+                return
+
+    def _play_once(self) -> None:
+        """
+        Publish the whole bag.
+
+        Time goes as the recorded /clock does where there is one: a simulation that ran at its own
+        pace is played at that of the robot.
+        """
+        begun: tuple[float, int] | None = None
+        now_ns: int | None = None
+        for message in self._bag.messages(self._publishers_by_topic):
+            before_ns = now_ns
+            if self._clock_publisher is not None:
+                now_ns = message.time_ns
+            elif message.topic == CLOCK:
+                clock = self._bag.decode(message).clock
+                now_ns = clock.sec * 10**9 + clock.nanosec
+            if now_ns is not None:
+                if begun is None or before_ns is None or now_ns < before_ns:
+                    begun = time.monotonic(), now_ns  # also where the clock was set back
+                self._wait_until(*begun, now_ns)
+            if self._closing.is_set():
+                return
+            self._publishers_by_topic[message.topic].publish(message.data)
+
+    def _wait_until(self, start: float, first_ns: int, now_ns: int) -> None:
+        """Wait for a time of the recording, and show meanwhile how time goes by."""
+        due = start + (now_ns - first_ns) * 1e-9 / self.settings.rate
+        while (left := due - time.monotonic()) > 0.0:
+            if self._closing.wait(min(left, CLOCK_PERIOD_S)):
+                return
+            elapsed = (time.monotonic() - start) * self.settings.rate
+            self._publish_clock(min(first_ns + int(elapsed * 1e9), now_ns))
+        self._publish_clock(now_ns)
+
+    def _publish_clock(self, now_ns: int) -> None:
+        if self._clock_publisher is not None:
+            message = Clock()
+            message.clock.sec, message.clock.nanosec = divmod(now_ns, 10**9)
+            self._clock_publisher.publish(message)
+
+
+def played_topic(name: str, aside: bool) -> str:
+    """
+    Return where the messages of a recorded topic go.
+
+    :param aside: whatever its name
+    """
+    parts = name.split('/')
+    for index, part in enumerate(parts):
+        if part in OF_CONTROLLERS:
+            return '/'.join([*parts[:index], ASIDE, *parts[index:]])
+    return '/'.join([*parts[:-1], ASIDE, parts[-1]]) if aside else name
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Play until the end or until told to end."""
+    sys.exit(process.run(Player, args))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,95 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""One node as one process: start, orderly end on a signal, one line on a mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, Protocol, cast
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+
+from spowl_ros.errors import SpowlError
+
+if TYPE_CHECKING:
+    from rclpy.executors import Executor
+    from rclpy.node import Node
+
+    class ClosingNode(Protocol):
+        """A node that has something to do before it goes."""
+
+        def close(self) -> None:
+            """End orderly: stop the robot, close files."""
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_CRASHED = 1
+
+
+class FinishedError(Exception):
+    """Raised in a callback by a node that has done its work; the process ends with code 0."""
+
+
+def make_executor() -> Executor:
+    """Return the executor that every node of ours uses."""
+    return SingleThreadedExecutor()
+
+
+def run(make_node: Callable[[], ClosingNode], args: Sequence[str] | None = None) -> int:
+    """
+    Run a node until SIGINT, SIGTERM or `FinishedError`; return the process's exit code.
+
+    The executor spins in a thread of its own, because a main thread inside it would not see
+    signals. ``close`` is called while the middleware still works.
+    """
+    ended = threading.Event()
+    for number in _SIGNALS:
+        signal.signal(number, lambda *_: ended.set())
+    try:
+        rclpy.init(args=list(args) if args is not None else None,
+                   signal_handler_options=SignalHandlerOptions.NO)
+    except Exception as error:  # rcl raises several types for a bad argument or parameter file
+        return _complain(str(error).replace('\n', ' '))
+    try:
+        node = make_node()
+    except SpowlError as error:
+        rclpy.try_shutdown()
+        return _complain(str(error))
+    executor = make_executor()
+    executor.add_node(cast('Node', node))
+    crashes: list[BaseException] = []
+
+    def spin() -> None:
+        try:
+            executor.spin()
+        except (ExternalShutdownException, FinishedError):
+            pass
+        except BaseException as error:
+            if not ended.is_set():  # a callback may outlive what it publishes on
+                crashes.append(error)
+        ended.set()
+
+    thread = threading.Thread(target=spin, name='executor', daemon=True)
+    thread.start()
+    while not ended.wait(1.0):
+        pass
+    try:
+        node.close()
+    finally:
+        executor.shutdown()
+        rclpy.try_shutdown()
+        thread.join(1.0)
+    for crash in crashes:
+        if isinstance(crash, SpowlError):
+            return _complain(str(crash))
+        sys.excepthook(type(crash), crash, crash.__traceback__)
+    return _CRASHED if crashes else 0
+
+
+def _complain(message: str) -> int:
+    print(f'error: {message}', file=sys.stderr, flush=True)
+    return SpowlError.EXIT_CODE

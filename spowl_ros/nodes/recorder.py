@@ -1,0 +1,257 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Record what the robot senses, decides and does into a rosbag2, as the bytes come in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import functools
+from pathlib import Path
+import re
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from rclpy.node import Node
+from rclpy.parameter import parameter_value_to_python
+from rclpy.parameter_client import AsyncParameterClient
+from rclpy.qos import (
+    DurabilityPolicy,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_profile_default,
+    qos_profile_sensor_data,
+)
+from rosbags import interfaces
+
+from spowl_ros.bags import context
+from spowl_ros.bags.background import BackgroundWriter
+from spowl_ros.bags.types import message_class, message_definition, type_name
+from spowl_ros.bags.writer import Settings
+from spowl_ros.bundle import read_contract
+from spowl_ros.errors import SpowlError
+from spowl_ros.nodes import process
+from spowl_ros.nodes.conversion import inputs
+from spowl_ros.nodes.parameters import Parameters, refuse_unknown
+from spowl_ros.settings import setting
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rclpy.subscription import MessageInfo, Subscription
+    from rclpy.topic_endpoint_info import TopicEndpointInfo
+
+    from spowl_ros.contract import Contract
+
+HEAVY = ('Image', 'CompressedImage', 'PointCloud2')
+"""Message types that are recorded only where their topic is named."""
+GLOBAL_TOPICS = ('/clock', '/diagnostics', '/tf', '/tf_static', '/rosout', '/parameter_events')
+"""Recorded whatever the namespace."""
+QUEUE = 1000  # messages a topic may be behind before any is lost
+DISCOVERY_S = 0.1
+EXPECTED = {
+    'controller/decision': ('diagnostic_msgs/msg/DiagnosticArray', qos_profile_default),
+    'reward': ('std_msgs/msg/Float64', qos_profile_default),
+    'cost': ('std_msgs/msg/Float64', qos_profile_default),
+    'simulator/episode': ('diagnostic_msgs/msg/DiagnosticArray', qos_profile_default),
+    'simulator/markers': ('visualization_msgs/msg/MarkerArray', qos_profile_default),
+}
+"""Topics that are awaited from the start, because their first message matters."""
+
+
+@dataclass(frozen=True)
+class RecorderSettings:
+    """What is recorded, and where to."""
+
+    path: str = setting('', 'directory of the bag; empty: rosbag2_ and the time', read_only=True)
+    storage: str = setting('mcap', 'storage format', choices=('mcap', 'sqlite3'), read_only=True)
+    compression: str = setting('none', 'compression of the chunks of an MCAP file',
+                               choices=('none', 'zstd'), read_only=True)
+    split_megabytes: float = setting(0.0, 'begin a new file after so many megabytes; 0: never',
+                                     low=0.0, read_only=True)
+    split_seconds: float = setting(0.0, 'begin a new file after so many seconds; 0: never',
+                                   low=0.0, read_only=True)
+    flush_seconds: float = setting(0.5, 'at most this much is lost when the process is killed, '
+                                   'seconds', low=0.05, high=60.0, read_only=True)
+    topics: str = setting('', 'names of the topics to record, separated by spaces; empty: all of '
+                          'the namespace but images and point clouds', read_only=True)
+    exclude: str = setting('', 'regular expression of the topic names to leave out',
+                           read_only=True)
+    model: str = setting('', 'bundle directory; its hash is recorded and its sensors are awaited '
+                         'from the start', read_only=True)
+
+
+class Recorder(Node):
+    """
+    Subscribes to topics as they appear and hands what arrives to the thread that writes.
+
+    :raises SpowlError: a bad parameter, or the bag cannot be made
+    """
+
+    def __init__(self) -> None:
+        super().__init__('recorder', automatically_declare_parameters_from_overrides=True)
+        self.settings = Parameters(self, RecorderSettings()).settings
+        refuse_unknown(self, self.settings)
+        path = self.settings.path or time.strftime('rosbag2_%Y_%m_%d-%H_%M_%S')
+        self.bag = BackgroundWriter(Path(path), Settings(
+            storage=self.settings.storage, compression=self.settings.compression,
+            split_bytes=int(self.settings.split_megabytes * 1e6),
+            split_seconds=self.settings.split_seconds), self.settings.flush_seconds)
+        self.lost = 0
+        """Messages that publishers sent and that never arrived, as their numbers tell."""
+        self._prefix = self.get_namespace().rstrip('/') + '/'
+        self._subscribed: dict[str, Subscription[Any] | None] = {}
+        """Topic to its subscription; None where its type is not installed."""
+        self._last_number: dict[tuple[str, bytes], int] = {}
+        self._asked: dict[str, AsyncParameterClient | None] = {}
+        self._context_topic = self.bag.add_topic(context.TOPIC, context.TYPE)
+        self._numbers: dict[str, int] = {}
+        if self.settings.model:
+            self._write_context(context.of_bundle(Path(self.settings.model)))
+            self._expect(read_contract(Path(self.settings.model)))
+        self._discover()
+        self.create_timer(DISCOVERY_S, self._discover)
+
+    def close(self) -> None:
+        """Close the bag and say what is in it."""
+        self.bag.close()
+        lost = f'; {self.lost} messages were LOST on the way' if self.lost else ''
+        print(f'recorder: {self.bag.messages} messages of {len(self._numbers)} topics, '
+              f'{self.bag.bytes / 1e6:.1f} MB, in {self.bag.path}{lost}', file=sys.stderr)
+
+    def _expect(self, contract: Contract) -> None:
+        """Subscribe to what a controller of this contract hears and says, before it does."""
+        expected = {entry.topic: (type_name(entry.message_type), qos_profile_sensor_data)
+                    for entry in inputs(contract)} | EXPECTED
+        for name, (message_type, qos) in expected.items():
+            topic = self.resolve_topic_name(name)
+            if self._wanted(topic, [message_type]):
+                self._subscribe(topic, message_type, QoSProfile(
+                    depth=QUEUE, reliability=qos.reliability, durability=qos.durability))
+
+    def _discover(self) -> None:
+        """Subscribe to what has appeared, and ask new nodes for their parameters."""
+        self.bag.check()
+        for topic, types in self.get_topic_names_and_types():
+            if (topic in self._subscribed or not self._wanted(topic, types)
+                    or self.count_publishers(topic) == 0):
+                continue
+            try:
+                publishers = self.get_publishers_info_by_topic(topic)
+                self._subscribe(topic, types[0], _matching(publishers))
+            except SpowlError as error:
+                self._subscribed[topic] = None
+                self.get_logger().warning(f'{topic} is not recorded: {error}')
+        for name, namespace in self.get_node_names_and_namespaces():
+            node = f'{namespace.rstrip("/")}/{name}'
+            if node not in self._asked and not name.startswith('_') and name != self.get_name():
+                self._asked[node] = AsyncParameterClient(self, node)
+        for node, client in self._asked.items():
+            if client is not None and client.services_are_ready():
+                self._asked[node] = None
+                client.list_parameters().add_done_callback(
+                    functools.partial(self._on_parameter_names, node, client))
+
+    def _wanted(self, topic: str, types: list[str]) -> bool:
+        """Whether a topic is to be recorded."""
+        named = [self.resolve_topic_name(name) for name in self.settings.topics.split()]
+        if self.settings.exclude and re.search(self.settings.exclude, topic):
+            return False
+        if named:
+            return topic in named
+        heavy = types[0].rpartition('/')[2] in HEAVY
+        return not heavy and (topic in GLOBAL_TOPICS or topic.startswith(self._prefix))
+
+    def _subscribe(self, topic: str, message_type: str, qos: QoSProfile) -> None:
+        """
+        Record a topic from now on.
+
+        :raises SpowlError: the type of the messages is not installed
+        """
+        message_definition(message_type)
+        self._subscribed[topic] = self.create_subscription(
+            message_class(message_type), topic,
+            functools.partial(self._on_message, topic, message_type), qos, raw=True)
+
+    def _on_message(self, topic: str, message_type: str, data: bytes, info: MessageInfo) -> None:
+        """
+        Write one message and all that wait behind it.
+
+        A round of the executor costs much more than taking a message; under load, this makes one
+        round do for many.
+        """
+        subscription = self._subscribed[topic]
+        assert subscription is not None  # it has just called
+        if topic not in self._numbers:
+            qos = _matching(self.get_publishers_info_by_topic(topic))
+            self._numbers[topic] = self.bag.add_topic(topic, message_type, [_stored(qos)])
+        self._write(topic, data, info)
+        with subscription.handle:
+            for _ in range(QUEUE):
+                taken = subscription.handle.take_message(subscription.msg_type, True)
+                if taken is None:
+                    break
+                self._write(topic, *taken)
+
+    def _write(self, topic: str, data: bytes, info: MessageInfo) -> None:
+        """Write one message, and count those that were lost before it."""
+        received_ns = info['received_timestamp'] or time.time_ns()
+        self.bag.write(self._numbers[topic], received_ns, data)
+        number = info['publication_sequence_number']
+        if number is None:
+            return
+        publisher = topic, info['publisher_gid']['data']  # type: ignore[index]
+        self.lost += max(0, number - self._last_number.get(publisher, number - 1) - 1)
+        self._last_number[publisher] = number
+
+    def _on_parameter_names(self, node: str, client: AsyncParameterClient,
+                            future: Any) -> None:
+        """Ask a node for the values of the parameters that it has named."""
+        names = future.result().result.names
+        client.get_parameters(names).add_done_callback(
+            functools.partial(self._on_parameters, node, names))
+
+    def _on_parameters(self, node: str, names: list[str], future: Any) -> None:
+        """Write a node's parameters into the bag."""
+        values: list[Any] = [parameter_value_to_python(value)
+                             for value in future.result().values]
+        # Arrays come as numpy's or array's own types, which JSON does not know.
+        parameters: dict[str, Any] = {
+            name: value.tolist() if hasattr(value, 'tolist') else value
+            for name, value in zip(names, values, strict=True)}
+        self._write_context(context.Context(parameters={node: parameters}))
+
+    def _write_context(self, known: context.Context) -> None:
+        for data in known.messages():
+            self.bag.write(self._context_topic, time.time_ns(), data)
+
+
+def _matching(publishers: list[TopicEndpointInfo]) -> QoSProfile:
+    """Return the strictest profile that hears all of a topic's publishers."""
+    reliable = all(publisher.qos_profile.reliability is ReliabilityPolicy.RELIABLE
+                   for publisher in publishers)
+    latched = all(publisher.qos_profile.durability is DurabilityPolicy.TRANSIENT_LOCAL
+                  for publisher in publishers)
+    return QoSProfile(
+        depth=QUEUE,
+        reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE)
+
+
+def _stored(qos: QoSProfile) -> interfaces.Qos:
+    """Return a profile in the form in which a bag stores it."""
+    forever = interfaces.QosTime(9223372036, 854775807)
+    return interfaces.Qos(
+        interfaces.QosHistory.KEEP_LAST, qos.depth,
+        interfaces.QosReliability[qos.reliability.name],
+        interfaces.QosDurability[qos.durability.name], forever, forever,
+        interfaces.QosLiveliness.AUTOMATIC, forever, avoid_ros_namespace_conventions=False)
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Record until interrupted; exit code 2 and one line for a mistake."""
+    sys.exit(process.run(Recorder, args))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,410 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The simulated robot: publishes its sensors, takes commands, drives the clock.
+
+Real time: a step each control period, with the newest command; without one for a while the robot
+is stopped. Lock-step: after each observation the simulation waits for one command, so that a run
+depends on nothing but its seed. Both begin with the first command.
+
+An episode's last observation is never published. The first of the next follows after a leap of
+the clock by `LEAP_PERIODS` control periods, by which controllers know that it is another episode;
+before it, `~/episode` says how the last one went.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import contextlib
+from dataclasses import dataclass
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rclpy.node import Node
+from rosgraph_msgs.msg import Clock
+from std_srvs.srv import SetBool, Trigger
+
+from spowl_ros.errors import SpowlError
+from spowl_ros.nodes import process
+from spowl_ros.nodes.command import COMMAND_TYPES, CommandFormat
+from spowl_ros.nodes.discovery import DISCOVERY_S, other_publishers, publishers
+from spowl_ros.nodes.parameters import Parameters, refuse_unknown
+from spowl_ros.nodes.qos import EVERY_MESSAGE
+from spowl_ros.nodes.robot_topics import RobotTopics
+from spowl_ros.settings import setting
+from spowl_ros.sim.environment import Environment
+from spowl_ros.sim.perturbation import Perturbation
+
+if TYPE_CHECKING:
+    from spowl_ros.sim.step import StepResult
+
+LEAP_PERIODS = 10
+"""Control periods by which the clock leaps between two episodes."""
+_ATTEMPT_S = 1.0
+"""Until the first command: how often the first observation is offered."""
+_SETTLE_S = 0.3
+"""After the first command: how long answers to earlier offers may still come in."""
+_REPEAT_S = 0.25
+"""Lock-step: when to publish sensors again that may have been lost, with their old stamps."""
+_LOG_PERIOD_S = 5.0
+
+
+@dataclass(frozen=True)
+class SimulatorSettings:
+    """What is simulated, and how fast."""
+
+    task: str = setting('SafetyPointGoal1-v0', 'SafetyGymnasium task', read_only=True)
+    episodes: int = setting(0, 'end after so many episodes; 0: never', low=0, read_only=True)
+    seed: int = setting(0, 'seed of the first episode; each later one adds 1', low=0,
+                        high=2**32 - 1, read_only=True)
+    rate: float = setting(1.0, 'real-time factor; 0: lock-step', low=0.0, high=1000.0,
+                          read_only=True)
+    action_repeat: int = setting(5, 'raw steps of the simulation for each command', low=1,
+                                 high=1000, read_only=True)
+    command_type: str = setting('Float64MultiArray', 'message type of `command`',
+                                choices=tuple(COMMAND_TYPES), read_only=True)
+    first_command_timeout: float = setting(
+        60.0, 'lock-step: end when no first command has come after so many seconds', low=0.1,
+        high=86400.0, read_only=True)
+    command_timeout: float = setting(
+        10.0, 'lock-step: end when a command is missing for so many seconds', low=0.1,
+        high=86400.0, read_only=True)
+    silent_periods: float = setting(
+        2.5, 'real time: stop the robot after so many control periods without a command',
+        low=1.0, high=1000.0, read_only=True)
+    observation_noise: float = setting(
+        0.0, "noise of the sensors, as a multiple of an ordinary sensor's", low=0.0, high=1000.0,
+        read_only=True)
+    command_delay: int = setting(0, 'raw steps by which commands are late', low=0, high=1000,
+                                 read_only=True)
+    mass: float = setting(1.0, "factor on the robot's mass", low=0.01, high=100.0, read_only=True)
+    strength: float = setting(1.0, "factor on the actuators' forces", low=0.01, high=100.0,
+                              read_only=True)
+
+    @property
+    def perturbation(self) -> Perturbation:
+        """Return how the robot differs from the plain one."""
+        return Perturbation(observation_noise=self.observation_noise,
+                            command_delay=self.command_delay, mass=self.mass,
+                            strength=self.strength)
+
+
+class _EndedError(Exception):
+    """The node is closing."""
+
+
+class _RestartError(Exception):
+    """The episode is to begin again."""
+
+
+class SimulatorNode(Node):
+    """
+    Callbacks only store; one thread simulates and publishes.
+
+    :raises SpowlError: a bad parameter
+    """
+
+    def __init__(self) -> None:
+        super().__init__('simulator', automatically_declare_parameters_from_overrides=True)
+        self.settings = Parameters(self, SimulatorSettings()).settings
+        refuse_unknown(self, self.settings)
+        self._condition = threading.Condition()
+        self._command: NDArray[np.float64] | None = None
+        self._commanded = -np.inf
+        self._ended = False
+        self._paused = False
+        self._restart = False
+        self._format: CommandFormat | None = None
+        self._outcome: Exception = process.FinishedError()
+        self._done = self.create_guard_condition(self._raise_outcome)
+        self.create_service(Trigger, '~/reset', self._on_reset)
+        self.create_service(SetBool, '~/pause', self._on_pause)
+        # Made now, so that two simulators find each other while they build their worlds.
+        self._clock_publisher = self.create_publisher(Clock, '/clock', EVERY_MESSAGE)
+        self._time_ns = 0
+        self._started = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name='simulation', daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the simulation."""
+        with self._condition:
+            self._ended = True
+            self._condition.notify()
+        self._thread.join(1.0)
+
+    # Callbacks
+
+    def _on_command(self, message: Any) -> None:
+        assert self._format is not None
+        try:
+            command = self._format.to_command(message)
+            if not np.isfinite(command).all():
+                raise SpowlError(f'a command with {command.tolist()}; numbers are needed')
+        except SpowlError as error:
+            self.get_logger().error(f'{error}; the robot is stopped',
+                                    throttle_duration_sec=_LOG_PERIOD_S)
+            command = self._stop
+        with self._condition:
+            self._command = command
+            self._commanded = time.monotonic()
+            self._condition.notify()
+
+    def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        with self._condition:
+            self._restart = True
+            self._condition.notify()
+        response.success = True
+        response.message = 'the episode begins again'
+        return response
+
+    def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        with self._condition:
+            self._paused = request.data
+            self._condition.notify()
+        response.success = True
+        response.message = 'paused' if request.data else 'running'
+        return response
+
+    def _raise_outcome(self) -> None:
+        raise self._outcome
+
+    # In the thread that simulates
+
+    def _run(self) -> None:
+        try:
+            self._prepare()
+            self._drive()
+        except _EndedError:
+            return
+        except Exception as error:
+            self._outcome = error
+        self._done.trigger()
+
+    def _prepare(self) -> None:
+        """
+        Build the simulation, and make sure that it is the only one.
+
+        :raises SpowlError: no such task, or another simulator
+        """
+        settings = self.settings
+        self._env = Environment(
+            settings.task, settings.seed, settings.action_repeat, settings.perturbation)
+        contract = self._env.contract
+        self._format = CommandFormat(settings.command_type, contract.action)
+        self._low = np.array(contract.action.low)
+        self._range = np.array(contract.action.high) - self._low
+        self._stop = np.array(contract.action.stop)
+        self._raw_ns = round(contract.raw_period * 1e9)
+        self._period_ns = self._raw_ns * contract.action_repeat
+        self._wall_period = (contract.control_period / settings.rate if settings.rate else None)
+        self._pause(self._started + DISCOVERY_S - time.monotonic())
+        self._refuse_rivals()
+        self._topics = RobotTopics(self, self._clock_publisher, contract)
+        self._subscription = self.create_subscription(
+            self._format.message_type, 'command', self._on_command, 10)
+
+    def _refuse_rivals(self) -> None:
+        """
+        Make sure that nobody else drives the clock.
+
+        :raises SpowlError: names who does
+        """
+        if names := other_publishers(self, self._clock_publisher.topic_name):
+            raise SpowlError(f'another simulator runs in this domain: {", ".join(names)} '
+                             'publishes /clock; end it, or use another ROS_DOMAIN_ID')
+
+    def _drive(self) -> None:
+        """Simulate the episodes."""
+        number = 0
+        observation = self._begin(number)
+        self._await_first_command(observation)
+        while True:
+            with contextlib.suppress(_RestartError):
+                number = self._episode(number, observation)
+            if number == self.settings.episodes > 0:
+                self._topics.flush()
+                return
+            observation = self._begin(number)
+            self._publish(observation, begins=True)
+
+    def _begin(self, number: int) -> NDArray[np.float32]:
+        """Reset to an episode (0 for the first) and return its first observation, shape (n,)."""
+        self._restart = False
+        self._time_ns += LEAP_PERIODS * self._period_ns
+        return self._env.reset(self.settings.seed + number)
+
+    def _episode(self, number: int, observation: NDArray[np.float32]) -> int:
+        """Simulate one episode (0 for the first) and return the number of the next."""
+        totals = {'return': 0.0, 'cost': 0.0, 'steps': 0, 'goals': 0}
+        due = time.monotonic()
+        while True:
+            if self._wall_period is None:
+                command = self._await_command(observation)
+            else:
+                due = self._await_tick(due)
+                command = self._newest_command()
+            result = self._step(command)
+            totals['return'] += result.reward
+            totals['cost'] += result.cost
+            totals['steps'] += result.info['raw_steps']
+            totals['goals'] += result.info['goals']
+            self._topics.outcome(result.reward, result.cost)
+            if result.terminated or result.truncated:
+                self._topics.episode(number + 1, {
+                    'episode': number + 1, 'seed': self.settings.seed + number, **totals,
+                    'terminated': int(result.terminated)}, self._time_ns)
+                return number + 1
+            observation = result.observation
+            self._publish(observation)
+
+    def _step(self, command: NDArray[np.float64]) -> StepResult:
+        """Carry out a command, shape (A,), in the actuators' units."""
+        action = np.clip(2.0 * (command - self._low) / self._range - 1.0, -1.0, 1.0)
+        result = self._env.step(action)
+        self._time_ns += self._raw_ns * int(result.info['raw_steps'])
+        return result
+
+    def _publish(self, observation: NDArray[np.float32], begins: bool = False) -> None:
+        """Publish time, scene and sensors; whatever command is there is older than these."""
+        with self._condition:
+            if self._wall_period is None:
+                self._command = None
+        self._topics.clock(self._time_ns)
+        self._topics.scene(self._env.scene, self._time_ns, begins)
+        self._topics.sensors(observation, self._time_ns)
+
+    # Waiting
+
+    def _pause(self, seconds: float) -> None:
+        """
+        Wait.
+
+        :raises _EndedError: the node closes meanwhile
+        """
+        end = time.monotonic() + seconds
+        with self._condition:
+            while not self._ended and time.monotonic() < end:
+                self._condition.wait(end - time.monotonic())
+            if self._ended:
+                raise _EndedError
+
+    def _check(self) -> None:
+        """
+        Hold while paused; call with the condition's lock.
+
+        :raises _EndedError: the node closes
+        :raises _RestartError: the episode is to begin again
+        """
+        while self._paused and not self._ended and not self._restart:
+            self._condition.wait()
+        if self._ended:
+            raise _EndedError
+        if self._restart:
+            raise _RestartError
+
+    def _await_first_command(self, observation: NDArray[np.float32]) -> None:
+        """
+        Offer the first observation until somebody answers.
+
+        Each offer has a later time, so that whoever was not ready for the last one takes it for
+        a new one; in lock-step the leap between them makes each the beginning of an episode.
+
+        :raises SpowlError: nobody answers (lock-step)
+        """
+        began = time.monotonic()
+        lock_step = self._wall_period is None
+        while True:
+            self._publish(observation, begins=True)
+            offered = time.monotonic()
+            wait = _ATTEMPT_S if self._wall_period is None else self._wall_period
+            with self._condition:
+                while (self._command is None and not self._ended
+                       and (left := offered + wait - time.monotonic()) > 0.0):
+                    self._condition.wait(left)
+                if self._ended:
+                    raise _EndedError
+                if self._command is not None:
+                    break
+            waited = time.monotonic() - began
+            if lock_step and waited > self.settings.first_command_timeout:
+                raise SpowlError(f'no first command within {waited:.0f} s: {self._missing()}')
+            if waited > _LOG_PERIOD_S:
+                self.get_logger().info(f'waiting for the first command: {self._missing()}',
+                                       throttle_duration_sec=_LOG_PERIOD_S)
+            self._time_ns += (LEAP_PERIODS if lock_step else 1) * self._period_ns
+        if lock_step:
+            self._pause(_SETTLE_S)
+
+    def _await_command(self, observation: NDArray[np.float32]) -> NDArray[np.float64]:
+        """
+        Return the command that answers the observation just published.
+
+        :raises SpowlError: none comes
+        """
+        end = time.monotonic() + self.settings.command_timeout
+        while True:
+            repeat = time.monotonic() + _REPEAT_S
+            with self._condition:
+                while True:
+                    if self._paused:
+                        self._check()
+                        end = time.monotonic() + self.settings.command_timeout
+                    self._check()
+                    if self._command is not None:
+                        command, self._command = self._command, None
+                        return command
+                    left = min(repeat, end) - time.monotonic()
+                    if left <= 0.0:
+                        break
+                    self._condition.wait(left)
+            if time.monotonic() >= end:
+                raise SpowlError(
+                    f'no command for {self.settings.command_timeout:g} s at simulated time '
+                    f'{self._time_ns * 1e-9:.2f} s: {self._missing()}')
+            self._topics.sensors(observation, self._time_ns)  # some may have been lost
+
+    def _await_tick(self, due: float) -> float:
+        """Wait for the end of the control period, and return when the next one begins."""
+        assert self._wall_period is not None
+        due = max(due + self._wall_period, time.monotonic() - self._wall_period)
+        with self._condition:
+            self._check()
+            while (left := due - time.monotonic()) > 0.0:
+                self._condition.wait(left)
+                self._check()
+        return due
+
+    def _newest_command(self) -> NDArray[np.float64]:
+        """Return the command to carry out in real time: the newest, or the stop command."""
+        assert self._wall_period is not None
+        with self._condition:
+            silence = time.monotonic() - self._commanded
+            command = self._command
+        if command is None or silence > self.settings.silent_periods * self._wall_period:
+            self.get_logger().warning(f'no command for {silence:.2f} s; the robot is stopped',
+                                      throttle_duration_sec=_LOG_PERIOD_S)
+            return self._stop
+        return command
+
+    def _missing(self) -> str:
+        """Say who does not do their part."""
+        topic = self._subscription.topic_name
+        names = publishers(self, topic)
+        if not names:
+            return (f'nobody publishes {topic}; start and activate a supervisor, or a controller '
+                    'that is remapped to it')
+        unheard = self._topics.unheard()
+        if unheard:
+            return f'nobody subscribes to {", ".join(unheard)}; start and configure a controller'
+        return (f'{" or ".join(sorted(set(names)))} publishes {topic} but has not answered the '
+                'last observation; are it and the controller active and alive?')
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the node until its episodes are over or it is told to end."""
+    sys.exit(process.run(SimulatorNode, args))

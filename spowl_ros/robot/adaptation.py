@@ -1,0 +1,185 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+What a wheeled robot with a laser lacks of what SafetyGymnasium's Point senses and does.
+
+Laser ranges become the scan of hazards, a goal pose the scan of the goal, odometry the inertial
+sensors; and commands of the Point's motors become velocities that the Point would have had.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spowl_ros.contract import SCAN_RANGE
+from spowl_ros.sim.lidar import Lidar
+
+GRAVITY = 9.81
+_NORTH = np.array([0.0, -0.5])
+"""MuJoCo's magnetic field in the world's x and y, tesla."""
+_ORIGIN = np.zeros(3)
+_UPRIGHT = np.eye(3)
+
+
+def closeness(points: NDArray[np.float64], sectors: int) -> NDArray[np.float64]:
+    """
+    Return SafetyGymnasium's closeness per sector, shape (sectors,), of points in robot axes.
+
+    :param points: shape (n, 2), metres; n may be 0
+    """
+    lidar = Lidar([range(len(points))], sectors, SCAN_RANGE)
+    return lidar(np.column_stack([points, np.zeros(len(points))]), _ORIGIN, _UPRIGHT)
+
+
+def laser_points(ranges: NDArray[np.float64], first: float, increment: float, least: float,
+                 greatest: float, mounting: tuple[float, float, float]) -> NDArray[np.float64]:
+    """
+    Return where a laser hit something, shape (n, 2), metres, in robot axes, in beam order.
+
+    :param ranges: metres; what is not between `least` and `greatest` saw nothing
+    :param first: angle of the first beam, radians; `increment` to each next one
+    :param mounting: x, y, yaw of the laser in robot axes
+    """
+    with np.errstate(invalid='ignore'):
+        hit = np.flatnonzero((ranges >= least) & (ranges <= greatest))
+    angles = first + increment * hit + mounting[2]
+    return np.stack([mounting[0] + ranges[hit] * np.cos(angles),
+                     mounting[1] + ranges[hit] * np.sin(angles)], axis=1)
+
+
+def obstacles(points: NDArray[np.float64], hazard_radius: float,
+              robot_radius: float) -> NDArray[np.float64]:
+    """
+    Return centres, shape (m, 2), of round hazards that stand for what a laser hit.
+
+    Hits in beam order are cut into pieces no wider than a hazard; each piece becomes one hazard
+    in the direction of its nearest hit, so far behind it that the robot's hull touches the hit
+    exactly when its centre enters the hazard. A wall becomes a row of hazards.
+
+    :param points: shape (n, 2), metres, in robot axes
+    :param hazard_radius: distance of the robot's centre to a hazard's centre that costs, metres
+    :param robot_radius: of the circle around the hull, metres
+    """
+    centres = []
+    start = 0
+    for index in range(1, len(points) + 1):
+        if index < len(points) and math.dist(points[index], points[start]) <= 2 * hazard_radius:
+            continue
+        piece = points[start:index]
+        distances = np.hypot(piece[:, 0], piece[:, 1])
+        nearest = int(distances.argmin())
+        behind = 1.0 + (hazard_radius - robot_radius) / max(float(distances[nearest]), 1e-6)
+        centres.append(piece[nearest] * behind)
+        start = index
+    return np.array(centres).reshape(-1, 2)
+
+
+def in_robot_axes(point: tuple[float, float], x: float, y: float,
+                  heading: float) -> NDArray[np.float64]:
+    """Return a point of the world, shape (2,), as the robot at x, y, heading sees it."""
+    dx, dy = point[0] - x, point[1] - y
+    c, s = math.cos(heading), math.sin(heading)
+    return np.array([c * dx + s * dy, c * dy - s * dx])
+
+
+def magnetic_field(heading: float) -> NDArray[np.float64]:
+    """Return SafetyGymnasium's magnetic field, shape (3,), tesla, in robot axes."""
+    c, s = math.cos(heading), math.sin(heading)
+    return np.array([c * _NORTH[0] + s * _NORTH[1], c * _NORTH[1] - s * _NORTH[0], 0.0])
+
+
+class Accelerometer:
+    """Linear acceleration from wheel speeds, as an accelerometer in the middle feels it."""
+
+    def __init__(self, time_constant: float) -> None:
+        self._time_constant = time_constant
+        self._last: tuple[float, float] | None = None
+        self._forward = 0.0
+
+    def update(self, seconds: float, speed: float, turn_rate: float) -> NDArray[np.float64]:
+        """
+        Return the specific force, shape (3,), m/s^2.
+
+        :param seconds: time of the measurement
+        :param speed: forward, m/s; turn_rate: rad/s
+        """
+        if self._last is not None and seconds > self._last[0]:
+            step = seconds - self._last[0]
+            share = step / (step + self._time_constant)
+            self._forward += share * ((speed - self._last[1]) / step - self._forward)
+        self._last = seconds, speed
+        return np.array([self._forward, speed * turn_rate, GRAVITY])
+
+
+def sense_motion(felt: NDArray[np.float64], speed: float, turn_rate: float,
+                 heading: float) -> dict[str, NDArray[np.float64]]:
+    """
+    Return the fields of the Point's body.
+
+    :param felt: what `Accelerometer` returned
+    :param speed: forward, m/s
+    """
+    return {'accelerometer': felt, 'gyro': np.array([0.0, 0.0, turn_rate]),
+            'velocimeter': np.array([speed, 0.0, 0.0]), 'magnetometer': magnetic_field(heading)}
+
+
+def sense_obstacles(hits: NDArray[np.float64], hazard_radius: float, robot_radius: float,
+                    sectors: int) -> dict[str, NDArray[np.float64]]:
+    """
+    Return the fields of the Point's surroundings; arguments as of `obstacles`.
+
+    A laser does not tell vases from hazards: all are hazards, which are to be avoided.
+    """
+    centres = obstacles(hits, hazard_radius, robot_radius)
+    return {'hazards_lidar': closeness(centres, sectors), 'vases_lidar': np.zeros(sectors)}
+
+
+def sense_goal(goal: tuple[float, float], x: float, y: float, heading: float,
+               sectors: int) -> dict[str, NDArray[np.float64]]:
+    """Return the field of the goal, for a robot at x, y, heading."""
+    return {'goal_lidar': closeness(in_robot_axes(goal, x, y, heading)[None], sectors)}
+
+
+@dataclass(frozen=True)
+class PointDynamics:
+    """How SafetyGymnasium's Point answers its motors, as measured in its simulation."""
+
+    greatest_speed: float = 1.5
+    """m/s that full thrust ends at."""
+    time_constant: float = 0.53
+    """Seconds in which the speed comes within 1/e of that."""
+    saturation: float = 0.05
+    """Command from which on the thrust is full."""
+    turn_rate_per_command: float = 3.0
+    """rad/s."""
+    turn_time_constant: float = 0.03
+
+
+class PointDrive:
+    """Velocities of a Point under commands, for a robot whose wheels follow velocities."""
+
+    def __init__(self, dynamics: PointDynamics | None = None) -> None:
+        self.dynamics = dynamics or PointDynamics()
+        self.stop()
+
+    def stop(self) -> None:
+        """Come to rest at once."""
+        self.speed = 0.0
+        self.turn_rate = 0.0
+
+    def update(self, thrust: float, turn: float, seconds: float) -> tuple[float, float]:
+        """
+        Return speed (m/s) and turn rate (rad/s) after holding a command, each in [-1, 1].
+
+        :param seconds: for how long
+        """
+        d = self.dynamics
+        target = d.greatest_speed * min(max(thrust / d.saturation, -1.0), 1.0)
+        self.speed += (target - self.speed) * -math.expm1(-seconds / d.time_constant)
+        target = d.turn_rate_per_command * turn
+        self.turn_rate += (target - self.turn_rate) * -math.expm1(-seconds / d.turn_time_constant)
+        return self.speed, self.turn_rate

@@ -1,0 +1,254 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+One robot's description: where each field of a contract comes from and where commands go.
+
+Read once, from YAML, and checked against a bundle's contract before anything moves.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+import difflib
+import math
+from pathlib import Path
+import re
+from typing import Any
+
+import dacite
+import yaml
+
+from spowl_ros.contract import Contract, Field
+from spowl_ros.errors import SpowlError
+
+NODES = ('adapter', 'controller', 'recorder', 'supervisor')
+COMMAND_TYPES = ('Float64MultiArray', 'TwistStamped')
+TWIST_AXES = ('linear.x', 'linear.y', 'linear.z', 'angular.x', 'angular.y', 'angular.z')
+UNITS = {
+    '1': ('1', 1.0),
+    'm': ('m', 1.0), 'cm': ('m', 1e-2), 'mm': ('m', 1e-3),
+    'rad': ('rad', 1.0), 'deg': ('rad', math.pi / 180.0),
+    'm/s': ('m/s', 1.0), 'km/h': ('m/s', 1.0 / 3.6),
+    'rad/s': ('rad/s', 1.0), 'deg/s': ('rad/s', math.pi / 180.0),
+    'rpm': ('rad/s', math.pi / 30.0),
+    'm/s^2': ('m/s^2', 1.0), 'g': ('m/s^2', 9.80665),
+    'T': ('T', 1.0), 'uT': ('T', 1e-6), 'gauss': ('T', 1e-4),
+    'N': ('N', 1.0),
+}
+"""Unit that a robot may use: the contract's unit, and how many of it one is."""
+
+_TYPE = re.compile(r'[a-z][a-z0-9_]*/msg/[A-Z][A-Za-z0-9]*')
+_VECTORS = ('linear_acceleration', 'angular_velocity', 'linear_velocity', 'magnetic_field')
+_JOINTS = ('joint_position', 'joint_velocity')
+
+
+@dataclass(frozen=True)
+class Input:
+    """Where one field comes from; what is left out is as the contract says."""
+
+    topic: str = ''
+    type: str = ''
+    """Message type, as 'nav_msgs/msg/Odometry'; needs `field`."""
+    field: str = ''
+    """Where in the message the values lie, as 'twist.twist.linear' or 'data[0:3]'."""
+    joint: str = ''
+    """Joint fields: what the robot's JointState calls the joint."""
+    frame: str = ''
+    """The frame_id that messages must carry; empty takes any."""
+    unit: str = ''
+    """Unit of the robot's values, one of UNITS; they are converted to the contract's."""
+    rotation: tuple[float, ...] = (0.0, 0.0, 0.0)
+    """Vectors: roll, pitch, yaw in radians of the sensor in the robot's frame (REP-103)."""
+    timeout: float = 0.0
+    """Age in seconds after which the field is stale; 0 takes the contract's."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """Where commands go."""
+
+    topic: str = 'command'
+    type: str = 'Float64MultiArray'
+    """One of COMMAND_TYPES."""
+    joints: tuple[str, ...] = ()
+    """
+    The contract's actuators in the order of the array; empty: the contract's own order. For a
+    TwistStamped, the axis of each actuator in the contract's order, as [linear.x, angular.z].
+    """
+    scale: tuple[float, ...] = ()
+    """Per entry of `joints`: the robot's unit for one unit of the contract; empty: ones."""
+    frame: str = ''
+    """frame_id of a TwistStamped."""
+
+
+@dataclass(frozen=True)
+class RobotConfig:
+    """A robot, as its YAML file describes it."""
+
+    inputs: dict[str, Input] = field(default_factory=dict)
+    """Field of the contract to where it comes from."""
+    command: Command = field(default_factory=Command)
+    limits: dict[str, float] = field(default_factory=dict)
+    """Actuator of the contract to the greatest magnitude that may reach it, contract's unit."""
+    parameters: dict[str, dict[str, bool | int | float | str]] = field(default_factory=dict)
+    """Node, one of NODES, to parameters of it."""
+    remappings: dict[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
+    """Node to pairs of a topic's name in it and the robot's, as [[scan, front_laser/scan]]."""
+    adapter: bool = False
+    """Start the adapter, which makes the inputs out of a laser, odometry and a goal pose."""
+
+    def misfits(self, contract: Contract) -> list[str]:
+        """Return what does not fit the contract, one sentence each; empty if all does."""
+        fields = {entry.name: entry for entry in contract.fields}
+        found = [
+            f'inputs.{name}: {contract.task} has no such field'
+            + _hint(name, fields) for name in self.inputs if name not in fields]
+        found += [f'inputs.{name}.{text}' for name in fields
+                  for text in _input_misfits(self.inputs.get(name, Input()), fields[name])]
+        found += _command_misfits(self.command, contract)
+        found += [f'{section}.{name}: there is no such node' + _hint(name, NODES)
+                  for section in ('parameters', 'remappings')
+                  for name in getattr(self, section) if name not in NODES]
+        found += [f'remappings.{name}: {list(pair)} is not a pair of topics'
+                  for name, pairs in self.remappings.items() for pair in pairs if len(pair) != 2]
+        found += [f'limits.{name}: there is no such actuator' + _hint(name, contract.action.names)
+                  for name in self.limits if name not in contract.action.names]
+        found += [f'limits.{name}: {value} is not a positive number'
+                  for name, value in self.limits.items() if not 0.0 < value < math.inf]
+        return found
+
+    def check(self, contract: Contract) -> None:
+        """
+        Make sure that the robot fits the contract.
+
+        :raises SpowlError: names every misfit
+        """
+        if found := self.misfits(contract):
+            raise SpowlError(f'the robot does not fit {contract.task}: ' + '; '.join(found))
+
+    def applied_to(self, contract: Contract) -> Contract:
+        """
+        Return the contract with the robot's topics and time-outs.
+
+        :raises SpowlError: as `check`
+        """
+        self.check(contract)
+        fields = []
+        for entry in contract.fields:
+            given = self.inputs.get(entry.name, Input())
+            fields.append(dataclasses.replace(
+                entry, topic=given.topic or entry.topic, timeout=given.timeout or entry.timeout))
+        return dataclasses.replace(contract, fields=tuple(fields))
+
+
+def load(path: str | Path) -> RobotConfig:
+    """
+    Read a robot's YAML file.
+
+    :raises SpowlError: unreadable, unknown key (naming the nearest), wrong type
+    """
+    path = Path(path).expanduser()
+    try:
+        data = yaml.safe_load(path.read_text(encoding='utf-8'))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SpowlError(f'cannot read the robot {path}: {str(error).splitlines()[0]}') from error
+    if not isinstance(data, dict):
+        raise SpowlError(f'the robot {path} holds no mapping of keys; config/robot/ has examples')
+    try:
+        return from_dict(data)
+    except SpowlError as error:
+        raise SpowlError(f'the robot {path}: {error}') from error
+
+
+def from_dict(data: dict[str, Any]) -> RobotConfig:
+    """
+    Build a robot from nested dicts.
+
+    :raises SpowlError: unknown key (naming the nearest), wrong type
+    """
+    _check_keys(RobotConfig, data, '')
+    if isinstance(data.get('command'), dict):
+        _check_keys(Command, data['command'], 'command.')
+    if isinstance(data.get('inputs'), dict):
+        for name, entry in data['inputs'].items():
+            if isinstance(entry, dict):
+                _check_keys(Input, entry, f'inputs.{name}.')
+    try:
+        return dacite.from_dict(RobotConfig, data,
+                                dacite.Config(cast=[tuple], type_hooks={float: _number}))
+    except (dacite.DaciteError, ValueError, TypeError) as error:
+        raise SpowlError(str(error)) from error
+
+
+def _number(value: Any) -> Any:
+    """Take an integer for a number; leave the rest to be found wrong."""
+    return float(value) if type(value) is int else value
+
+
+def _check_keys(kind: type, data: dict[str, Any], where: str) -> None:
+    known = [entry.name for entry in dataclasses.fields(kind)]
+    for key in data:
+        if key not in known:
+            raise SpowlError(f'there is no key {where}{key}' + _hint(str(key), known))
+
+
+def _hint(name: str, known: Any) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f'; did you mean {near[0]!r}?' if near else f'; there are {", ".join(known)}'
+
+
+def _input_misfits(entry: Input, field: Field) -> list[str]:
+    """Return what is wrong with one input, each text beginning with its key."""
+    found = []
+    if bool(entry.type) != bool(entry.field):
+        found.append('type and field: give both or none')
+    if field.sensor == 'vector' and not entry.type:
+        found.append(f'type: {field.name} is in no standard message; name its type and field')
+    if entry.type and not _TYPE.fullmatch(entry.type):
+        found.append(f"type: {entry.type!r} is not of the form 'nav_msgs/msg/Odometry'")
+    if field.sensor == 'scan' and (entry.type or entry.unit):
+        found.append('type, unit: a scan is a sensor_msgs/msg/LaserScan in metres; use the '
+                     'adapter for other sensors')
+    if entry.joint and field.sensor not in _JOINTS:
+        found.append(f'joint: {field.name} is no joint but a {field.sensor}')
+    if entry.joint and entry.type:
+        found.append('joint: not together with type and field')
+    if any(entry.rotation) and field.sensor not in _VECTORS:
+        found.append(f'rotation: {field.name} is no vector but a {field.sensor}')
+    if len(entry.rotation) != 3 or not all(map(math.isfinite, entry.rotation)):
+        found.append(f'rotation: {list(entry.rotation)} is not roll, pitch, yaw')
+    if not 0.0 <= entry.timeout < math.inf:
+        found.append(f'timeout: {entry.timeout} s is not a time')
+    if entry.unit and entry.unit not in UNITS:
+        found.append(f'unit: there is no unit {entry.unit!r}' + _hint(entry.unit, UNITS))
+    elif entry.unit and field.sensor != 'scan' and UNITS[entry.unit][0] != field.unit:
+        found.append(f'unit: {entry.unit} does not measure what {field.unit} does')
+    return found
+
+
+def _command_misfits(command: Command, contract: Contract) -> list[str]:
+    """Return what is wrong with the command."""
+    found = []
+    names = contract.action.names
+    if command.type not in COMMAND_TYPES:
+        found.append(f'command.type: {command.type!r} is not one of {", ".join(COMMAND_TYPES)}')
+    elif command.type == 'TwistStamped':
+        if not command.joints:
+            found.append('command.joints: a TwistStamped needs the axis of each of '
+                         f'{", ".join(names)}, as [linear.x, angular.z]')
+        found += [f'command.joints: {axis!r} is not one of {", ".join(TWIST_AXES)}'
+                  for axis in command.joints if axis not in TWIST_AXES]
+        if command.joints and len(command.joints) != len(names):
+            found.append(f'command.joints: {len(command.joints)} axes for the {len(names)} '
+                         f'actuators {", ".join(names)}')
+    elif command.joints and sorted(command.joints) != sorted(names):
+        found.append(f'command.joints: {", ".join(command.joints)} are not '
+                     f'{contract.robot}\'s actuators {", ".join(names)}')
+    if len(set(command.joints)) != len(command.joints):
+        found.append('command.joints: an entry stands twice')
+    if command.scale and len(command.scale) != len(names):
+        found.append(f'command.scale: {len(command.scale)} numbers for {len(names)} actuators')
+    if not all(math.isfinite(scale) and scale != 0.0 for scale in command.scale):
+        found.append(f'command.scale: {list(command.scale)} holds zero or no number')
+    return found

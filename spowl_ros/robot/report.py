@@ -1,0 +1,86 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What was heard of a robot's inputs, and whether a controller can live with it."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spowl_ros.contract import Field
+
+RATE_MARGIN = 1.0
+"""Messages that must arrive at least within each time-out."""
+FUTURE = 0.05
+"""Seconds that a stamp may lie ahead of this machine's clock."""
+
+
+@dataclass
+class Heard:
+    """One field while it was listened to."""
+
+    field: Field
+    topic: str
+    arrivals: list[float] = dataclasses.field(default_factory=list)
+    """Steady clock, seconds."""
+    ages: list[float] = dataclasses.field(default_factory=list)
+    """Seconds from the stamp to the arrival."""
+    low: float = math.inf
+    high: float = -math.inf
+    not_finite: int = 0
+    refused: int = 0
+    refusal: str = ''
+    """Why a message was refused, the last time."""
+    other_types: tuple[str, ...] = ()
+    """Types that the topic has on the network, where not the one wanted."""
+
+    def add(self, values: NDArray[np.float64], arrival: float, age: float) -> None:
+        """Take one message's values, shape (size,), in the contract's units."""
+        self.arrivals.append(arrival)
+        self.ages.append(age)
+        finite = values[np.isfinite(values)]
+        self.not_finite += finite.size < values.size
+        if finite.size:
+            self.low = min(self.low, float(finite.min()))
+            self.high = max(self.high, float(finite.max()))
+
+    @property
+    def rate(self) -> float:
+        """Messages a second; 0 before the second one."""
+        if len(self.arrivals) < 2:
+            return 0.0
+        return (len(self.arrivals) - 1) / max(self.arrivals[-1] - self.arrivals[0], 1e-9)
+
+    @property
+    def longest_gap(self) -> float:
+        """Seconds between two messages at most; infinity before the second one."""
+        return max(np.diff(self.arrivals).tolist(), default=math.inf)
+
+    def problems(self) -> list[str]:
+        """Return what a controller would stumble over; empty if nothing."""
+        if self.refused:
+            return [f'{self.refused} messages refused: {self.refusal}']
+        if not self.arrivals:
+            if self.other_types:
+                return [f'no message: the topic carries {", ".join(self.other_types)}']
+            return ['no message: nobody publishes it, or with other QoS or in another domain']
+        found = []
+        if self.longest_gap * RATE_MARGIN > self.field.timeout:
+            found.append(f'{self.longest_gap:.3f} s between two messages, the time-out is '
+                         f'{self.field.timeout:.3f} s')
+        if max(self.ages) > self.field.timeout:
+            found.append(f'up to {max(self.ages):.3f} s old on arrival, the time-out is '
+                         f'{self.field.timeout:.3f} s: synchronise the clocks')
+        if min(self.ages) < -FUTURE:
+            found.append(f'stamped {-min(self.ages):.3f} s in the future: synchronise the clocks')
+        if self.low < self.field.low or self.high > self.field.high:
+            found.append(f'values from {self.low:.4g} to {self.high:.4g} {self.field.unit}, '
+                         f'plausible are {self.field.low:g} to {self.field.high:g}: check the '
+                         'unit')
+        if self.not_finite:
+            found.append(f'{self.not_finite} messages with values that are not finite')
+        return found

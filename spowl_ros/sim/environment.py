@@ -1,0 +1,151 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""One simulated robot in its task: reset and step, with actions held for several raw steps."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spowl_ros.contract import Contract
+from spowl_ros.errors import SpowlError
+from spowl_ros.sim import own, sensors, tasks
+from spowl_ros.sim.perturbation import CommandDelay, Perturbation, SensorNoise
+from spowl_ros.sim.plain import PlainSimulation
+from spowl_ros.sim.scene import Scene, SceneReader
+from spowl_ros.sim.simulation import FastSimulation
+from spowl_ros.sim.step import StepResult
+
+
+class Environment:
+    """
+    A task of SafetyGymnasium with the plain package's numbers, many times as fast.
+
+    For the listed tasks and their kin rewards, costs, episode ends and (before the rounding to
+    float32) observations are those of the plain package to the last bit; any other task runs in
+    the plain package itself.
+    """
+
+    def __init__(self, task: str, seed: int | None = None, action_repeat: int = 1,
+                 perturbation: Perturbation | None = None) -> None:
+        """See `make`."""
+        if action_repeat < 1:
+            raise SpowlError(f'action_repeat is {action_repeat}; at least 1 is needed')
+        perturbation = perturbation or Perturbation()
+        builder, self._max_steps = tasks.build(task)
+        self.contract: Contract = sensors.contract(task, builder.task, action_repeat)
+        self._simulation: FastSimulation | PlainSimulation
+        if FastSimulation.handles(builder):
+            self._simulation = FastSimulation(builder, perturbation.hazards)
+            perturbation.change(self._simulation.model)
+        elif perturbation.changes_physics:
+            raise SpowlError(f'{task} cannot be perturbed in mass, strength or hazards; '
+                             f'tasks that can: {", ".join(tasks.TASKS)}')
+        else:
+            self._simulation = PlainSimulation(builder)
+        action = self.contract.action
+        self._low = np.array(action.low)
+        self._half_range = (np.array(action.high) - self._low) / 2
+        self._delay = CommandDelay(perturbation.command_delay, np.array(action.stop))
+        self._noise = (SensorNoise(self.contract, perturbation.observation_noise)
+                       if perturbation.observation_noise else None)
+        self._scene = SceneReader(builder.task)
+        self._ended = True
+        self._steps = 0
+        self._seed(int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed)
+
+    def reset(self, seed: int | None = None) -> NDArray[np.float32]:
+        """
+        Begin an episode and return its first observation, shape (n,).
+
+        :param seed: restarts the random stream; None continues it
+        """
+        if seed is not None:
+            self._seed(seed)
+        self._steps = 0
+        self._ended = False
+        self._delay.reset()
+        self._simulation.reset()
+        return self._observe()
+
+    def step(self, action: ArrayLike) -> StepResult:
+        """
+        Hold an action for the contract's number of raw steps, or until the episode ends.
+
+        :param action: shape (A,), each in [-1, 1], mapped to the actuators' ranges
+        :raises SpowlError: when the action has another shape or the episode has ended
+        """
+        values = np.asarray(action, np.float64)
+        if values.shape != self._low.shape:
+            raise SpowlError(f'an action of shape {values.shape} for {self.contract.task}, '
+                             f'which takes {self._low.shape}')
+        if self._ended:
+            raise SpowlError('the episode has ended; reset the environment before the next step')
+        control = self._low + (values + 1.0) * self._half_range
+        reward = cost = 0.0
+        parts: dict[str, float] = {}
+        goals = raw_steps = 0
+        terminated = truncated = False
+        while raw_steps < self.contract.action_repeat and not (terminated or truncated):
+            raw = self._simulation.step(self._delay(control))
+            raw_steps += 1
+            self._steps += 1
+            terminated = raw.terminated
+            truncated = self._steps >= self._max_steps
+            reward += raw.reward
+            goals += raw.goal_met
+            cost += raw.cost
+            for name, value in raw.costs.items():
+                parts[name] = parts.get(name, 0.0) + value
+        self._ended = terminated or truncated
+        return StepResult(self._observe(), reward, cost, terminated, truncated,
+                          {'goals': goals, 'raw_steps': raw_steps, 'cost_parts': parts})
+
+    def scene(self) -> Scene:
+        """Return where everything is, for pictures."""
+        return self._scene.read()
+
+    def _seed(self, seed: int) -> None:
+        self._simulation.seed(seed)
+        self._noise_rng = np.random.default_rng(seed)
+
+    def _observe(self) -> NDArray[np.float32]:
+        observation = self._simulation.observe()
+        if self._noise:
+            observation = self._noise(observation, self._noise_rng)
+        return observation.astype(np.float32)
+
+
+AnyEnvironment = Environment | own.OwnEnvironment
+
+
+def make(task: str, seed: int | None = None, action_repeat: int = 1,
+         perturbation: Perturbation | None = None) -> AnyEnvironment:
+    """
+    Return the environment of a task: one of SafetyGymnasium's, or `package.module:make`.
+
+    An environment lives in one process; a process of several makes its own.
+
+    :param seed: of the layouts and everything random; None draws one
+    :param action_repeat: raw steps for which each action is held
+    :param perturbation: how the robot differs from the plain package's
+    :raises SpowlError: when there is no such task
+    """
+    if ':' in task:
+        return own.make(task, action_repeat)
+    return Environment(task, seed, action_repeat, perturbation)
+
+
+@functools.cache
+def contract(task: str, action_repeat: int = 1) -> Contract:
+    """
+    Return what a controller of this task must agree to.
+
+    :raises SpowlError: when there is no such task
+    """
+    if ':' in task:
+        return own.make(task, action_repeat).contract
+    builder, _ = tasks.build(task)
+    return sensors.contract(task, builder.task, action_repeat)

@@ -1,0 +1,186 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+A task of one's own: any environment with Gymnasium's interface and a cost.
+
+Name it where a task is asked for, as ``package.module:make``: a function without arguments that
+returns an `OwnEnvironment`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+import importlib
+import math
+import os
+import sys
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spowl_ros.contract import ActionSpec, Contract, Field
+from spowl_ros.errors import SpowlError
+from spowl_ros.sim.step import StepResult
+
+TIMEOUT_PERIODS = 1.7
+"""Control periods after which a field is stale, unless its Field says otherwise."""
+
+IMPLAUSIBLE = 1e9
+"""Greatest magnitude of a value, unless its Field says otherwise."""
+
+
+class Gymnasium(Protocol):
+    """What is asked of an environment; Gymnasium's own interface."""
+
+    observation_space: Any
+    """A Box, or a Dict of Boxes."""
+    action_space: Any
+    """A Box with finite bounds."""
+
+    def reset(self, *, seed: int | None = None) -> tuple[Any, dict[str, Any]]:
+        """Begin an episode; the same seed begins the same one."""
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Return observation, reward, terminated, truncated, info."""
+
+
+def cost_in_info(info: Mapping[str, Any]) -> float:
+    """
+    Return info['cost'], where most environments with a cost put it.
+
+    :raises SpowlError: there is none
+    """
+    if 'cost' not in info:
+        raise SpowlError("the environment's info has no 'cost'; tell OwnEnvironment how to find "
+                         'it: cost=lambda info: ...')
+    return float(info['cost'])
+
+
+class OwnEnvironment:
+    """
+    Makes the training's environment out of one with Gymnasium's interface.
+
+    :param environment: deterministic for a given seed, so that trainings can be resumed
+    :param period: seconds of one of its steps
+    :param cost: cost of a step from its info, at least 0
+    :param fields: how a robot's messages carry the observation, in its order (of a Dict space: in
+        the space's order); by default one field for each part, to be read by a path that the
+        robot's YAML names
+    :param stop: action that brings the robot to rest; by default the middle of the action space
+    :raises SpowlError: spaces that cannot be learned from
+    """
+
+    def __init__(self, environment: Gymnasium, period: float,
+                 cost: Callable[[Mapping[str, Any]], float] = cost_in_info,
+                 fields: tuple[Field, ...] = (), stop: tuple[float, ...] | None = None) -> None:
+        self._environment = environment
+        self._period = period
+        self._cost = cost
+        self._stop = stop
+        self._low, self._high = _bounds(environment.action_space)
+        sizes = _parts(environment.observation_space)
+        self._fields = fields or tuple(
+            Field(name, 'vector', name, size, '1', -IMPLAUSIBLE, IMPLAUSIBLE, 0.0)
+            for name, size in sizes.items())
+        size = sum(field.size for field in self._fields)
+        if size != sum(sizes.values()):
+            raise SpowlError(f'the fields have {size} values, the observation space '
+                             f'{sum(sizes.values())}')
+        self._ended = True
+        self.set_up('own', 1)
+
+    def set_up(self, task: str, action_repeat: int) -> None:
+        """Take the task's name and the number of steps for which an action is held."""
+        timeout = TIMEOUT_PERIODS * self._period * action_repeat
+        middle = tuple(((self._low + self._high) / 2).tolist())
+        self.contract = Contract(
+            task=task, robot=type(self._environment).__name__,
+            fields=tuple(Field(**{**vars(field), 'timeout': field.timeout or timeout})
+                         for field in self._fields),
+            action=ActionSpec(tuple(f'action_{index}' for index in range(len(self._low))),
+                              tuple(self._low.tolist()), tuple(self._high.tolist()), 'effort',
+                              self._stop or middle),
+            raw_period=self._period, action_repeat=action_repeat)
+
+    def reset(self, seed: int | None = None) -> NDArray[np.float32]:
+        """Begin an episode and return its first observation, shape (n,)."""
+        observation, _ = self._environment.reset(seed=seed)
+        self._ended = False
+        return self._flat(observation)
+
+    def step(self, action: ArrayLike) -> StepResult:
+        """
+        Hold an action until the next decision, or until the episode ends.
+
+        :param action: shape (A,), each in [-1, 1], mapped to the action space's bounds
+        :raises SpowlError: another shape, an episode that has ended, a negative cost
+        """
+        given = np.asarray(action, np.float64)
+        if given.shape != self._low.shape:
+            raise SpowlError(f'the action of {self.contract.task} has shape {given.shape}; '
+                             f'{self._low.shape} is needed')
+        if self._ended:
+            raise SpowlError('the episode has ended; reset the environment before the next step')
+        given = (self._low + (given + 1.0) * (self._high - self._low) / 2).astype(
+            self._environment.action_space.dtype)
+        reward = cost = 0.0
+        raw_steps = 0
+        terminated = truncated = False
+        while raw_steps < self.contract.action_repeat and not (terminated or truncated):
+            observation, part, terminated, truncated, info = self._environment.step(given)
+            raw_steps += 1
+            reward += float(part)
+            cost += self._cost(info)
+        if cost < 0.0:
+            raise SpowlError(f'{self.contract.task} gave a cost of {cost}; costs are at least 0')
+        self._ended = terminated or truncated
+        return StepResult(self._flat(observation), reward, cost, bool(terminated),
+                          bool(truncated), {'goals': 0, 'raw_steps': raw_steps,
+                                            'cost_parts': {'cost': cost}})
+
+    def _flat(self, observation: Any) -> NDArray[np.float32]:
+        if isinstance(observation, Mapping):
+            parts = [observation[name] for name in self._environment.observation_space.spaces]
+        else:
+            parts = [observation]
+        return np.concatenate([np.asarray(part, np.float32).reshape(-1) for part in parts])
+
+
+def make(task: str, action_repeat: int) -> OwnEnvironment:
+    """
+    Return the environment that ``package.module:make`` makes.
+
+    :raises SpowlError: no such module or function, or it makes something else
+    """
+    module_name, _, function_name = task.partition(':')
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # as `python -m` does; an installed command does not
+    try:
+        function = getattr(importlib.import_module(module_name), function_name)
+    except (ImportError, AttributeError) as error:
+        raise SpowlError(f'the task {task} cannot be imported: {error}') from error
+    environment = function()
+    if not isinstance(environment, OwnEnvironment):
+        raise SpowlError(f'{task} made a {type(environment).__name__}; wrap it: return '
+                         'OwnEnvironment(environment, period=...)')
+    environment.set_up(task, action_repeat)
+    return environment
+
+
+def _bounds(space: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return least and greatest action, each of shape (A,)."""
+    low, high = (np.asarray(getattr(space, name, np.nan), np.float64).reshape(-1)
+                 for name in ('low', 'high'))
+    if not (np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all()):
+        raise SpowlError(f'the action space {space} is no Box with finite bounds')
+    return low, high
+
+
+def _parts(space: Any) -> dict[str, int]:
+    """Return name and size of each part of an observation."""
+    spaces = getattr(space, 'spaces', {'observation': space})
+    if not isinstance(spaces, Mapping) or not all(
+            getattr(part, 'shape', None) and hasattr(part, 'low') for part in spaces.values()):
+        raise SpowlError(f'the observation space {space} is neither a Box nor a Dict of Boxes')
+    return {name: math.prod(part.shape) for name, part in spaces.items()}

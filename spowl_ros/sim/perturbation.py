@@ -1,0 +1,109 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Ways in which the robot met may differ from the robot that training knew."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from spowl_ros.errors import SpowlError
+
+if TYPE_CHECKING:
+    from spowl_ros.contract import Contract
+
+_TYPICAL_NOISE = {
+    'linear_acceleration': 0.1, 'angular_velocity': 0.02, 'linear_velocity': 0.02,
+    'magnetic_field': 0.005, 'joint_position': 0.01, 'joint_velocity': 0.05,
+    'ball_orientation': 0.01, 'ball_angular_velocity': 0.05, 'contact_force': 0.05,
+    'height': 0.005, 'body_angular_velocity': 0.02, 'scan': 0.01,
+}
+"""Standard deviation of an ordinary sensor's noise by kind, in the unit of its field."""
+
+
+@dataclass(frozen=True)
+class Perturbation:
+    """What is changed; nothing by default."""
+
+    observation_noise: float = 0.0
+    """Gaussian noise on every sensor, as a multiple of an ordinary sensor's."""
+    command_delay: int = 0
+    """Raw steps that pass before a command reaches the actuators; until then they stand still."""
+    mass: float = 1.0
+    """Factor on the masses and inertias of the robot's bodies."""
+    strength: float = 1.0
+    """Factor on the forces of the actuators."""
+    hazards: int | None = None
+    """How many of the task's hazards exist, unseen and free of cost the others; None for all."""
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense."""
+        for name, value, good in (
+            ('observation_noise', self.observation_noise, self.observation_noise >= 0),
+            ('command_delay', self.command_delay, self.command_delay >= 0),
+            ('mass', self.mass, self.mass > 0),
+            ('strength', self.strength, self.strength > 0),
+            ('hazards', self.hazards, self.hazards is None or self.hazards >= 0),
+        ):
+            if not good:
+                raise SpowlError(f'perturbation {name} is {value}; it must not be below its range')
+
+    @property
+    def changes_physics(self) -> bool:
+        """Return whether the model itself is changed."""
+        return self.mass != 1.0 or self.strength != 1.0 or self.hazards is not None
+
+    def change(self, model: mujoco.MjModel) -> None:
+        """Change the robot's masses and actuators; its constants are derived at the next reset."""
+        root = model.body('agent').id
+        bodies = np.flatnonzero(model.body_rootid == root)
+        model.body_mass[bodies] *= self.mass
+        model.body_inertia[bodies] *= self.mass
+        model.actuator_gainprm[:, 0] *= self.strength
+        model.actuator_biasprm[:, :3] *= self.strength
+        model.actuator_forcerange *= self.strength
+
+
+class SensorNoise:
+    """Gaussian noise on an observation."""
+
+    def __init__(self, contract: Contract, factor: float) -> None:
+        scale = [np.full(field.size, _TYPICAL_NOISE[field.sensor]) for field in contract.fields]
+        scan = [np.full(field.size, field.sensor == 'scan') for field in contract.fields]
+        self._scale = factor * np.concatenate(scale)
+        self._scan = np.concatenate(scan)
+
+    def __call__(self, observation: NDArray[np.float64],
+                 rng: np.random.Generator) -> NDArray[np.float64]:
+        """
+        Return the observation with noise; scans stay in [0, 1], empty sectors stay empty.
+
+        :param observation: shape (n,)
+        """
+        noisy = observation + self._scale * rng.standard_normal(observation.shape)
+        empty = self._scan & (observation == 0.0)
+        noisy[self._scan] = noisy[self._scan].clip(0.0, 1.0)
+        noisy[empty] = 0.0
+        return noisy
+
+
+class CommandDelay:
+    """Commands on their way to the actuators."""
+
+    def __init__(self, steps: int, stop: NDArray[np.float64]) -> None:
+        self._steps, self._stop = steps, stop
+        self._queue: deque[NDArray[np.float64]] = deque()
+
+    def reset(self) -> None:
+        """Fill the way with stop commands."""
+        self._queue = deque([self._stop] * self._steps)
+
+    def __call__(self, control: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Send a control, shape (A,), and return the one that arrives."""
+        self._queue.append(control)
+        return self._queue.popleft()

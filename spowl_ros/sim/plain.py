@@ -1,0 +1,65 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""SafetyGymnasium's own simulation, for tasks that the fast one does not know."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spowl_ros.errors import SpowlError
+from spowl_ros.sim.compat import untextured
+from spowl_ros.sim.simulation import RawStep
+
+if TYPE_CHECKING:
+    from mujoco import MjData, MjModel
+    from safety_gymnasium.builder import Builder
+
+
+class PlainSimulation:
+    """The plain package behind the fast simulation's interface, observing only when asked."""
+
+    def __init__(self, builder: Builder) -> None:
+        self._builder = builder
+        self._observe = builder.task.obs
+        builder.task.obs = lambda: None
+
+    @property
+    def model(self) -> MjModel:
+        """Return MuJoCo's model, which each reset replaces."""
+        return self._builder.task.model
+
+    @property
+    def data(self) -> MjData:
+        """Return MuJoCo's state, which each reset replaces."""
+        return self._builder.task.data
+
+    def seed(self, seed: int) -> None:
+        """Restart the random stream."""
+        self._builder.set_seed(seed)
+
+    def reset(self) -> None:
+        """
+        Begin an episode.
+
+        :raises SpowlError: when this installation of SafetyGymnasium cannot build the task
+        """
+        try:
+            with untextured():
+                self._builder.reset()
+        except ValueError as error:  # some tasks need files that its wheel does not carry
+            raise SpowlError(f'SafetyGymnasium cannot build {self._builder.task_id}: '
+                             f'{str(error).splitlines()[0]}') from error
+
+    def step(self, control: NDArray[np.float64]) -> RawStep:
+        """Hold a control, shape (A,), in the actuators' units, for one raw step."""
+        _, reward, _, terminated, _, info = self._builder.step(control)
+        costs = {name[len('cost_'):]: float(value) for name, value in info.items()
+                 if name.startswith('cost_') and name != 'cost_sum'}
+        return RawStep(float(reward), costs, bool(info.get('goal_met', False)), bool(terminated))
+
+    def observe(self) -> NDArray[np.float64]:
+        """Return the observation, shape (n,)."""
+        return self._observe()

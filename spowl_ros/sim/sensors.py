@@ -1,0 +1,99 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The contract of a SafetyGymnasium task: its sensors as a robot names them."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import mujoco
+
+from spowl_ros.contract import ActionSpec, Contract, Field
+from spowl_ros.errors import SpowlError
+
+if TYPE_CHECKING:
+    from safety_gymnasium.bases.base_task import BaseTask
+
+_BODY_SENSORS = {
+    'accelerometer': ('linear_acceleration', 'imu', 'm/s^2', 1000.0),
+    'gyro': ('angular_velocity', 'imu', 'rad/s', 100.0),
+    'velocimeter': ('linear_velocity', 'velocity', 'm/s', 20.0),
+    'magnetometer': ('magnetic_field', 'magnetic_field', 'T', 1.0),
+    'agent_pos': ('height', 'odom', 'm', 5.0),
+    'agent_qvel': ('body_angular_velocity', 'odom', 'rad/s', 100.0),
+}
+"""Sensor kind, topic, unit, greatest plausible magnitude, by SafetyGymnasium's name."""
+
+_MAX_JOINT_SPEED = 200.0
+_MAX_CONTACT_FORCE = 1000.0
+
+_ROBOT_RADIUS = {'Point': 0.17, 'Car': 0.2, 'Ant': 0.5, 'Doggo': 0.4, 'Racecar': 0.35}
+"""Radius in metres of the circle around the robot's centre that holds its body."""
+
+
+def contract(task_id: str, task: BaseTask, action_repeat: int) -> Contract:
+    """
+    Return the contract of a task, fields in the order of SafetyGymnasium's flattened observation.
+
+    :raises SpowlError: when the task has a sensor that no standard message is known for
+    """
+    model = task.agent.engine.model
+    raw_period = float(model.opt.timestep * task.sim_conf.frameskip_binom_n)
+    timeout = 1.7 * raw_period * action_repeat  # a lost message shows before the next is due twice
+    names = tuple(_actuator_name(model, index) for index in range(model.nu))
+    low, high = (tuple(map(float, bound)) for bound in model.actuator_ctrlrange.T)
+    return Contract(
+        task=task_id,
+        robot=type(task.agent).__name__,
+        fields=tuple(_field(task, name, math.prod(space.shape), timeout)
+                     for name, space in task.obs_info.obs_space_dict.items()),
+        action=ActionSpec(names, low, high, 'effort', (0.0,) * model.nu),
+        raw_period=round(raw_period, 9),
+        action_repeat=action_repeat)
+
+
+def _actuator_name(model: mujoco.MjModel, index: int) -> str:
+    """Return the actuator's own name, or that of its joint."""
+    return model.actuator(index).name or model.joint(model.actuator_trnid[index, 0]).name
+
+
+def _field(task: BaseTask, name: str, size: int, timeout: float) -> Field:
+    """Return the field of one key of the observation space."""
+    info = task.agent.sensor_info
+    if name in _BODY_SENSORS:
+        sensor, topic, unit, limit = _BODY_SENSORS[name]
+        low = -limit
+    elif name.endswith('_lidar'):
+        sensor, topic, unit, low, limit = 'scan', name[:-len('lidar')] + 'scan', '1', 0.0, 1.0
+    elif name in info.hinge_pos_names:
+        sensor, topic, unit, low, limit = 'joint_position', 'joint_states', '1', -1.0, 1.0
+    elif name in info.hinge_vel_names:
+        sensor, topic, unit, limit = 'joint_velocity', 'joint_states', 'rad/s', _MAX_JOINT_SPEED
+        low = -limit
+    elif name in info.ballquat_names:
+        sensor, topic, unit, low, limit = 'ball_orientation', 'ball_joint_states', '1', -1.0, 1.0
+    elif name in info.ballangvel_names:
+        sensor, topic, unit = 'ball_angular_velocity', 'ball_joint_states', 'rad/s'
+        low, limit = -_MAX_JOINT_SPEED, _MAX_JOINT_SPEED
+    elif name.startswith('touch_'):
+        sensor, topic, unit, low, limit = 'contact_force', 'contacts', 'N', 0.0, _MAX_CONTACT_FORCE
+    else:
+        raise SpowlError(f'sensor {name!r} of this task has no standard message; '
+                         'choose a task without it')
+    return Field(name, sensor, topic, size, unit, low, limit, timeout, _hazard_radius(task, name))
+
+
+def _hazard_radius(task: BaseTask, name: str) -> float | None:
+    """Return the centre-to-centre distance at which objects of a scan may cost, or None."""
+    if not name.endswith('_lidar'):
+        return None
+    kind = name[:-len('_lidar')]
+    objects = getattr(task, kind)
+    if not objects.is_constrained or kind == 'buttons':  # one of the buttons is to be pressed
+        return None
+    if kind == 'hazards':  # a zone on the floor, measured from the robot's centre
+        return float(objects.size)
+    robot = _ROBOT_RADIUS.get(type(task.agent).__name__, max(_ROBOT_RADIUS.values()))
+    corner = math.sqrt(2.0) if kind in ('vases', 'gremlins') else 1.0  # boxes, else round
+    return float(objects.size * corner + robot)

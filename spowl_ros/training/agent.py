@@ -1,0 +1,108 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The PyTorch planner as an agent of evaluations: it decides for many episodes at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+import torch
+
+from spowl_ros.planner_settings import PlannerSettings
+from spowl_ros.training import checkpoint
+from spowl_ros.training.networks import Networks
+from spowl_ros.training.planner import Memory, Noise, Planner
+
+
+class PlannerLanes:
+    """
+    The planner with a memory for each of several lanes.
+
+    :param explore: add noise to the actions, as while collecting experience
+    """
+
+    def __init__(self, networks: Networks, settings: PlannerSettings, lanes: int, *,
+                 explore: bool = False) -> None:
+        self._device = next(networks.parameters()).device
+        self.planner = Planner(networks, settings).to(self._device)
+        self.explore = explore
+        self.memory = self.planner.memory(lanes)
+
+    def reset(self, lane: int) -> None:
+        """Forget the last decision of a lane."""
+        self.memory.mean[:, lane] = 0.0
+        self.memory.elites[:, lane] = 0.0
+        self.memory.warm[lane] = 0.0
+
+    @torch.no_grad()
+    def act(self, lanes: Sequence[int], observations: NDArray[np.float32], noise: Noise
+            ) -> tuple[NDArray[np.float32], list[bool]]:
+        """
+        Decide for observations (n, O) of some lanes.
+
+        :param noise: of n environments
+        :return: actions (n, A), and which of them are the plan's
+        """
+        index = torch.as_tensor(list(lanes), device=self._device)
+        memory = Memory(self.memory.mean[:, index], self.memory.elites[:, index],
+                        self.memory.warm[index])
+        _, choice, memory = self.planner.plan(
+            torch.from_numpy(observations).to(self._device), memory, noise, explore=self.explore)
+        self.memory.mean[:, index] = memory.mean
+        self.memory.elites[:, index] = memory.elites
+        self.memory.warm[index] = memory.warm
+        return choice.action.cpu().numpy(), choice.improved.tolist()
+
+
+class PlannerAgent:
+    """Plans for episodes side by side; each draws its noise from its own seed."""
+
+    def __init__(self, networks: Networks, settings: PlannerSettings) -> None:
+        self._networks, self._settings = networks.eval(), settings
+        self._generators: list[torch.Generator] = []
+
+    def begin(self, seeds: Sequence[int]) -> None:
+        """Begin an episode in each of as many lanes."""
+        self._networks.eval()
+        self._lanes = PlannerLanes(self._networks, self._settings, len(seeds))
+        device = next(self._networks.parameters()).device
+        self._generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
+
+    def act(self, lanes: Sequence[int], observations: NDArray[np.float32]
+            ) -> tuple[NDArray[np.float32], list[str]]:
+        """Return actions (n, A) for observations (n, O) of these lanes, and their sources."""
+        planner = self._lanes.planner
+        if self._settings.kind == 'policy':  # its mean: no noise is read
+            noise = planner.draw(len(lanes), self._generators[0])
+        else:
+            noise = joined([planner.draw(1, self._generators[lane]) for lane in lanes])
+        actions, improved = self._lanes.act(lanes, observations, noise)
+        return actions, ['plan' if plan else 'policy' for plan in improved]
+
+
+def joined(noises: Sequence[Noise]) -> Noise:
+    """Put the noise of single environments together, in order."""
+    axes = (1, 2, 1, 1, 0, 0, 0)  # of the environments in each part of Noise
+    return Noise(*(torch.cat(parts, dim=min(axis, parts[0].dim() - 1))  # no heads: one axis
+                   for axis, parts in zip(axes, zip(*noises, strict=True), strict=True)))
+
+
+@dataclass(frozen=True)
+class CheckpointAgents:
+    """Makes agents of a checkpoint's networks."""
+
+    path: Path
+    settings: PlannerSettings
+    task: str
+    action_repeat: int
+    lanes: int = 16
+
+    def open(self) -> PlannerAgent:
+        """Return a fresh agent on one thread."""
+        torch.set_num_threads(1)
+        networks, _ = checkpoint.load_networks(self.path)
+        return PlannerAgent(networks, self.settings)

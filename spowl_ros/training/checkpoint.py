@@ -1,0 +1,100 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints: written whole or not at all, read without unpickling code."""
+from __future__ import annotations
+
+import importlib.metadata
+import os
+from pathlib import Path
+import platform
+import shutil
+import subprocess
+import sys
+from typing import Any
+
+import torch
+
+from spowl_ros.errors import SpowlError
+from spowl_ros.training import config as configuration
+from spowl_ros.training.networks import Networks
+
+
+def origin() -> dict[str, str]:
+    """Return what one needs to make a run again, beside its configuration."""
+    commit = 'unknown'
+    if shutil.which('git'):
+        git = subprocess.run(['git', '-C', str(Path(__file__).parent), 'rev-parse', 'HEAD'],
+                             capture_output=True, text=True, check=False)
+        commit = git.stdout.strip() or commit
+    processor = next((line.partition(':')[2].strip() for line in _cpu_info()
+                      if line.startswith('model name')), platform.machine())
+    return {'command': command(), 'commit': commit,
+            'machine': f'{processor}, {os.cpu_count()} cores',
+            'trained_with': f'spowl_ros {importlib.metadata.version("spowl_ros")}, '
+                            f'torch {torch.__version__}, Python {platform.python_version()}'}
+
+
+def command() -> str:
+    """Return this process's command line."""
+    return ' '.join(['spowl', *sys.argv[1:]])
+
+
+def _cpu_info() -> list[str]:
+    path = Path('/proc/cpuinfo')
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def save(path: Path, content: dict[str, Any]) -> None:
+    """
+    Write, sync, rename: a reader sees the old file or the new one, never a part.
+
+    :raises SpowlError: when the disk does not take it; the old file is then intact
+    """
+    temporary = path.with_suffix('.part')
+    try:
+        with temporary.open('wb') as stream:
+            torch.save(content, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    except (OSError, RuntimeError) as error:
+        temporary.unlink(missing_ok=True)
+        raise SpowlError(f'cannot write the checkpoint {path}: {error}; free some space and '
+                         f'continue with --resume (the last good checkpoint is intact)') from error
+
+
+def load(path: Path) -> dict[str, Any]:
+    """
+    Read a checkpoint onto the CPU.
+
+    :raises SpowlError: when it is missing or not a checkpoint
+    """
+    try:
+        content = torch.load(path, map_location='cpu', weights_only=True)
+    except FileNotFoundError as error:
+        raise SpowlError(f'no checkpoint at {path}') from error
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise SpowlError(f'{path} is not a checkpoint, or is damaged: {error}') from error
+    if not isinstance(content, dict) or 'networks' not in content or 'config' not in content:
+        raise SpowlError(f'{path} is not a checkpoint of this package')
+    return content
+
+
+def describe(path: Path) -> tuple[dict[str, Any], configuration.TrainConfig]:
+    """Return how far the run of a checkpoint had come, and its configuration."""
+    content = load(path)
+    return content['counters'], configuration.from_dict(content['config'])
+
+
+def load_networks(path: Path) -> tuple[Networks, configuration.TrainConfig]:
+    """Return a checkpoint's networks (in evaluation mode) and the run's configuration."""
+    content = load(path)
+    config = configuration.from_dict(content['config'])
+    networks = Networks(config.networks)
+    networks.load_state_dict(content['networks'])
+    return networks.eval(), config

@@ -1,0 +1,351 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Export: the planner of trained networks as a bundle of ONNX graphs, one per stage.
+
+What is exported are the methods of `training.planner.Planner`; nothing of its mathematics is
+written again. Tensors have names, and a stage takes by name what stages before it gave; what an
+improvement hands to the next improvement is called `next_...` on the way out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+import importlib.metadata
+from pathlib import Path
+import shutil
+import tempfile
+from typing import Any
+import warnings
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+import onnxruntime
+import torch
+from torch import Tensor, nn
+
+from spowl_ros import bundle as bundles
+from spowl_ros.bundle import Bundle, Graph
+from spowl_ros.contract import Contract
+from spowl_ros.errors import SpowlError
+from spowl_ros.planner_settings import PlannerSettings
+from spowl_ros.settings import changed
+from spowl_ros.sim import environment
+from spowl_ros.training import checkpoint
+from spowl_ros.training.model_card import model_card
+from spowl_ros.training.networks import Networks
+from spowl_ros.training.planner import (
+    Encoding,
+    Memory,
+    Noise,
+    Planner,
+    Pool,
+    Proposal,
+    Search,
+)
+
+OPSET = 20
+GOLDEN_CASES = 4
+GOLDEN_MARGIN = 1e-5
+HAIR = 1e-6
+_EXTERNAL_BYTES = 1024
+_ALIGNMENT = 4096  # what memory mapping wants
+
+Named = dict[str, Tensor]
+
+
+class Stage(nn.Module):
+    """One stage with named tensors in and out."""
+
+    def __init__(self, planner: Planner, name: str) -> None:
+        super().__init__()
+        self.planner = planner
+        self.run = {'encode': self._encode, 'propose': self._propose, 'improve': self._improve,
+                    'select': self._select}[name]
+        self.inputs: list[str] = []
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Run the stage on tensors in the order of `inputs`."""
+        return tuple(self.run(dict(zip(self.inputs, tensors))).values())
+
+    def _encode(self, x: Named) -> Named:
+        return self.planner.encode(x['observation'], x['knobs'])._asdict()
+
+    def _propose(self, x: Named) -> Named:
+        memory = Memory(x['memory_mean'], x['memory_elites'], x['warm'])
+        return _flat(self.planner.propose(_encoding(x), x['policy_noise'], memory, x['knobs'],
+                                          x['proposal_terminal'], x.get('proposal_heads')))
+
+    def _improve(self, x: Named) -> Named:
+        named = _flat(self.planner.improve(
+            x['latent'], _proposal(x), x['mean'], x['std'], _pool(x), x['sample_noise'],
+            x['knobs'], x['sample_terminal'], x.get('sample_heads')))
+        return {name if name in ('elites', 'weights', 'count') else f'next_{name}': value
+                for name, value in named.items()}
+
+    def _select(self, x: Named) -> Named:
+        search = Search(x['mean'], x['std'], _pool(x), x['elites'], x['weights'], x['count'])
+        choice = self.planner.select(_encoding(x), x['seed'], search, x['uniform'], x['knobs'])
+        return {{'value': 'planned_value', 'cost': 'planned_cost',
+                 'mean': 'carried_mean'}.get(name, name): value
+                for name, value in choice._asdict().items()}
+
+
+def _flat(values: Proposal | Search) -> Named:
+    named = values._asdict()
+    pool = named.pop('pool')
+    return {**named, **{f'pool_{name}': value for name, value in pool._asdict().items()}}
+
+
+def _encoding(x: Named) -> Encoding:
+    return Encoding(*(x[name] for name in Encoding._fields))
+
+
+def _pool(x: Named) -> Pool:
+    return Pool(*(x[f'pool_{name}'] for name in Pool._fields))
+
+
+def _proposal(x: Named) -> Proposal:
+    return Proposal(x['mean'], x['std'], _pool(x), x['seed'], x['cost_limit'], x['value_floor'])
+
+
+@torch.no_grad()
+def trace(planner: Planner, observation: Tensor, noise: Noise,
+          memory: Memory) -> dict[str, list[tuple[Named, Named]]]:
+    """
+    Return inputs and outputs of every call of every stage in one decision for (1, O).
+
+    This is `Planner.plan`, stage by stage, as it runs on a robot.
+    """
+    heads = planner.draws_heads
+    calls: dict[str, list[tuple[Named, Named]]] = {name: [] for name in bundles.STAGES}
+    known: Named = {'observation': observation, 'knobs': planner.knobs(),
+                    'policy_noise': noise.policy, 'memory_mean': memory.mean,
+                    'memory_elites': memory.elites, 'warm': memory.warm, 'uniform': noise.choice}
+
+    def call(stage: str, **more: Tensor) -> None:
+        given = {**known, **more}
+        out = Stage(planner, stage).run(given)
+        calls[stage].append((given, out))
+        known.update({name.removeprefix('next_'): value for name, value in out.items()})
+
+    def rows(whose: str, i: int, count: int) -> Named:
+        named = {f'{whose}_terminal': noise.terminal[i][:, :count]}
+        return {**named, f'{whose}_heads': noise.heads[i][:, :count]} if heads else named
+
+    s = planner.settings
+    call('encode')
+    call('propose', **rows('proposal', 0, s.proposals))
+    for i in range(s.iterations):
+        call('improve', sample_noise=noise.samples[i], **rows('sample', 1 + i, s.samples))
+    call('select')
+    return calls
+
+
+def export(networks: Networks, contract: Contract, settings: PlannerSettings,
+           directory: str | Path, *, provenance: dict[str, Any] | None = None,
+           measured: dict[str, Any] | None = None, calibration: dict[str, Any] | None = None,
+           observations: Iterable[np.ndarray] = (), cases: int = GOLDEN_CASES,
+           exportable: bool = True) -> Bundle:
+    """
+    Write a bundle and load it again, which verifies it.
+
+    :param directory: is replaced if it is a bundle already; must not exist otherwise
+    :param observations: typical ones for the golden vectors; plausible random ones by default
+    :param cases: how many golden vectors
+    :param exportable: see `InferenceNetworks`; to measure what it buys
+    :raises SpowlError: networks that do not fit the contract, a directory that is something else
+    """
+    directory = Path(directory)
+    config = networks.config
+    for what, ours, theirs in (('observation values', config.obs_dim, contract.size),
+                               ('actions', config.action_dim, contract.action.size)):
+        if ours != theirs:
+            raise SpowlError(f'the networks have {ours} {what}, the contract of {contract.task} '
+                             f'has {theirs}')
+    if directory.exists() and not (directory / bundles.MANIFEST).is_file():
+        raise SpowlError(f'{directory} exists and is no bundle; choose another directory')
+    if settings.kind == 'policy' or not settings.iterations:
+        raise SpowlError('a bundle needs a planner: kind adaptive, threshold or unsafe and at '
+                         'least one iteration (at run time all kinds can be chosen)')
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=directory.parent, prefix='.bundle-') as name:
+        building = Path(name)
+        building.chmod(0o755)
+        planner = Planner(networks, settings, exportable=exportable).cpu().eval()
+        candidates = [torch.as_tensor(np.asarray(o), dtype=torch.float32).view(1, -1)
+                      for o in observations] or _plausible(contract, 8 * cases)
+        graphs = _write_graphs(planner, candidates[0], building)
+        _write_golden(networks, settings, candidates, cases, graphs, building)
+        provenance = {'task': contract.task, 'versions': _versions(), **(provenance or {})}
+        bundle = Bundle(building, contract, asdict(config), settings, graphs, provenance, measured,
+                        calibration)
+        (building / bundles.MODEL_CARD).write_text(model_card(bundle))
+        bundles.write_manifest(building, bundle)
+        bundles.load(building)
+        if directory.exists():
+            shutil.rmtree(directory)
+        building.rename(directory)
+        building.mkdir()  # for TemporaryDirectory to remove
+    return bundles.load(directory)
+
+
+def export_checkpoint(path: Path, directory: str | Path, changes: dict[str, Any]) -> Bundle:
+    """
+    Write the bundle of a training checkpoint.
+
+    :param changes: planner settings that differ from the configuration's
+    :raises SpowlError: as `export`, and for a file that is no checkpoint
+    """
+    content = checkpoint.load(path)
+    networks, config = checkpoint.load_networks(path)
+    settings = changed(config.planner, changes)
+    provenance = {'checkpoint': path.name, 'seed': config.seed, **content['counters'],
+                  **content.get('origin', {}), 'configuration': config.to_dict()}
+    return export(networks, environment.contract(config.task, config.collect.action_repeat),
+                  settings, directory, provenance=provenance)
+
+
+def _plausible(contract: Contract, count: int) -> list[Tensor]:
+    """Return random observations (1, O) in the middle of the fields' ranges."""
+    generator = torch.Generator().manual_seed(0)
+    low = torch.cat([torch.full((f.size,), max(f.low, -5.0)) for f in contract.fields])
+    high = torch.cat([torch.full((f.size,), min(f.high, 5.0)) for f in contract.fields])
+    return [low + (high - low) * torch.rand(1, contract.size, generator=generator)
+            for _ in range(count)]
+
+
+def _write_graphs(planner: Planner, observation: Tensor, directory: Path) -> dict[str, Graph]:
+    """Write the graphs of all stages and their common weights."""
+    noise = planner.draw(1, torch.Generator().manual_seed(0))
+    calls = trace(planner, observation, noise, planner.memory(1))
+    models, graphs = {}, {}
+    for name in bundles.STAGES:
+        given, out = calls[name][-1]
+        stage = Stage(planner, name)
+        stage.inputs = list(given)
+        path = directory / f'{name}.onnx'
+        with warnings.catch_warnings():  # the tracer's hints about constants are what is meant
+            warnings.simplefilter('ignore')
+            torch.onnx.export(stage, tuple(given.values()), str(path), dynamo=False,
+                              opset_version=OPSET, input_names=list(given),
+                              output_names=list(out))
+        model = onnx.load(path)
+        _remove_unused_inputs(model)
+        models[path] = onnx.shape_inference.infer_shapes(model, data_prop=True)
+        graphs[name] = Graph(path.name, _shapes(model.graph.input), _shapes(model.graph.output),
+                             _flops(models[path]))
+    _share_weights(models, directory / bundles.WEIGHTS)
+    return graphs
+
+
+def _remove_unused_inputs(model: onnx.ModelProto) -> None:
+    used = {name for node in model.graph.node for name in node.input}
+    for value in [value for value in model.graph.input if value.name not in used]:
+        model.graph.input.remove(value)
+
+
+def _shapes(values: Any) -> dict[str, list[int]]:
+    return {value.name: [d.dim_value for d in value.type.tensor_type.shape.dim]
+            for value in values}
+
+
+def _flops(model: onnx.ModelProto) -> int:
+    """Return the floating-point operations of all matrix products."""
+    graph = model.graph
+    shapes = {**_shapes([*graph.value_info, *graph.input, *graph.output]),
+              **{t.name: list(t.dims) for t in graph.initializer}}
+    total = 0
+    for node in graph.node:
+        if node.op_type in ('MatMul', 'Gemm'):
+            total += 2 * int(np.prod(shapes[node.output[0]])) * shapes[node.input[0]][-1]
+    return total
+
+
+def _share_weights(models: dict[Path, onnx.ModelProto], path: Path) -> None:
+    """Move large initialisers, equal ones once, from all models into one file beside them."""
+    offsets: dict[bytes, int] = {}
+    with path.open('wb') as stream:
+        for file, model in models.items():
+            for tensor in model.graph.initializer:
+                data = numpy_helper.to_array(tensor).tobytes()
+                if len(data) < _EXTERNAL_BYTES:
+                    continue
+                if data not in offsets:
+                    stream.write(b'\0' * (-stream.tell() % _ALIGNMENT))
+                    offsets[data] = stream.tell()
+                    stream.write(data)
+                tensor.ClearField('raw_data')
+                tensor.ClearField('float_data')
+                tensor.data_location = onnx.TensorProto.EXTERNAL
+                for key, value in (('location', path.name), ('offset', offsets[data]),
+                                   ('length', len(data))):
+                    entry = tensor.external_data.add()
+                    entry.key, entry.value = key, str(value)
+            model.doc_string = ''
+            file.write_bytes(model.SerializeToString())
+
+
+def _write_golden(networks: Networks, settings: PlannerSettings, observations: list[Tensor],
+                  cases: int, graphs: dict[str, Graph], directory: Path) -> None:
+    """
+    Write inputs and outputs of every stage for a few decisions in a row.
+
+    Decisions at a threshold, or with candidates so alike that a rounding error swaps their ranks,
+    are no test of a graph: only those are taken on which single and double precision agree, and
+    which a hair's breadth in the observation leaves as they are.
+    """
+    planner = Planner(networks, settings, exportable=True).eval()
+    exact = Planner(_double(networks), settings, exportable=True).double().eval()
+    generator = torch.Generator().manual_seed(1)
+    memory = planner.memory(1)
+    golden: dict[str, list[np.ndarray]] = {}
+    taken = 0
+    for observation in observations:
+        noise = planner.draw(1, generator)
+        calls = trace(planner, observation, noise, memory)
+        check = trace(exact, observation.double(), Noise(*(t.double() for t in noise)),
+                      Memory(*(t.double() for t in memory)))
+        out = calls['select'][0][1]
+        before, memory = memory, Memory(out['carried_mean'],
+                        calls['improve'][-1][1]['elites'][:, :, :settings.carried],
+                        torch.ones(1))
+        hair = (trace(planner, observation + shift, noise, before)
+                for shift in (HAIR, -HAIR, 3 * HAIR, -3 * HAIR))
+        if not (_agree(calls, check, GOLDEN_MARGIN)
+                and all(_agree(calls, other, 0.5 * bundles.GOLDEN_TOLERANCE) for other in hair)):
+            continue
+        for stage, graph in graphs.items():
+            given, result = calls[stage][-1]
+            for name in (*graph.inputs, *graph.outputs):
+                value = (given if name in graph.inputs else result)[name]
+                golden.setdefault(f'{stage}.{name}', []).append(value.numpy())
+        taken += 1
+        if taken == cases:
+            break
+    if not taken:
+        raise SpowlError('no decision is the same in single and double precision; the networks '
+                         'are degenerate (untrained output layers of zeros?)')
+    np.savez_compressed(directory / bundles.GOLDEN,
+                        **{name: np.stack(values)  # type: ignore[arg-type]
+                           for name, values in golden.items()})
+
+
+def _double(networks: Networks) -> Networks:
+    copy = Networks(networks.config)
+    copy.load_state_dict(networks.state_dict())
+    return copy.double().eval()
+
+
+def _agree(ours: dict[str, list[tuple[Named, Named]]],
+           others: dict[str, list[tuple[Named, Named]]], margin: float) -> bool:
+    return all(torch.allclose(value.double(), other[1][name].double(), rtol=margin, atol=margin)
+               for stage in ours for one, other in zip(ours[stage], others[stage])
+               for name, value in one[1].items())
+
+
+def _versions() -> dict[str, str]:
+    return {'spowl_ros': importlib.metadata.version('spowl_ros'), 'torch': torch.__version__,
+            'onnx': onnx.__version__, 'onnxruntime': onnxruntime.__version__}

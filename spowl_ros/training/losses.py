@@ -1,0 +1,150 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Targets and losses of SPOWL as functions of tensors; no state, no optimiser."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+import torch.nn.functional as F
+
+from spowl_ros.training.networks import Networks
+
+
+@dataclass(frozen=True)
+class Batch:
+    """
+    Sequences of H decisions, B of them; time leads.
+
+    `mask` is 1 until the first episode end inside a sequence (inclusive) and 0 past it.
+    """
+
+    obs: Tensor         # (H, B, O)
+    next_obs: Tensor    # (H, B, O), the last observation of the episode where it ended
+    action: Tensor      # (H, B, A)
+    reward: Tensor      # (H, B)
+    cost: Tensor        # (H, B)
+    terminated: Tensor  # (H, B), 1 only where the episode ended by itself
+    mask: Tensor        # (H, B)
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights and discounts; the defaults are the authors'."""
+
+    discount: float = 0.975
+    cost_discount: float = 0.997
+    rho: float = 0.5
+    consistency: float = 20.0
+    reward: float = 0.1
+    cost: float = 0.1
+    reward_value: float = 0.1
+    cost_value: float = 0.1
+    # weight of a decision whose cost is positive (costs are rare)
+    cost_imbalance: float = 10.0
+    # how members of the target cost value make a target: 'mean' or 'max'
+    cost_value_target: str = 'mean'
+
+
+def reward_value_target(networks: Networks, next_z: Tensor, next_action: Tensor, reward: Tensor,
+                        terminated: Tensor, discount: float, members: Tensor) -> Tensor:
+    """Return r + γ (1 - term) min over `members` of target Q(z', a'); all of shape (N,)."""
+    q = networks.reward_value_of(next_z, next_action, target=True, members=members)
+    return reward + discount * (1 - terminated) * q.amin(dim=0)
+
+
+def cost_value_target(networks: Networks, next_z: Tensor, next_action: Tensor, cost: Tensor,
+                      terminated: Tensor, discount: float, reduce: str = 'mean') -> Tensor:
+    """y_c = c + γ_c (1 - term) mean (or max) over members of target Q_c(z', a'); (N,)."""
+    q = networks.cost_value_of(next_z, next_action, target=True)
+    q = q.mean(dim=0) if reduce == 'mean' else q.amax(dim=0)
+    return cost + discount * (1 - terminated) * q
+
+
+@dataclass
+class ModelLoss:
+    """Loss of world model and values, its parts (scalars), and the latents it rolled."""
+
+    total: Tensor
+    consistency: Tensor
+    reward: Tensor
+    cost: Tensor
+    reward_value: Tensor
+    cost_value: Tensor
+    latents: Tensor     # (H + 1, B, D), detached
+
+
+def model_loss(networks: Networks, batch: Batch, config: LossConfig, noise: Tensor,
+               members: Tensor) -> ModelLoss:
+    """
+    Losses of one batch of sequences.
+
+    `noise` (H * B, A) is standard normal for the policy at the next latents; `members` (2,)
+    are the target members whose minimum makes the reward value's target.
+    """
+    horizon, size = batch.reward.shape
+    with torch.no_grad():
+        # past an episode's end the latent is that of the observation, not of the roll
+        encoded = networks.encode(torch.cat([batch.next_obs, batch.obs[1:]]))
+        target_z, fresh_z = encoded[:horizon], encoded[horizon:]
+        flat_z = target_z.flatten(0, 1)
+        next_action = networks.act(flat_z, noise).action
+        flat = (batch.terminated.flatten(),)
+        y = reward_value_target(networks, flat_z, next_action, batch.reward.flatten(), *flat,
+                                config.discount, members)
+        y_cost = cost_value_target(networks, flat_z, next_action, batch.cost.flatten(), *flat,
+                                   config.cost_discount, config.cost_value_target)
+
+    z = networks.encode(batch.obs[0])
+    latents = [z]
+    consistency = []
+    for t in range(horizon):
+        if t:
+            z = torch.where(batch.mask[t].unsqueeze(-1) > 0, z, fresh_z[t - 1])
+            latents[t] = z
+        z = networks.next(z, batch.action[t])
+        consistency.append(F.mse_loss(z, target_z[t], reduction='none').mean(dim=-1))
+        latents.append(z)
+
+    rho = config.rho ** torch.arange(horizon, device=z.device, dtype=z.dtype)
+    weight = batch.mask * rho.unsqueeze(1)
+    weight = weight / batch.mask.sum().clamp(min=1.0)
+
+    def masked(loss: Tensor) -> Tensor:
+        return (loss.view(horizon, size) * weight).sum()
+
+    za = torch.cat([torch.stack(latents[:-1]), batch.action], dim=-1).flatten(0, 1)
+    cost = batch.cost.flatten()
+    imbalance = torch.where(cost > 0, config.cost_imbalance, 1.0)
+    parts = {
+        'consistency': masked(torch.stack(consistency)),
+        'reward': masked(networks.reward_codec.loss(networks.reward(za), batch.reward.flatten())),
+        'cost': masked(networks.cost_codec.loss(networks.cost(za), cost).mean(dim=0) * imbalance),
+        'reward_value': masked(
+            networks.reward_value_codec.loss(networks.reward_value(za), y).mean(dim=0)),
+        'cost_value': masked(
+            networks.cost_value_codec.loss(networks.cost_value(za), y_cost).mean(dim=0)),
+    }
+    total = (config.consistency * parts['consistency'] + config.reward * parts['reward']
+             + config.cost * parts['cost'] + config.reward_value * parts['reward_value']
+             + config.cost_value * parts['cost_value'])
+    return ModelLoss(total, **{name: part.detach() for name, part in parts.items()},
+                     latents=torch.stack(latents).detach())
+
+
+@dataclass
+class PolicyTerms:
+    """What the policy's loss is made of at latents (N, D)."""
+
+    log_prob: Tensor    # (N,)
+    value: Tensor       # (N,) mean of the chosen reward value members
+    cost_value: Tensor  # (N,) mean of all cost value members
+
+
+def policy_terms(networks: Networks, z: Tensor, noise: Tensor, members: Tensor) -> PolicyTerms:
+    """Values of the policy's own action; gradient reaches the policy only."""
+    out = networks.act(z, noise)
+    value = networks.reward_value_of(z, out.action, members=members, frozen=True).mean(dim=0)
+    cost_value = networks.cost_value_of(z, out.action, frozen=True).mean(dim=0)
+    return PolicyTerms(out.log_prob, value, cost_value)

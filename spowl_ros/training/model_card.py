@@ -1,0 +1,87 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The page of a bundle that a person reads before letting it drive."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from spowl_ros.bundle import Bundle
+
+
+def model_card(bundle: Bundle) -> str:
+    """Return Markdown that says what a bundle is, how it was made and what was measured."""
+    contract, settings = bundle.contract, bundle.settings
+    fields = '\n'.join(f'| {f.name} | {f.sensor} | {f.size} | {f.unit} |' for f in contract.fields)
+    return f"""# {contract.task}
+
+A latent planning controller for {contract.robot}: at each decision, every
+{contract.control_period:g} s, it plans {settings.horizon} decisions ahead in the latent space of a
+learned world model and acts on the plan where that is no worse and no less safe than its policy.
+
+## Intended use
+Control of the simulated robot of {contract.task}, or of a robot with the same observation,
+action and period, behind the package's monitors and supervisor. Learned in simulation; nothing
+here says how it behaves where the observations differ from those of the simulation.
+
+## Observation
+| field | sensor | values | unit |
+|---|---|---|---|
+{fields}
+
+Action: {', '.join(contract.action.names)} ({contract.action.kind}), from
+{list(contract.action.low)} to {list(contract.action.high)}.
+
+## Measured
+{_measured(bundle.measured)}
+
+## Made by
+{_list(bundle.provenance)}
+"""
+
+
+def _measured(measured: dict[str, Any] | None) -> str:
+    """Return a table of the evaluations, what failed in the first of them, and the latency."""
+    if not measured:
+        return 'Nothing has been measured.'
+    evaluations = measured.get('evaluations', {})
+    if not evaluations:
+        return _list(measured)
+    first = next(iter(evaluations.values()))
+    lines = [
+        f"{first['episodes']} episodes each, seeds from {first['seeds'][0]}, 1000 raw steps; mean "
+        'and 95 % bootstrap interval.', '',
+        '| planner | return | cost | free of cost | actions by plan |', '|---|---|---|---|---|',
+        *(f"| {name} | {_interval(figures['return'])} | {_interval(figures['cost'])} | "
+          f"{figures['cost_free_fraction']:.0%} | "
+          f"{figures['source_fraction'].get('plan', 0.0):.0%} |"
+          for name, figures in evaluations.items()),
+        '', f'Known failures: {failures(first)}']
+    if 'latency_ms' in measured:
+        lines += ['', 'Latency of a decision: ' + ', '.join(
+            f'{name} {value:.1f} ms' for name, value in measured['latency_ms'].items()) + '.']
+    if 'learning_curve' in measured:
+        lines += ['', f"Learning curve: {measured['learning_curve']}"]
+    return '\n'.join(lines)
+
+
+def failures(figures: dict[str, Any]) -> str:
+    """Say in which episodes of an evaluation (as `spowl evaluate` writes it) it did worst."""
+    costs, returns, seeds = figures['costs'], figures['returns'], figures['seeds']
+    costly = [(cost, seed) for cost, seed in zip(costs, seeds, strict=True) if cost > 0]
+    low, where = min(zip(returns, seeds, strict=True))
+    text = f'the lowest return was {low:.1f}, with seed {where}; '
+    if not costly:
+        return text + 'no episode had any cost.'
+    most, where = max(costly)
+    return text + (f'{len(costly)} of {len(costs)} episodes had some cost, the most {most:g}, '
+                   f'with seed {where}.')
+
+
+def _interval(values: dict[str, float]) -> str:
+    return '{mean:.2f} [{low:.2f}, {high:.2f}]'.format(**values)
+
+
+def _list(values: dict[str, Any]) -> str:
+    return '\n'.join(f'- {name}: {value}' for name, value in values.items()
+                     if not isinstance(value, dict)) or '-'

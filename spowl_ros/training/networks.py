@@ -1,0 +1,356 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The networks of SPOWL: encoder, latent dynamics, reward, cost, policy and value ensembles.
+
+Sizes default to the authors' (arXiv 2506.04828). Everything that departs from them is a field of
+:class:`NetworkConfig` whose default is the authors' choice.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+import torch.nn.functional as F
+
+from spowl_ros.contract import SCAN_RANGE
+
+LAYER_NORM_EPS = 1e-5
+ACTIVATIONS = {'mish': F.mish, 'silu': F.silu}
+
+
+@dataclass(frozen=True)
+class BinConfig:
+    """Support of one scalar that is predicted as a distribution over bins in symlog space."""
+
+    count: int = 101
+    low: float = -10.0
+    high: float = 10.0
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Sizes and forms of all networks; the defaults are the authors'."""
+
+    # Both are the contract's; a configuration file leaves them out.
+    obs_dim: int = 0
+    action_dim: int = 0
+    latent_dim: int = 512
+    simnorm_dim: int = 8
+    enc_dim: int = 256
+    enc_layers: int = 1
+    mlp_dim: int = 512
+    mlp_layers: int = 2
+    num_c: int = 5
+    num_q: int = 5
+    dropout: float = 0.01
+    activation: str = 'mish'
+    log_std_min: float = -10.0
+    log_std_max: float = 2.0
+    # How a distribution over bins becomes a number: 'symlog' is symexp(E[bin]), the authors';
+    # 'linear' is E[symexp(bin)], unbiased when outcomes are uncertain.
+    readout: str = 'symlog'
+    reward_bins: BinConfig = BinConfig()
+    cost_bins: BinConfig = BinConfig()
+    reward_value_bins: BinConfig = BinConfig()
+    cost_value_bins: BinConfig = BinConfig()
+    # Observation features in front of the encoder: (first, last + 1) index pairs of scans of
+    # closeness c, each of which adds exp(-3 m (1 - c) / proximity_scale). Zero turns it off.
+    scan_slices: tuple[tuple[int, int], ...] = ()
+    proximity_scale: float = 0.0
+    # Distances in metres, for each of which a scan adds a soft indicator that its nearest object
+    # is closer, sigmoid((distance - nearest) / 0.05 m): whether contact is near is then plain.
+    nearest_distances: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.latent_dim % self.simnorm_dim:
+            raise ValueError(f'latent_dim {self.latent_dim} is not a multiple of simnorm_dim '
+                             f'{self.simnorm_dim}')
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(f'activation {self.activation!r} is none of {sorted(ACTIVATIONS)}')
+        if self.readout not in ('symlog', 'linear'):
+            raise ValueError(f"readout {self.readout!r} is neither 'symlog' nor 'linear'")
+
+
+def symlog(x: Tensor) -> Tensor:
+    """Sign-preserving logarithm, sign(x) ln(1 + |x|)."""
+    return torch.sign(x) * torch.log1p(torch.abs(x))
+
+
+def symexp(x: Tensor) -> Tensor:
+    """Inverse of :func:`symlog`."""
+    return torch.sign(x) * torch.expm1(torch.abs(x))
+
+
+def simnorm(x: Tensor, group: int) -> Tensor:
+    """Softmax over consecutive groups of `group` features; shape (..., D) is kept."""
+    return F.softmax(x.unflatten(-1, (-1, group)), dim=-1).flatten(-2)
+
+
+class TwoHot(nn.Module):
+    """Codec between scalars and distributions over bins evenly spaced in symlog space."""
+
+    bins: Tensor
+    values: Tensor
+
+    def __init__(self, config: BinConfig, readout: str) -> None:
+        super().__init__()
+        self.config = config
+        self.width = (config.high - config.low) / (config.count - 1)
+        bins = torch.linspace(config.low, config.high, config.count)
+        self.readout = readout
+        self.register_buffer('bins', bins, persistent=False)
+        self.register_buffer('values', symexp(bins), persistent=False)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """
+        Return the two-hot code (..., bins) of scalars (...).
+
+        The weights of the two neighbours make the chosen read-out return `x` again: they are
+        linear in symlog space for 'symlog' and linear in the value itself for 'linear'.
+        """
+        y = symlog(x).clamp(self.config.low, self.config.high)
+        position = (y - self.config.low) / self.width
+        # what is not a number must reach the loss, not be an index
+        lower = position.nan_to_num(0.0).floor().clamp(0, self.config.count - 2)
+        index = lower.long()
+        if self.readout == 'symlog':
+            upper_weight = position - lower
+        else:
+            low, high = self.values[index], self.values[index + 1]
+            upper_weight = ((symexp(y) - low) / (high - low)).clamp(0.0, 1.0)
+        code = torch.zeros(*x.shape, self.config.count, dtype=x.dtype, device=x.device)
+        code.scatter_(-1, index.unsqueeze(-1), (1 - upper_weight).unsqueeze(-1))
+        return code.scatter_(-1, (index + 1).unsqueeze(-1), upper_weight.unsqueeze(-1))
+
+    def decode(self, logits: Tensor) -> Tensor:
+        """Return scalars (...) for logits (..., bins)."""
+        probabilities = F.softmax(logits, dim=-1)
+        if self.readout == 'symlog':
+            return symexp(probabilities @ self.bins)
+        return probabilities @ self.values
+
+    def loss(self, logits: Tensor, x: Tensor) -> Tensor:
+        """Cross-entropy (...) of logits (..., bins) against the code of scalars (...)."""
+        code = self.encode(x)
+        return torch.logsumexp(logits, dim=-1) - (code * logits).sum(dim=-1)
+
+
+class Layer(nn.Module):
+    """
+    Linear, then (hidden layers) dropout, LayerNorm and activation; or only Linear (last).
+
+    With `members`, weights have a leading member axis and (N, in) or (members, N, in) goes to
+    (members, N, out).
+    """
+
+    def __init__(self, inputs: int, outputs: int, members: int | None, *, norm: bool,
+                 activation: str | None, dropout: float = 0.0) -> None:
+        super().__init__()
+        lead = () if members is None else (members,)
+        self.weight = nn.Parameter(torch.empty(*lead, outputs, inputs))
+        self.bias = nn.Parameter(torch.zeros(*lead, outputs))
+        nn.init.trunc_normal_(self.weight, std=0.02, a=-0.04, b=0.04)
+        self.norm = norm
+        if norm:
+            self.ln_weight = nn.Parameter(torch.ones(*lead, outputs))
+            self.ln_bias = nn.Parameter(torch.zeros(*lead, outputs))
+        self.activation = ACTIVATIONS[activation] if activation else None
+        self.dropout = dropout
+
+    def forward(self, x: Tensor, members: Tensor | None = None, frozen: bool = False) -> Tensor:
+        """Return what each member makes of x; `members` picks some, `frozen` stops gradients."""
+        def parameter(p: Tensor) -> Tensor:
+            p = p.detach() if frozen else p
+            return p if members is None else p[members]
+
+        weight, bias = parameter(self.weight), parameter(self.bias)
+        if weight.dim() == 2:
+            x = F.linear(x, weight, bias)
+        else:
+            x = x.expand(weight.shape[0], *x.shape[-2:])
+            x = torch.baddbmm(bias.unsqueeze(1), x, weight.transpose(1, 2))
+        if self.dropout and self.training:
+            x = F.dropout(x, self.dropout)
+        if self.norm:
+            ln_weight, ln_bias = parameter(self.ln_weight), parameter(self.ln_bias)
+            if weight.dim() == 2:
+                x = F.layer_norm(x, x.shape[-1:], ln_weight, ln_bias, LAYER_NORM_EPS)
+            else:
+                x = F.layer_norm(x, x.shape[-1:], eps=LAYER_NORM_EPS)
+                x = torch.addcmul(ln_bias.unsqueeze(1), x, ln_weight.unsqueeze(1))
+        return self.activation(x) if self.activation else x
+
+
+class MLP(nn.Module):
+    """
+    Hidden layers (Linear, LayerNorm, activation), then a last Linear.
+
+    `normed_output` adds LayerNorm to the last layer (encoder and dynamics, before SimNorm).
+    """
+
+    def __init__(self, inputs: int, hidden: int, layers: int, outputs: int, activation: str, *,
+                 members: int | None = None, dropout: float = 0.0, normed_output: bool = False,
+                 zero_output: bool = False) -> None:
+        super().__init__()
+        sizes = [inputs] + [hidden] * layers
+        self.layers = nn.ModuleList(
+            Layer(a, b, members, norm=True, activation=activation,
+                  dropout=dropout if i == 0 else 0.0)
+            for i, (a, b) in enumerate(zip(sizes, sizes[1:])))
+        last = Layer(sizes[-1], outputs, members, norm=normed_output, activation=None)
+        if zero_output:
+            nn.init.zeros_(last.weight)
+        self.layers.append(last)
+
+    def forward(self, x: Tensor, members: Tensor | None = None, frozen: bool = False) -> Tensor:
+        """Return what each member makes of x, as `Layer` takes its arguments."""
+        for layer in self.layers:
+            x = layer(x, members, frozen)
+        return x
+
+
+class Features(nn.Module):
+    """Fixed features of an observation: standardised values and proximities of scans."""
+
+    mean: Tensor
+    scale: Tensor
+    scan_index: Tensor
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.proximity_scale = config.proximity_scale
+        self.nearest_distances = config.nearest_distances
+        self.scans = config.scan_slices
+        scan = [i for a, b in config.scan_slices for i in range(a, b)]
+        self.outputs = config.obs_dim + (len(scan) if self.proximity_scale else 0) \
+            + len(self.scans) * len(self.nearest_distances)
+        self.register_buffer('mean', torch.zeros(config.obs_dim))
+        self.register_buffer('scale', torch.ones(config.obs_dim))
+        self.register_buffer('scan_index', torch.tensor(scan, dtype=torch.long),
+                             persistent=False)
+
+    def forward(self, obs: Tensor) -> Tensor:
+        """Return the normalised observation, with proximities if asked for."""
+        x = (obs - self.mean) * self.scale
+        if not self.proximity_scale:
+            return x
+        closeness = obs.index_select(-1, self.scan_index)
+        proximity = torch.exp((closeness - 1) * (SCAN_RANGE / self.proximity_scale))
+        parts = [x.clamp(-5.0, 5.0), proximity]
+        if self.nearest_distances:
+            nearest = SCAN_RANGE * (1 - torch.stack(
+                [obs[..., a:b].amax(dim=-1) for a, b in self.scans], dim=-1))
+            parts += [torch.sigmoid((distance - nearest) / 0.05)
+                      for distance in self.nearest_distances]
+        return torch.cat(parts, dim=-1)
+
+
+@dataclass
+class PolicyOutput:
+    """What the policy says at latents (..., D)."""
+
+    action: Tensor      # (..., A) in [-1, 1]: tanh of the sample
+    mean: Tensor        # (..., A) in [-1, 1]: tanh of the Gaussian's mean
+    log_std: Tensor     # (..., A) of the Gaussian before the squash
+    log_prob: Tensor    # (...) of `action`, corrected for the squash
+
+
+class Networks(nn.Module):
+    """All networks and their target copies. Latents are (N, latent_dim), actions (N, A)."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = c = config
+        za = c.latent_dim + c.action_dim
+        act = c.activation
+        self.features = Features(c)
+        self.encoder = MLP(self.features.outputs, c.enc_dim, c.enc_layers, c.latent_dim, act,
+                           normed_output=True)
+        self.dynamics = MLP(za, c.mlp_dim, c.mlp_layers, c.latent_dim, act, normed_output=True)
+        self.policy = MLP(c.latent_dim, c.mlp_dim, c.mlp_layers, 2 * c.action_dim, act)
+
+        def head(bins: BinConfig, members: int | None = None, dropout: float = 0.0) -> MLP:
+            return MLP(za, c.mlp_dim, c.mlp_layers, bins.count, act, members=members,
+                       dropout=dropout, zero_output=True)
+
+        self.reward = head(c.reward_bins)
+        self.cost = head(c.cost_bins, c.num_c)
+        self.reward_value = head(c.reward_value_bins, c.num_q, c.dropout)
+        self.cost_value = head(c.cost_value_bins, c.num_q, c.dropout)
+        self.target_reward_value = head(c.reward_value_bins, c.num_q, c.dropout)
+        self.target_cost_value = head(c.cost_value_bins, c.num_q, c.dropout)
+        for target in self.target_networks():
+            target.requires_grad_(False)
+        self.update_targets(1.0)
+        self.reward_codec = TwoHot(c.reward_bins, c.readout)
+        self.cost_codec = TwoHot(c.cost_bins, c.readout)
+        self.reward_value_codec = TwoHot(c.reward_value_bins, c.readout)
+        self.cost_value_codec = TwoHot(c.cost_value_bins, c.readout)
+
+    def target_networks(self) -> tuple[MLP, MLP]:
+        """Return the networks that follow by averaging and are never trained."""
+        return self.target_reward_value, self.target_cost_value
+
+    @torch.no_grad()
+    def update_targets(self, tau: float) -> None:
+        """Move the target copies by the fraction `tau` towards the value ensembles."""
+        for target, source in ((self.target_reward_value, self.reward_value),
+                               (self.target_cost_value, self.cost_value)):
+            torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), tau)
+
+    def train(self, mode: bool = True) -> Networks:
+        """Set training mode (dropout); target networks never drop."""
+        super().train(mode)
+        for target in self.target_networks():
+            target.eval()
+        return self
+
+    def encode(self, obs: Tensor) -> Tensor:
+        """Latents (..., D) of observations (..., O)."""
+        return simnorm(self.encoder(self.features(obs)), self.config.simnorm_dim)
+
+    def next(self, z: Tensor, action: Tensor) -> Tensor:
+        """Predicted next latents (..., D)."""
+        x = self.dynamics(torch.cat([z, action], dim=-1))
+        return simnorm(x, self.config.simnorm_dim)
+
+    def policy_distribution(self, z: Tensor, frozen: bool = False) -> tuple[Tensor, Tensor]:
+        """Mean (before the squash) and log standard deviation, each (..., A)."""
+        c = self.config
+        mean, raw = self.policy(z, frozen=frozen).chunk(2, dim=-1)
+        span = c.log_std_max - c.log_std_min
+        return mean, c.log_std_min + 0.5 * span * (torch.tanh(raw) + 1)
+
+    def act(self, z: Tensor, eps: Tensor) -> PolicyOutput:
+        """Policy's action at latents (..., D) for standard normal `eps` (..., A)."""
+        mean, log_std = self.policy_distribution(z)
+        u = mean + eps * log_std.exp()
+        action = torch.tanh(u)
+        gaussian = -0.5 * eps.square() - log_std - 0.9189385332046727
+        # ln(1 - tanh(u)^2) in a form that stays finite for large |u|
+        squash = 2 * (0.6931471805599453 - u - F.softplus(-2 * u))
+        return PolicyOutput(action, torch.tanh(mean), log_std, (gaussian - squash).sum(-1))
+
+    def reward_of(self, z: Tensor, action: Tensor) -> Tensor:
+        """Predicted reward (N,) of one decision."""
+        return self.reward_codec.decode(self.reward(torch.cat([z, action], dim=-1)))
+
+    def cost_of(self, z: Tensor, action: Tensor) -> Tensor:
+        """Predicted cost (members, N) of one decision."""
+        return self.cost_codec.decode(self.cost(torch.cat([z, action], dim=-1)))
+
+    def reward_value_of(self, z: Tensor, action: Tensor, *, target: bool = False,
+                        members: Tensor | None = None, frozen: bool = False) -> Tensor:
+        """Reward values (members, N) of the chosen members, all by default."""
+        net = self.target_reward_value if target else self.reward_value
+        logits = net(torch.cat([z, action], dim=-1), members, frozen)
+        return self.reward_value_codec.decode(logits)
+
+    def cost_value_of(self, z: Tensor, action: Tensor, *, target: bool = False,
+                      members: Tensor | None = None, frozen: bool = False) -> Tensor:
+        """Cost values (members, N) of the chosen members, all by default."""
+        net = self.target_cost_value if target else self.cost_value
+        logits = net(torch.cat([z, action], dim=-1), members, frozen)
+        return self.cost_value_codec.decode(logits)

@@ -1,0 +1,59 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Networks that have learned nothing, to try a machine, a task or a test before any training."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from spowl_ros.bundle import Bundle
+from spowl_ros.contract import Contract
+from spowl_ros.planner_settings import PlannerSettings
+from spowl_ros.training.export import export
+from spowl_ros.training.networks import BinConfig, NetworkConfig, Networks
+
+COMPACT = NetworkConfig(
+    latent_dim=64, enc_dim=128, mlp_dim=128, num_c=2, num_q=2, activation='silu',
+    readout='linear', reward_bins=BinConfig(51, -2.0, 2.0), cost_bins=BinConfig(51, 0.0, 3.0),
+    reward_value_bins=BinConfig(51, -4.0, 4.0), cost_value_bins=BinConfig(51, 0.0, 5.0))
+"""Networks that plan within a control period on two cores."""
+PAPER = NetworkConfig()
+"""The authors' networks."""
+PAPER_PLANNER = PlannerSettings()
+"""The authors' planner."""
+
+
+def untrained_networks(contract: Contract, config: NetworkConfig = COMPACT,
+                       seed: int = 0) -> Networks:
+    """
+    Return networks of a contract's sizes with random weights.
+
+    Unlike at the start of a training, the last layers are random too: networks that predict the
+    same for all candidates leave a planner nothing to choose by.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        networks = Networks(replace(config, obs_dim=contract.size,
+                                    action_dim=contract.action.size))
+        for parameter in networks.parameters():
+            if parameter.dim() > 1:
+                nn.init.normal_(parameter, std=1.5 / parameter.shape[-1] ** 0.5)
+    return networks.eval()
+
+
+def export_untrained(directory: str | Path, contract: Contract,
+                     config: NetworkConfig = COMPACT, settings: PlannerSettings | None = None,
+                     seed: int = 0, **options: Any) -> Bundle:
+    """
+    Write a bundle of untrained networks; it says of itself that it is that.
+
+    :param options: passed on to `export`
+    """
+    return export(untrained_networks(contract, config, seed), contract,
+                  settings or PlannerSettings.compact(), directory,
+                  provenance={'untrained': True, 'seed': seed}, **options)

@@ -1,0 +1,77 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Tables, figures and cards say what the measurements say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+import shutil
+
+import pytest
+
+from benchmarks import ablation, learning_curves, model_card
+from spowl_ros import bundle as bundles
+from spowl_ros.errors import SpowlError
+from spowl_ros.evaluation.rollout import Episode, Evaluation
+
+TASK = 'SafetyPointGoal1-v0'
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """Return results of two variants, the second without cost."""
+    for number, variant in enumerate(('plan and switch', 'policy')):
+        episodes = tuple(Episode(10_000 + i, 10.0 + i, float((i % 2) * (1 - number)), 200, 1000, 1,
+                                 {'plan': 150, 'policy': 50} if number == 0 else {'policy': 200})
+                         for i in range(6))
+        file = tmp_path / 'ablation' / TASK / ablation.file_name(variant)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(Evaluation(TASK, 'adaptive', episodes, 1.0,
+                                              {'variant': variant}).to_dict()))
+    return tmp_path
+
+
+def test_ablation_table_has_what_was_measured(results: Path) -> None:
+    """Variants stand in their order with means, intervals and fractions."""
+    rows = ablation.table(results / 'ablation')
+    assert [row['variant'] for row in rows] == ['plan and switch', 'policy']
+    first, second = rows
+    assert (first['return'], first['cost'], second['cost']) == (12.5, 0.5, 0.0)
+    assert first['return_low'] < 12.5 < first['return_high']
+    assert (first['plan_fraction'], first['cost_free_fraction']) == (0.75, 0.5)
+    drawn = ablation.figure(rows)
+    bars = [patch.get_width() for patch in drawn.axes[0].patches]
+    assert bars == [12.5, 12.5]
+
+
+def test_learning_curve_is_the_run(tmp_path: Path) -> None:
+    """A curve goes through the rows of progress.csv; validations appear where they were made."""
+    path = tmp_path / 'seed_3.csv'
+    path.write_text('decisions,raw_steps,return,cost,evaluation_return,evaluation_cost\n'
+                    '10,40,nan,nan,nan,nan\n20,80,1.5,30,2,20\n30,120,2.5,20,2,20\n'
+                    '40,160,3.5,10,4,5\n')
+    curve = learning_curves.read(path)
+    assert curve.seed == '3'
+    returns, validated = learning_curves.draw(TASK, [curve]).axes[0].lines[:2]
+    assert list(returns.get_xdata()) == [40, 80, 120, 160]
+    assert list(validated.get_xdata()) == [80, 160]
+    assert list(validated.get_ydata()) == [2, 4]
+
+
+def test_card_holds_the_measurements(results: Path, untrained_bundle: Path, tmp_path: Path
+                                     ) -> None:
+    """The card and the manifest get what was measured, and the bundle is whole afterwards."""
+    directory = tmp_path / 'bundle'
+    shutil.copytree(untrained_bundle, directory)
+    bundles.amend(directory, measured=model_card.gather(TASK, results, None),
+                  card=model_card.model_card)
+    bundle = bundles.load(directory)
+    assert bundle.measured is not None
+    assert set(bundle.measured['evaluations']) == {'plan and switch', 'policy'}
+    card = (directory / bundles.MODEL_CARD).read_text()
+    assert '| plan and switch | 12.50 [' in card
+    assert '3 of 6 episodes had some cost, the most 1, with seed 10005' in card
+    assert 'the lowest return was 10.0, with seed 10000' in card
+    with pytest.raises(SpowlError, match='ablation'):
+        model_card.gather('SafetyCarGoal1-v0', results, None)

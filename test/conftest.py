@@ -1,0 +1,182 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Surroundings of every test: a ROS domain of its own, one thread, and nothing left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import fcntl
+import os
+from pathlib import Path
+import random
+import sys
+import tempfile
+import time
+from typing import IO
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+DOMAINS = range(21, 102)  # isolated on every system; the low ones are left to people
+SESSION_MARK = 'SPOWL_TEST_SESSION'  # in the environment of every process that a test starts
+SHARED_MEMORY = Path('/dev/shm')
+DDS_PORT_BASE, DDS_PORTS_PER_DOMAIN = 7400, 250  # DDSI-RTPS 2.5, 9.6.2.3
+PROCESS_EXIT_S = 20.0
+REFERENCE_DIRECTORY = pytest.StashKey[Path]()
+
+
+class DomainPool:
+    """Hands out ROS domain ids that no other test session on this machine is using."""
+
+    def __init__(self) -> None:
+        self._locks: dict[int, IO[str]] = {}
+        self.used: set[int] = set()
+        """Every domain id that was ever taken."""
+
+    def take(self) -> int:
+        """Return a free domain id and hold it until it is released or the process ends."""
+        for domain in random.SystemRandom().sample(DOMAINS, len(DOMAINS)):
+            path = Path(tempfile.gettempdir()) / f'spowl_ros_test_domain_{domain}.lock'
+            lock = path.open('w')
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                lock.close()
+                continue
+            self._locks[domain] = lock
+            self.used.add(domain)
+            return domain
+        raise RuntimeError(f'all ROS domains of {DOMAINS} are in use by other test sessions')
+
+    def release(self, domain: int) -> None:
+        """Give a domain id back."""
+        self._locks.pop(domain).close()
+
+
+DOMAIN_POOL = DomainPool()
+
+
+def take_reference_directory(config: pytest.Config) -> Path:
+    """
+    Return the directory of the authors' reference numbers, from `--fixtures DIR`.
+
+    Pytest has a `--fixtures` of its own, a flag that lists fixtures, and takes DIR for a path to
+    collect tests from. A directory without Python in it is ours; the flag alone stays pytest's.
+    """
+    if config.option.showfixtures and config.args:
+        directory = config.invocation_params.dir / config.args[-1]
+        if directory.is_dir() and not any(directory.rglob('*.py')):
+            config.option.showfixtures = False
+            config.args.pop()
+            return directory
+    return ROOT.parent / 'shared' / 'fixtures'
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Take `--fixtures DIR` before pytest's own flag of that name lists fixtures and ends."""
+    config.stash[REFERENCE_DIRECTORY] = take_reference_directory(config)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Set the environment before anything imports rclpy, numpy or torch."""
+    os.environ.update(
+        {
+            # Shared memory outlives killed nodes; ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST would
+            # make rmw_fastrtps use it all the same.
+            'FASTDDS_BUILTIN_TRANSPORTS': 'UDPv4',
+            'OMP_NUM_THREADS': '1',
+            'PYTHONFAULTHANDLER': '1',
+            'ROS_DOMAIN_ID': str(DOMAIN_POOL.take()),
+            'ROS_LOG_DIR': tempfile.mkdtemp(prefix='spowl_ros_log_'),
+            SESSION_MARK: str(os.getpid()),
+        }
+    )
+    if (Path(sys.prefix) / 'share' / 'ament_index').is_dir():  # ROS 2 from wheels
+        known = os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)
+        prefixes = [sys.prefix, *(path for path in known if path and path != sys.prefix)]
+        os.environ['AMENT_PREFIX_PATH'] = os.pathsep.join(prefixes)
+
+
+@pytest.fixture(scope='session')
+def fixtures_directory(request: pytest.FixtureRequest) -> Path:
+    """Return the directory of the reference numbers; skip where it is absent."""
+    directory = request.config.stash[REFERENCE_DIRECTORY]
+    if not any(directory.glob('*.npz')):
+        pytest.skip(f'no reference numbers in {directory}; pass --fixtures DIR')
+    return directory
+
+
+@pytest.fixture(scope='session')
+def untrained_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a bundle for SafetyPointGoal1-v0 of small random networks; do not write into it."""
+    from dataclasses import replace
+
+    from spowl_ros.planner_settings import PlannerSettings
+    from spowl_ros.sim.environment import contract
+    from spowl_ros.training.untrained import COMPACT, export_untrained
+
+    directory = tmp_path_factory.mktemp('bundles') / 'untrained'
+    export_untrained(
+        directory,
+        contract('SafetyPointGoal1-v0', 5),
+        replace(COMPACT, latent_dim=16, enc_dim=32, mlp_dim=32),
+        PlannerSettings.compact(iterations=2, samples=32, policy_candidates=8, elites=8),
+    )
+    return directory
+
+
+@pytest.fixture
+def ros_domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Return a ROS domain id nobody else uses; contexts and processes started now are in it."""
+    domain = DOMAIN_POOL.take()
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(domain))
+    yield domain
+    DOMAIN_POOL.release(domain)
+
+
+def session_processes() -> list[psutil.Process]:
+    """Return the living processes that this test session started, orphans included."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            marked = process.environ().get(SESSION_MARK) == str(os.getpid())
+            if marked and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:  # gone meanwhile, or another user's
+            continue
+    return found
+
+
+def shared_memory_of_our_domains() -> set[Path]:
+    """
+    Return Fast DDS's port files in /dev/shm that belong to this session's ROS domains.
+
+    A process that uses shared memory makes one, and leaves it behind when it is killed. The name
+    ends in the UDP port that it stands for, which tells the domain.
+    """
+    found = set()
+    for path in SHARED_MEMORY.glob('*fast*_port*'):
+        port = int(''.join(filter(str.isdigit, path.name.partition('_port')[2])))
+        if (port - DDS_PORT_BASE) // DDS_PORTS_PER_DOMAIN in DOMAIN_POOL.used:
+            found.add(path)
+    return found
+
+
+@pytest.fixture(scope='session', autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """Fail the session that leaves a process or a shared-memory file behind."""
+    before = set(SHARED_MEMORY.glob('*'))
+    yield
+    deadline = time.monotonic() + PROCESS_EXIT_S
+    while (left := session_processes()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    commands = [' '.join(process.cmdline()) for process in left]
+    # Python's own helper of multiprocessing ends with this process
+    commands = [line for line in commands if 'multiprocessing.resource_tracker' not in line]
+    for process in left:
+        process.kill()
+    assert not commands, f'processes left behind: {commands}'
+    files = shared_memory_of_our_domains() - before
+    assert not files, f'left behind: {files}'

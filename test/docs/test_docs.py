@@ -1,0 +1,67 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The documentation is true: tables are current, commands exist, links lead somewhere."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+import re
+import shlex
+import sys
+from types import ModuleType
+
+import pytest
+
+from spowl_ros.cli.main import parse
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / 'docs'
+
+
+def script(name: str) -> ModuleType:
+    """Return a script of docs/ as a module."""
+    spec = importlib.util.spec_from_file_location(name, DOCS / f'{name}.py')
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look there
+    spec.loader.exec_module(module)
+    return module
+
+
+commands = script('run_commands')
+
+
+def test_parameters_are_current() -> None:
+    """docs/parameters.md is what the declarations say now."""
+    generate = script('generate_parameters')
+    assert generate.PAGE.read_text(encoding='utf-8') == generate.page(), (
+        'run: python docs/generate_parameters.py')
+
+
+@pytest.mark.parametrize('page', commands.PAGES, ids=lambda page: page.stem)
+def test_every_spowl_command_exists(page: Path) -> None:
+    """Each `spowl` command of a page, those not run here included, is one that `spowl` takes."""
+    for block in commands.blocks(page):
+        for command in block.commands:
+            words = shlex.split(command)
+            if words[0] == 'spowl':
+                parse(words[1:])
+
+
+@pytest.mark.parametrize('page', commands.PAGES, ids=lambda page: page.stem)
+def test_quick_commands_run(page: Path, untrained_bundle: Path) -> None:
+    """Each quick command of a page ends with exit code 0."""
+    shipped = (ROOT / commands.MODEL / 'manifest.json').is_file()
+    commands.run_page(page, ('',), None if shipped else untrained_bundle)
+
+
+@pytest.mark.parametrize('page', [*commands.PAGES, ROOT / 'README.md',
+                                  ROOT / 'QUALITY_DECLARATION.md'], ids=lambda page: page.stem)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Each relative link and each path in code font that looks like one of ours exists."""
+    text = page.read_text(encoding='utf-8')
+    for target in re.findall(r'\]\((?!http)([^)#]+)', text):
+        assert (page.parent / target).exists(), f'{page.name}: {target}'
+    for path in re.findall(r'`((?:config|docs|spowl_ros|examples|test)/[\w/.]+\.\w+)`', text):
+        assert (ROOT / path).exists(), f'{page.name}: {path}'

@@ -1,0 +1,70 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The rules of ament's linters, checked by ruff, mypy and catkin_pkg; see pyproject.toml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+import subprocess
+import sys
+import tomllib
+
+from catkin_pkg.package import parse_package
+
+ROOT = Path(__file__).resolve().parents[2]
+HEADER = ['# Copyright 2026 spowl_ros contributors', '# SPDX-License-Identifier: Apache-2.0']
+
+
+def tracked(pattern: str) -> list[Path]:
+    """Return the files of the repository, or of the source tree where there is no repository."""
+    listing = subprocess.run(['git', 'ls-files', '-z', '--cached', '--others',
+                              '--exclude-standard', pattern],
+                             cwd=ROOT, capture_output=True, text=True)
+    if listing.returncode:
+        return [path for path in ROOT.rglob(pattern) if '.venv' not in path.parts]
+    return [ROOT / name for name in listing.stdout.split('\0') if name and (ROOT / name).exists()]
+
+
+def check(*command: str) -> None:
+    """Fail with what a linter says."""
+    done = subprocess.run([sys.executable, '-m', *command], cwd=ROOT, capture_output=True,
+                          text=True)
+    assert done.returncode == 0, f'{" ".join(command)}\n{done.stdout}{done.stderr}'
+
+
+def test_style_and_docstrings() -> None:
+    """Ruff finds nothing: the rules of ament_flake8 and ament_pep257, and some more."""
+    check('ruff', 'check', '--no-cache', '.')
+
+
+def test_types() -> None:
+    """Mypy finds nothing."""
+    check('mypy')
+
+
+def test_every_python_file_names_holder_and_licence() -> None:
+    """Each file begins with the copyright header."""
+    files = tracked('*.py')
+    assert len(files) > 20
+    assert not [file for file in files if file.read_text().splitlines()[:2] != HEADER]
+
+
+def test_package_xml_is_valid() -> None:
+    """The manifest is valid by the rules of REP 149, without warnings."""
+    warnings: list[str] = []
+    package = parse_package(ROOT / 'package.xml', warnings=warnings)
+    package.validate(warnings=warnings)
+    assert warnings == []
+    assert package.get_build_type() == 'ament_python'
+    assert (ROOT / package.licenses[0].file).is_file()
+
+
+def test_ros_packages_in_use_are_declared() -> None:
+    """Each ROS package that mypy is told about is an exec_depend in package.xml."""
+    overrides = tomllib.loads((ROOT / 'pyproject.toml').read_text())['tool']['mypy']['overrides']
+    modules = {module.removesuffix('.*') for entry in overrides for module in entry['module']}
+    imported = {module for module in modules
+                if module.endswith('_msgs') or module in ('rclpy', 'std_srvs', 'launch_ros')}
+    declared = {depend.name for depend in parse_package(ROOT / 'package.xml').exec_depends}
+    assert len(imported) > 5
+    assert imported <= declared

@@ -1,0 +1,249 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Controller and supervisor as processes: life cycle, parameters, bad input, faults."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+import json
+import math
+from pathlib import Path
+import shutil
+import signal
+import time
+from typing import Any
+
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+import pytest
+from rclpy.parameter import Parameter
+from rclpy.parameter_client import AsyncParameterClient
+from std_msgs.msg import Float64MultiArray
+from std_srvs.srv import SetBool
+
+from benchmarks import faults
+from benchmarks.faults import System, put_through, running
+from benchmarks.robot_stand import NodeProcess, RobotStand
+from spowl_ros import bundle
+from spowl_ros.contract import Contract
+
+ANSWER_S = 20.0
+
+
+@pytest.fixture
+def contract(untrained_bundle: Path) -> Contract:
+    """Return the contract of the untrained bundle."""
+    return bundle.read_contract(untrained_bundle)
+
+
+@pytest.fixture
+def driving(untrained_bundle: Path, contract: Contract, ros_domain: int) -> Iterator[System]:
+    """Run a robot on a stand with a controller and a supervisor that drive it."""
+    with running(untrained_bundle, contract) as system:
+        yield system
+
+
+@pytest.fixture
+def stand(contract: Contract, ros_domain: int) -> Iterator[RobotStand]:
+    """Run a robot on a stand, with nobody driving."""
+    stand = RobotStand(contract)
+    yield stand
+    stand.close()
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., NodeProcess]]:
+    """Return a function that starts a node and ends it with the test."""
+    started: list[NodeProcess] = []
+
+    def start(name: str, **parameters: object) -> NodeProcess:
+        started.append(NodeProcess(name, parameters))
+        return started[-1]
+    yield start
+    for process in started:
+        process.end()
+
+
+def wait(condition: Callable[[], Any], timeout: float = ANSWER_S) -> Any:
+    """Return what a condition gives once it is true."""
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        if result := condition():
+            return result
+        time.sleep(0.02)
+    raise AssertionError('it did not come to pass')
+
+
+def call(stand: RobotStand, kind: type, name: str, request: Any) -> Any:
+    """Call a service and return its response."""
+    client = stand.node.create_client(kind, name)
+    assert client.wait_for_service(ANSWER_S)
+    future = client.call_async(request)
+    wait(future.done)
+    stand.node.destroy_client(client)
+    return future.result()
+
+
+def transition(stand: RobotStand, node: str, number: int) -> tuple[bool, str]:
+    """Ask for a transition; return whether it succeeded and the state's label afterwards."""
+    done = call(stand, ChangeState, f'{node}/change_state',
+                ChangeState.Request(transition=Transition(id=number))).success
+    return done, call(stand, GetState, f'{node}/get_state',
+                      GetState.Request()).current_state.label
+
+
+def set_parameter(stand: RobotStand, node: str, name: str, value: Any) -> Any:
+    """Set a parameter; return whether it was taken, and why not."""
+    client = AsyncParameterClient(stand.node, node)
+    assert client.wait_for_services(ANSWER_S)
+    future = client.set_parameters([Parameter(name, value=value)])
+    wait(future.done)
+    return future.result().results[0]
+
+
+@pytest.mark.parametrize('node', ['controller', 'supervisor'])
+def test_life_cycle(untrained_bundle: Path, stand: RobotStand, node: str,
+                    start: Callable[..., NodeProcess]) -> None:
+    """Every state is reached and left again; deactivating sends the stop action."""
+    start(node, model=str(untrained_bundle))
+    for _ in range(2):
+        assert transition(stand, node, Transition.TRANSITION_CONFIGURE) == (True, 'inactive')
+        assert transition(stand, node, Transition.TRANSITION_ACTIVATE) == (True, 'active')
+        wait(lambda: stand.commands)
+        before = time.monotonic()
+        assert transition(stand, node, Transition.TRANSITION_DEACTIVATE) == (True, 'inactive')
+        wait(lambda since=before: stand.commands[-1][0] > since)
+        assert stand.is_stop(stand.commands[-1][1])
+        assert transition(stand, node, Transition.TRANSITION_CLEANUP) == (
+            True, 'unconfigured')
+        stand.commands.clear()
+
+
+def test_drives_and_ends_with_a_stop(driving: System) -> None:
+    """Commands come at the control rate, each with a decision; SIGINT ends with the stop."""
+    stand = driving.stand
+    time.sleep(1.0)
+    period = stand.contract.control_period
+    times = [when for when, _ in stand.commands]
+    assert len(times) > 0.5 / period
+    assert stand.decisions[-1][1].source in ('plan', 'policy')
+    assert driving.controller.end(signal.SIGINT) == 0
+    assert driving.supervisor.end(signal.SIGTERM) == 0
+    assert stand.is_stop(stand.commands[-1][1])
+
+
+def test_settings_change_between_two_decisions(driving: System) -> None:
+    """A good value is used and recorded from the next decision on, a bad one refused."""
+    stand = driving.stand
+    for name, value, words in (
+            ('planner.iterations', 99, 'out of range'),
+            ('planner.horizon', 7, "'horizon' is fixed in the bundle"),
+            ('sensor_margin.rule.level', 'fly', "wanted one of 'off', 'policy'"),
+            ('rate', 2.0, 'read-only'),
+            ('values.slack', 'much', 'type')):
+        result = set_parameter(stand, 'controller', name, value)
+        assert not result.successful
+        assert words in result.reason
+    stand.decisions.clear()
+    assert set_parameter(stand, 'controller', 'planner.iterations', 1).successful
+    changed = wait(lambda: [decision for _, decision in stand.decisions if decision.settings])
+    assert json.loads(changed[0].settings)['settings']['planner.iterations'] == 1
+    assert changed[0].plan.iterations <= 1
+    assert set_parameter(stand, 'supervisor', 'limits.magnitude', 0.001).successful
+    wait(lambda: all(abs(value) <= 0.001 for value in stand.commands[-1][1]))
+
+
+@pytest.mark.parametrize(('node', 'remapping'),
+                         [('controller', {'command': 'command_raw'}), ('supervisor', {})])
+def test_a_second_one_does_not_start(driving: System, untrained_bundle: Path, node: str,
+                                     remapping: dict[str, str]) -> None:
+    """It says that there is one, and how to go on, and the first drives on."""
+    second = NodeProcess(node, {'model': str(untrained_bundle), 'autostart': True}, remapping)
+    assert second.wait(ANSWER_S) == 2
+    lines = second.output.strip().splitlines()
+    assert len(lines) == 1
+    assert f'/{node} publishes' in lines[0]
+    assert 'two cannot drive one robot' in lines[0]
+    assert faults.wait_until_driving(driving) > 0
+
+
+@pytest.mark.parametrize(('rate', 'sent'), [(1.0, 1), (0.0, 0)])
+def test_an_operators_stop_is_sent_at_once_but_in_lock_step(
+        untrained_bundle: Path, stand: RobotStand, start: Callable[..., NodeProcess],
+        rate: float, sent: int) -> None:
+    """A stop adds no command in lock-step, where each is a step; the next one is the stop."""
+    start('supervisor', model=str(untrained_bundle), rate=rate, autostart=True,
+          **{'limits.silence': 100.0})
+    raw = stand.node.create_publisher(Float64MultiArray, 'command_raw', 1)
+    wait(lambda: raw.get_subscription_count() and stand.node.count_publishers('command'))
+    wait(lambda: stand.supervisor is not None or raw.publish(
+        Float64MultiArray(data=[0.5, 0.5])) or time.sleep(0.2))
+    time.sleep(0.5)
+    stand.commands.clear()
+    assert call(stand, SetBool, 'supervisor/stop', SetBool.Request(data=True)).success
+    time.sleep(0.5)
+    assert [stand.is_stop(values) for _, values in stand.commands] == [True] * sent
+    raw.publish(Float64MultiArray(data=[0.5, 0.5]))
+    wait(lambda: len(stand.commands) > sent)
+    assert stand.is_stop(stand.commands[-1][1])
+
+
+def damaged(source: Path, target: Path) -> Path:
+    """Return a copy of a bundle with one byte flipped."""
+    shutil.copytree(source, target)
+    weights = bytearray((target / 'weights.bin').read_bytes())
+    weights[100] ^= 1
+    (target / 'weights.bin').write_bytes(weights)
+    return target
+
+
+@pytest.mark.parametrize('node', ['controller', 'supervisor'])
+@pytest.mark.parametrize(('parameters', 'words'), [
+    ({}, "parameter 'model' is empty"),
+    ({'model': '/nowhere'}, 'there is no model in /nowhere'),
+    ({'modle': 'x'}, "no parameter 'modle'; similar ones are model"),
+    ({'rate': 'fast'}, "'rate' is 'fast' (str), wanted a number"),
+    ({'rate': -1.0}, "'rate' is -1.0, wanted a number from 0 to 1000"),
+    ({'command_type': 'Joy'}, "'command_type' is 'Joy', wanted one of"),
+])
+def test_bad_parameters_end_in_one_line(ros_domain: int, node: str,
+                                        parameters: dict[str, object], words: str) -> None:
+    """One line that names the thing, what it had and what was wanted; exit code 2."""
+    process = NodeProcess(node, {'autostart': True, **parameters})
+    assert process.wait(ANSWER_S) == 2
+    line, = process.output.strip().splitlines()
+    assert line.startswith('error: ')
+    assert words in line
+
+
+def test_a_damaged_bundle_is_refused(untrained_bundle: Path, tmp_path: Path,
+                                     ros_domain: int) -> None:
+    """The controller does not start on it, and says which file."""
+    model = damaged(untrained_bundle, tmp_path / 'model')
+    process = NodeProcess('controller', {'autostart': True, 'model': str(model)})
+    assert process.wait(ANSWER_S) == 2
+    assert 'weights.bin: SHA-256' in process.output
+
+
+def test_each_fault_once(driving: System, contract: Contract) -> None:
+    """Whatever fails, the robot gets what is right, someone says why, and it drives again."""
+    for fault in faults.all_faults(contract):
+        if fault.simulated_time:
+            continue
+        outcome = put_through(driving, fault)
+        assert fault.is_right(outcome.robot_gets), outcome
+        if fault.safe == 'stop':
+            assert not math.isnan(outcome.seconds_to_safe)
+            # Times are measured by benchmarks/fault_table.py; here others share the machine.
+            assert outcome.seconds_to_safe < 2.0, outcome
+
+
+def test_faults_of_simulated_time(untrained_bundle: Path, contract: Contract,
+                                  ros_domain: int) -> None:
+    """A clock that stops stops the robot; one set back begins anew."""
+    with running(untrained_bundle, contract, simulated_time=True) as system:
+        for fault in faults.all_faults(contract):
+            if fault.simulated_time:
+                outcome = put_through(system, fault)
+                assert fault.is_right(outcome.robot_gets), outcome
+        assert any(decision.step == 0 for _, decision in system.stand.decisions[5:])

@@ -1,0 +1,123 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A laser, odometry and a goal pose become what SafetyGymnasium's Point senses."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from spowl_ros.contract import SCAN_RANGE
+from spowl_ros.robot import adaptation
+from spowl_ros.sim.diff_drive import POST_RADIUS, ROBOT_RADIUS, DiffDriveWorld
+from spowl_ros.sim.environment import Environment, make
+
+HAZARD_RADIUS = 0.2
+
+
+@pytest.fixture(scope='module')
+def point() -> Environment:
+    """Return PointGoal1, one raw step a decision."""
+    return make('SafetyPointGoal1-v0', action_repeat=1)
+
+
+def test_closeness_is_the_simulations(point: Environment) -> None:
+    """The scan of points in robot axes equals SafetyGymnasium's for the same objects."""
+    observation = point.reset(seed=5)
+    scene = point.scene()
+    hazards = np.array([
+        adaptation.in_robot_axes(shape.position[:2], *scene.robot[:2], scene.heading)
+        for shape in scene.shapes if shape.kind == 'hazards'])
+    assert len(hazards) == 8
+    expected = observation[point.contract.slices['hazards_lidar']]
+    np.testing.assert_allclose(adaptation.closeness(hazards, 16), expected, atol=1e-6)
+    assert not adaptation.closeness(np.empty((0, 2)), 16).any()
+
+
+def test_magnetic_field_is_the_simulations(point: Environment) -> None:
+    """The field at the robot's heading equals the simulated magnetometer's."""
+    for seed in range(3):
+        observation = point.reset(seed=seed)
+        expected = observation[point.contract.slices['magnetometer']]
+        np.testing.assert_allclose(adaptation.magnetic_field(point.scene().heading), expected,
+                                   atol=1e-5)
+
+
+@pytest.mark.parametrize(('thrust', 'turn'), [(1.0, 0.0), (-1.0, 0.0), (0.0, 1.0)])
+def test_drive_moves_as_the_point(point: Environment, thrust: float, turn: float) -> None:
+    """Speed and turn rate follow the simulated Point's within a tenth of full speed."""
+    point.reset(seed=3)
+    drive = adaptation.PointDrive()
+    slices = point.contract.slices
+    for _ in range(100):
+        observation = point.step([thrust, turn]).observation
+        speed, turn_rate = drive.update(thrust, turn, point.contract.raw_period)
+        if thrust:
+            assert abs(observation[slices['velocimeter']][0] - speed) < 0.15
+        if turn:
+            assert abs(observation[slices['gyro']][2] - turn_rate) < 1.6
+    if turn:
+        assert abs(observation[slices['gyro']][2] - turn_rate) < 0.05
+
+
+def test_one_post_is_one_hazard() -> None:
+    """A post ahead becomes one hazard there, whose edge is where the hull would touch."""
+    world = DiffDriveWorld(seed=0)
+    world.posts = np.array([[1.0, 0.0]])
+    ranges = world.scan(360, 5.0)
+    points = adaptation.laser_points(ranges, -math.pi, 2 * math.pi / 360, 0.02, 5.0, (0, 0, 0))
+    centres = adaptation.obstacles(points, HAZARD_RADIUS, ROBOT_RADIUS)
+    assert centres.shape == (1, 2)
+    expected = 1.0 - POST_RADIUS + HAZARD_RADIUS - ROBOT_RADIUS
+    np.testing.assert_allclose(centres[0], [expected, 0.0], atol=0.01)
+
+
+def test_every_hit_is_covered() -> None:
+    """Whatever the laser sees, a hazard is at least as near as the hull's contact says."""
+    for seed in range(5):
+        world = DiffDriveWorld(seed)
+        ranges = world.scan(360, 5.0)
+        points = adaptation.laser_points(ranges, -math.pi, 2 * math.pi / 360, 0.02, 5.0, (0, 0, 0))
+        centres = adaptation.obstacles(points, HAZARD_RADIUS, ROBOT_RADIUS)
+        nearest = np.hypot(*centres.T).min() - HAZARD_RADIUS
+        assert math.isclose(nearest, world.clearance(), abs_tol=0.01)
+
+
+def test_wall_becomes_a_row() -> None:
+    """A wall two metres long, half a metre ahead, has no gap that the robot could see."""
+    y = np.linspace(-1.0, 1.0, 200)
+    wall = np.stack([np.full_like(y, 0.5), y], axis=1)
+    centres = adaptation.obstacles(wall, HAZARD_RADIUS, ROBOT_RADIUS)
+    assert len(centres) >= 5
+    gaps = np.hypot(*np.diff(centres, axis=0).T)
+    assert gaps.max() < 4 * HAZARD_RADIUS
+
+
+def test_nothing_seen_is_nothing() -> None:
+    """Infinite and not-a-number ranges are no obstacles."""
+    ranges = np.array([np.inf, np.nan, 0.0, 9.0])
+    points = adaptation.laser_points(ranges, 0.0, 0.1, 0.02, 5.0, (0, 0, 0))
+    assert points.shape == (0, 2)
+    assert adaptation.obstacles(points, HAZARD_RADIUS, ROBOT_RADIUS).shape == (0, 2)
+
+
+def test_mounting_of_the_laser() -> None:
+    """A laser 10 cm ahead that looks back sees what lies behind it, in robot axes."""
+    points = adaptation.laser_points(np.array([1.0]), 0.0, 0.1, 0.02, 5.0, (0.1, 0.0, math.pi))
+    np.testing.assert_allclose(points, [[-0.9, 0.0]], atol=1e-12)
+
+
+def test_accelerometer() -> None:
+    """Speeding up, turning and gravity are felt; time that stands still changes nothing."""
+    sensor = adaptation.Accelerometer(0.0)
+    sensor.update(0.0, 0.0, 0.0)
+    np.testing.assert_allclose(sensor.update(0.1, 0.2, 3.0), [2.0, 0.6, adaptation.GRAVITY])
+    np.testing.assert_allclose(sensor.update(0.1, 0.2, 0.0), [2.0, 0.0, adaptation.GRAVITY])
+
+
+def test_closeness_ends_at_the_scans_range() -> None:
+    """A goal beyond three metres is not seen, as in training."""
+    assert adaptation.closeness(np.array([[SCAN_RANGE - 0.1, 0.0]]), 16).max() > 0.0
+    assert adaptation.closeness(np.array([[SCAN_RANGE + 0.1, 0.0]]), 16).max() == 0.0

@@ -1,0 +1,85 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A robot's YAML: what fits a contract is accepted, and what does not is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spowl_ros.contract import Contract
+from spowl_ros.errors import SpowlError
+from spowl_ros.robot import config
+from spowl_ros.sim.environment import contract
+from spowl_ros.system import share_directory
+
+
+@pytest.fixture(scope='module')
+def point() -> Contract:
+    """Return the contract of PointGoal1."""
+    return contract('SafetyPointGoal1-v0', 5)
+
+
+def test_shipped_robots_fit(point: Contract) -> None:
+    """Every YAML in config/robot fits PointGoal1, and its topics and time-outs are taken over."""
+    files = sorted((share_directory() / 'config' / 'robot').glob('*.yaml'))
+    assert files
+    for file in files:
+        config.load(file).check(point)
+    applied = config.load(share_directory() / 'config' / 'robot' / 'diff_drive.yaml').applied_to(
+        point)
+    assert (applied.field('velocimeter').topic, applied.field('velocimeter').timeout) == (
+        'odom', 0.2)
+    applied.check_against(point)
+
+
+def test_an_empty_robot_is_the_contract(point: Contract) -> None:
+    """A robot that publishes the contract's own topics needs to say nothing."""
+    assert config.RobotConfig().applied_to(point) == point
+
+
+@pytest.mark.parametrize(('data', 'words'), [
+    ({'inputs': {'gyroscope': {'topic': 'imu'}}}, ["did you mean 'gyro'"]),
+    ({'inputs': {'gyro': {'topik': 'imu'}}}, ['inputs.gyro.topik', "did you mean 'topic'"]),
+    ({'inputs': {'gyro': {'timeout': 'soon'}}}, ['timeout', 'soon']),
+    ({'inputs': {'gyro': {'unit': 'm/s'}}}, ['unit', 'rad/s']),
+    ({'inputs': {'gyro': {'unit': 'furlong'}}}, ['no unit', 'furlong']),
+    ({'inputs': {'gyro': {'type': 'sensor_msgs/msg/Imu'}}}, ['give both or none']),
+    ({'inputs': {'gyro': {'joint': 'hip'}}}, ['is no joint']),
+    ({'inputs': {'goal_lidar': {'rotation': [0, 0, 1]}}}, ['is no vector']),
+    ({'inputs': {'gyro': {'rotation': [0, 0]}}}, ['roll, pitch, yaw']),
+    ({'command': {'type': 'Twist'}}, ['Float64MultiArray, TwistStamped']),
+    ({'command': {'type': 'TwistStamped'}}, ['needs the axis']),
+    ({'command': {'type': 'TwistStamped', 'joints': ['linear.x', 'yaw']}}, ["'yaw'"]),
+    ({'command': {'joints': ['x', 'y']}}, ['x, y', 'actuators x, z']),
+    ({'command': {'joints': ['x', 'x']}}, ['stands twice']),
+    ({'command': {'scale': [1.0, 0.0]}}, ['zero']),
+    ({'limits': {'y': 1.0}}, ['limits.y']),
+    ({'limits': {'x': -1.0}}, ['not a positive number']),
+    ({'sensors': {}}, ['there is no key sensors', 'inputs']),
+])
+def test_misfits_are_named(point: Contract, data: dict[str, object], words: list[str]) -> None:
+    """Each mistake is one error that names the key and what is wanted."""
+    with pytest.raises(SpowlError) as caught:
+        config.from_dict(data).check(point)
+    assert '\n' not in str(caught.value)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_all_misfits_are_told_at_once(point: Contract) -> None:
+    """Two mistakes are both named."""
+    robot = config.from_dict({'inputs': {'gyro': {'unit': 'm'}}, 'limits': {'w': 1.0}})
+    assert len(robot.misfits(point)) == 2
+
+
+def test_unreadable_files(tmp_path: Path) -> None:
+    """A missing file, no YAML, and no mapping each give one line."""
+    for name, text in (('missing', None), ('broken', 'a: [1'), ('list', '- 1')):
+        file = tmp_path / f'{name}.yaml'
+        if text is not None:
+            file.write_text(text)
+        with pytest.raises(SpowlError, match=name) as caught:
+            config.load(file)
+        assert '\n' not in str(caught.value)

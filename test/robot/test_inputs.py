@@ -1,0 +1,64 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Values come out of messages where the robot's description says, in the contract's units."""
+
+from __future__ import annotations
+
+import math
+
+from nav_msgs.msg import Odometry
+import numpy as np
+import pytest
+from std_msgs.msg import Float64MultiArray
+
+from spowl_ros.contract import Field
+from spowl_ros.errors import SpowlError
+from spowl_ros.robot import inputs
+from spowl_ros.robot.config import Input
+
+GYRO = Field('gyro', 'angular_velocity', 'imu', 3, 'rad/s', -100.0, 100.0, 0.2)
+
+
+def test_read_vectors_arrays_and_numbers() -> None:
+    """A path leads to a vector, a part of an array, or a number."""
+    odometry = Odometry()
+    odometry.twist.twist.linear.x = 1.5
+    assert inputs.read(odometry, 'twist.twist.linear').tolist() == [1.5, 0.0, 0.0]
+    assert inputs.read(odometry, 'twist.twist.linear.x').tolist() == [1.5]
+    array = Float64MultiArray(data=[1.0, 2.0, 3.0, 4.0])
+    assert inputs.read(array, 'data[1:4]').tolist() == [2.0, 3.0, 4.0]
+    assert inputs.read(array, 'data[3]').tolist() == [4.0]
+
+
+@pytest.mark.parametrize('path', ['twist.linear', 'twist.twist.linear.q', 'child_frame_id',
+                                  'header', 'pose.covariance[30:40]', ''])
+def test_read_says_what_is_missing(path: str) -> None:
+    """A path that leads nowhere, or to no numbers, is one error."""
+    with pytest.raises(SpowlError):
+        inputs.read(Odometry(), path)
+
+
+def test_unit_and_mounting() -> None:
+    """Degrees become radians; a sensor mounted a quarter turn to the left feels x as y."""
+    conversion = inputs.Conversion(GYRO, Input(unit='deg/s', rotation=(0.0, 0.0, math.pi / 2)))
+    result = conversion(np.array([180.0, 0.0, 90.0]))
+    np.testing.assert_allclose(result, [0.0, math.pi, math.pi / 2], atol=1e-12)
+
+
+def test_rotation_matrix_is_a_rotation() -> None:
+    """Orthonormal with determinant 1, and roll turns y towards z."""
+    matrix = inputs.rotation_matrix(0.3, -0.7, 1.9)
+    np.testing.assert_allclose(matrix @ matrix.T, np.eye(3), atol=1e-12)
+    assert math.isclose(float(np.linalg.det(matrix)), 1.0)
+    np.testing.assert_allclose(inputs.rotation_matrix(math.pi / 2, 0, 0) @ [0, 1, 0], [0, 0, 1],
+                               atol=1e-12)
+
+
+def test_wrong_frame_and_length() -> None:
+    """A message in another frame or with other numbers is refused by name."""
+    conversion = inputs.Conversion(GYRO, Input(frame='imu_link'))
+    conversion.check_frame('/imu_link')
+    with pytest.raises(SpowlError, match="'base_link'.*'imu_link'"):
+        conversion.check_frame('base_link')
+    with pytest.raises(SpowlError, match='4 values'):
+        conversion(np.zeros(4))

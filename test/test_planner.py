@@ -1,0 +1,129 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The planner at run time: in time, deterministic, and usable by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import math
+from pathlib import Path
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from spowl_ros import bundle
+from spowl_ros.bundle import Bundle
+from spowl_ros.errors import SpowlError
+from spowl_ros.planner import Plan, Planner
+
+
+@pytest.fixture(scope='module')
+def loaded(untrained_bundle: Path) -> Bundle:
+    """Return the untrained bundle, loaded."""
+    return bundle.load(untrained_bundle)
+
+
+@pytest.fixture
+def planner(loaded: Bundle) -> Planner:
+    """Return a planner that has decided nothing yet."""
+    return Planner(loaded, seed=3)
+
+
+@pytest.fixture
+def observe(loaded: Bundle) -> Callable[[], np.ndarray]:
+    """Return a source of random observations."""
+    random = np.random.default_rng(0)
+    return lambda: random.uniform(-1, 1, loaded.contract.size).astype(np.float32)
+
+
+def same(one: Plan, other: Plan) -> bool:
+    """Return whether two plans are equal in every bit but the times."""
+    for name in vars(one):
+        a, b = getattr(one, name), getattr(other, name)
+        if name != 'seconds' and not np.array_equal(
+                a, b, equal_nan=not isinstance(a, str) and a is not None):
+            return False
+    return True
+
+
+def test_same_steps_give_the_same_plans(loaded: Bundle, observe: Callable) -> None:
+    """Seed, step and observations determine every bit, whatever a planner did before."""
+    observations = [observe() for _ in range(5)]
+    planner = Planner(loaded, seed=1)
+    first = [planner.plan(o, step) for step, o in enumerate(observations)]
+    planner.reset()
+    again = [planner.plan(o, step) for step, o in enumerate(observations)]
+    assert all(same(a, b) for a, b in zip(first, again))
+    other = Planner(loaded, seed=2)
+    assert not same(first[0], other.plan(observations[0], 0))
+    planner.reset()
+    assert not same(first[0], planner.plan(observations[0], 7))
+
+
+def test_forced_iterations_replay_a_timed_decision(loaded: Bundle, observe: Callable) -> None:
+    """Decisions cut short by the clock come out again with their numbers of iterations."""
+    planner, replayed = Planner(loaded), Planner(loaded)
+    counts = set()
+    for step, budget in enumerate([1.0, 0.002, 0.0, 1.0, 0.001, 0.003] * 3):
+        observation = observe()
+        plan = planner.plan(observation, step, deadline=time.perf_counter() + budget)
+        counts.add(plan.iterations)
+        assert same(plan, replayed.plan(observation, step, iterations=plan.iterations))
+    assert {0, loaded.settings.iterations} <= counts
+
+
+def test_no_time_gives_the_policys_action(planner: Planner, observe: Callable) -> None:
+    """With a deadline that has passed, the policy's action comes at once."""
+    plan = planner.plan(observe(), 0, deadline=time.perf_counter())
+    assert (plan.source, plan.reason, plan.iterations) == ('policy', 'no time', 0)
+    np.testing.assert_array_equal(plan.action, plan.policy_action)
+    assert plan.plan_action is None and math.isnan(plan.plan_value)
+
+
+def test_model_error_follows_what_was_executed(planner: Planner, observe: Callable) -> None:
+    """The error is the distance to the latent predicted for the action that was executed."""
+    first = planner.plan(observe(), 0)
+    assert math.isnan(first.model_error)
+    second = planner.plan(observe(), 1)
+    assert second.model_error == pytest.approx(
+        np.linalg.norm(second.latent - first.predicted_next), rel=1e-5)
+    planner.executed('stop')
+    assert math.isnan(planner.plan(observe(), 2).model_error)
+    planner.executed('policy')
+    assert not math.isnan(planner.plan(observe(), 3).model_error)
+    planner.reset()
+    assert math.isnan(planner.plan(observe(), 4).model_error)
+
+
+def test_settings_change_within_the_bundle(planner: Planner, observe: Callable) -> None:
+    """Run-time settings take effect; a setting that shapes the graphs is refused."""
+    settings = planner.bundle.settings
+    planner.change(settings.at_run_time({'kind': 'policy'}))
+    assert planner.plan(observe(), 0).reason == 'kind'
+    planner.change(settings.at_run_time({'switch': False, 'iterations': 1}))
+    plan = planner.plan(observe(), 1)
+    assert (plan.source, plan.iterations) == ('plan', 1)
+    with pytest.raises(SpowlError, match="'samples' is fixed in the bundle at 32"):
+        settings.at_run_time({'samples': 64})
+
+
+def test_wrong_observation_is_refused(planner: Planner) -> None:
+    """An observation of another size is refused with both sizes."""
+    with pytest.raises(SpowlError, match=r'\(3,\).*wants \(60,\)'):
+        planner.plan(np.zeros(3, np.float32), 0)
+
+
+def test_five_lines_without_ros_and_torch(untrained_bundle: Path) -> None:
+    """A bundle drives in five lines of Python that import neither PyTorch nor rclpy."""
+    code = f"""
+import numpy, sys
+from spowl_ros import bundle
+from spowl_ros.planner import Planner
+planner = Planner(bundle.load({str(untrained_bundle)!r}))
+action = planner.plan(numpy.zeros(60, numpy.float32), step=0).action
+assert action.shape == (2,) and not {{'torch', 'rclpy', 'safety_gymnasium'}} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, '-c', code], check=True, timeout=60)

@@ -1,0 +1,197 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A run: what it writes, that it goes on exactly, and what it says when something fails."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+import resource
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from spowl_ros.errors import SpowlError
+from spowl_ros.training import checkpoint
+from spowl_ros.training.config import TrainConfig
+from spowl_ros.training.trainer import BEST, CHECKPOINT, Trainer
+
+WALL_CLOCK = ('seconds', 'raw_steps_per_second', 'updates_per_second', 'environment_share',
+              'acting_share', 'update_share', 'evaluation_share')
+
+
+def rows(directory: Path) -> list[dict[str, str]]:
+    """Return the rows of progress.csv without what a clock says."""
+    with (directory / 'progress.csv').open() as stream:
+        return [{name: value for name, value in row.items() if name not in WALL_CLOCK}
+                for row in csv.DictReader(stream)]
+
+
+def assert_equal(one: Any, other: Any, where: str = '') -> None:
+    """Compare checkpoints bit for bit, but for the time they took and who started them."""
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other), where
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys(), where
+        for key in one:
+            if key not in ('seconds', 'origin'):
+                assert_equal(one[key], other[key], f'{where}.{key}')
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other), where
+        for i, (a, b) in enumerate(zip(one, other, strict=True)):
+            assert_equal(a, b, f'{where}[{i}]')
+    else:
+        assert one == other, where
+
+
+@pytest.fixture(scope='module')
+def uninterrupted(tiny: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the directory of a run that nothing disturbed."""
+    directory = tmp_path_factory.mktemp('run')
+    Trainer(tiny, directory).run()
+    return directory
+
+
+def assert_same_run(directory: Path, uninterrupted: Path) -> None:
+    """Compare all that two runs left behind."""
+    for name in (CHECKPOINT, BEST):
+        assert_equal(checkpoint.load(directory / name), checkpoint.load(uninterrupted / name))
+    assert rows(directory) == rows(uninterrupted)
+
+
+class Command:
+    """`spowl train` in a process of its own, with the tiny configuration."""
+
+    def __init__(self, data: dict[str, Any], folder: Path) -> None:
+        self.output = folder / 'run'
+        self._file = folder / 'tiny.yaml'
+        self._file.write_text(yaml.safe_dump(data))
+
+    def start(self, *arguments: str, file_size: int = -1) -> subprocess.Popen[str]:
+        """Start it; no file may grow beyond `file_size` bytes."""
+        def limit() -> None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
+
+        return subprocess.Popen(
+            [sys.executable, '-m', 'spowl_ros.cli.main', 'train', str(self._file), *arguments,
+             '--output', str(self.output)], text=True, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, preexec_fn=limit if file_size >= 0 else None)
+
+    def wait_for(self, decisions: int, process: subprocess.Popen[str]) -> None:
+        """Wait until the run has come this far."""
+        deadline = time.monotonic() + 200
+        while time.monotonic() < deadline and process.poll() is None:
+            if (self.output / 'progress.csv').exists():
+                done = [int(row['decisions']) for row in rows(self.output)
+                        if (row.get('decisions') or '').isdigit()]
+                if done and done[-1] >= decisions:
+                    return
+            time.sleep(0.05)
+        pytest.fail(f'the run did not come to {decisions}: {process.communicate()}')
+
+
+@pytest.fixture
+def command(tiny_data: dict[str, Any], tmp_path: Path) -> Command:
+    """Return the command with a directory of its own."""
+    return Command(tiny_data, tmp_path)
+
+
+def test_run_learns_and_writes(uninterrupted: Path, tiny: TrainConfig) -> None:
+    """A run updates as often as configured, logs on schedule, and says how it was made."""
+    content = checkpoint.load(uninterrupted / CHECKPOINT)
+    counters = content['counters']
+    assert counters['decisions'] == tiny.collect.decisions
+    assert counters['raw_steps'] == tiny.collect.decisions * tiny.collect.action_repeat
+    learned_from = tiny.collect.decisions - tiny.collect.random_decisions
+    assert counters['updates'] == pytest.approx(0.1 * learned_from, abs=1)
+    assert [int(row['decisions']) for row in rows(uninterrupted)] == list(range(30, 361, 30))
+    networks, config = checkpoint.load_networks(uninterrupted / BEST)
+    assert config.collect == tiny.collect
+    assert networks.config.obs_dim == 60
+    assert any(path.name.startswith('events.out') for path in uninterrupted.iterdir())
+
+
+def test_resume_continues_bit_for_bit(uninterrupted: Path, tiny: TrainConfig, tmp_path: Path
+                                      ) -> None:
+    """A run in two parts leaves what a run in one leaves, also beyond rows that were lost."""
+    Trainer(replace(tiny, collect=replace(tiny.collect, decisions=171)), tmp_path).run()
+    with (tmp_path / 'progress.csv').open('a') as stream:
+        stream.write('180,3600,9\n210,42')  # rows after the checkpoint, the last one torn
+    Trainer.resume(tmp_path, [f'collect.decisions={tiny.collect.decisions}']).run()
+    assert_same_run(tmp_path, uninterrupted)
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGKILL])
+def test_interrupted_run_continues_bit_for_bit(number: int, uninterrupted: Path, command: Command
+                                               ) -> None:
+    """After Ctrl-C, or kill -9 at any moment, `--resume` gives what an uninterrupted run gives."""
+    process = command.start()
+    command.wait_for(90, process)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=200)
+    assert process.returncode == (130 if number == signal.SIGINT else -number), errors
+    process = command.start('--resume')
+    _, errors = process.communicate(timeout=200)
+    assert process.returncode == 0, errors
+    assert_same_run(command.output, uninterrupted)
+
+
+def test_workers_give_the_same_run(uninterrupted: Path, tiny: TrainConfig, tmp_path: Path) -> None:
+    """Where the environments live changes nothing that is learned."""
+    Trainer(replace(tiny, collect=replace(tiny.collect, workers=2)), tmp_path).run()
+    one, other = (checkpoint.load(path / CHECKPOINT) for path in (tmp_path, uninterrupted))
+    one['config']['collect']['workers'] = 0
+    assert_equal(one, other)
+    assert rows(tmp_path) == rows(uninterrupted)
+
+
+def test_full_disk_is_one_line_and_leaves_the_checkpoint(command: Command) -> None:
+    """Where a checkpoint does not fit, the run ends with advice and the last one still loads."""
+    process = command.start('collect.decisions=60')
+    _, errors = process.communicate(timeout=200)
+    assert process.returncode == 0, errors
+    size = (command.output / CHECKPOINT).stat().st_size
+    process = command.start('collect.decisions=180', '--resume', file_size=size // 2)
+    _, errors = process.communicate(timeout=200)
+    assert process.returncode == 2, errors
+    last = errors.strip().splitlines()[-1]
+    assert last.startswith('spowl: error: cannot write the checkpoint')
+    assert '--resume' in last
+    assert 'Traceback' not in errors
+    assert checkpoint.load(command.output / CHECKPOINT)['counters']['decisions'] == 60
+    assert not list(command.output.glob('*.part'))
+
+
+@pytest.mark.parametrize('net', ['reward_value', 'policy'])
+def test_not_a_number_ends_the_run(net: str, tiny: TrainConfig, tmp_path: Path) -> None:
+    """A loss that is not finite ends the run with advice; the checkpoint is from before."""
+    short = replace(tiny, collect=replace(tiny.collect, decisions=60))
+    Trainer(short, tmp_path).run()
+    trainer = Trainer.resume(tmp_path, ['collect.decisions=120'])
+    next(getattr(trainer.learner.networks, net).parameters()).data.fill_(torch.nan)
+    trainer.update_debt = 1.0
+    with pytest.raises(SpowlError, match='became nan after .* smaller'):
+        trainer.run()
+    networks, _ = checkpoint.load_networks(tmp_path / CHECKPOINT)
+    assert all(parameter.isfinite().all() for parameter in networks.parameters())
+
+
+def test_bad_directories_are_one_line(uninterrupted: Path, tiny: TrainConfig, tmp_path: Path
+                                      ) -> None:
+    """A directory in use, one that cannot be made, and one without a run each say what to do."""
+    with pytest.raises(SpowlError, match='--resume'):
+        Trainer(tiny, uninterrupted)
+    (tmp_path / 'file').touch()
+    with pytest.raises(SpowlError, match='--output'):
+        Trainer(tiny, tmp_path / 'file' / 'run')
+    with pytest.raises(SpowlError, match='no checkpoint'):
+        Trainer.resume(tmp_path, [])
+    with pytest.raises(SpowlError, match='another run'):
+        Trainer.resume(uninterrupted, ['batch_size=4'])
