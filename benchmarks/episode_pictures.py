@@ -24,6 +24,7 @@ from spowl_ros.bags.reader import Bag
 from spowl_ros.evaluation import plots
 from spowl_ros.evaluation.replay import Changes, Replayer
 
+
 def main() -> None:
     """Drive, film and draw one episode."""
     parser = argparse.ArgumentParser(description="Make the README's pictures of one episode.")

@@ -331,24 +331,22 @@ class Trainer:
         self.decisions, self.raw_steps = counters['decisions'], counters['raw_steps']
         self.updates, self.seconds = counters['updates'], counters['seconds']
         self.resumed_at = self.decisions
-        self.origin = content.get('origin', self.origin)
+        self.origin = content['origin']
         self.evaluation = content['evaluation']
-        self.evaluation_due = content.get('evaluation_due', False)
+        self.evaluation_due = content['evaluation_due']
         self.best_score = content['best_score']
         self.update_debt = content['update_debt']
         self.episodes.extend(EpisodeSummary(**e) for e in content['episodes'])
         self.learner.load_state(content['learner'])
         self.learner.average.load_state_dict(content['networks'])
-        if 'planner' in content:
-            self.plan_noise.set_state(content['planner']['noise'])
-            for name, value in content['planner']['memory'].items():
-                getattr(self.lanes.memory, name).copy_(value)
+        self.plan_noise.set_state(content['planner']['noise'])
+        for name, value in content['planner']['memory'].items():
+            getattr(self.lanes.memory, name).copy_(value)
         self.buffer.load_state(content['buffer'])
         self.collector.load_state(content['collector'])
         self.rng.bit_generator.state = content['rng']
         torch.set_rng_state(content['torch_rng'])
-        if content.get('cuda_rng'):
-            torch.cuda.set_rng_state_all(content['cuda_rng'])
+        torch.cuda.set_rng_state_all(content['cuda_rng'])
 
     def _start_from(self, path: Path) -> None:
         """Take the networks of another run whose sizes agree."""
