@@ -21,6 +21,8 @@ from spowl_ros.bundle import read_contract
 from spowl_ros.system import adapter
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from spowl_ros.contract import Contract
     from spowl_ros.robot.config import RobotConfig
     from spowl_ros.robot.report import Heard
@@ -63,28 +65,23 @@ def run(args: argparse.Namespace) -> int:
 
 def print_mapping(contract: Contract, robot: RobotConfig) -> None:
     """Print where each field comes from and where commands go."""
-    from rich.box import SIMPLE
     from rich.console import Console
-    from rich.table import Column, Table
 
     from spowl_ros.robot.config import Input
 
-    table = Table(Column('field', no_wrap=True), Column('topic', no_wrap=True), 'read from',
-                  'values', 'unit', 'frame', 'time-out',
-                  box=SIMPLE,
-                  title=f'{contract.task} every {contract.control_period:g} s')
+    print(f'{contract.task} every {contract.control_period:g} s\n')
+    table = _table('field', 'topic', 'read from', 'values', 'frame', 'time-out')
     for field in contract.fields:
         given = robot.inputs.get(field.name, Input())
         read_from = f'{given.type} {given.field}' if given.type else given.joint or field.sensor
-        table.add_row(field.name, field.topic, read_from, str(field.size),
-                      given.unit or field.unit, given.frame or 'any', f'{field.timeout:g} s')
-    console = Console()
-    console.print(table)
+        table.add_row(field.name, field.topic, read_from,
+                      _with_unit(str(field.size), given.unit or field.unit),
+                      given.frame or 'any', f'{field.timeout:g} s')
+    Console().print(table)
     command = robot.command
-    console.print(f'command: {command.type} on {command.topic}, '
-                  f'{", ".join(command.joints or contract.action.names)} '
-                  f'({contract.action.kind})', highlight=False)
-    console.print('The robot fits the model.')
+    print(f'\ncommand: {command.type} on {command.topic}, '
+          f'{", ".join(command.joints or contract.action.names)} ({contract.action.kind})\n'
+          'The robot fits the model.')
 
 
 def print_heard(heard: list[Heard]) -> None:
@@ -93,26 +90,33 @@ def print_heard(heard: list[Heard]) -> None:
 
     Rate in messages a second; age at arrival, the median; gap, the longest between two messages.
     """
-    from rich.box import SIMPLE
     from rich.console import Console
-    from rich.table import Column, Table
 
-    console = Console()
-    table = Table(Column('field', no_wrap=True), Column('topic', no_wrap=True), 'rate', 'age',
-                  'gap', 'range', Column('', no_wrap=True), box=SIMPLE)
+    table = _table('field', 'topic', 'rate', 'age', 'gap', 'range', '')
     for entry in heard:
-        problems = entry.problems()
         if entry.arrivals:
             ages = sorted(entry.ages)
             figures = [f'{entry.rate:.1f} Hz', f'{ages[len(ages) // 2] * 1e3:.0f} ms',
                        f'{entry.longest_gap * 1e3:.0f} ms',
-                       f'{entry.low:.3g} to {entry.high:.3g} {entry.field.unit}']
+                       _with_unit(f'{entry.low:.3g} to {entry.high:.3g}', entry.field.unit)]
         else:
             figures = ['-'] * 4
         table.add_row(entry.field.name, entry.topic, *figures,
-                      '[red]problem[/]' if problems else '[green]ok[/]')
-    console.print(table)
+                      '[red]problem[/]' if entry.problems() else '[green]ok[/]')
+    Console().print(table)
     for entry in heard:
         for problem in entry.problems():
-            console.print(f'{entry.field.name} ({entry.topic}): {problem}', highlight=False,
-                          markup=False, soft_wrap=True)
+            print(f'{entry.field.name} ({entry.topic}): {problem}')
+
+
+def _with_unit(text: str, unit: str) -> str:
+    return text if unit == '1' else f'{text} {unit}'
+
+
+def _table(*heads: str) -> Table:
+    """Return an empty table that breaks what is too long for the terminal, and cuts nothing."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Column, Table
+
+    return Table(*(Column(head, overflow='fold') for head in heads), box=SIMPLE_HEAD,
+                 show_edge=False, padding=0)

@@ -1,0 +1,51 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The tables of `spowl check` are whole on a terminal of 80 columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spowl_ros.cli.check import print_heard, print_mapping
+from spowl_ros.robot import config
+from spowl_ros.robot.report import Heard
+from spowl_ros.sim.environment import contract
+
+EXAMPLE = Path(__file__).resolve().parents[2] / 'config' / 'robot' / 'diff_drive.yaml'
+TASK = 'SafetyPointGoal1-v0'
+LONG_TOPIC = '/' + 90 * 'Q'
+
+
+@pytest.fixture(autouse=True)
+def columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give every test a terminal of 80 columns."""
+    monkeypatch.setenv('COLUMNS', '80')
+
+
+def test_the_example_is_readable(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every word of the example's mapping stands unbroken, and no line is too long."""
+    robot = config.load(EXAMPLE)
+    fits = robot.applied_to(contract(TASK, 4))
+    print_mapping(fits, robot)
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 80
+    words = set(printed.split())
+    for field in fits.fields:
+        given = robot.inputs[field.name]
+        wanted = {field.name, field.topic, str(field.size), given.frame or 'any',
+                  *([given.type, given.field] if given.type else [field.sensor])}
+        assert wanted <= words
+
+
+def test_what_is_too_long_is_broken_and_not_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a topic longer than the line every character is there, in both tables."""
+    robot = config.from_dict({'inputs': {'gyro': {'topic': LONG_TOPIC}}})
+    fits = robot.applied_to(contract(TASK, 4))
+    print_mapping(fits, robot)
+    assert capsys.readouterr().out.count('Q') == LONG_TOPIC.count('Q')
+    print_heard([Heard(field, field.topic, refused=1) for field in fits.fields])
+    table, _, problems = capsys.readouterr().out.partition('gyro (')
+    assert table.count('Q') == LONG_TOPIC.count('Q')
+    assert problems.startswith(f'{LONG_TOPIC}): 1 messages refused')
