@@ -13,12 +13,25 @@ import csv
 import dataclasses
 from pathlib import Path
 import sys
+import tempfile
 import time
 
 import numpy as np
 
-from benchmarks.faults import Fault, Outcome, all_faults, put_through, running
+from benchmarks.faults import (
+    WORLDS,
+    BadStart,
+    Fault,
+    Outcome,
+    Refusal,
+    all_faults,
+    bad_starts,
+    put_through,
+    running,
+    try_to_start,
+)
 from spowl_ros import bundle
+from spowl_ros.errors import SpowlError
 
 COLUMNS = ('fault', 'repetitions', 'right', 'robot_gets', 'safe_ms_p50', 'safe_ms_p99',
            'safe_ms_max', 'limit_ms', 'recover_s_p50', 'recover_s_max', 'operator_reads')
@@ -36,6 +49,16 @@ def row(fault: Fault, outcomes: list[Outcome], limit_s: float) -> dict[str, obje
         outcomes[-1].robot_gets, p50, p99, most,
         round(limit_s * 1e3) if timed else '', round(float(np.median(recover)), 2),
         round(float(recover.max()), 2), outcomes[-1].says), strict=True))
+
+
+def row_of_start(bad: BadStart, refusals: list[Refusal]) -> dict[str, object]:
+    """Summarise the repetitions of one bad start; what had not started need not be stopped."""
+    right = sum(refusal.code == SpowlError.EXIT_CODE and bad.words in refusal.says
+                and refusal.robot_gets != 'commands' for refusal in refusals)
+    says = refusals[-1].says.replace(str(Path(tempfile.gettempdir())), '').splitlines()
+    return {**dict.fromkeys(COLUMNS, ''), 'fault': bad.name, 'repetitions': len(refusals),
+            'right': right, 'robot_gets': refusals[-1].robot_gets,
+            'operator_reads': ' '.join(says)}
 
 
 def write(path: Path, rows: list[dict[str, object]]) -> None:
@@ -59,12 +82,12 @@ def main() -> int:
     limit_s = 2.0 * contract.control_period + 0.02
     random = np.random.default_rng(0)
     rows, failures = [], 0
-    for simulated_time in (False, True):
+    for world in WORLDS:
         chosen = [fault for fault in all_faults(contract)
-                  if fault.simulated_time == simulated_time and arguments.only in fault.name]
+                  if fault.world == world and arguments.only in fault.name]
         if not chosen:
             continue
-        with running(arguments.model, contract, simulated_time) as system:
+        with running(arguments.model, contract, world) as system:
             for fault in chosen:
                 outcomes = []
                 for _ in range(arguments.repetitions):
@@ -78,6 +101,16 @@ def main() -> int:
                 print({name: rows[-1][name] for name in COLUMNS[:-1]}, flush=True)
                 for outcome in wrong:
                     print(f'  not as it must be: {dataclasses.asdict(outcome)}', flush=True)
+    chosen_starts = [bad for bad in bad_starts() if arguments.only in bad.name]
+    if chosen_starts:
+        with running(arguments.model, contract) as system:
+            system.nodes.pop('controller').end()
+            for bad in chosen_starts:
+                refusals = [try_to_start(system, bad) for _ in range(arguments.repetitions)]
+                rows.append(row_of_start(bad, refusals))
+                write(arguments.output, rows)
+                failures += rows[-1]['right'] != arguments.repetitions
+                print(rows[-1], flush=True)
     return min(failures, 1)
 
 

@@ -4,49 +4,75 @@
 Faults that real processes are put through, and how long the robot waits for a safe command.
 
 Each fault is provoked on a running controller and supervisor while a robot on a stand publishes
-sensors. `fault_table.py` repeats all of them and writes the table; the tests do each once.
+sensors, or while they drive the simulator; what must not even start is tried as a controller that
+joins a supervisor. `fault_table.py` repeats all and writes the table; the tests do each once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 import contextlib
+import dataclasses
 from dataclasses import dataclass, field
 import math
 import os
 from pathlib import Path
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from std_msgs.msg import Float64MultiArray
 from std_srvs.srv import SetBool
 
-from benchmarks.robot_stand import NodeProcess, RobotStand, start_pair, tampered
+from benchmarks.robot_stand import (
+    NodeProcess,
+    Observer,
+    RobotStand,
+    SimulatorObserver,
+    tampered,
+)
+from spowl_ros import system as systems
+from spowl_ros.nodes import conversion
+
+if TYPE_CHECKING:
+    from spowl_ros.contract import Contract
 
 START_S = 60.0
-RECOVERY_S = 30.0
 HOLD_PERIODS = 3
+LOG_PERIOD_S = 5.0
+"""The simulator says at most this often that nobody commands it."""
+WORLDS = ('stand', 'stand with simulated time', 'simulator')
+"""Whom controller and supervisor drive."""
 
 
 @dataclass
 class System:
     """What a fault is done to."""
 
-    stand: RobotStand
-    controller: NodeProcess
-    supervisor: NodeProcess
-    model: Path
-    simulated_time: bool = False
+    stand: Any
+    """The `Observer` of what the robot gets, often a `RobotStand`."""
+    nodes: dict[str, NodeProcess]
+    """Controller, supervisor, and where there is one the simulator."""
+    specs: dict[str, systems.NodeSpec]
+    """What each node was started with."""
     intruder: Any = None
     burners: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
+    def start(self, name: str) -> None:
+        """Start a node, anew if it was there."""
+        if name in self.nodes:
+            self.nodes[name].end()
+        spec = self.specs[name]
+        self.nodes[name] = NodeProcess(name, dict(spec.parameters), dict(spec.remappings))
+
     def close(self) -> None:
         """End everything."""
-        self.controller.end()
-        self.supervisor.end()
+        for node in self.nodes.values():
+            node.end()
         self.stand.close()
 
 
@@ -58,10 +84,9 @@ class Fault:
     provoke: Callable[[System], float | None]
     """May return the steady time of the fault, where it needs to prepare."""
     mend: Callable[[System], Any] = lambda system: system.stand.mend()
-    simulated_time: bool = False
+    world: str = WORLDS[0]
     safe: str = 'stop'
     """'stop': the stop action must come; 'drive': commands must go on; 'either': some command."""
-
 
     def is_right(self, robot_gets: str) -> bool:
         """Whether what the robot got is what is to be expected."""
@@ -85,12 +110,22 @@ class Outcome:
 
 
 @contextlib.contextmanager
-def running(model: Path, contract: Any, simulated_time: bool = False) -> Iterator[System]:
-    """Run a stand, a controller and a supervisor that drive."""
-    controller, supervisor = start_pair(model, simulated_time)
-    stand = RobotStand(contract, simulated_time)
-    system = System(stand, controller, supervisor, model, simulated_time)
+def running(model: Path, contract: Contract, world: str = WORLDS[0]) -> Iterator[System]:
+    """Run a controller and a supervisor that drive in one of `WORLDS`."""
+    simulator = world == 'simulator'
+    specs = {spec.executable: spec for spec in systems.simulation(systems.SimulationArguments(
+        task=contract.task, model=str(model), episodes=0, rate=1.0))}
+    if not simulator:
+        del specs['simulator']
+        specs = {name: dataclasses.replace(spec, parameters={
+            **spec.parameters, 'use_sim_time': world == 'stand with simulated time'})
+            for name, spec in specs.items()}
+    stand: Observer = SimulatorObserver(contract) if simulator else RobotStand(
+        contract, world == 'stand with simulated time')
+    system = System(stand, {}, specs)
     try:
+        for name in specs:
+            system.start(name)
         wait_until_driving(system)
         yield system
     finally:
@@ -150,10 +185,8 @@ def put_through(system: System, fault: Fault) -> Outcome:
     return Outcome(fault.name, to_safe, recovered - mended, gets, says)
 
 
-def all_faults(contract: Any) -> list[Fault]:
+def all_faults(contract: Contract) -> list[Fault]:
     """Return every fault, in the order in which the table lists them."""
-    from spowl_ros.nodes import conversion
-
     topics = [entry.topic for entry in conversion.inputs(contract)]
     scan = next(entry.topic for entry in conversion.inputs(contract)
                 if entry.parts[0].sensor == 'scan')
@@ -171,14 +204,18 @@ def all_faults(contract: Any) -> list[Fault]:
         Fault(f'{body} at a tenth of its rate', _divide(body)),
         Fault('all sensors at ten times their rate', _speed(10.0), safe='drive'),
         Fault('controller killed (SIGKILL)', _signal('controller', signal.SIGKILL),
-              _restart_controller),
+              _start('controller')),
         Fault('controller stopped (SIGSTOP)', _signal('controller', signal.SIGSTOP),
               _signal('controller', signal.SIGCONT)),
         Fault('two controllers at once', _second_controller, _expel),
         Fault('operator stop (~/stop)', _operator(True), _operator(False)),
         Fault('both cores saturated', _saturate, _relieve, safe='either'),
-        Fault('/clock stopped', _stop_clock, simulated_time=True),
-        Fault('/clock set back 100 s', _set_clock_back, simulated_time=True, safe='drive'),
+        Fault('/clock stopped', _stop_clock, world=WORLDS[1]),
+        Fault('/clock set back 100 s', _set_clock_back, world=WORLDS[1], safe='drive'),
+        Fault('supervisor killed (SIGKILL)', _kill_supervisor, _start('supervisor'),
+              world='simulator'),
+        Fault('simulator killed (SIGKILL)', _signal('simulator', signal.SIGKILL),
+              _start('simulator'), world='simulator'),
     ]
 
 
@@ -242,20 +279,23 @@ def _speed(factor: float) -> Callable[[System], float | None]:
 
 def _signal(process: str, number: signal.Signals) -> Callable[[System], float | None]:
     def send(system: System) -> None:
-        getattr(system, process).send(number)
+        system.nodes[process].send(number)
     return send
 
 
-def _restart_controller(system: System) -> None:
-    system.controller.end()
-    system.controller = start_pair_controller(system)
+def _start(process: str) -> Callable[[System], None]:
+    def start(system: System) -> None:
+        system.start(process)
+    return start
 
 
-def start_pair_controller(system: System) -> NodeProcess:
-    """Start a controller for a running system."""
-    return NodeProcess('controller', {
-        'model': str(system.model), 'autostart': True, 'use_sim_time': system.simulated_time},
-        {'command': 'command_raw'})
+def _kill_supervisor(system: System) -> float:
+    """Kill the supervisor as soon as the simulator would say at once that nobody commands it."""
+    while time.monotonic() - system.stand.said_stopped < 1.1 * LOG_PERIOD_S:
+        time.sleep(0.05)
+    start = time.monotonic()
+    system.nodes['supervisor'].send(signal.SIGKILL)
+    return start
 
 
 def _second_controller(system: System) -> float:
@@ -303,3 +343,89 @@ def _stop_clock(system: System) -> None:
 
 def _set_clock_back(system: System) -> None:
     system.stand.clock_offset_s -= 100.0
+
+
+@dataclass(frozen=True)
+class BadStart:
+    """A controller that must not start."""
+
+    name: str
+    words: str
+    """Part of what it must end with."""
+    parameters: Callable[[Path, Path], dict[str, object]] = lambda model, folder: {}
+    """From the model and a folder to write in: parameters beside, or instead of, good ones."""
+    file: str | None = None
+    """Text of its parameter file; empty: the file does not exist; None: there is none."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What came of a bad start."""
+
+    seconds: float
+    """Until the process had ended."""
+    code: int
+    says: str
+    robot_gets: str
+    """'stop', 'commands' or 'nothing', until then."""
+
+
+def bad_starts() -> list[BadStart]:
+    """Return everything that a controller must refuse to start with."""
+    def section(text: str) -> str:
+        return f'/**/controller: {{ros__parameters: {{{text}}}}}\n'
+
+    return [
+        BadStart('bundle missing', 'there is no model in',
+                 lambda model, folder: {'model': str(folder / 'nowhere')}),
+        BadStart('bundle corrupted (one byte of the weights)', 'weights.bin: SHA-256', _flipped),
+        BadStart('bundle for another robot', 'the robot does not fit', _other_robot),
+        BadStart('parameter file: no such name', "no parameter 'modle'", file=section('modle: x')),
+        BadStart('parameter file: wrong type', "'threads' is 'many'",
+                 file=section('threads: many')),
+        BadStart('parameter file: out of range', "'planner.iterations' is 1000",
+                 file=section('planner.iterations: 1000')),
+        BadStart('parameter file: none of the choices', "'planner.kind' is 'bold'",
+                 file=section('planner.kind: bold')),
+        BadStart('parameter file: not a number', "'planner.temperature' is nan",
+                 file=section('planner.temperature: .nan')),
+        BadStart('parameter file: not YAML', 'parameters.yaml', file='/**: {ros__parameters: ['),
+        BadStart('parameter file: missing', 'parameters.yaml', file=''),
+    ]
+
+
+def try_to_start(system: System, bad: BadStart) -> Refusal:
+    """Start a controller beside a supervisor that has none, and watch it refuse."""
+    stand = system.stand
+    good = system.specs['controller']
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        file = None if bad.file is None else folder / 'parameters.yaml'
+        if file is not None and bad.file:
+            file.write_text(bad.file)
+        parameters = bad.parameters(Path(str(good.parameters['model'])), folder)
+        start = time.monotonic()
+        process = NodeProcess('controller', {**good.parameters, **parameters},
+                              dict(good.remappings), file)
+        code = process.wait(START_S)
+        seconds = time.monotonic() - start
+    time.sleep(HOLD_PERIODS * stand.contract.control_period)
+    stops = [stand.is_stop(values) for when, values in stand.commands if when >= start]
+    gets = 'nothing' if not stops else 'stop' if all(stops) else 'commands'
+    return Refusal(seconds, code, process.output.strip(), gets)
+
+
+def _flipped(model: Path, folder: Path) -> dict[str, object]:
+    """Return a copy of a bundle with one bit flipped."""
+    shutil.copytree(model, folder / 'model')
+    weights = bytearray((folder / 'model' / 'weights.bin').read_bytes())
+    weights[100] ^= 1
+    (folder / 'model' / 'weights.bin').write_bytes(weights)
+    return {'model': str(folder / 'model')}
+
+
+def _other_robot(model: Path, folder: Path) -> dict[str, object]:
+    """Return a robot with a sensor that the model does not know."""
+    robot = folder / 'robot.yaml'
+    robot.write_text('inputs: {front_left_wheel: {topic: wheels}}\n')
+    return {'robot': str(robot)}

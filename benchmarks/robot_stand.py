@@ -1,12 +1,13 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A robot on a test stand: publishes sensors that can be tampered with, and notes commands."""
+"""A robot on a test stand, or simulated: what it gets, and sensors that can be tampered with."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 import contextlib
 import copy
+import math
 import os
 from pathlib import Path
 import signal
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 import numpy as np
+from rcl_interfaces.msg import Log
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.qos import qos_profile_sensor_data
@@ -36,51 +38,23 @@ if TYPE_CHECKING:
 Tamper = Callable[[Any], Any]
 
 
-class RobotStand:
+class Observer:
     """
-    Publishes every sensor of a contract at the control rate and receives commands.
+    Notes what a robot gets, and what its controller and its supervisor say.
 
-    The sensors' values are random within plausible bounds: what is tested here is what happens
-    when they fail, not where the robot goes. Public attributes may be changed at any time.
-
-    :param speed: how many times the control rate sensors are published at
+    Public attributes may be emptied at any time.
     """
 
-    def __init__(self, contract: Contract, simulated_time: bool = False) -> None:
+    def __init__(self, name: str, contract: Contract) -> None:
         self.contract = contract
-        self.silent: set[str] = set()
-        """Topics that are not published."""
-        self.tamper: dict[str, Tamper] = {}
-        """Topic to a function from each message to the one that is published."""
-        self.divide: dict[str, tuple[int, int]] = {}
-        """Topic to a measurement's number and n: from there on, each n-th message is published."""
-        self.measurements = 0
-        self.last_stamp_ns = 0
-        self.speed = 1.0
-        """How many times the control rate sensors are published at."""
-        self.clock_runs = True
-        self.clock_offset_s = 0.0
         self.commands: list[tuple[float, tuple[float, ...]]] = []
         """Steady time of arrival, seconds, and values of every command."""
         self.decisions: list[tuple[float, Decision]] = []
         self.diagnostics: dict[str, DiagnosticStatus] = {}
         self.supervisor: DiagnosticStatus | None = None
-        self.last_sent = 0.0
-        """Steady time at which the last sensor of the last measurement was published."""
-        self._simulated_time = simulated_time
-        self._now_ns = 10**6 * 10**9
-        self._ended = threading.Event()
-        self._random = np.random.default_rng(0)
         self._context = rclpy.Context()
         rclpy.init(context=self._context, args=[], signal_handler_options=SignalHandlerOptions.NO)
-        self.node = rclpy.create_node('robot_stand', context=self._context,
-                                      start_parameter_services=False)
-        self._sensors = [
-            (entry, self.node.create_publisher(entry.message_type, entry.topic,
-                                               qos_profile_sensor_data))
-            for entry in conversion.inputs(contract)]
-        self.topics = [entry.topic for entry, _ in self._sensors]
-        self._clock = self.node.create_publisher(Clock, '/clock', 10)
+        self.node = rclpy.create_node(name, context=self._context, start_parameter_services=False)
         self.node.create_subscription(Float64MultiArray, 'command', self._on_command, 10)
         self.node.create_subscription(DiagnosticArray, 'controller/decision', self._on_decision,
                                       100)
@@ -89,23 +63,17 @@ class RobotStand:
                                       LATCHED)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
-        self._threads = [threading.Thread(target=self._spin, daemon=True),
-                         threading.Thread(target=self._measure, daemon=True)]
-        for thread in self._threads:
-            thread.start()
+        self._listening = threading.Thread(target=self._spin, daemon=True)
+        self._listening.start()
 
     def close(self) -> None:
-        """Stop publishing and leave the network."""
-        self._ended.set()
-        self._threads[1].join()
+        """Leave the network."""
         self._executor.shutdown()
         self._context.try_shutdown()
-        self._threads[0].join(1.0)
+        self._listening.join(1.0)
 
     def mend(self) -> None:
-        """Undo every tampering."""
-        self.silent, self.tamper, self.divide = set(), {}, {}
-        self.speed, self.clock_runs = 1.0, True
+        """Undo what was done to the robot itself; here there is nothing."""
 
     def is_stop(self, values: tuple[float, ...]) -> bool:
         """Whether a command is the stop action."""
@@ -133,6 +101,90 @@ class RobotStand:
     def _spin(self) -> None:
         with contextlib.suppress(ExternalShutdownException):
             self._executor.spin()
+
+    def _on_command(self, message: Float64MultiArray) -> None:
+        self.commands.append((time.monotonic(), tuple(message.data)))
+
+    def _on_decision(self, message: DiagnosticArray) -> None:
+        items = ((item.key, item.value) for item in message.status[0].values)
+        self.decisions.append((time.monotonic(), Decision.from_items(items)))
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            self.diagnostics[status.name] = status
+
+    def _on_supervisor(self, message: DiagnosticStatus) -> None:
+        self.supervisor = message
+
+
+class SimulatorObserver(Observer):
+    """
+    Notes what the simulator's robot gets; the stop that its driver makes by itself counts.
+
+    The driver says on /rosout, at once, that nobody commands it and that it has stopped the robot.
+    """
+
+    def __init__(self, contract: Contract) -> None:
+        super().__init__('simulator_observer', contract)
+        self.said_stopped = -math.inf
+        """Steady time at which the driver last said that it stopped the robot."""
+        self.node.create_subscription(Log, '/rosout', self._on_log, 100)
+
+    def _on_log(self, message: Log) -> None:
+        if message.name == 'simulator' and 'the robot is stopped' in message.msg:
+            self.said_stopped = time.monotonic()
+            self.commands.append((self.said_stopped, self.contract.action.stop))
+            self.diagnostics['simulator'] = DiagnosticStatus(
+                level=DiagnosticStatus.ERROR, message=message.msg)
+
+
+class RobotStand(Observer):
+    """
+    Publishes every sensor of a contract at the control rate and receives commands.
+
+    The sensors' values are random within plausible bounds: what is tested here is what happens
+    when they fail, not where the robot goes. Public attributes may be changed at any time.
+    """
+
+    def __init__(self, contract: Contract, simulated_time: bool = False) -> None:
+        super().__init__('robot_stand', contract)
+        self.silent: set[str] = set()
+        """Topics that are not published."""
+        self.tamper: dict[str, Tamper] = {}
+        """Topic to a function from each message to the one that is published."""
+        self.divide: dict[str, tuple[int, int]] = {}
+        """Topic to a measurement's number and n: from there on, each n-th message is published."""
+        self.measurements = 0
+        self.last_stamp_ns = 0
+        self.speed = 1.0
+        """How many times the control rate sensors are published at."""
+        self.clock_runs = True
+        self.clock_offset_s = 0.0
+        self.last_sent = 0.0
+        """Steady time at which the last sensor of the last measurement was published."""
+        self._simulated_time = simulated_time
+        self._now_ns = 10**6 * 10**9
+        self._ended = threading.Event()
+        self._random = np.random.default_rng(0)
+        self._sensors = [
+            (entry, self.node.create_publisher(entry.message_type, entry.topic,
+                                               qos_profile_sensor_data))
+            for entry in conversion.inputs(contract)]
+        self.topics = [entry.topic for entry, _ in self._sensors]
+        self._clock = self.node.create_publisher(Clock, '/clock', 10)
+        self._measuring = threading.Thread(target=self._measure, daemon=True)
+        self._measuring.start()
+
+    def close(self) -> None:
+        """Stop publishing and leave the network."""
+        self._ended.set()
+        self._measuring.join()
+        super().close()
+
+    def mend(self) -> None:
+        """Undo every tampering."""
+        self.silent, self.tamper, self.divide = set(), {}, {}
+        self.speed, self.clock_runs = 1.0, True
 
     def _measure(self) -> None:
         """Publish one measurement after another, at the control rate of the steady clock."""
@@ -166,34 +218,22 @@ class RobotStand:
             values[field.name] = self._random.uniform(low, high, field.size)
         return values
 
-    def _on_command(self, message: Float64MultiArray) -> None:
-        self.commands.append((time.monotonic(), tuple(message.data)))
-
-    def _on_decision(self, message: DiagnosticArray) -> None:
-        items = ((item.key, item.value) for item in message.status[0].values)
-        self.decisions.append((time.monotonic(), Decision.from_items(items)))
-
-    def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        for status in message.status:
-            self.diagnostics[status.name] = status
-
-    def _on_supervisor(self, message: DiagnosticStatus) -> None:
-        self.supervisor = message
-
 
 class NodeProcess:
     """
     One of the package's nodes as a process of its own.
 
-    :param name: 'controller' or 'supervisor'
+    :param name: 'controller', 'supervisor' or 'simulator'
     :param parameters: name to value
+    :param file: file of parameters, under those
     """
 
     def __init__(self, name: str, parameters: dict[str, object],
-                 remappings: dict[str, str] | None = None) -> None:
+                 remappings: dict[str, str] | None = None, file: Path | None = None) -> None:
         assignments = [f'{key}:={_yaml(value)}' for key, value in parameters.items()]
         command = [sys.executable, '-c',
                    f'from spowl_ros.nodes.{name} import main; main()', '--ros-args',
+                   *(('--params-file', str(file)) if file else ()),
                    *(part for text in assignments for part in ('-p', text)),
                    *(part for pair in (remappings or {}).items()
                      for part in ('-r', f'{pair[0]}:={pair[1]}'))]
@@ -224,14 +264,6 @@ class NodeProcess:
             self._process.kill()
             self.output, _ = self._process.communicate()
         return self._process.returncode
-
-
-def start_pair(model: Path, simulated_time: bool = False, **parameters: object,
-               ) -> tuple[NodeProcess, NodeProcess]:
-    """Start a controller and a supervisor that act at once, as on a robot."""
-    common = {'model': str(model), 'autostart': True, 'use_sim_time': simulated_time}
-    return (NodeProcess('controller', {**common, **parameters}, {'command': 'command_raw'}),
-            NodeProcess('supervisor', common))
 
 
 def tampered(change: Callable[[Any], None]) -> Tamper:

@@ -52,8 +52,8 @@ def sample(system: System, start: float, measurements: int) -> Sample:
     commands, stand.commands = stand.commands, []
     decisions, stand.decisions = stand.decisions, []
     totals = [decision.seconds['total'] * 1e3 for _, decision in decisions] or [float('nan')]
-    controller, supervisor = (psutil.Process(process.pid)
-                              for process in (system.controller, system.supervisor))
+    controller, supervisor = (psutil.Process(system.nodes[name].pid)
+                              for name in ('controller', 'supervisor'))
     return Sample(
         seconds=round(time.monotonic() - start, 1),
         measurements=measurements, commands=len(commands),

@@ -172,7 +172,7 @@ def simulation(arguments: SimulationArguments) -> tuple[NodeSpec, ...]:
 
     of_driver: dict[str, bool | int | float | str] = {
         'model': str(model), 'autostart': arguments.autostart, 'rate': arguments.rate,
-                 'use_sim_time': True}
+        'use_sim_time': True}
     nodes = [
         node('simulator', task=arguments.task, episodes=arguments.episodes, seed=arguments.seed,
              rate=arguments.rate, action_repeat=contract.action_repeat),

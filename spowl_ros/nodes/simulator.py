@@ -74,7 +74,7 @@ class SimulatorSettings:
         10.0, 'lock-step: end when a command is missing for so many seconds', low=0.1,
         high=86400.0, read_only=True)
     silent_periods: float = setting(
-        2.5, 'real time: stop the robot after so many control periods without a command',
+        1.7, 'real time: stop the robot after so many control periods without a command',
         low=1.0, high=1000.0, read_only=True)
     observation_noise: float = setting(
         0.0, "noise of the sensors, as a multiple of an ordinary sensor's", low=0.0, high=1000.0,
