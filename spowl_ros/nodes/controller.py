@@ -217,9 +217,10 @@ class ControllerNode(ManagedNode):
                 self.get_logger().warning(f'{decision.source}: {decision.reason}',
                                           throttle_duration_sec=LOG_PERIOD_S)
         values = [KeyValue(key=key, value=value) for key, value in decision.to_items()]
+        # without a hardware_id, which PlotJuggler would put into the name of every curve
         message = DiagnosticArray(status=[DiagnosticStatus(
             level=DiagnosticStatus.OK, name=f'{self.get_name()}: decision',
-            message=decision.source, hardware_id=self._bundle.contract.task, values=values)])
+            message=decision.source, values=values)])
         message.header.stamp.sec, message.header.stamp.nanosec = divmod(decision.now_ns, 10**9)
         self._decisions.publish(message)
 

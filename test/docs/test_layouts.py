@@ -1,58 +1,151 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The operators' layouts and the security policies are well formed and name what exists."""
+"""The operators' layouts and the security policies name what our nodes publish."""
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+import importlib
 import json
 from pathlib import Path
 import re
+import time
+from typing import Any
 import xml.etree.ElementTree as ElementTree
 
+import pytest
+import rclpy
+from rclpy.node import Node
+from rclpy.qos import (
+    DurabilityPolicy,
+    QoSCompatibility,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_check_compatible,
+)
+from rclpy.signals import SignalHandlerOptions
 import yaml
 
-from spowl_ros.decision import Decision, PlanRecord
-from spowl_ros.nodes import conversion
-from spowl_ros.safety.reading import Reading
-from spowl_ros.sim.environment import contract
+from spowl_ros import system
+from spowl_ros.nodes.process import make_executor
+from spowl_ros.running import RunningSystem
 
 CONFIG = Path(__file__).resolve().parents[2] / 'config'
-TASK = 'SafetyPointGoal1-v0'
-TOPICS = {'/controller/decision', '/controller/mode', '/supervisor/state', '/diagnostics',
-          '/simulator/markers', '/scan', '/odom', '/goal_pose',
-          *(f'/{entry.topic}' for entry in conversion.inputs(contract(TASK, 5)))}
+PATIENCE_S = 150.0
+SHOWS = {'MarkerArray': 'visualization_msgs/msg/MarkerArray',
+         'LaserScan': 'sensor_msgs/msg/LaserScan', 'Odometry': 'nav_msgs/msg/Odometry',
+         'Pose': 'geometry_msgs/msg/PoseStamped'}
+"""RViz: class of a display to the message that it takes."""
 
 
-def decision_keys() -> set[str]:
-    """Return the keys of a decision's record."""
-    plan = PlanRecord(**{field.name: {'source': 'plan', 'plan_action': (0.0,),
-                                      'policy_action': (0.0,)}.get(field.name, 0)
-                         for field in dataclasses.fields(PlanRecord)})
-    decision = Decision(step=0, now_ns=0, action=(0.0,), source='plan', reason='', plan=plan,
-                        readings=(Reading('model_error'),))
-    return {key for key, _ in decision.to_items()}
+@dataclass
+class Topic:
+    """What was seen of one topic."""
+
+    kind: str
+    offered: list[QoSProfile] = field(default_factory=list)
+    messages: list[Any] = field(default_factory=list)
 
 
-def is_key(name: str) -> bool:
-    """Whether a decision's record has this key; stages of the planner are its own."""
-    return name in decision_keys() or name.startswith('seconds.')
+class Listener(Node):
+    """Keeps messages of every topic that it finds."""
+
+    def __init__(self) -> None:
+        super().__init__('listener', start_parameter_services=False)
+        self.topics: dict[str, Topic] = {}
+
+    def look(self) -> None:
+        """Subscribe to new topics that somebody else publishes."""
+        for name, kinds in self.get_topic_names_and_types():
+            offers = [info.qos_profile for info in self.get_publishers_info_by_topic(name)]
+            if name in self.topics or not offers:
+                continue
+            topic = self.topics[name] = Topic(kinds[0], offers)
+            package, _, kind = topic.kind.rpartition('/')
+            message = getattr(importlib.import_module(package.replace('/', '.')), kind)
+            qos = QoSProfile(depth=10, reliability=offers[0].reliability,
+                             durability=offers[0].durability)
+            self.create_subscription(message, name, topic.messages.append, qos)
 
 
-def test_plotjuggler() -> None:
-    """Each curve is a key of the decision's record."""
-    root = ElementTree.parse(CONFIG / 'plotjuggler.xml').getroot()
+@pytest.fixture(scope='module')
+def published(untrained_bundle: Path) -> Iterator[dict[str, Topic]]:
+    """Return all topics, with messages, of a driven simulation and of the wheeled robot."""
+    nodes = [*system.simulation(system.SimulationArguments(
+        model=str(untrained_bundle), episodes=0)),  # in lock-step, so that every decision plans
+        system.NodeSpec('diff_drive', '', (), {})]
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    listener = Listener()
+    executor = make_executor()
+    executor.add_node(listener)
+    wanted = named_topics()
+    try:
+        with RunningSystem(nodes) as running:
+            deadline = time.monotonic() + PATIENCE_S
+            while missing := [name for name in wanted if name not in listener.topics
+                              or not listener.topics[name].messages]:
+                running.poll(print)
+                assert time.monotonic() < deadline, f'nobody publishes {missing}'
+                listener.look()
+                executor.spin_once(0.1)
+            yield listener.topics
+    finally:
+        executor.shutdown()
+        listener.destroy_node()
+        rclpy.try_shutdown()
+
+
+def named_topics() -> set[str]:
+    """Return the topics that the layouts name."""
+    panels = foxglove()['configById'].values()
+    return {
+        *(display['Topic']['Value'] for display in rviz_displays()),
+        *(entry.attrib['name'] for entry in plotjuggler().iter('topic')),
+        *(path['value'].split('.')[0] for panel in panels for path in panel.get('paths', [])),
+        *(name for panel in panels for name in panel.get('topics', [])),
+        *(panel['topicToRender'] for panel in panels if 'topicToRender' in panel)}
+
+
+def plotjuggler() -> ElementTree.Element:
+    """Return PlotJuggler's layout."""
+    return ElementTree.parse(CONFIG / 'plotjuggler.xml').getroot()
+
+
+def foxglove() -> dict[str, Any]:
+    """Return Foxglove's layout."""
+    return json.loads((CONFIG / 'foxglove.json').read_text())
+
+
+def rviz_displays() -> list[dict[str, Any]]:
+    """Return RViz's displays of topics."""
+    data = yaml.safe_load((CONFIG / 'spowl.rviz').read_text())
+    return [display for display in data['Visualization Manager']['Displays']
+            if 'Topic' in display]
+
+
+def test_plotjuggler(published: dict[str, Topic]) -> None:
+    """Topics have the types named; each curve is a number that PlotJuggler makes of a message."""
+    root = plotjuggler()
+    topics = {entry.attrib['name']: entry.attrib['type'] for entry in root.iter('topic')}
+    assert topics == {name: published[name].kind for name in topics}
+    numbers = {}
+    for name in topics:
+        for message in published[name].messages:
+            for status in message.status:
+                # as ParserROS::parseDiagnosticMsg names them
+                prefix = '/'.join(filter(None, (name, status.hardware_id, status.name)))
+                numbers |= {f'{prefix}/{pair.key}': pair.value for pair in status.values}
     curves = [curve.attrib['name'] for curve in root.iter('curve')]
     assert curves
-    for name in curves:
-        prefix = '/controller/decision/controller: decision/'
-        assert name.startswith(prefix) and is_key(name.removeprefix(prefix)), name
-    assert {topic.attrib['name'] for topic in root.iter('topic')} <= TOPICS
+    for curve in curves:
+        assert curve in numbers
+        float(numbers[curve])
 
 
-def test_foxglove() -> None:
-    """Each panel of the layout is configured, and each path begins with a topic of ours."""
-    layout = json.loads((CONFIG / 'foxglove.json').read_text())
+def test_foxglove(published: dict[str, Topic]) -> None:
+    """Each panel of the layout is configured, and each path leads to one value of a message."""
+    layout = foxglove()
 
     def panels(node: object) -> set[str]:
         if isinstance(node, str):
@@ -61,21 +154,45 @@ def test_foxglove() -> None:
         return panels(node['first']) | panels(node['second'])
 
     assert panels(layout['layout']) == set(layout['configById'])
-    paths = [path['value'] for panel in layout['configById'].values()
-             for path in panel.get('paths', [])]
-    assert paths
-    for path in paths:
-        assert path.split('.')[0] in TOPICS, path
-        for key in re.findall(r'key=="([^"]+)"', path):
-            assert is_key(key), key
+    for name, panel in layout['configById'].items():
+        for path in panel.get('paths', []):
+            values = follow(published, path['value'])
+            assert len(values) == 1, path
+            if name.startswith('Plot!'):
+                float(values[0])
 
 
-def test_rviz() -> None:
-    """Each display shows a topic of ours with a class of RViz's own plugins."""
-    data = yaml.safe_load((CONFIG / 'spowl.rviz').read_text())
-    displays = data['Visualization Manager']['Displays']
-    assert {d['Topic']['Value'] for d in displays if 'Topic' in d} <= TOPICS
-    assert all(d['Class'].startswith('rviz_default_plugins/') for d in displays)
+def follow(published: dict[str, Topic], path: str) -> list[Any]:
+    """Return the values at a message path in the last message of its topic."""
+    name, *parts = path.split('.', 1)[0], *re.findall(r'\.(\w+)((?:\[[^]]*]|{[^}]*})*)',
+                                                      path[path.index('.'):])
+    found = [published[name].messages[-1]]
+    for attribute, selectors in parts:
+        found = [getattr(entry, attribute) for entry in found]
+        for selector in re.findall(r'\[[^]]*]|{[^}]*}', selectors):
+            if key := re.fullmatch(r'{key=="(.+)"}', selector):
+                found = [entry for entry in found if entry.key == key[1]]
+            elif selector == '[:]':
+                found = [entry for entries in found for entry in entries]
+            else:
+                found = [entries[int(selector[1:-1])] for entries in found]
+    return found
+
+
+def test_rviz(published: dict[str, Topic]) -> None:
+    """Each display takes its topic's type, and hears every publisher of it."""
+    for display in rviz_displays():
+        package, _, kind = display['Class'].partition('/')
+        topic = published[display['Topic']['Value']]
+        assert package == 'rviz_default_plugins'
+        assert SHOWS[kind] == topic.kind
+        wanted = display['Topic']
+        qos = QoSProfile(
+            depth=wanted['Depth'],
+            reliability=ReliabilityPolicy[wanted['Reliability Policy'].upper().replace(' ', '_')],
+            durability=DurabilityPolicy[wanted['Durability Policy'].upper().replace(' ', '_')])
+        for offered in topic.offered:
+            assert qos_check_compatible(offered, qos)[0] != QoSCompatibility.ERROR, display
 
 
 def test_only_the_supervisor_may_command() -> None:
