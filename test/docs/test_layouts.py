@@ -101,7 +101,7 @@ def named_topics() -> set[str]:
     panels = foxglove()['configById'].values()
     return {
         *(display['Topic']['Value'] for display in rviz_displays()),
-        *(entry.attrib['name'] for entry in plotjuggler().iter('topic')),
+        *subscribed(plotjuggler()),
         *(path['value'].split('.')[0] for panel in panels for path in panel.get('paths', [])),
         *(name for panel in panels for name in panel.get('topics', [])),
         *(panel['topicToRender'] for panel in panels if 'topicToRender' in panel)}
@@ -110,6 +110,13 @@ def named_topics() -> set[str]:
 def plotjuggler() -> ElementTree.Element:
     """Return PlotJuggler's layout."""
     return ElementTree.parse(CONFIG / 'plotjuggler.xml').getroot()
+
+
+def subscribed(layout: ElementTree.Element) -> list[str]:
+    """Return the topics that PlotJuggler subscribes to."""
+    selected = layout.find('Plugins/plugin/selected_topics')
+    assert selected is not None
+    return selected.attrib['value'].split(';')
 
 
 def foxglove() -> dict[str, Any]:
@@ -125,12 +132,10 @@ def rviz_displays() -> list[dict[str, Any]]:
 
 
 def test_plotjuggler(published: dict[str, Topic]) -> None:
-    """Topics have the types named; each curve is a number that PlotJuggler makes of a message."""
+    """Each curve is a number that PlotJuggler makes of a message that it subscribes to."""
     root = plotjuggler()
-    topics = {entry.attrib['name']: entry.attrib['type'] for entry in root.iter('topic')}
-    assert topics == {name: published[name].kind for name in topics}
     numbers = {}
-    for name in topics:
+    for name in subscribed(root):
         for message in published[name].messages:
             for status in message.status:
                 # as ParserROS::parseDiagnosticMsg names them
