@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+from dataclasses import astuple
 from pathlib import Path
 import sys
 
@@ -20,6 +21,7 @@ import numpy as np
 
 from spowl_ros import bundle
 from spowl_ros.controller import Controller, ControllerSettings
+from spowl_ros.evaluation.rollout import bootstrap
 from spowl_ros.observation import ObservationAssembler
 from spowl_ros.robot import adaptation
 from spowl_ros.sim.diff_drive import ROBOT_RADIUS, DiffDriveWorld
@@ -27,6 +29,12 @@ from spowl_ros.sim.diff_drive import ROBOT_RADIUS, DiffDriveWorld
 STEP = 0.02
 BEAMS = 360
 SCAN_RANGE = 5.0
+CONDITIONS = (
+    ('adaptive', ROBOT_RADIUS, 'off'), ('adaptive', ROBOT_RADIUS + 0.1, 'off'),
+    ('policy', ROBOT_RADIUS, 'off'), ('policy', ROBOT_RADIUS + 0.1, 'off'),
+    *(('adaptive', ROBOT_RADIUS, level) for level in ('policy', 'monitor', 'stop')))
+"""planner.kind; the adapter's robot_radius, metres; sensor_margin.rule.level."""
+MEASURES = ('goals', 'collisions', 'near_share', 'plan_share')
 
 
 def drive(model: bundle.Bundle, settings: ControllerSettings, seed: int, seconds: float,
@@ -66,13 +74,14 @@ def drive(model: bundle.Bundle, settings: ControllerSettings, seed: int, seconds
             world.step(point.speed, point.turn_rate, STEP)
         near += world.clearance() < 0.05
     return {'model': model.digest[:12], 'seed': seed, 'robot_radius': robot_radius,
-            'planner': settings.planner.kind, 'seconds': seconds, 'goals': world.goals,
-            'collisions': world.collisions, 'near_share': near / decisions,
-            'plan_share': sources / decisions}
+            'planner': settings.planner.kind,
+            'sensor_margin': settings.sensor_margin.rule.level, 'seconds': seconds,
+            'goals': world.goals, 'collisions': world.collisions,
+            'near_share': near / decisions, 'plan_share': sources / decisions}
 
 
 def main() -> int:
-    """Drive all worlds with plan and policy, and with a margin."""
+    """Drive all worlds in each condition; print means and intervals."""
     parser = argparse.ArgumentParser(description='Measure a model on a wheeled robot.')
     parser.add_argument('model', type=Path)
     parser.add_argument('--worlds', type=int, default=10)
@@ -81,16 +90,16 @@ def main() -> int:
     args = parser.parse_args()
     model = bundle.load(args.model)
     rows = []
-    for kind in ('adaptive', 'policy'):
-        settings = ControllerSettings(planner=model.settings).change({'planner.kind': kind})
-        for radius in (ROBOT_RADIUS, ROBOT_RADIUS + 0.1):
-            group = [drive(model, settings, seed, args.seconds, radius)
-                     for seed in range(args.worlds)]
-            rows += group
-            mean = {key: np.mean([row[key] for row in group])
-                    for key in ('goals', 'collisions', 'near_share', 'plan_share')}
-            print(f'{kind:9} robot_radius {radius:.2f}: ' + ', '.join(
-                f'{key} {value:.2f}' for key, value in mean.items()), flush=True)
+    for kind, radius, margin in CONDITIONS:
+        settings = ControllerSettings(planner=model.settings).change(
+            {'planner.kind': kind, 'sensor_margin.rule.level': margin})
+        group = [drive(model, settings, seed, args.seconds, radius)
+                 for seed in range(args.worlds)]
+        rows += group
+        print(f'{kind:8} robot_radius {radius:.2f} sensor_margin {margin:7}: ' + ', '.join(
+            f'{key} {mean:.3g} [{low:.3g}, {high:.3g}]' for key in MEASURES
+            for mean, low, high in [astuple(bootstrap([row[key] for row in group]))]),
+            flush=True)
     if args.csv:
         args.csv.parent.mkdir(parents=True, exist_ok=True)
         with args.csv.open('w', newline='') as stream:
