@@ -14,7 +14,8 @@ sh terminal     goes on in a terminal of its own until the page ends, then gets 
 sh live         quick, and needs the terminals above it
 sh manual WHY   not run
 
-Where the model that a page names is not there, an untrained one takes its place.
+Where the model that a page names is not there, an untrained one takes its place. What the pages
+write to runs/ goes to a folder that is removed afterwards.
 """
 
 from __future__ import annotations
@@ -32,10 +33,11 @@ import tempfile
 import time
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = (*sorted(ROOT.glob('docs/*.md')), ROOT / 'CONTRIBUTING.md')
+PAGES = (ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted(ROOT.glob('docs/*.md')))
 KINDS = ('', 'heavy', 'terminal', 'live', 'manual')
 RUN_HERE = ('', 'heavy', 'terminal', 'live')
 MODEL = 'models/SafetyPointGoal1-v0'
+RUNS = 'runs/'
 TERMINAL_START_S = 6.0
 """Between the start of a terminal's command and the next one."""
 INTERRUPTED = 130
@@ -78,15 +80,17 @@ def environment() -> dict[str, str]:
             + os.environ.get('PATH', ''), 'COLUMNS': '100'}
 
 
-def here(command: str, model: Path | None) -> str:
-    """Return the command with a model that exists."""
+def here(command: str, runs: Path, model: Path | None) -> str:
+    """Return the command with a model that exists and a folder of its own to write to."""
+    command = command.replace(RUNS, f'{runs}/')
     return command if model is None else command.replace(MODEL, str(model))
 
 
-def run_page(page: Path, kinds: Sequence[str], model: Path | None = None) -> int:
+def run_page(page: Path, kinds: Sequence[str], runs: Path, model: Path | None = None) -> int:
     """
     Run the blocks of a page that are of some kinds; return how many commands ran.
 
+    :param runs: existing folder in place of runs/
     :param model: in place of the one that the pages name
     :raises CommandFailed: names the page, the line and what was said
     """
@@ -101,12 +105,13 @@ def run_page(page: Path, kinds: Sequence[str], model: Path | None = None) -> int
                 print(f'{page.name}:{block.line}: {command}', flush=True)
                 if block.kind == 'terminal':
                     terminals.append((block, command, subprocess.Popen(
-                        ['bash', '-c', f'exec {here(command, model)}{with_model(command, model)}'],
+                        ['bash', '-c', f'exec {here(command, runs, model)}'
+                         f'{with_model(command, model)}'],
                         cwd=ROOT, env=environment(), start_new_session=True)))
                     time.sleep(TERMINAL_START_S)
                     continue
                 result = subprocess.run(
-                    ['bash', '-ec', here(command, model)], cwd=ROOT, env=environment(),
+                    ['bash', '-ec', here(command, runs, model)], cwd=ROOT, env=environment(),
                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
                 if result.returncode != 0:
                     raise CommandFailed(f'{page.name}:{block.line}: "{command}" ended with exit '
@@ -143,11 +148,11 @@ def main() -> int:
     names = parser.parse_args().pages
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that terminals are closed
     pages = [page for page in PAGES if not names or page.name in names]
-    (ROOT / 'runs').mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as directory:
-        model = stand_in(Path(directory))
+        runs = Path(directory)
+        model = stand_in(runs)
         try:
-            count = sum(run_page(page, RUN_HERE, model) for page in pages)
+            count = sum(run_page(page, RUN_HERE, runs, model) for page in pages)
         except CommandFailed as error:
             print(f'error: {error}', file=sys.stderr)
             return 1
