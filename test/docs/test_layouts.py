@@ -149,7 +149,7 @@ def test_plotjuggler(published: dict[str, Topic]) -> None:
 
 
 def test_foxglove(published: dict[str, Topic]) -> None:
-    """Each panel of the layout is configured, and each path leads to one value of a message."""
+    """Each panel is configured, each path leads to one value, each scene is in its frame."""
     layout = foxglove()
 
     def panels(node: object) -> set[str]:
@@ -165,6 +165,10 @@ def test_foxglove(published: dict[str, Topic]) -> None:
             assert len(values) == 1, path
             if name.startswith('Plot!'):
                 float(values[0])
+        for topic in panel.get('topics', []):
+            message = published[topic].messages[-1]
+            shown = getattr(message, 'markers', [message])
+            assert {entry.header.frame_id for entry in shown} == {panel['followTf']}, name
 
 
 def follow(published: dict[str, Topic], path: str) -> list[Any]:
