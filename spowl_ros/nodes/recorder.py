@@ -12,9 +12,9 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from rcl_interfaces.srv import GetParameters, ListParameters
 from rclpy.node import Node
 from rclpy.parameter import parameter_value_to_python
-from rclpy.parameter_client import AsyncParameterClient
 from rclpy.qos import (
     DurabilityPolicy,
     QoSProfile,
@@ -38,6 +38,7 @@ from spowl_ros.settings import setting
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rclpy.client import Client
     from rclpy.subscription import MessageInfo, Subscription
     from rclpy.topic_endpoint_info import TopicEndpointInfo
 
@@ -103,7 +104,8 @@ class Recorder(Node):
         self._subscribed: dict[str, Subscription[Any] | None] = {}
         """Topic to its subscription; None where its type is not installed."""
         self._last_number: dict[tuple[str, bytes], int] = {}
-        self._asked: dict[str, AsyncParameterClient | None] = {}
+        self._asked: dict[str, tuple[Client[Any, Any], Client[Any, Any]] | None] = {}
+        """Node to the clients that list and get its parameters; None once they have been used."""
         self._context_topic = self.bag.add_topic(context.TOPIC, context.TYPE)
         self._numbers: dict[str, int] = {}
         if self.settings.model:
@@ -145,12 +147,16 @@ class Recorder(Node):
         for name, namespace in self.get_node_names_and_namespaces():
             node = f'{namespace.rstrip("/")}/{name}'
             if node not in self._asked and not name.startswith('_') and name != self.get_name():
-                self._asked[node] = AsyncParameterClient(self, node)
-        for node, client in self._asked.items():
-            if client is not None and client.services_are_ready():
+                # rclpy's AsyncParameterClient has one for setting them too, and no need of it
+                self._asked[node] = (
+                    self.create_client(ListParameters, f'{node}/list_parameters'),
+                    self.create_client(GetParameters, f'{node}/get_parameters'))
+        for node, clients in self._asked.items():
+            if clients is not None and all(client.service_is_ready() for client in clients):
                 self._asked[node] = None
-                client.list_parameters().add_done_callback(
-                    functools.partial(self._on_parameter_names, node, client))
+                names, values = clients
+                names.call_async(ListParameters.Request()).add_done_callback(
+                    functools.partial(self._on_parameter_names, node, values))
 
     def _wanted(self, topic: str, types: list[str]) -> bool:
         """Whether a topic is to be recorded."""
@@ -204,11 +210,10 @@ class Recorder(Node):
         self.lost += max(0, number - self._last_number.get(publisher, number - 1) - 1)
         self._last_number[publisher] = number
 
-    def _on_parameter_names(self, node: str, client: AsyncParameterClient,
-                            future: Any) -> None:
+    def _on_parameter_names(self, node: str, values: Client[Any, Any], future: Any) -> None:
         """Ask a node for the values of the parameters that it has named."""
         names = future.result().result.names
-        client.get_parameters(names).add_done_callback(
+        values.call_async(GetParameters.Request(names=names)).add_done_callback(
             functools.partial(self._on_parameters, node, names))
 
     def _on_parameters(self, node: str, names: list[str], future: Any) -> None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+import fnmatch
 import os
 from pathlib import Path
 import pty
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import xml.etree.ElementTree as ElementTree
 
 from nav_msgs.msg import Odometry
 import numpy as np
@@ -63,13 +65,15 @@ class Fleet:
 
 
 @pytest.fixture(scope='module')
-def fleet(untrained_bundle: Path) -> Iterator[Fleet]:
-    """Return two driving robots."""
+def fleet(untrained_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """Return two driving robots; the red one is recorded."""
+    bag = tmp_path_factory.mktemp('bags') / 'red'
     specs = []
     for seed, name in enumerate(NAMESPACES):
         specs.append(system.NodeSpec('diff_drive', name, (), {'seed': seed + 1}))
         specs += system.robot(system.RobotArguments(
-            robot=str(ROBOT), model=str(untrained_bundle), namespace=name))
+            robot=str(ROBOT), model=str(untrained_bundle), namespace=name,
+            record=str(bag) if name == 'red' else ''))
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     fleet = Fleet()
     executor = make_executor()
@@ -120,6 +124,24 @@ def test_check_live_hears_every_input(fleet: Fleet, untrained_bundle: Path,
     assert 'magnetometer (/blue/compass): no message' in result.stdout
     gyro = next(line for line in result.stdout.splitlines() if 'gyro' in line)
     assert 'ok' in gyro and 'Hz' in gyro
+
+
+@pytest.mark.parametrize('name', ['controller', 'supervisor', 'adapter', 'recorder'])
+def test_nodes_need_no_more_than_their_policies_allow(fleet: Fleet, name: str) -> None:
+    """What a node publishes, hears, serves and calls is in its SROS 2 profile."""
+    root = ElementTree.parse(ROBOT.parents[1] / 'security' / 'policies.xml').getroot()
+    profile, = (entry for entry in root.iter('profile') if entry.attrib['node'] == name)
+    watcher = fleet.watchers['red']
+    for element, access, found in (
+            ('topic', 'publish', watcher.get_publisher_names_and_types_by_node),
+            ('topic', 'subscribe', watcher.get_subscriber_names_and_types_by_node),
+            ('service', 'reply', watcher.get_service_names_and_types_by_node),
+            ('service', 'request', watcher.get_client_names_and_types_by_node)):
+        allowed = [str(entry.text).replace('~', f'/red/{name}') for group in profile
+                   if group.attrib.get(access) == 'ALLOW' for entry in group.iter(element)]
+        patterns = [text if text.startswith(('/', '*')) else f'/red/{text}' for text in allowed]
+        for used, _ in found(name, '/red'):
+            assert any(fnmatch.fnmatch(used, pattern) for pattern in patterns), (access, used)
 
 
 def test_top_in_a_terminal(fleet: Fleet) -> None:
