@@ -129,17 +129,23 @@ def changed(settings: T, values: dict[str, Any]) -> T:
     :raises SpowlError: unknown name, wrong type, out of range
     """
     known = {entry.name: entry for entry in declared(settings)}
+    tree: dict[str, Any] = {}
     for name, value in values.items():
         if name not in known:
             raise SpowlError(f"no setting '{name}'; known are {', '.join(sorted(known))}")
-        settings = _replaced(settings, name.split('.'), known[name].check(value))
-    return settings
+        *groups, last = name.split('.')
+        branch = tree
+        for part in groups:
+            branch = branch.setdefault(part, {})
+        branch[last] = known[name].check(value)
+    return _replaced(settings, tree)
 
 
-def _replaced(settings: Any, path: list[str], value: Any) -> Any:
-    if len(path) > 1:
-        value = _replaced(getattr(settings, path[0]), path[1:], value)
-    return dataclasses.replace(settings, **{path[0]: value})
+def _replaced(settings: Any, tree: dict[str, Any]) -> Any:
+    """Replace all values at once, so that those that need each other may come in any order."""
+    return dataclasses.replace(settings, **{
+        name: _replaced(getattr(settings, name), value) if isinstance(value, dict) else value
+        for name, value in tree.items()})
 
 
 def flattened(settings: Any) -> dict[str, Any]:

@@ -110,6 +110,15 @@ def test_settings_change_within_the_bundle(planner: Planner, observe: Callable) 
         settings.at_run_time({'samples': 64})
 
 
+def test_settings_that_need_each_other_change_together(planner: Planner) -> None:
+    """Values that are wrong one after the other are right at once, in any order."""
+    settings = planner.bundle.settings.at_run_time({'min_std': 0.1, 'max_std': 0.2})
+    for values in ({'min_std': 0.4, 'max_std': 0.8}, {'max_std': 0.8, 'min_std': 0.4}):
+        assert settings.at_run_time(values).min_std == 0.4
+    with pytest.raises(SpowlError, match=r'min_std 0\.4 is above max_std 0\.2'):
+        settings.at_run_time({'min_std': 0.4})
+
+
 def test_wrong_observation_is_refused(planner: Planner) -> None:
     """An observation of another size is refused with both sizes."""
     with pytest.raises(SpowlError, match=r'\(3,\).*wants \(60,\)'):

@@ -204,6 +204,14 @@ def test_rviz(published: dict[str, Topic]) -> None:
             assert qos_check_compatible(offered, qos)[0] != QoSCompatibility.ERROR, display
 
 
+def test_every_topic_is_documented(published: dict[str, Topic]) -> None:
+    """Each topic that was published, beside those of rcl, is in docs/interfaces.md."""
+    page = (CONFIG.parent / 'docs' / 'interfaces.md').read_text(encoding='utf-8')
+    for topic in published.keys() - {'/rosout', '/parameter_events'}:
+        name = topic if f'`{topic}`' in page else topic.removeprefix('/')
+        assert f'`{name}`' in page, topic
+
+
 def test_only_the_supervisor_may_command() -> None:
     """In the policies every node of ours is there, and one alone publishes `command`."""
     root = ElementTree.parse(CONFIG / 'security' / 'policies.xml').getroot()

@@ -1,0 +1,99 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+What a smaller search loses: python -m benchmarks.planner_size CHECKPOINT MODEL.
+
+The networks of the checkpoint that a bundle was exported from drive the evaluation episodes with
+the bundle's search, with ours at the authors' sizes, and with the authors' own. Each is exported
+and run as on a robot, monitors off. What is measured goes into OUTPUT/<task>/<search>.json as it
+is done, so that an interrupted run goes on; then all of it becomes planner_size.csv.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from pathlib import Path
+import tempfile
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from spowl_ros import bundle
+from spowl_ros.cli._output import write_json
+from spowl_ros.cli.evaluate import open_model
+from spowl_ros.evaluation.latency import measure
+from spowl_ros.evaluation.rollout import RAW_STEPS, evaluate
+from spowl_ros.planner_settings import PlannerSettings
+from spowl_ros.seeds import EVALUATION
+from spowl_ros.training.export import export_checkpoint
+
+SIZES = ('iterations', 'samples', 'policy_candidates', 'elites')
+LEARNED_WITH = ('horizon', 'discount', 'cost_discount')
+"""Settings that belong to the networks."""
+TIMED_DECISIONS = 100
+COLUMNS = ('task', 'search', *SIZES, 'episodes', 'return', 'return_low', 'return_high', 'cost',
+           'cost_low', 'cost_high', 'cost_free_fraction', 'p50_ms')
+
+
+def searches(shipped: PlannerSettings) -> dict[str, dict[str, Any]]:
+    """Return the settings of each search, the shipped one first."""
+    authors = PlannerSettings().to_dict()
+    ours = shipped.to_dict()
+    return {'shipped': ours,
+            "ours at the authors' sizes": {**ours, **{name: authors[name] for name in SIZES}},
+            "the authors'": {**authors, **{name: ours[name] for name in LEARNED_WITH}}}
+
+
+def file_name(search: str) -> str:
+    """Return the name of a search's file."""
+    return search.replace(' ', '_').replace("'", '') + '.json'
+
+
+def main() -> None:
+    """Measure what is missing, then write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
+    parser.add_argument('checkpoint', type=Path, metavar='CHECKPOINT')
+    parser.add_argument('model', type=Path, metavar='MODEL', help='the bundle exported from it')
+    parser.add_argument('--episodes', type=int, default=50)
+    parser.add_argument('--workers', type=int, default=2)
+    parser.add_argument('--output', type=Path, default=Path('benchmarks/results/planner_size'))
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    shipped = bundle.load(args.model)
+    rows = []
+    for search, settings in searches(shipped.settings).items():
+        file = args.output / shipped.contract.task / file_name(search)
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory() as folder:
+                model = Path(folder) / 'model'
+                export_checkpoint(args.checkpoint, model, settings)
+                source, details = open_model(model, settings['kind'], {}, monitors=False)
+                with tqdm(total=args.episodes * RAW_STEPS, unit=' steps', desc=search,
+                          dynamic_ncols=True) as bar:
+                    result = evaluate(source, settings['kind'], EVALUATION[:args.episodes],
+                                      workers=args.workers, details=details,
+                                      on_steps=lambda steps, bar=bar: bar.update(steps - bar.n))
+                latency = measure(model, threads=1, decisions=TIMED_DECISIONS)['latency_ms']
+            write_json(file, {**result.to_dict(), 'p50_ms': latency['p50']})
+        figures = json.loads(file.read_text())
+        row = {'task': shipped.contract.task, 'search': search, 'episodes': figures['episodes'],
+               'cost_free_fraction': round(figures['cost_free_fraction'], 3),
+               'p50_ms': round(figures['p50_ms'], 2), **{name: settings[name] for name in SIZES}}
+        for name in ('return', 'cost'):
+            interval = figures[name]
+            row |= {name: round(interval['mean'], 3), f'{name}_low': round(interval['low'], 3),
+                    f'{name}_high': round(interval['high'], 3)}
+        rows.append(row)
+        print(row, flush=True)
+    with (args.output / 'planner_size.csv').open('w', newline='') as stream:
+        writer = csv.DictWriter(stream, COLUMNS, lineterminator='\n')
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == '__main__':
+    main()
