@@ -209,7 +209,7 @@ def all_faults(contract: Contract) -> list[Fault]:
               _signal('controller', signal.SIGCONT)),
         Fault('two controllers at once', _second_controller, _expel),
         Fault('operator stop (~/stop)', _operator(True), _operator(False)),
-        Fault('both cores saturated', _saturate, _relieve, safe='either'),
+        Fault('both cores saturated', saturate, relieve, safe='either'),
         Fault('/clock stopped', _stop_clock, world=WORLDS[1]),
         Fault('/clock set back 100 s', _set_clock_back, world=WORLDS[1], safe='drive'),
         Fault('supervisor killed (SIGKILL)', _kill_supervisor, _start('supervisor'),
@@ -323,7 +323,8 @@ def _operator(stop: bool) -> Callable[[System], float | None]:
     return call
 
 
-def _saturate(system: System) -> float:
+def saturate(system: System) -> float:
+    """Keep every core busy with other programs."""
     # Ordinary priority, whatever this process has: a real-time loop would end everything.
     burn = [sys.executable, '-c', 'import os\nos.sched_setscheduler('
             '0, os.SCHED_OTHER, os.sched_param(0))\nwhile True: pass']
@@ -331,7 +332,8 @@ def _saturate(system: System) -> float:
     return time.monotonic()
 
 
-def _relieve(system: System) -> None:
+def relieve(system: System) -> None:
+    """End what keeps the cores busy."""
     for burner in system.burners:
         burner.kill()
         burner.wait()

@@ -28,9 +28,7 @@ MONITORS: dict[str, dict[str, object]] = {
     'model_error': {**OFF, 'model_error.rule.level': 'policy'},
     'cost_value': {**OFF, 'cost_value.rule.level': 'policy'},
     'sensor_margin': {**OFF, 'sensor_margin.rule.level': 'monitor'},
-    'sensor_margin, stop only': {**OFF, 'sensor_margin.rule.level': 'stop'},
-    'all': {'model_error.rule.level': 'policy', 'cost_value.rule.level': 'policy',
-            'sensor_margin.rule.level': 'monitor'},
+    'sensor_margin, policy only': {**OFF, 'sensor_margin.rule.level': 'policy'},
 }
 """Name to the settings that differ; stale and nonsensical sensors are watched throughout."""
 

@@ -88,12 +88,13 @@ class Observer:
         """
         end = time.monotonic() + timeout
         while time.monotonic() < end:
+            first = None
             for when, values in reversed(self.commands[-500:]):
                 if when < since:
                     break
                 if self.is_stop(values) == stop:
                     first = (when, values)
-            if 'first' in locals():
+            if first is not None:
                 return first
             time.sleep(0.002)
         return None

@@ -5,12 +5,14 @@ Run controller and supervisor for long, at the control rate, and watch what grow
 
     python -m benchmarks.soak models/SafetyPointGoal1-v0 --seconds 3600
 
-Writes a row a minute: commands missed, memory, threads, file descriptors, shared memory, latency.
+Writes a row a minute: commands missed, decisions late, memory, threads, file descriptors, shared
+memory, latency. With --saturated, other programs keep every core busy all the while.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +22,7 @@ import time
 import numpy as np
 import psutil
 
-from benchmarks.faults import System, running
+from benchmarks.faults import System, relieve, running, saturate
 from spowl_ros import bundle
 
 SETTLE_S = 30.0
@@ -33,6 +35,9 @@ class Sample:
 
     seconds: float
     measurements: int
+    decisions: int
+    late: int
+    """Decisions that were not there in their part of the control period."""
     commands: int
     stop_commands: int
     latency_ms_p50: float
@@ -56,7 +61,9 @@ def sample(system: System, start: float, measurements: int) -> Sample:
                               for name in ('controller', 'supervisor'))
     return Sample(
         seconds=round(time.monotonic() - start, 1),
-        measurements=measurements, commands=len(commands),
+        measurements=measurements, decisions=len(decisions),
+        late=sum(decision.deadline_missed for _, decision in decisions),
+        commands=len(commands),
         stop_commands=sum(stand.is_stop(values) for _, values in commands),
         latency_ms_p50=round(float(np.percentile(totals, 50)), 3),
         latency_ms_p99=round(float(np.percentile(totals, 99)), 3),
@@ -69,10 +76,13 @@ def sample(system: System, start: float, measurements: int) -> Sample:
                                 for mapping in process.memory_maps()))
 
 
-def soak(model: Path, seconds: float, every: float) -> list[Sample]:
+def soak(model: Path, seconds: float, every: float, saturated: bool) -> list[Sample]:
     """Run for a time and sample regularly; the first sample is taken after the warm-up."""
     samples = []
-    with running(model, bundle.read_contract(model)) as system:
+    with running(model, bundle.read_contract(model)) as system, contextlib.ExitStack() as stack:
+        if saturated:
+            saturate(system)
+            stack.callback(relieve, system)
         time.sleep(min(SETTLE_S, seconds / 4))
         system.stand.commands, system.stand.decisions = [], []
         start, counted = time.monotonic(), system.stand.measurements
@@ -91,20 +101,20 @@ def main() -> int:
     parser.add_argument('model', type=Path)
     parser.add_argument('--seconds', type=float, default=3600.0)
     parser.add_argument('--every', type=float, default=60.0, help='seconds between samples')
+    parser.add_argument('--saturated', action='store_true', help='keep every core busy')
     parser.add_argument('--output', type=Path, default=Path('benchmarks/results/soak.csv'))
     arguments = parser.parse_args()
-    samples = soak(arguments.model, arguments.seconds, arguments.every)
+    samples = soak(arguments.model, arguments.seconds, arguments.every, arguments.saturated)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     with arguments.output.open('w', newline='') as file:
         writer = csv.DictWriter(file, list(asdict(samples[0])), lineterminator='\n')
         writer.writeheader()
         writer.writerows(asdict(row) for row in samples)
-    missed = sum(row.measurements - row.commands for row in samples)
+    total = {name: sum(getattr(row, name) for row in samples)
+             for name in ('measurements', 'decisions', 'late', 'commands', 'stop_commands')}
     first, last = samples[0], samples[-1]
-    print(f'{sum(row.measurements for row in samples)} measurements, {missed} without a command, '
-          f'{sum(row.stop_commands for row in samples)} stops; controller '
-          f'{first.controller_rss_mb} to {last.controller_rss_mb} MB, supervisor '
-          f'{first.supervisor_rss_mb} to {last.supervisor_rss_mb} MB')
+    print(f'{total}; controller {first.controller_rss_mb} to {last.controller_rss_mb} MB, '
+          f'supervisor {first.supervisor_rss_mb} to {last.supervisor_rss_mb} MB')
     return 0
 
 

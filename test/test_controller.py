@@ -146,7 +146,8 @@ def test_model_error_hands_over_to_the_policy(loaded: Bundle) -> None:
     calibrated = dataclasses.replace(loaded, calibration={
         'model_error': [[0.999, 1e-6]], 'cost_offset': [], 'window': 0, 'episodes': 1,
         'decisions': 1, 'first_seed': 0})
-    controller = Controller(calibrated)
+    controller = Controller(
+        calibrated, settings_of(loaded, model_error__rule__level='policy'))
     decisions = [controller.decide(observe(loaded, step)) for step in range(4)]
     assert math.isnan(decisions[0].plan.model_error)
     assert [decision.monitor for decision in decisions] == ['', '', 'model_error', 'model_error']

@@ -15,7 +15,7 @@ from spowl_ros.settings import group, setting
 class ModelErrorSettings:
     """When the model is no longer believed."""
 
-    rule: Rule = group(Rule, level='policy', trigger=2, release=5)
+    rule: Rule = group(Rule, level='off', trigger=2, release=5)
     quantile: float = setting(
         0.999, 'quantile of the errors on held-out episodes that is the limit', low=0.5, high=1.0)
     factor: float = setting(1.0, 'the limit is this many times the quantile', low=0.1, high=100.0)
