@@ -10,10 +10,11 @@ import shutil
 
 import pytest
 
-from benchmarks import ablation, learning_curves, model_card
+from benchmarks import ablation, learning_curves, model_card, planner_search
 from spowl_ros import bundle as bundles
 from spowl_ros.errors import SpowlError
 from spowl_ros.evaluation.rollout import Episode, Evaluation
+from spowl_ros.planner_settings import PlannerSettings
 
 TASK = 'SafetyPointGoal1-v0'
 
@@ -43,6 +44,22 @@ def test_ablation_table_has_what_was_measured(results: Path) -> None:
     drawn = ablation.figure(rows)
     bars = [patch.get_width() for patch in drawn.axes[0].patches]
     assert bars == [12.5, 12.5]
+
+
+def test_searches_differ_in_what_they_are_named_after() -> None:
+    """Each search has the authors' value of its options and ours of everything else."""
+    theirs = PlannerSettings().to_dict()
+    ours = {**theirs, 'iterations': 2, 'choose': 'best', 'first_std': 1.0, 'discount': 0.98}
+    searches = planner_search.searches(PlannerSettings(**ours))
+    differing = {search: {name for name in ours if settings[name] != ours[name]}
+                 for search, settings in searches.items()}
+    assert differing == {
+        'shipped': set(), 'choose random': {'choose'},
+        'first_std 2.0, warm_std 2.0': {'first_std'},
+        "ours at the authors' sizes": {'iterations'},
+        "the authors'": {'iterations', 'choose', 'first_std'}}
+    files = {planner_search.file_name(search) for search in searches}
+    assert len(files) == len(searches)
 
 
 def test_learning_curve_is_the_run(tmp_path: Path) -> None:

@@ -1,12 +1,13 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-What a smaller search loses: python -m benchmarks.planner_size CHECKPOINT MODEL.
+What each part of our search is worth: python -m benchmarks.planner_search CHECKPOINT MODEL.
 
 The networks of the checkpoint that a bundle was exported from drive the evaluation episodes with
-the bundle's search, with ours at the authors' sizes, and with the authors' own. Each is exported
-and run as on a robot, monitors off. What is measured goes into OUTPUT/<task>/<search>.json as it
-is done, so that an interrupted run goes on; then all of it becomes planner_size.csv.
+the bundle's search, with ours at the authors' sizes, with the authors' own, and with ours where
+one option is as the authors have it. Each is exported and run as on a robot, monitors off. What
+is measured goes into OUTPUT/<task>/<search>.json as it is done, so that an interrupted run goes
+on; then all of it becomes planner_search.csv.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import csv
 import json
 from pathlib import Path
+import re
 import tempfile
 from typing import Any
 
@@ -33,6 +35,10 @@ from spowl_ros.training.export import export_checkpoint
 SIZES = ('iterations', 'samples', 'policy_candidates', 'elites')
 LEARNED_WITH = ('horizon', 'discount', 'cost_discount')
 """Settings that belong to the networks."""
+OPTIONS = (('head_choice',), ('first_std', 'warm_std'), ('seed',), ('keep_elites',),
+           ('terminal_noise',), ('interval',), ('interval_width',), ('cost_weight',),
+           ('fallback',), ('choose',))
+"""What is put back to the authors' way, one group at a time."""
 TIMED_DECISIONS = 100
 COLUMNS = ('task', 'search', *SIZES, 'episodes', 'return', 'return_low', 'return_high', 'cost',
            'cost_low', 'cost_high', 'cost_free_fraction', 'p50_ms')
@@ -42,14 +48,19 @@ def searches(shipped: PlannerSettings) -> dict[str, dict[str, Any]]:
     """Return the settings of each search, the shipped one first."""
     authors = PlannerSettings().to_dict()
     ours = shipped.to_dict()
-    return {'shipped': ours,
-            "ours at the authors' sizes": {**ours, **{name: authors[name] for name in SIZES}},
+
+    def with_theirs(names: tuple[str, ...]) -> dict[str, Any]:
+        return {**ours, **{name: authors[name] for name in names}}
+
+    single = {', '.join(f'{name} {authors[name]}' for name in names): with_theirs(names)
+              for names in OPTIONS if any(ours[name] != authors[name] for name in names)}
+    return {'shipped': ours, **single, "ours at the authors' sizes": with_theirs(SIZES),
             "the authors'": {**authors, **{name: ours[name] for name in LEARNED_WITH}}}
 
 
 def file_name(search: str) -> str:
     """Return the name of a search's file."""
-    return search.replace(' ', '_').replace("'", '') + '.json'
+    return re.sub(r'\W+', '_', search.replace("'", '')) + '.json'
 
 
 def main() -> None:
@@ -59,7 +70,7 @@ def main() -> None:
     parser.add_argument('model', type=Path, metavar='MODEL', help='the bundle exported from it')
     parser.add_argument('--episodes', type=int, default=50)
     parser.add_argument('--workers', type=int, default=2)
-    parser.add_argument('--output', type=Path, default=Path('benchmarks/results/planner_size'))
+    parser.add_argument('--output', type=Path, default=Path('benchmarks/results/planner_search'))
     args = parser.parse_args()
     torch.set_num_threads(1)
     shipped = bundle.load(args.model)
@@ -89,7 +100,7 @@ def main() -> None:
                     f'{name}_high': round(interval['high'], 3)}
         rows.append(row)
         print(row, flush=True)
-    with (args.output / 'planner_size.csv').open('w', newline='') as stream:
+    with (args.output / 'planner_search.csv').open('w', newline='') as stream:
         writer = csv.DictWriter(stream, COLUMNS, lineterminator='\n')
         writer.writeheader()
         writer.writerows(rows)
