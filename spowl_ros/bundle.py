@@ -11,7 +11,7 @@ every graph that loading must reproduce. Nothing in it is ever unpickled.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 import functools
 import hashlib
 import json
@@ -27,7 +27,7 @@ from spowl_ros.planner_settings import PlannerSettings
 if TYPE_CHECKING:
     import onnxruntime
 
-SCHEMA = 1
+SCHEMA = 2
 MANIFEST = 'manifest.json'
 MANIFEST_DIGEST = 'manifest.sha256'
 GOLDEN = 'golden.npz'
@@ -36,7 +36,7 @@ WEIGHTS = 'weights.bin'
 STAGES = ('encode', 'propose', 'improve', 'select')
 GOLDEN_TOLERANCE = 1e-4
 _SECTIONS = ('contract', 'networks', 'planner', 'provenance', 'measured', 'calibration', 'graphs',
-             'files')
+             'weights', 'files')
 
 Shapes = dict[str, list[int]]
 
@@ -57,6 +57,15 @@ class Graph:
 
 
 @dataclass(frozen=True)
+class Weight:
+    """One parameter of the networks in the file of weights, from which a training may start."""
+
+    shape: list[int]
+    offsets: list[int]
+    """Bytes before it (float32); for an ensemble's, before each member's."""
+
+
+@dataclass(frozen=True)
 class Bundle:
     """A verified bundle."""
 
@@ -66,6 +75,7 @@ class Bundle:
     """Sizes and forms of the networks."""
     settings: PlannerSettings
     graphs: dict[str, Graph]
+    weights: dict[str, Weight]
     provenance: dict[str, Any]
     """Where it comes from: task, steps, seed, versions, commit, configuration."""
     measured: dict[str, Any] | None = None
@@ -139,6 +149,7 @@ def write_manifest(directory: Path, bundle: Bundle) -> None:
         'calibration': bundle.calibration,
         'graphs': {name: {'file': graph.file, 'inputs': graph.inputs, 'outputs': graph.outputs,
                           'flops': graph.flops} for name, graph in bundle.graphs.items()},
+        'weights': {name: asdict(weight) for name, weight in bundle.weights.items()},
         'files': {name: _digest((directory / name).read_bytes()) for name in files},
     }
     text = json.dumps(manifest, indent=2, allow_nan=False) + '\n'
@@ -189,6 +200,7 @@ def _read(directory: Path) -> tuple[Bundle, dict[str, str]]:
         raise BundleError(f"{path}: section '{missing[0]}' is missing")
     try:
         graphs = {name: Graph(**graph) for name, graph in manifest['graphs'].items()}
+        weights = {name: Weight(**weight) for name, weight in manifest['weights'].items()}
         settings = PlannerSettings.from_dict(manifest['planner']['settings'])
         contract = Contract.from_dict(manifest['contract'])
         files = dict(manifest['files'])
@@ -199,7 +211,7 @@ def _read(directory: Path) -> tuple[Bundle, dict[str, str]]:
     for name in (*(graph.file for graph in graphs.values()), WEIGHTS, GOLDEN, MODEL_CARD):
         if name not in files or Path(name).name != name:
             raise BundleError(f"{path}: no SHA-256 for the file '{name}'")
-    return Bundle(directory, contract, manifest['networks'], settings, graphs,
+    return Bundle(directory, contract, manifest['networks'], settings, graphs, weights,
                   manifest['provenance'], manifest['measured'], manifest['calibration'],
                   _digest(text)), files
 

@@ -96,8 +96,8 @@ def test_contract_is_read_without_onnx_runtime(untrained_bundle: Path) -> None:
 
 def test_other_schema_is_refused(copied: Path) -> None:
     """A manifest of another version is refused, saying both."""
-    rewrite(copied, lambda manifest: manifest.update(schema=2))
-    with pytest.raises(BundleError, match=r'manifest\.json: schema 2, this release reads 1'):
+    rewrite(copied, lambda manifest: manifest.update(schema=1))
+    with pytest.raises(BundleError, match=r'manifest\.json: schema 1, this release reads 2'):
         bundle.load(copied)
 
 

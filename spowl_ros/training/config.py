@@ -67,7 +67,8 @@ class TrainConfig:
     device: str = 'cpu'
     batch_size: int = 256
     horizon: int = 3
-    # networks to start from (a checkpoint of a task with the same observations), or nothing
+    # networks to start from: a checkpoint or a bundle, perhaps of another task of the same robot;
+    # or nothing
     initial: str = ''
     collect: CollectConfig = field(default_factory=CollectConfig)
     networks: NetworkConfig = field(default_factory=NetworkConfig)
@@ -147,12 +148,13 @@ def load(path: Path, overrides: list[str]) -> TrainConfig:
     return from_dict(_overridden(_read(path), overrides))
 
 
-RESUMABLE = ('collect.decisions', 'collect.workers', 'collect.step_timeout', 'schedule.',
-             'constraint.budget', 'constraint.multiplier_m', 'constraint.integral_gain')
+RESUMABLE = ('collect.decisions', 'collect.workers', 'collect.step_timeout',
+             'collect.updates_per_decision', 'schedule.', 'constraint.budget',
+             'constraint.multiplier_m', 'constraint.integral_gain')
 """
 Beginnings of keys that may change when a run goes on.
 
-They leave the learning as it was, or steer the cost, which is often tightened late.
+They leave the learning as it was, pace it, or steer the cost, which is often tightened late.
 """
 
 

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from spowl_ros import bundle as bundles
-from spowl_ros.bundle import Bundle, Graph
+from spowl_ros.bundle import Bundle, Graph, Weight
 from spowl_ros.contract import Contract
 from spowl_ros.errors import SpowlError
 from spowl_ros.planner_settings import PlannerSettings
@@ -35,7 +35,7 @@ from spowl_ros.settings import changed
 from spowl_ros.sim import environment
 from spowl_ros.training import checkpoint
 from spowl_ros.training.model_card import model_card
-from spowl_ros.training.networks import Networks
+from spowl_ros.training.networks import ENSEMBLES, Networks
 from spowl_ros.training.planner import (
     Encoding,
     Memory,
@@ -177,11 +177,11 @@ def export(networks: Networks, contract: Contract, settings: PlannerSettings,
         planner = Planner(networks, settings, exportable=exportable).cpu().eval()
         candidates = [torch.as_tensor(np.asarray(o), dtype=torch.float32).view(1, -1)
                       for o in observations] or _plausible(contract, 8 * cases)
-        graphs = _write_graphs(planner, candidates[0], building)
+        graphs, weights = _write_graphs(planner, candidates[0], building)
         _write_golden(networks, settings, candidates, cases, graphs, building)
         provenance = {'task': contract.task, 'versions': _versions(), **(provenance or {})}
-        bundle = Bundle(building, contract, asdict(config), settings, graphs, provenance, measured,
-                        calibration)
+        bundle = Bundle(building, contract, asdict(config), settings, graphs, weights, provenance,
+                        measured, calibration)
         (building / bundles.MODEL_CARD).write_text(model_card(bundle))
         bundles.write_manifest(building, bundle)
         bundles.load(building)
@@ -217,7 +217,8 @@ def _plausible(contract: Contract, count: int) -> list[Tensor]:
             for _ in range(count)]
 
 
-def _write_graphs(planner: Planner, observation: Tensor, directory: Path) -> dict[str, Graph]:
+def _write_graphs(planner: Planner, observation: Tensor, directory: Path
+                  ) -> tuple[dict[str, Graph], dict[str, Weight]]:
     """Write the graphs of all stages and their common weights."""
     noise = planner.draw(1, torch.Generator().manual_seed(0))
     calls = trace(planner, observation, noise, planner.memory(1))
@@ -237,8 +238,7 @@ def _write_graphs(planner: Planner, observation: Tensor, directory: Path) -> dic
         models[path] = onnx.shape_inference.infer_shapes(model, data_prop=True)
         graphs[name] = Graph(path.name, _shapes(model.graph.input), _shapes(model.graph.output),
                              _flops(models[path]))
-    _share_weights(models, directory / bundles.WEIGHTS)
-    return graphs
+    return graphs, _share_weights(models, planner.networks.networks, directory / bundles.WEIGHTS)
 
 
 def _remove_unused_inputs(model: onnx.ModelProto) -> None:
@@ -264,28 +264,43 @@ def _flops(model: onnx.ModelProto) -> int:
     return total
 
 
-def _share_weights(models: dict[Path, onnx.ModelProto], path: Path) -> None:
-    """Move large initialisers, equal ones once, from all models into one file beside them."""
+def _share_weights(models: dict[Path, onnx.ModelProto], networks: Networks,
+                   path: Path) -> dict[str, Weight]:
+    """
+    Write all parameters, then what else is large in the models, equal values once, into one file.
+
+    :return: where each parameter is
+    """
     offsets: dict[bytes, int] = {}
+    weights: dict[str, Weight] = {}
     with path.open('wb') as stream:
+        def place(data: bytes) -> int:
+            if data not in offsets:
+                stream.write(b'\0' * (-stream.tell() % _ALIGNMENT))
+                offsets[data] = stream.tell()
+                stream.write(data)
+            return offsets[data]
+
+        for name, value in networks.state_dict().items():
+            if not name.startswith('target_'):
+                members = value if name.startswith(ENSEMBLES) else value.unsqueeze(0)
+                weights[name] = Weight(list(value.shape),
+                                       [place(m.numpy().tobytes()) for m in members])
         for file, model in models.items():
             for tensor in model.graph.initializer:
                 data = numpy_helper.to_array(tensor).tobytes()
                 if len(data) < _EXTERNAL_BYTES:
                     continue
-                if data not in offsets:
-                    stream.write(b'\0' * (-stream.tell() % _ALIGNMENT))
-                    offsets[data] = stream.tell()
-                    stream.write(data)
                 tensor.ClearField('raw_data')
                 tensor.ClearField('float_data')
                 tensor.data_location = onnx.TensorProto.EXTERNAL
-                for key, value in (('location', path.name), ('offset', offsets[data]),
+                for key, value in (('location', path.name), ('offset', place(data)),
                                    ('length', len(data))):
                     entry = tensor.external_data.add()
                     entry.key, entry.value = key, str(value)
             model.doc_string = ''
             file.write_bytes(model.SerializeToString())
+    return weights
 
 
 def _write_golden(networks: Networks, settings: PlannerSettings, observations: list[Tensor],

@@ -92,7 +92,8 @@ class InferenceNetworks(nn.Module):
         probabilities = torch.softmax(logits, dim=-1)
         if codec.readout == 'symlog':
             x = (probabilities * codec.bins).sum(dim=-1)
-            return torch.sign(x) * (torch.exp(torch.abs(x)) - 1)  # engines have no expm1
+            # engines have no expm1
+            return codec.config.unit * torch.sign(x) * (torch.exp(torch.abs(x)) - 1)
         return (probabilities * codec.values).sum(dim=-1)
 
     def _simnorm(self, x: Tensor) -> Tensor:

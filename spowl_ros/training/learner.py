@@ -25,6 +25,8 @@ class OptimiserConfig:
     gradient_norm: float = 20.0
     target_rate: float = 0.01
     scale_rate: float = 0.01
+    # the reward value's spread counts as at least this much where the policy weighs it
+    least_scale: float = 1.0
     entropy: float = 1e-4
     # what is validated and shipped follows the networks at this rate; 0: the networks themselves
     average_rate: float = 0.0
@@ -141,7 +143,7 @@ class Learner:
         weight = (rho / (steps * size)).repeat_interleave(size)
         with torch.no_grad():
             low, high = torch.quantile(terms.value, torch.tensor([0.05, 0.95], device=z.device))
-            spread = max(float(high - low), 1.0)
+            spread = max(float(high - low), o.least_scale)
         self.value_scale += o.scale_rate * (spread - self.value_scale)
         value = o.entropy * terms.log_prob - terms.value / self.value_scale
         if isinstance(self.multiplier, AugmentedLagrangian):

@@ -17,6 +17,8 @@ import torch.nn.functional as F
 from spowl_ros.contract import SCAN_RANGE
 
 LAYER_NORM_EPS = 1e-5
+ENSEMBLES = ('cost.', 'reward_value.', 'cost_value.')
+"""How the names of those parameters begin that lead with an axis of members."""
 ACTIVATIONS = {'mish': F.mish, 'silu': F.silu}
 
 
@@ -27,6 +29,8 @@ class BinConfig:
     count: int = 101
     low: float = -10.0
     high: float = 10.0
+    # scalars are counted in this unit, so that bins are fine where they are small
+    unit: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,11 @@ def simnorm(x: Tensor, group: int) -> Tensor:
 
 
 class TwoHot(nn.Module):
-    """Codec between scalars and distributions over bins evenly spaced in symlog space."""
+    """
+    Codec between scalars and distributions over bins evenly spaced in symlog space.
+
+    `bins` (n,) are the bins in that space, `values` (n,) what they stand for.
+    """
 
     bins: Tensor
     values: Tensor
@@ -101,7 +109,7 @@ class TwoHot(nn.Module):
         bins = torch.linspace(config.low, config.high, config.count)
         self.readout = readout
         self.register_buffer('bins', bins, persistent=False)
-        self.register_buffer('values', symexp(bins), persistent=False)
+        self.register_buffer('values', config.unit * symexp(bins), persistent=False)
 
     def encode(self, x: Tensor) -> Tensor:
         """
@@ -110,7 +118,7 @@ class TwoHot(nn.Module):
         The weights of the two neighbours make the chosen read-out return `x` again: they are
         linear in symlog space for 'symlog' and linear in the value itself for 'linear'.
         """
-        y = symlog(x).clamp(self.config.low, self.config.high)
+        y = symlog(x / self.config.unit).clamp(self.config.low, self.config.high)
         position = (y - self.config.low) / self.width
         # what is not a number must reach the loss, not be an index
         lower = position.nan_to_num(0.0).floor().clamp(0, self.config.count - 2)
@@ -119,7 +127,7 @@ class TwoHot(nn.Module):
             upper_weight = position - lower
         else:
             low, high = self.values[index], self.values[index + 1]
-            upper_weight = ((symexp(y) - low) / (high - low)).clamp(0.0, 1.0)
+            upper_weight = ((self.config.unit * symexp(y) - low) / (high - low)).clamp(0.0, 1.0)
         code = torch.zeros(*x.shape, self.config.count, dtype=x.dtype, device=x.device)
         code.scatter_(-1, index.unsqueeze(-1), (1 - upper_weight).unsqueeze(-1))
         return code.scatter_(-1, (index + 1).unsqueeze(-1), upper_weight.unsqueeze(-1))
@@ -128,7 +136,7 @@ class TwoHot(nn.Module):
         """Return scalars (...) for logits (..., bins)."""
         probabilities = F.softmax(logits, dim=-1)
         if self.readout == 'symlog':
-            return symexp(probabilities @ self.bins)
+            return self.config.unit * symexp(probabilities @ self.bins)
         return probabilities @ self.values
 
     def loss(self, logits: Tensor, x: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from spowl_ros.errors import SpowlError
-from spowl_ros.training import checkpoint, collector
+from spowl_ros.training import checkpoint, collector, initial
 from spowl_ros.training import config as configuration
 from spowl_ros.training.agent import PlannerLanes
 from spowl_ros.training.config import TrainConfig
@@ -71,7 +71,9 @@ class Trainer:
                              'directory with --output') from error
         self._build(config, directory)
         if config.initial:
-            self._start_from(Path(config.initial))
+            initial.start_from(Path(config.initial), self.learner.networks,
+                               self.collector.contract)
+            self.learner.average.load_state_dict(self.learner.networks.state_dict())
 
     @classmethod
     def resume(cls, directory: Path, overrides: list[str]) -> Trainer:
@@ -233,7 +235,7 @@ class Trainer:
         """Make the updates that are due; returns the last one's metrics."""
         if self.update_debt < 1.0:
             return {}
-        if not self.updates and not self.config.initial:
+        if not self.updates:
             self._fit_features()
         metrics: dict[str, Any] = {}
         while self.update_debt >= 1.0:
@@ -251,14 +253,17 @@ class Trainer:
         return metrics
 
     def _fit_features(self) -> None:
-        """Standardise observations by what the random episodes showed."""
+        """Standardise observations by what the first episodes showed, unless initially known."""
         if not self.config.networks.proximity_scale:
             return
         seen = self.buffer.arrays['obs'][:self.buffer.filled].reshape(
             -1, self.config.networks.obs_dim)
         features = self.learner.networks.features
-        features.mean.copy_(torch.from_numpy(seen.mean(axis=0)))
-        features.scale.copy_(torch.from_numpy(1 / np.maximum(seen.std(axis=0), 0.05)))
+        fresh = (features.mean == 0.0) & (features.scale == 1.0)
+        mean = torch.from_numpy(seen.mean(axis=0))
+        scale = torch.from_numpy(1 / np.maximum(seen.std(axis=0), 0.05))
+        features.mean.copy_(torch.where(fresh, mean, features.mean))
+        features.scale.copy_(torch.where(fresh, scale, features.scale))
 
     def _evaluate(self) -> None:
         """Validate the policy; stays due where it is interrupted."""
@@ -347,16 +352,6 @@ class Trainer:
         self.rng.bit_generator.state = content['rng']
         torch.set_rng_state(content['torch_rng'])
         torch.cuda.set_rng_state_all(content['cuda_rng'])
-
-    def _start_from(self, path: Path) -> None:
-        """Take the networks of another run whose sizes agree."""
-        content = checkpoint.load(path)
-        try:
-            for networks in (self.learner.networks, self.learner.average):
-                networks.load_state_dict(content['networks'])
-        except RuntimeError as error:
-            raise SpowlError(f'the networks of {path} do not fit this configuration: '
-                             f'{error}') from error
 
 
 def _postfix(row: dict[str, Any]) -> str:

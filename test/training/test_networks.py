@@ -81,6 +81,18 @@ def test_two_hot_code_reads_back(x: float, readout: str) -> None:
     assert float(codec.decode(code.log())) == pytest.approx(x, rel=1e-4, abs=1e-4)
 
 
+@pytest.mark.parametrize('readout', ['symlog', 'linear'])
+@given(st.floats(-1.9, 1.9))
+def test_unit_scales_the_bins(readout: str, x: float) -> None:
+    """Bins counted in tenths code ten times the scalar as bins counted in ones."""
+    ones = TwoHot(BinConfig(count=41, low=-3.0, high=3.0), readout).double()
+    tenths = TwoHot(BinConfig(count=41, low=-3.0, high=3.0, unit=0.1), readout).double()
+    value = torch.tensor([x], dtype=torch.float64)
+    code = tenths.encode(value)
+    torch.testing.assert_close(code, ones.encode(10 * value), rtol=1e-5, atol=1e-5)
+    assert float(tenths.decode(code.log())) == pytest.approx(x, rel=1e-4, abs=1e-4)
+
+
 def test_linear_readout_has_no_bias_and_symlog_has() -> None:
     """A cost of 5 with probability 0.1 reads 0.5 in linear space and far less in symlog space."""
     costs = torch.tensor([5.0] + 9 * [0.0])

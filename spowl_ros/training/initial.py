@@ -1,0 +1,111 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Networks to start from: those of a checkpoint or of a bundle, perhaps of another task.
+
+What the encoder knows of an observation's field goes to the field of the same name; fields that
+only the new task has begin without any influence. All else must agree in size.
+"""
+from __future__ import annotations
+
+from pathlib import Path
+
+import dacite
+import numpy as np
+import torch
+from torch import Tensor
+
+from spowl_ros import bundle as bundles
+from spowl_ros.contract import Contract
+from spowl_ros.errors import SpowlError
+from spowl_ros.sim import environment
+from spowl_ros.training import checkpoint
+from spowl_ros.training.networks import ENSEMBLES, Features, NetworkConfig, Networks
+
+FIRST_LAYER = 'encoder.layers.0.weight'
+
+
+def start_from(path: Path, networks: Networks, contract: Contract) -> None:
+    """
+    Give networks the weights of others.
+
+    :param path: a checkpoint, or the directory of a bundle
+    :param contract: of the task that `networks` are for
+    :raises SpowlError: nothing there, or networks of other sizes
+    """
+    theirs, their_contract = _read(path)
+    ours = networks.state_dict()
+    given = theirs.state_dict()
+    given[FIRST_LAYER] = _by_name(
+        given[FIRST_LAYER], _inputs(theirs.features, their_contract),
+        ours[FIRST_LAYER], _inputs(networks.features, contract))
+    for name, fresh in (('features.mean', 0.0), ('features.scale', 1.0)):
+        given[name] = _by_name(given[name], _fields(their_contract),
+                               torch.full_like(ours[name], fresh), _fields(contract))
+    differing = [f'{name} is {list(given[name].shape)}, wanted {list(value.shape)}'
+                 for name, value in ours.items() if given[name].shape != value.shape]
+    if differing:
+        raise SpowlError(f'the networks of {path} do not fit this configuration: {differing[0]}; '
+                         'start from another model or change networks.* accordingly')
+    networks.load_state_dict(given)
+
+
+def _read(path: Path) -> tuple[Networks, Contract]:
+    if not path.is_dir():
+        networks, config = checkpoint.load_networks(path)
+        return networks, environment.contract(config.task, config.collect.action_repeat)
+    bundle = bundles.load(path)
+    return bundle_networks(bundle), bundle.contract
+
+
+def bundle_networks(bundle: bundles.Bundle) -> Networks:
+    """
+    Return the networks of a bundle; target copies, which it does not hold, equal theirs.
+
+    :raises SpowlError: its weights are not those of its networks
+    """
+    networks = Networks(dacite.from_dict(NetworkConfig, bundle.networks,
+                                         dacite.Config(cast=[tuple])))
+    data = np.fromfile(bundle.directory / bundles.WEIGHTS, np.uint8)
+    state = {}
+    for name, weight in bundle.weights.items():
+        shape = weight.shape[1:] if name.startswith(ENSEMBLES) else weight.shape
+        size = 4 * int(np.prod(shape))
+        members = [torch.from_numpy(data[at:at + size].copy().view(np.float32).reshape(shape))
+                   for at in weight.offsets]
+        state[name] = torch.stack(members).view(weight.shape)
+    try:
+        networks.load_state_dict({name: state.get(name.removeprefix('target_'), value)
+                                  for name, value in networks.state_dict().items()} | state)
+    except RuntimeError as error:
+        raise SpowlError(f'{bundle.directory}: the weights are not those of its networks: '
+                         f'{error}') from error
+    return networks.eval()
+
+
+def _fields(contract: Contract) -> list[object]:
+    """Return a name for each value of an observation."""
+    return [(field.name, i) for field in contract.fields for i in range(field.size)]
+
+
+def _inputs(features: Features, contract: Contract) -> list[object]:
+    """Return a name for each input of the encoder, in the order of `Features.forward`."""
+    names = _fields(contract)
+    scans = [field for field in contract.fields if field.sensor == 'scan']
+    if features.proximity_scale:
+        names += [('proximity', field.name, i) for field in scans for i in range(field.size)]
+        names += [('nearest', distance, field.name)
+                  for distance in features.nearest_distances for field in scans]
+    return names
+
+
+def _by_name(source: Tensor, source_names: list[object], fresh: Tensor,
+             names: list[object]) -> Tensor:
+    """Return the columns of `source` at the names of `fresh`; new ones of a matrix are zero."""
+    place = {name: i for i, name in enumerate(source_names)}
+    result = torch.zeros_like(fresh) if fresh.dim() > 1 else fresh.clone()
+    if source.shape[:-1] != result.shape[:-1]:
+        return source  # told apart by whoever compares the shapes
+    known = [i for i, name in enumerate(names) if name in place]
+    result[..., known] = source[..., [place[names[i]] for i in known]]
+    return result

@@ -1,0 +1,97 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A training may start from the networks of a checkpoint or a bundle, also of another task."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from spowl_ros import bundle as bundles
+from spowl_ros.errors import SpowlError
+from spowl_ros.sim import environment
+from spowl_ros.training import checkpoint
+from spowl_ros.training.config import TrainConfig
+from spowl_ros.training.initial import bundle_networks, start_from
+from spowl_ros.training.networks import Networks
+from spowl_ros.training.trainer import Trainer
+from spowl_ros.training.untrained import COMPACT, untrained_networks
+
+SIMPLE = 'SafetyPointGoal0-v0'
+
+
+def networks_of(task: str, seed: int = 0) -> Networks:
+    """Return random networks of a task that look at scans."""
+    contract = environment.contract(task, 4)
+    scans = tuple((s.start, s.stop) for f in contract.fields if f.sensor == 'scan'
+                  for s in [contract.slices[f.name]])
+    return untrained_networks(contract, replace(
+        COMPACT, scan_slices=scans, proximity_scale=0.4, nearest_distances=(0.2, 0.5)), seed)
+
+
+def saved(networks: Networks, task: str, path: Path) -> Path:
+    """Write a checkpoint of networks."""
+    config = TrainConfig(task=task, networks=networks.config)
+    config = replace(config, collect=replace(config.collect, action_repeat=4))
+    checkpoint.save(path, {'config': config.to_dict(), 'networks': networks.state_dict()})
+    return path
+
+
+def test_bundle_holds_the_networks(untrained_bundle: Path) -> None:
+    """What is read from a bundle are the networks that were exported, to the last bit."""
+    bundle = bundles.load(untrained_bundle)
+    networks = bundle_networks(bundle)
+    exported = untrained_networks(bundle.contract, networks.config)
+    read = networks.state_dict()
+    for name, value in exported.state_dict().items():
+        if not name.startswith('target_'):
+            assert torch.equal(read[name], value), name
+        else:
+            assert torch.equal(read[name], read[name.removeprefix('target_')]), name
+
+
+def test_same_task_takes_everything(tmp_path: Path) -> None:
+    """Networks of the same task are taken as they are."""
+    theirs, ours = networks_of(SIMPLE, seed=1), networks_of(SIMPLE, seed=2)
+    start_from(saved(theirs, SIMPLE, tmp_path / 'c.pt'), ours, environment.contract(SIMPLE, 4))
+    for name, value in theirs.state_dict().items():
+        assert torch.equal(ours.state_dict()[name], value), name
+
+
+def test_new_fields_begin_without_influence(tmp_path: Path) -> None:
+    """A task with more fields starts with the behaviour learned without them."""
+    task = 'SafetyPointGoal1-v0'
+    simple, rich = environment.contract(SIMPLE, 4), environment.contract(task, 4)
+    theirs, ours = networks_of(SIMPLE, seed=1), networks_of(task, seed=2)
+    theirs.features.mean.uniform_(-1, 1)
+    theirs.features.scale.uniform_(1, 2)
+    start_from(saved(theirs, SIMPLE, tmp_path / 'c.pt'), ours, rich)
+    observation = torch.rand(5, rich.size)
+    known = torch.cat([observation[:, rich.slices[f.name]] for f in simple.fields], dim=1)
+    assert rich.size > simple.size
+    torch.testing.assert_close(ours.encode(observation), theirs.encode(known))
+
+
+def test_other_sizes_are_refused(tmp_path: Path) -> None:
+    """Networks for another robot are refused with the first difference."""
+    ours = networks_of('SafetyCarGoal1-v0')
+    larger = untrained_networks(environment.contract(SIMPLE, 4), replace(COMPACT, mlp_dim=24))
+    with pytest.raises(SpowlError, match=r'do not fit this configuration: .* wanted \['):
+        start_from(saved(larger, SIMPLE, tmp_path / 'c.pt'), ours,
+                   environment.contract('SafetyCarGoal1-v0', 4))
+
+
+def test_training_starts_from_a_bundle(untrained_bundle: Path, tiny: TrainConfig,
+                                       tmp_path: Path) -> None:
+    """A run with `initial` begins with those networks, in what acts and in what is shipped."""
+    bundle = bundles.load(untrained_bundle)
+    config = replace(tiny, task=bundle.contract.task, initial=str(untrained_bundle),
+                     networks=bundle_networks(bundle).config)
+    trainer = Trainer(config, tmp_path / 'run')
+    wanted = bundle_networks(bundle).state_dict()
+    for networks in (trainer.learner.networks, trainer.learner.average):
+        for name, value in networks.state_dict().items():
+            assert torch.equal(value, wanted[name]), name
