@@ -175,7 +175,8 @@ def simulation(arguments: SimulationArguments) -> tuple[NodeSpec, ...]:
         'use_sim_time': True}
     nodes = [
         node('simulator', task=arguments.task, episodes=arguments.episodes, seed=arguments.seed,
-             rate=arguments.rate, action_repeat=contract.action_repeat),
+             rate=arguments.rate, action_repeat=contract.action_repeat,
+             listener='recorder' if arguments.record else ''),
         node('supervisor', **of_driver),
         node('controller', RAW_COMMAND, **of_driver),
     ]

@@ -96,6 +96,19 @@ class RobotTopics:
         return [publisher.topic_name for publisher in self._sensors
                 if not publisher.get_subscription_count()]
 
+    def reaches(self, listener: str) -> bool:
+        """
+        Whether every node known to subscribe to a sensor would receive it.
+
+        :param listener: name of a node that must be among them; empty: none
+        """
+        for publisher in self._sensors:
+            known = self._node.get_subscriptions_info_by_topic(publisher.topic_name)
+            absent = listener and listener not in [info.node_name for info in known]
+            if absent or publisher.get_subscription_count() < len(known):
+                return False
+        return True
+
     def flush(self) -> None:
         """Wait until the outcomes have arrived, at most a second."""
         for publisher in (self._reward, self._cost, self._episode):

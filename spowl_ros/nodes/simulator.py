@@ -50,6 +50,9 @@ _SETTLE_S = 0.3
 """After the first command: how long answers to earlier offers may still come in."""
 _REPEAT_S = 0.25
 """Lock-step: when to publish sensors again that may have been lost, with their old stamps."""
+_LISTEN_S = 0.05
+_LISTENER_S = 30.0
+"""How long the listener that was asked for may take to start and subscribe."""
 _LOG_PERIOD_S = 5.0
 
 
@@ -73,6 +76,8 @@ class SimulatorSettings:
     command_timeout: float = setting(
         10.0, 'lock-step: end when a command is missing for so many seconds', low=0.1,
         high=86400.0, read_only=True)
+    listener: str = setting('', 'node that is to hear the sensors from the first one on, and is '
+                            'waited for, such as a recorder; empty: none', read_only=True)
     silent_periods: float = setting(
         1.7, 'real time: stop the robot after so many control periods without a command',
         low=1.0, high=1000.0, read_only=True)
@@ -222,6 +227,7 @@ class SimulatorNode(Node):
         """Simulate the episodes."""
         number = 0
         observation = self._begin(number)
+        self._await_listeners()
         self._await_first_command(observation)
         while True:
             with contextlib.suppress(_RestartError):
@@ -306,6 +312,24 @@ class SimulatorNode(Node):
             raise _EndedError
         if self._restart:
             raise _RestartError
+
+    def _await_listeners(self) -> None:
+        """
+        Wait until the first observation would reach whoever subscribes to it.
+
+        A node is known a little before messages reach it, and a recording that lacks the first
+        observation is none of the first decision. Whoever wants another quality of service than
+        ours, or not every sensor, is not waited for without end.
+        """
+        began = time.monotonic()
+        patience = _LISTENER_S if self.settings.listener else DISCOVERY_S
+        while not self._topics.reaches(self.settings.listener):
+            self._pause(_LISTEN_S)
+            if time.monotonic() - began > patience:
+                self.get_logger().warning(
+                    f'{self.settings.listener or "a subscriber"} does not hear every sensor '
+                    f'after {patience:.0f} s; beginning all the same')
+                return
 
     def _await_first_command(self, observation: NDArray[np.float32]) -> None:
         """

@@ -188,6 +188,29 @@ def as_received(observation: NDArray[np.float32], contract: Any) -> NDArray[np.f
     return received.values
 
 
+def test_the_first_observation_waits_for_its_listener(ros_domain: int) -> None:
+    """Whoever else is there, nothing is published before the named node would receive it."""
+    with rider() as robot, simulator(rate=0.0, episodes=1, listener='late'):
+        node = robot.node
+        robot.await_(lambda: node.count_publishers('/imu') > 0)
+        time.sleep(3.0)
+        assert robot.clock_ns == 0
+        late = rclpy.create_node('late', context=node.context)
+        first: dict[str, list[int]] = {}
+        for entry in conversion.inputs(robot.contract):
+            late.create_subscription(
+                entry.message_type, entry.topic, lambda message, entry=entry: first.setdefault(
+                    entry.topic, []).append(entry.stamp_ns(message)), qos_profile_sensor_data)
+        executor = SingleThreadedExecutor(context=node.context)
+        executor.add_node(late)
+        end = time.monotonic() + PATIENCE_S
+        while len(first) < len(conversion.inputs(robot.contract)) and time.monotonic() < end:
+            executor.spin_once(timeout_sec=0.1)
+        robot.await_(lambda: bool(robot.stamps_ns))
+        assert {stamps[0] for stamps in first.values()} == {robot.stamps_ns[0]}
+        late.destroy_node()
+
+
 def test_lock_step_is_the_simulation_itself(ros_domain: int) -> None:
     """Over DDS every observation and reward is that of the environment, whole episodes long."""
     with rider(policy=to_goal, action_repeat=20) as robot, \
