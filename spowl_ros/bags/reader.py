@@ -73,7 +73,7 @@ class Bag:
         try:
             metadata = _read_metadata(self.path)
             self.custom_data: dict[str, str] = metadata.get('custom_data') or {}
-            self._files = [self._unpack(file) for file in _storage_files(self.path, metadata)]
+            self._files = self._open(_storage_files(self.path, metadata))
             self._damaged: set[Path] = set()
             for file in self._files:
                 self._survey(file)
@@ -99,12 +99,18 @@ class Bag:
         """
         for file in self._files:
             source = self._salvage(file) if file in self._damaged else self._read(file, topics)
-            for message in source:
-                if topics is None or message.topic in topics:
-                    # A recorder may compress every message; CDR itself never begins like this.
-                    if message.data[:4] == ZSTD_MAGIC:
+            for count, message in enumerate(source):
+                if topics is not None and message.topic not in topics:
+                    continue
+                # A recorder may compress every message; CDR itself never begins like this.
+                if message.data[:4] == ZSTD_MAGIC:
+                    try:
                         message = message._replace(data=zstd.decompress(message.data))
-                    yield message
+                    except zstd.ZstdError as error:
+                        self._report(file, f'a message on {message.topic} cannot be unpacked '
+                                     f'({error})', count)
+                        break
+                yield message
 
     def decode(self, message: StoredMessage) -> Any:
         """
@@ -119,8 +125,9 @@ class Bag:
         except SpowlError:
             raise
         except Exception as error:  # whatever the definition or the bytes provoke
+            reason = ' '.join(f'{type(error).__name__}: {error}'.split())  # some have many lines
             raise SpowlError(f'{self.path}: a message on {message.topic} cannot be read as '
-                             f'{message.type} ({type(error).__name__}: {error})') from None
+                             f'{message.type} ({reason})') from None
 
     def _register(self, message: StoredMessage) -> None:
         """Learn a type from the definition that the bag itself holds."""
@@ -186,8 +193,28 @@ class Bag:
         if line not in self.damage:
             self.damage.append(line)
 
+    def _open(self, files: list[Path]) -> list[Path]:
+        """
+        Return the files as rosbags reads them; one of several that is none is only damage.
+
+        :raises SpowlError: none of them is a storage file
+        """
+        opened = []
+        for file in files:
+            try:
+                opened.append(self._unpack(file))
+            except SpowlError as error:
+                if file is files[-1] and not opened:
+                    raise
+                self.damage.append(f'{file.name} is damaged and left out: {error}')
+        return opened
+
     def _unpack(self, file: Path) -> Path:
-        """Return the file itself, or its content where it is compressed as a whole."""
+        """
+        Return the file itself, or its content where it is compressed as a whole.
+
+        :raises SpowlError: it is no storage file, or cannot be read or unpacked
+        """
         kind = _kind(file)
         if kind != '.zstd':
             return self._named(file, kind)
@@ -199,6 +226,9 @@ class Bag:
         except (zstd.ZstdError, EOFError) as error:
             self.damage.append(f'{file.name} is damaged: {error}; what could be unpacked of it '
                                'is read')
+        except OSError as error:
+            raise SpowlError(f'{file} cannot be unpacked into {folder}: {error.strerror}; set '
+                             'TMPDIR to where there is room') from None
         return self._named(unpacked, _kind(unpacked))
 
     def _named(self, file: Path, kind: str) -> Path:
@@ -229,9 +259,12 @@ def _read_metadata(path: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        return yaml.safe_load(file.read_text())['rosbag2_bagfile_information']
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError):
-        return {}  # a damaged one; the storage files say all that is needed
+        found = yaml.safe_load(file.read_text())['rosbag2_bagfile_information']
+        listed = found.get('relative_file_paths')
+        whole = listed is None or all(isinstance(name, str) for name in listed)
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, LookupError, TypeError, AttributeError):
+        whole = False
+    return found if whole else {}  # the storage files say all that is needed
 
 
 def _storage_files(path: Path, metadata: dict[str, Any]) -> list[Path]:
@@ -260,10 +293,13 @@ def _kind(file: Path) -> str:
     """
     Return '.mcap', '.db3' or '.zstd', told from the first bytes.
 
-    :raises SpowlError: none of them
+    :raises SpowlError: none of them, or not readable
     """
-    with file.open('rb') as stream:
-        head = stream.read(16)
+    try:
+        with file.open('rb') as stream:
+            head = stream.read(16)
+    except OSError as error:
+        raise SpowlError(f'{file} cannot be read: {error.strerror}') from None
     if head.startswith(MCAP_MAGIC):
         return '.mcap'
     if head.startswith(SQLITE_MAGIC):

@@ -148,6 +148,39 @@ def test_lost_metadata_changes_nothing(samples) -> None:
     assert read(path) == ([samples.text(index) for index in range(300)], [])
 
 
+@pytest.mark.parametrize('content', [
+    '{', '[]', 'rosbag2_bagfile_information:', 'rosbag2_bagfile_information: text',
+    'rosbag2_bagfile_information: {relative_file_paths: 5}',
+    'rosbag2_bagfile_information: {relative_file_paths: [5]}'])
+def test_damaged_metadata_changes_nothing(samples, content: str) -> None:
+    """Whatever a damaged file says, the storage files say all that is needed."""
+    path = samples.write(100)
+    (path / 'metadata.yaml').write_text(content)
+    assert read(path) == ([samples.text(index) for index in range(100)], [])
+
+
+def test_empty_part_is_left_out(samples) -> None:
+    """A recorder that was killed as it began a file has written all others."""
+    path = samples.write(100, settings=Settings(split_seconds=0.2))
+    (path / 'bag_4.mcap').write_bytes(b'')
+    texts, damage = read(path)
+    assert texts == [samples.text(index) for index in range(80)]
+    assert len(damage) == 1
+    assert damage[0].startswith('bag_4.mcap is damaged and left out')
+
+
+def test_damaged_message_ends_the_reading_and_is_reported(samples) -> None:
+    """A message compressed on its own, some bytes of it lost, is damage and no exception."""
+    path = samples.write(100, settings=Settings(storage='sqlite3'))
+    with sqlite3.connect(path / 'bag_0.db3') as database:
+        database.execute('UPDATE messages SET data = ? WHERE id = 41',
+                         (zstd.compress(samples.encoded(40))[:-20],))
+    texts, damage = read(path)
+    assert texts == [samples.text(index) for index in range(40)]
+    assert len(damage) == 1
+    assert 'read 40 messages' in damage[0]
+
+
 def test_only_the_topics_asked_for(samples) -> None:
     """Topics are known before reading, with types and numbers of messages."""
     path = samples.write(100)
@@ -182,12 +215,16 @@ def test_directories_that_are_no_bags(tmp_path: Path, samples) -> None:
 
 
 def test_bytes_of_another_type_are_told(samples) -> None:
-    """A message that cannot be decoded names topic and type."""
+    """A message that cannot be decoded, or not even defined, names topic and type in a line."""
     path = samples.write(2)
     with Bag(path) as bag:
         message = next(iter(bag.messages()))._replace(type='sensor_msgs/msg/Imu')
         with pytest.raises(SpowlError, match=r'/a cannot be read as sensor_msgs/msg/Imu'):
             bag.decode(message)
+        message = message._replace(type='a_msgs/srv/Sum_Event', definition='int64 a\n---\nint64 b')
+        with pytest.raises(SpowlError, match=r'/a cannot be read as a_msgs/srv') as error:
+            bag.decode(message)
+        assert '\n' not in str(error.value)
 
 
 def test_padding_of_another_serializer_is_accepted(tmp_path: Path) -> None:
