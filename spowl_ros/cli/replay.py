@@ -82,6 +82,8 @@ def run(args: argparse.Namespace) -> int:
     from spowl_ros.evaluation.measures import measure
     from spowl_ros.evaluation.replay import Changes
 
+    if args.jobs < 1:
+        raise SpowlError(f'--jobs is {args.jobs}, wanted at least 1')
     if args.csv and not args.sweep:
         raise SpowlError('--csv holds the rows of a --sweep, and there is none')
     paths = find_bags(args.bag)

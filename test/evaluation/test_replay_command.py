@@ -107,6 +107,7 @@ def test_sweep_over_a_folder(folder: Path, bundle: Bundle, tmp_path: Path) -> No
     (['--set', 'iterations'], 'not of the form NAME=VALUE'),
     (['--set', 'horizon=7'], "'horizon' is fixed"),
     (['--csv', 'rows.csv'], 'there is none'),
+    (['--jobs', '0'], '--jobs is 0'),
     (['--json', '/no/such/place/a.json'], 'cannot be written'),
     (['--live', '--json', 'a.json', '--report', 'a.html'],
      '--json and --report cannot go with --live'),
