@@ -79,6 +79,8 @@ def run(make_node: Callable[[], ClosingNode], args: Sequence[str] | None = None)
         pass
     try:
         node.close()
+    except SpowlError as error:
+        crashes.append(error)
     finally:
         executor.shutdown()
         rclpy.try_shutdown()

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 import hashlib
 from pathlib import Path
+import resource
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image, Imu
-from std_msgs.msg import Float64
+from std_msgs.msg import Float64, String
 
 from spowl_ros.bags.context import TOPIC, read_context
 from spowl_ros.bags.reader import Bag
@@ -166,6 +167,26 @@ def test_namespace_and_choice_of_topics(robot: Robot) -> None:
         recorded = {name for name, topic in bag.topics.items() if topic.messages}
     assert {'/one/reward', '/one/imu'} <= recorded
     assert recorded.isdisjoint({'/two/reward', '/one/secret', '/one/camera'})
+
+
+@pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
+def test_a_full_disk_is_one_line(robot: Robot, storage: str) -> None:
+    """When nothing more can be written, the recorder says so, ends, and leaves what it had."""
+    recorder = robot.start_recorder(f'storage:={storage}')
+    publisher = robot.node.create_publisher(String, 'text', 10)
+    robot.wait_for_recorder(publisher)
+    # What the system answers then is the same as where a disk is full, but for the number.
+    resource.prlimit(recorder.pid, resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+    deadline = time.monotonic() + MATCH_S
+    while recorder.poll() is None and time.monotonic() < deadline:
+        publisher.publish(String(data='x' * 10_000))
+        time.sleep(0.01)
+    _, said = recorder.communicate(timeout=30)
+    assert recorder.returncode == 2
+    assert said.count('\n') == 1
+    assert 'cannot write the bag' in said
+    with Bag(robot.path) as bag:
+        assert any(True for _ in bag.messages(['/text']))
 
 
 @pytest.mark.parametrize(('parameter', 'said'), [
