@@ -7,23 +7,31 @@ Measure the running system: from the last sensor message to the command, and how
 
 A robot on a stand publishes sensors at the control rate and receives the commands. The controller
 itself notes when the middleware received the last sensor and when it had published the command.
+Measured with real-time priority and without, and both again while other programs keep every core
+busy.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
+import itertools
 from pathlib import Path
 import sys
 import time
 
 import numpy as np
 
-from benchmarks.faults import System, running, wait_until_driving
+from benchmarks.faults import System, relieve, running, saturate, wait_until_driving
+from benchmarks.robot_stand import PRIORITY
 from spowl_ros import bundle
+from spowl_ros.nodes.process import keep_time
 
 QUANTILES = (50.0, 95.0, 99.0, 100.0)
-COLUMNS = ('quantity', *(f'p{quantile:g}' for quantile in QUANTILES))
+CORES = ('free', 'busy')
+PRIORITIES = ('real-time', 'ordinary')
+COLUMNS = ('cores', 'priority', 'quantity', *(f'p{quantile:g}' for quantile in QUANTILES))
 
 
 def measure(system: System, decisions: int) -> dict[str, np.ndarray]:
@@ -67,16 +75,24 @@ def main() -> int:
     parser.add_argument('--output', type=Path,
                         default=Path('benchmarks/results/end_to_end_latency.csv'))
     arguments = parser.parse_args()
-    with running(arguments.model, bundle.read_contract(arguments.model)) as system:
-        measured = measure(system, arguments.decisions)
+    keep_time(PRIORITY)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     with arguments.output.open('w', newline='') as file:
         writer = csv.writer(file, lineterminator='\n')
         writer.writerow(COLUMNS)
-        for name, values in measured.items():
-            row = [name, *np.percentile(values, QUANTILES).round(3)]
-            writer.writerow(row)
-            print(', '.join(map(str, row)) + ' ms')
+        for cores, priority in itertools.product(CORES, PRIORITIES):
+            parameters = {} if priority == 'real-time' else {'priority': 0}
+            with (running(arguments.model, bundle.read_contract(arguments.model), **parameters)
+                  as system, contextlib.ExitStack() as stack):
+                if cores == 'busy':
+                    saturate(system)
+                    stack.callback(relieve, system)
+                measured = measure(system, arguments.decisions)
+            for name, values in measured.items():
+                row = [cores, priority, name, *np.percentile(values, QUANTILES).round(3)]
+                writer.writerow(row)
+                print(', '.join(map(str, row)) + ' ms', flush=True)
+            file.flush()
     return 0
 
 

@@ -25,10 +25,13 @@ import tempfile
 import time
 from typing import TYPE_CHECKING, Any
 
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
 from std_msgs.msg import Float64MultiArray
 from std_srvs.srv import SetBool
 
 from benchmarks.robot_stand import (
+    ORDINARY,
     NodeProcess,
     Observer,
     RobotStand,
@@ -110,18 +113,23 @@ class Outcome:
 
 
 @contextlib.contextmanager
-def running(model: Path, contract: Contract, world: str = WORLDS[0]) -> Iterator[System]:
-    """Run a controller and a supervisor that drive in one of `WORLDS`."""
+def running(model: Path, contract: Contract, world: str = WORLDS[0],
+            **parameters: object) -> Iterator[System]:
+    """
+    Run a controller and a supervisor that drive in one of `WORLDS`.
+
+    :param parameters: of both
+    """
     simulator = world == 'simulator'
     specs = {spec.executable: spec for spec in systems.simulation(systems.SimulationArguments(
         task=contract.task, model=str(model), episodes=0, rate=1.0))}
     if not simulator:
         del specs['simulator']
         specs = {name: dataclasses.replace(spec, parameters={
-            **spec.parameters, 'use_sim_time': world == 'stand with simulated time'})
+            **spec.parameters, **parameters, 'use_sim_time': world == WORLDS[1]})
             for name, spec in specs.items()}
     stand: Observer = SimulatorObserver(contract) if simulator else RobotStand(
-        contract, world == 'stand with simulated time')
+        contract, world == WORLDS[1])
     system = System(stand, {}, specs)
     try:
         for name in specs:
@@ -157,8 +165,12 @@ def describe(system: System) -> str:
     return '; '.join(texts)
 
 
-def put_through(system: System, fault: Fault) -> Outcome:
-    """Provoke a fault on a driving system, wait for what is right, and mend it."""
+def put_through(system: System, fault: Fault, listen: bool = True) -> Outcome:
+    """
+    Provoke a fault on a driving system, wait for what is right, and mend it.
+
+    :param listen: wait for what the diagnostics say, which come once a second
+    """
     stand, period = system.stand, system.stand.contract.control_period
     start = time.monotonic()
     start = fault.provoke(system) or start
@@ -177,8 +189,10 @@ def put_through(system: System, fault: Fault) -> Outcome:
         drives = sum(not stand.is_stop(values) for values in recent)
         gets = 'nothing' if len(recent) < 6 else (
             'commands' if drives > 0.8 * len(recent) else 'stop')
-    time.sleep(1.1)  # diagnostics come once a second
-    says = describe(system)
+    says = ''
+    if listen:
+        time.sleep(1.1)
+        says = describe(system)
     mended = time.monotonic()
     fault.mend(system)
     recovered = wait_until_driving(system)
@@ -300,19 +314,22 @@ def _kill_supervisor(system: System) -> float:
 
 def _second_controller(system: System) -> float:
     """Send commands as a second controller would that did not look around."""
-    node = system.stand.node
-    system.intruder = node.create_publisher(Float64MultiArray, 'command_raw', 1)
+    node, contract = system.stand.node, system.stand.contract
+    publisher = node.create_publisher(Float64MultiArray, 'command_raw', 1)
     time.sleep(1.0)  # until the supervisor has found it
+    command = Float64MultiArray(data=[1.0] * contract.action.size)
     start = time.monotonic()
-    for _ in range(5):
-        system.intruder.publish(
-            Float64MultiArray(data=[1.0] * system.stand.contract.action.size))
-        time.sleep(system.stand.contract.control_period / 5)
+    publisher.publish(command)
+    timer = node.create_timer(contract.control_period, lambda: publisher.publish(command),
+                              clock=Clock(clock_type=ClockType.STEADY_TIME))
+    system.intruder = (publisher, timer)
     return start
 
 
 def _expel(system: System) -> None:
-    system.stand.node.destroy_publisher(system.intruder)
+    publisher, timer = system.intruder
+    system.stand.node.destroy_timer(timer)
+    system.stand.node.destroy_publisher(publisher)
 
 
 def _operator(stop: bool) -> Callable[[System], float | None]:
@@ -325,9 +342,7 @@ def _operator(stop: bool) -> Callable[[System], float | None]:
 
 def saturate(system: System) -> float:
     """Keep every core busy with other programs."""
-    # Ordinary priority, whatever this process has: a real-time loop would end everything.
-    burn = [sys.executable, '-c', 'import os\nos.sched_setscheduler('
-            '0, os.SCHED_OTHER, os.sched_param(0))\nwhile True: pass']
+    burn = [sys.executable, '-c', f'{ORDINARY}while True: pass']
     system.burners = [subprocess.Popen(burn) for _ in range(os.cpu_count() or 1)]
     return time.monotonic()
 

@@ -37,6 +37,11 @@ if TYPE_CHECKING:
 
 Tamper = Callable[[Any], Any]
 
+PRIORITY = 50
+"""Real-time priority of a robot on its stand, which measures and must not itself be late."""
+ORDINARY = 'import os; os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))\n'
+"""First line of a program that does not inherit it."""
+
 
 class Observer:
     """
@@ -233,7 +238,7 @@ class NodeProcess:
                  remappings: dict[str, str] | None = None, file: Path | None = None) -> None:
         assignments = [f'{key}:={_yaml(value)}' for key, value in parameters.items()]
         command = [sys.executable, '-c',
-                   f'from spowl_ros.nodes.{name} import main; main()', '--ros-args',
+                   f'{ORDINARY}from spowl_ros.nodes.{name} import main; main()', '--ros-args',
                    *(('--params-file', str(file)) if file else ()),
                    *(part for text in assignments for part in ('-p', text)),
                    *(part for pair in (remappings or {}).items()
@@ -285,4 +290,4 @@ def _time(nanoseconds: int) -> Time:
 
 
 def _yaml(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value) or "''"

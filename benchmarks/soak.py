@@ -23,7 +23,9 @@ import numpy as np
 import psutil
 
 from benchmarks.faults import System, relieve, running, saturate
+from benchmarks.robot_stand import PRIORITY
 from spowl_ros import bundle
+from spowl_ros.nodes.process import keep_time
 
 SETTLE_S = 30.0
 """Warm-up that does not count for growth."""
@@ -104,6 +106,7 @@ def main() -> int:
     parser.add_argument('--saturated', action='store_true', help='keep every core busy')
     parser.add_argument('--output', type=Path, default=Path('benchmarks/results/soak.csv'))
     arguments = parser.parse_args()
+    keep_time(PRIORITY)
     samples = soak(arguments.model, arguments.seconds, arguments.every, arguments.saturated)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     with arguments.output.open('w', newline='') as file:

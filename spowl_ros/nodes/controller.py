@@ -60,6 +60,9 @@ class NodeSettings:
         'and nothing is ever late', low=0.0, high=1000.0, read_only=True)
     deadline_fraction: float = setting(
         0.5, 'part of the control period in which a decision is due', low=0.01, high=1.0)
+    priority: int = setting(
+        40, 'real-time priority (SCHED_FIFO) of the whole process where `rate` is not 0 and the '
+        'system allows it; 0: ordinary', low=0, high=90, read_only=True)
     command_type: str = setting('Float64MultiArray', 'message type of `command`',
                                 choices=tuple(COMMAND_TYPES))
     seed: int = setting(0, "seed of the planner's randomness", low=0)
@@ -148,6 +151,8 @@ class ControllerNode(ManagedNode):
         self._loop = DecisionLoop(
             self._controller, lambda: self.get_clock().now().nanoseconds, self._publish,
             self._fail, settings.rate, settings.deadline_fraction)
+        if settings.rate > 0.0:
+            self.keep_time(settings.priority)
         self._loop.start()
 
     def deactivate(self) -> None:

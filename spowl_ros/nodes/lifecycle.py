@@ -10,6 +10,7 @@ import traceback
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from spowl_ros.errors import SpowlError
+from spowl_ros.nodes import process
 from spowl_ros.nodes.discovery import DISCOVERY_S, is_unknown, other_publishers
 
 _POLL_S = 0.02
@@ -61,6 +62,13 @@ class ManagedNode(LifecycleNode):  # type: ignore[misc]
             if trigger() != TransitionCallbackReturn.SUCCESS:
                 raise SpowlError(self.problem)
         self._starting = False
+
+    def keep_time(self, priority: int) -> None:
+        """Do what `process.keep_time` does, and say so where the system does not allow it."""
+        if not process.keep_time(priority):
+            self.get_logger().info(
+                f'real-time priority {priority} is not allowed here; it is ordinary, and commands '
+                "may be late on a busy machine ('ulimit -r' says what is allowed)")
 
     def refuse_others(self, topic: str) -> None:
         """

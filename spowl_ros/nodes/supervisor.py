@@ -55,6 +55,9 @@ class NodeSettings:
     rate: float = setting(
         1.0, "how many seconds of the node's clock pass in one of a steady clock; 0: lock-step, "
         'where nothing is ever silent', low=0.0, high=1000.0, read_only=True)
+    priority: int = setting(
+        45, 'real-time priority (SCHED_FIFO) of the whole process where `rate` is not 0 and the '
+        'system allows it; 0: ordinary', low=0, high=90, read_only=True)
     command_type: str = setting('Float64MultiArray', 'message type of both commands',
                                 choices=tuple(COMMAND_TYPES))
     limits: SupervisionSettings = group(SupervisionSettings)
@@ -122,6 +125,8 @@ class SupervisorNode(ManagedNode):
         :raises SpowlError: somebody else commands the actuators
         """
         self.refuse_others(self._command.topic_name)
+        if self._rate > 0.0:
+            self.keep_time(self._declared.settings.priority)
         self._limits.start(self._now())
         self._limits.latch(self._stop_wanted)
         self._sent = self._now()

@@ -6,8 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 import json
+import os
 from pathlib import Path
 import signal
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -128,6 +131,17 @@ def test_drives_and_ends_with_a_stop(driving: System) -> None:
     assert driving.nodes['controller'].end(signal.SIGINT) == 0
     assert driving.nodes['supervisor'].end(signal.SIGTERM) == 0
     assert stand.is_stop(stand.commands[-1][1])
+
+
+def test_threads_come_first_where_that_is_allowed(driving: System) -> None:
+    """Every thread of both has its real-time priority, or an ordinary one if need be."""
+    ask = 'import os; os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(40))'
+    allowed = subprocess.run([sys.executable, '-c', ask], stderr=subprocess.DEVNULL,
+                             check=False).returncode == 0
+    for node, priority in (('controller', 40), ('supervisor', 45)):
+        threads = os.listdir(f'/proc/{driving.nodes[node].pid}/task')
+        assert {os.sched_getparam(int(thread)).sched_priority for thread in threads} == {
+            priority if allowed else 0}
 
 
 def test_settings_change_between_two_decisions(driving: System) -> None:
