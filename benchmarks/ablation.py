@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+from dataclasses import dataclass, field
 import json
 from pathlib import Path
 from typing import Any
@@ -24,19 +25,33 @@ from spowl_ros.cli._output import write_json
 from spowl_ros.cli.evaluate import open_model
 from spowl_ros.evaluation.rollout import RAW_STEPS, evaluate
 from spowl_ros.seeds import EVALUATION
+from spowl_ros.sim.perturbation import Perturbation
 
-VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
-    'plan and switch': ('adaptive', {}),
-    'plan, no switch': ('adaptive', {'switch': False}),
-    'policy': ('policy', {}),
-    'static threshold': ('threshold', {}),
-    'static threshold and switch': ('threshold', {'switch': True}),
-    'no threshold': ('unsafe', {}),
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A planner, what is changed of its settings, and what of the robot."""
+
+    kind: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    perturbation: Perturbation = Perturbation()
+
+
+VARIANTS = {
+    'plan and switch': Variant('adaptive'),
+    'plan, no switch': Variant('adaptive', {'switch': False}),
+    'policy': Variant('policy'),
+    'static threshold': Variant('threshold'),
+    'static threshold and switch': Variant('threshold', {'switch': True}),
+    'no threshold': Variant('unsafe'),
+    'with sensor noise': Variant('adaptive', perturbation=Perturbation(observation_noise=1.0)),
+    'with late commands': Variant('adaptive', perturbation=Perturbation(command_delay=1)),
 }
-"""Name to planner and changed settings; the first is what ships."""
+"""The first is what ships; the last two are that under noise, and one raw step late."""
 COLUMNS = ('task', 'variant', 'episodes', 'return', 'return_low', 'return_high', 'cost',
            'cost_low', 'cost_high', 'cost_free_fraction', 'plan_fraction')
-COLOURS = ('#2c62b2', '#7ba3d8', '#3c9d5d', '#e0a030', '#b07818', '#c82828')
+COLOURS = ('#2c62b2', '#7ba3d8', '#3c9d5d', '#e0a030', '#b07818', '#c82828', '#8a8a8a', '#b5b5b5')
 
 
 def file_name(variant: str) -> str:
@@ -47,15 +62,16 @@ def file_name(variant: str) -> str:
 def measure(model: Path, variant: str, episodes: int, workers: int, monitors: bool,
             output: Path) -> None:
     """Evaluate one variant, unless its figures are there."""
-    kind, values = VARIANTS[variant]
-    source, details = open_model(model, kind, values, monitors=monitors)
+    what = VARIANTS[variant]
+    source, details = open_model(model, what.kind, what.settings, monitors=monitors)
     file = output / source.task / file_name(variant)
     if file.exists():
         return
     file.parent.mkdir(parents=True, exist_ok=True)
     with tqdm(total=episodes * RAW_STEPS, unit=' steps', desc=f'{source.task} {variant}',
               dynamic_ncols=True) as bar:
-        result = evaluate(source, kind, EVALUATION[:episodes], workers=workers,
+        result = evaluate(source, what.kind, EVALUATION[:episodes], workers=workers,
+                          perturbation=what.perturbation,
                           details={'variant': variant, **details},
                           on_steps=lambda steps: bar.update(steps - bar.n))
     write_json(file, result.to_dict())
@@ -82,7 +98,7 @@ def table(output: Path) -> list[dict[str, Any]]:
 def figure(rows: list[dict[str, Any]]) -> Figure:
     """Draw return and cost of every variant with their intervals, a row for each task."""
     tasks = sorted({row['task'] for row in rows})
-    result = Figure((9.0, 0.9 + 1.7 * len(tasks)), layout='constrained')
+    result = Figure((9.0, 0.9 + 2.0 * len(tasks)), layout='constrained')
     axes = result.subplots(len(tasks), 2, squeeze=False)
     for line, task in zip(axes, tasks, strict=True):
         mine = [row for row in rows if row['task'] == task]

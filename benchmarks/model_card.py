@@ -20,7 +20,7 @@ from spowl_ros.errors import SpowlError
 from spowl_ros.training.model_card import model_card
 
 KEPT = ('episodes', 'returns', 'costs', 'seeds', 'return', 'cost', 'cost_free_fraction',
-        'source_fraction')
+        'source_fraction', 'action_change')
 """Of each evaluation; the first variant's episodes stay, the others' are in the results."""
 
 
@@ -35,7 +35,7 @@ def gather(task: str, results: Path, latency: Path | None) -> dict[str, Any]:
         file = results / 'ablation' / task / file_name(variant)
         if file.exists():
             figures = json.loads(file.read_text())
-            evaluations[variant] = {name: figures[name] for name in KEPT}
+            evaluations[variant] = {name: figures[name] for name in KEPT if name in figures}
     if not evaluations:
         raise SpowlError(f'no evaluations of {task} in {results}/ablation; make them with '
                          "'python -m benchmarks.ablation'")

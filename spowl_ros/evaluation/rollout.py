@@ -76,6 +76,8 @@ class Episode:
     goals: int
     sources: dict[str, int]
     """Decisions by source."""
+    action_change: float
+    """Mean absolute change of an actuator's command between decisions; its range is 2."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,9 @@ class Evaluation:
                       'raw_steps_per_second': raw_steps / self.seconds},
             'seeds': [episode.seed for episode in self.episodes],
             'steps': [episode.raw_steps for episode in self.episodes],
-            'goals': [episode.goals for episode in self.episodes], **self.details}
+            'goals': [episode.goals for episode in self.episodes],
+            'action_change': [episode.action_change for episode in self.episodes],
+            **self.details}
 
 
 def bootstrap(values: Sequence[float]) -> Interval:
@@ -165,7 +169,8 @@ def side_by_side(agent: Agent, environments: Sequence[environment.AnyEnvironment
     """
     agent.begin(seeds)
     observations = {lane: environments[lane].reset(seed=seed) for lane, seed in enumerate(seeds)}
-    totals = [np.zeros(4) for _ in seeds]  # reward, cost, raw steps, goals
+    totals = [np.zeros(5) for _ in seeds]  # reward, cost, raw steps, goals, change of action
+    last: dict[int, NDArray[np.float32]] = {}
     sources: list[Counter[str]] = [Counter() for _ in seeds]
     while observations:
         lanes = list(observations)
@@ -174,8 +179,10 @@ def side_by_side(agent: Agent, environments: Sequence[environment.AnyEnvironment
         for lane, action, source in zip(lanes, actions, chosen, strict=True):
             result = environments[lane].step(action)
             sources[lane][source] += 1
+            change = float(np.abs(action - last.get(lane, action)).mean())
+            last[lane] = action
             totals[lane] += (result.reward, result.cost, result.info['raw_steps'],
-                             result.info['goals'])
+                             result.info['goals'], change)
             raw_steps += result.info['raw_steps']
             if result.terminated or result.truncated:
                 del observations[lane]
@@ -184,7 +191,7 @@ def side_by_side(agent: Agent, environments: Sequence[environment.AnyEnvironment
         if on_decisions and not on_decisions(raw_steps):
             return []
     return [Episode(seed, float(total[0]), float(total[1]), count.total(), int(total[2]),
-                    int(total[3]), dict(count))
+                    int(total[3]), dict(count), float(total[4]) / max(count.total() - 1, 1))
             for seed, total, count in zip(seeds, totals, sources, strict=True)]
 
 

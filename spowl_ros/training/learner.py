@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field
+import math
 from typing import Any
 
 import torch
@@ -28,6 +29,9 @@ class OptimiserConfig:
     # the reward value's spread counts as at least this much where the policy weighs it
     least_scale: float = 1.0
     entropy: float = 1e-4
+    # entropy of the policy per actuator that its weight is steered to; none: the weight is fixed
+    entropy_target: float | None = None
+    entropy_rate: float = 0.003
     # what is validated and shipped follows the networks at this rate; 0: the networks themselves
     average_rate: float = 0.0
     # torch.compile the losses: faster updates after a minute of compilation
@@ -97,6 +101,7 @@ class Learner:
         n, o = self.networks, self.optimiser
         self.average = copy.deepcopy(n) if o.average_rate else n
         self.averaged = 0
+        self.entropy_weight = o.entropy
         self.multiplier = self.constraint.make()
         self.device = next(n.parameters()).device
         self.generator = torch.Generator(self.device).manual_seed(self.seed)
@@ -145,7 +150,7 @@ class Learner:
             low, high = torch.quantile(terms.value, torch.tensor([0.05, 0.95], device=z.device))
             spread = max(float(high - low), o.least_scale)
         self.value_scale += o.scale_rate * (spread - self.value_scale)
-        value = o.entropy * terms.log_prob - terms.value / self.value_scale
+        value = self.entropy_weight * terms.log_prob - terms.value / self.value_scale
         if isinstance(self.multiplier, AugmentedLagrangian):
             mean_cost_value = terms.cost_value.mean()
             loss = (value * weight).sum() + self.multiplier.psi(mean_cost_value) * weight.sum()
@@ -159,11 +164,20 @@ class Learner:
         norm = nn.utils.clip_grad_norm_(self.networks.policy.parameters(), o.gradient_norm,
                                         foreach=True)
         self.policy_optimiser.step()
+        self._steer_entropy(-float(terms.log_prob.detach().mean()))
         return {'policy_loss': loss.detach(), 'policy_gradient_norm': norm,
                 'value': terms.value.detach().mean(),
                 'cost_value': terms.cost_value.detach().mean(),
-                'entropy': -terms.log_prob.detach().mean(), 'value_scale': self.value_scale,
+                'entropy': -terms.log_prob.detach().mean(),
+                'entropy_weight': self.entropy_weight, 'value_scale': self.value_scale,
                 'multiplier': self.multiplier.multiplier}
+
+    def _steer_entropy(self, entropy: float) -> None:
+        """Raise the entropy's weight below its target and lower it above (SAC, 1812.05905)."""
+        o = self.optimiser
+        if o.entropy_target is not None and math.isfinite(entropy):
+            missing = o.entropy_target - entropy / self.networks.config.action_dim
+            self.entropy_weight *= math.exp(o.entropy_rate * min(max(missing, -1.0), 1.0))
 
     @torch.no_grad()
     def _follow(self) -> None:
@@ -190,7 +204,7 @@ class Learner:
     def state(self) -> dict[str, object]:
         """Return everything a bit-exact continuation needs beside the average's weights."""
         return {'networks': self.networks.state_dict(),
-                'averaged': self.averaged,
+                'averaged': self.averaged, 'entropy_weight': self.entropy_weight,
                 'model_optimiser': self.model_optimiser.state_dict(),
                 'policy_optimiser': self.policy_optimiser.state_dict(),
                 'multiplier': self.multiplier.state(), 'value_scale': self.value_scale,
@@ -200,6 +214,7 @@ class Learner:
         """Restore what :meth:`state` returned."""
         self.networks.load_state_dict(state['networks'])
         self.averaged = state['averaged']
+        self.entropy_weight = state['entropy_weight']
         self.model_optimiser.load_state_dict(state['model_optimiser'])
         self.policy_optimiser.load_state_dict(state['policy_optimiser'])
         self.multiplier = self.constraint.restore(state['multiplier'])

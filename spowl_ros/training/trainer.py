@@ -301,7 +301,7 @@ class Trainer:
             **{name: float(metrics.get(name, float('nan'))) for name in (
                 'loss', 'consistency_loss', 'reward_loss', 'cost_loss', 'reward_value_loss',
                 'cost_value_loss', 'policy_loss', 'gradient_norm', 'value', 'cost_value',
-                'entropy', 'value_scale', 'multiplier')}}
+                'entropy', 'entropy_weight', 'value_scale', 'multiplier')}}
 
     def _counters(self) -> dict[str, Any]:
         return {'decisions': self.decisions, 'raw_steps': self.raw_steps,

@@ -24,7 +24,8 @@ def results(tmp_path: Path) -> Path:
     """Return results of two variants, the second without cost."""
     for number, variant in enumerate(('plan and switch', 'policy')):
         episodes = tuple(Episode(10_000 + i, 10.0 + i, float((i % 2) * (1 - number)), 200, 1000, 1,
-                                 {'plan': 150, 'policy': 50} if number == 0 else {'policy': 200})
+                                 {'plan': 150, 'policy': 50} if number == 0 else {'policy': 200},
+                                 0.1)
                          for i in range(6))
         file = tmp_path / 'ablation' / TASK / ablation.file_name(variant)
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -90,5 +91,6 @@ def test_card_holds_the_measurements(results: Path, untrained_bundle: Path, tmp_
     assert '| plan and switch | 12.50 [' in card
     assert '3 of 6 episodes had some cost, the most 1, with seed 10005' in card
     assert 'the lowest return was 10.0, with seed 10000' in card
+    assert 'a command changes by 5.0% of its range' in card
     with pytest.raises(SpowlError, match='ablation'):
         model_card.gather('SafetyCarGoal1-v0', results, None)

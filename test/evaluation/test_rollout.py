@@ -82,6 +82,7 @@ def test_side_by_side_equals_one_after_the_other() -> None:
         assert result.truncated
         assert (episode.seed, episode.reward, episode.cost) == (seeds[lane], reward, cost)
         assert (episode.decisions, episode.raw_steps) == (1000 // REPEAT, 1000)
+        assert episode.action_change == 0.0
         assert episode.sources == {'plan' if lane % 2 else 'policy': 1000 // REPEAT}
 
 
@@ -92,6 +93,7 @@ def test_processes_give_the_same_episodes(saved: Path) -> None:
     here = evaluate(source, 'policy', EVALUATION[:3])
     there = evaluate(source, 'policy', EVALUATION[:3], workers=2, on_steps=told.append)
     assert here.episodes == there.episodes
+    assert all(0.0 < episode.action_change < 2.0 for episode in here.episodes)
     assert told == sorted(told)
     assert [episode.seed for episode in there.episodes] == list(EVALUATION[:3])
 
