@@ -8,27 +8,34 @@ Launch files and `spowl sim` both start what stands here, so that there is one c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-import os
+import difflib
 from pathlib import Path
+import re
 import sys
 from typing import Any, TypeVar
+
+import yaml
 
 from spowl_ros.bundle import read_contract
 from spowl_ros.contract import Contract
 from spowl_ros.errors import SpowlError
 from spowl_ros.robot import config as robot_config
 from spowl_ros.robot.config import RobotConfig
-from spowl_ros.settings import Setting, changed, declared, setting
+from spowl_ros.settings import changed, declared, setting
 
 T = TypeVar('T')
 
 PACKAGE = 'spowl_ros'
+NODES = ('adapter', 'controller', 'diff_drive', 'player', 'recorder', 'simulator', 'supervisor')
 DEFAULT_TASK = 'SafetyPointGoal1-v0'
 RAW_COMMAND = ('command', 'command_raw')
 """Between controller and supervisor; the robot hears what the supervisor makes of it."""
 LOG_LEVELS = ('debug', 'info', 'warn', 'error', 'fatal')
+
+_NAMESPACE = re.compile(r'/?([A-Z_]\w*(/[A-Z_]\w*)*/?)?', re.ASCII | re.IGNORECASE)
+_PARAMETERS = 'ros__parameters'
 
 
 @dataclass(frozen=True)
@@ -113,17 +120,19 @@ def parse(settings: T, texts: Mapping[str, str]) -> T:
     for name in texts:
         if name not in kinds:
             raise SpowlError(f"there is no argument '{name}'; there are {', '.join(kinds)}")
-    return changed(settings, {name: _value(kinds[name], text) for name, text in texts.items()})
+    return changed(settings, {name: kinds[name].parse(text) for name, text in texts.items()})
 
 
-def _value(entry: Setting, text: str) -> Any:
-    """Return the text as a value of the argument's type, or as it is where it is none."""
-    if entry.kind is bool:
-        return {'true': True, 'false': False}.get(text.lower(), text)
-    try:
-        return entry.kind(text)
-    except ValueError:
-        return text  # `changed` says what was wanted
+def check_namespace(name: str) -> None:
+    """
+    Make sure that ROS takes a namespace.
+
+    :raises SpowlError: it does not
+    """
+    if not _NAMESPACE.fullmatch(name):
+        raise SpowlError(f"'{name}' is no namespace: one is made of letters, digits and '_', each "
+                         "part begins with no digit, and '/' stands between parts; for example "
+                         'robot1')
 
 
 def share_directory() -> Path:
@@ -156,14 +165,16 @@ def simulation(arguments: SimulationArguments) -> tuple[NodeSpec, ...]:
     """
     Return the nodes that drive a simulated robot.
 
-    :raises SpowlError: no such model, a model for another task, no such parameter file
+    :raises SpowlError: no such model, a model for another task, no usable parameter file, no
+        namespace
     """
+    check_namespace(arguments.namespace)
     share = share_directory()
     model = Path(arguments.model or share / 'models' / arguments.task).expanduser().resolve()
     contract = _contract_of(model, arguments)
     files = [str(share / 'config' / 'sim.yaml')]
     if arguments.params_file:
-        files.append(str(_existing_file(arguments.params_file)))
+        files.append(str(_parameter_file(arguments.params_file)))
 
     def node(executable: str, *remappings: tuple[str, str],
              **parameters: bool | int | float | str) -> NodeSpec:
@@ -190,8 +201,10 @@ def robot(arguments: RobotArguments) -> tuple[NodeSpec, ...]:
     """
     Return the nodes that drive a robot of one's own.
 
-    :raises SpowlError: no such robot or model, or the robot does not fit the model's contract
+    :raises SpowlError: no such robot or model, the robot does not fit the model's contract, or no
+        namespace
     """
+    check_namespace(arguments.namespace)
     if not arguments.robot:
         raise SpowlError('no robot is named; name its YAML file with robot:=FILE '
                          '(config/robot/ has examples)')
@@ -223,15 +236,17 @@ def replay(arguments: ReplayArguments) -> tuple[NodeSpec, ...]:
     """
     Return the nodes that play a bag to a controller whose commands no actuator hears.
 
-    :raises SpowlError: no bag, or none of the model's robot; no such model, robot or file
+    :raises SpowlError: no bag, or none of the model's robot; no such model, robot or file; no
+        namespace
     """
+    check_namespace(arguments.namespace)
     if not arguments.bag:
         raise SpowlError('no bag is named; name one with bag:=PATH')
     model = Path(arguments.model or share_directory() / 'models' / DEFAULT_TASK)
     model = model.expanduser().resolve()
     contract = read_contract(model)
     robot_file = str(Path(arguments.robot).expanduser().resolve()) if arguments.robot else ''
-    files = (str(_existing_file(arguments.params_file)),) if arguments.params_file else ()
+    files = (str(_parameter_file(arguments.params_file)),) if arguments.params_file else ()
     bag = Path(arguments.bag).expanduser().resolve()
 
     from spowl_ros.evaluation.recording import sensors_in  # which builds on this module
@@ -283,8 +298,54 @@ def _check_task(name: str) -> None:
     tasks.build(name)
 
 
-def _existing_file(name: str) -> Path:
+def _parameter_file(name: str) -> Path:
+    """
+    Return the path of a file of ROS parameters; each node checks names and values of its own.
+
+    :raises SpowlError: not to be read, no such file of parameters, or one for a node that we lack
+    """
     path = Path(name).expanduser().resolve()
-    if not path.is_file() or not os.access(path, os.R_OK):
-        raise SpowlError(f'params_file {path} is not a file that can be read')
+    try:
+        data = yaml.safe_load(path.read_text(encoding='utf-8'))
+    except OSError as error:
+        raise SpowlError(f'params_file {path} is not a file that can be read '
+                         f'({error.strerror})') from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SpowlError(f'params_file {path} is no YAML: ' + ' '.join(str(error).split())
+                         ) from error
+    try:
+        for section in _sections(data, ''):
+            _check_section(section)
+    except SpowlError as error:
+        raise SpowlError(f'params_file {path}: {error}') from error
     return path
+
+
+def _sections(data: Any, above: str) -> Iterator[str]:
+    """
+    Yield the name of each node with parameters in a file of them, as '/**/controller'.
+
+    :raises SpowlError: something else is in the file
+    """
+    if not isinstance(data, dict):
+        raise SpowlError(f"{above or 'the file'} holds {data!r}; '/**/NODE:' with "
+                         f"'{_PARAMETERS}:' below it is wanted")
+    for name, inside in data.items():
+        if name == _PARAMETERS:
+            yield above
+        else:
+            yield from _sections(inside, f'{above}/{name}' if above else str(name))
+
+
+def _check_section(section: str) -> None:
+    """
+    Complain about parameters of a node that does not exist, which ROS would pass over in silence.
+
+    :raises SpowlError: names the node that may be meant
+    """
+    node = section.rpartition('/')[2]
+    if node.strip('*') and node not in NODES:
+        near = difflib.get_close_matches(node, NODES, 1)
+        raise SpowlError(f"there is no node '{node}' for the section '{section}'"
+                         + (f'; did you mean {near[0]}?' if near else '')
+                         + f'; nodes are {", ".join(NODES)}')

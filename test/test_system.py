@@ -117,6 +117,51 @@ def test_a_missing_parameter_file_is_refused(model: Path) -> None:
         system.simulation(arguments(model=str(model), params_file='absent.yaml'))
 
 
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('hello', "the file holds 'hello'; '/\\*\\*/NODE:' with 'ros__parameters:'"),
+        ('/**/controller:\n  ros_parameters:\n    rate: 1.0\n', '/ros_parameters/rate holds 1.0'),
+        ('/**/controler:\n  ros__parameters: {}\n', "no node 'controler'.*mean controller"),
+        ('robot1:\n  plan:\n    ros__parameters: {}\n', "no node 'plan'.*'robot1/plan'"),
+        ('/**/controller: {ros__parameters\n', 'is no YAML'),
+    ],
+)
+def test_a_parameter_file_for_no_node_is_refused(
+    model: Path, tmp_path: Path, text: str, message: str
+) -> None:
+    """What ROS would pass over in silence, or complain about in its parser's words, is named."""
+    file = tmp_path / 'my.yaml'
+    file.write_text(text)
+    with pytest.raises(SpowlError, match=f'params_file .*my.yaml.*{message}') as error:
+        system.simulation(arguments(model=str(model), params_file=str(file)))
+    assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('section', ['/**', '*', '/**/controller', '/robot1/supervisor', 'player'])
+def test_a_parameter_file_may_name_nodes_as_ros_does(
+    model: Path, tmp_path: Path, section: str
+) -> None:
+    """Wildcards, namespaces and nodes that do not run this time are taken."""
+    file = tmp_path / 'my.yaml'
+    file.write_text(f"'{section}': {{ros__parameters: {{use_sim_time: true}}}}\n")
+    nodes = system.simulation(arguments(model=str(model), params_file=str(file)))
+    assert nodes[0].parameter_files[1] == str(file)
+
+
+@pytest.mark.parametrize('name', ['', '/', 'robot1', '/robot1', 'a/b_2/', '_x'])
+def test_namespaces_are_taken(name: str) -> None:
+    """A namespace may begin and end with a slash."""
+    system.check_namespace(name)
+
+
+@pytest.mark.parametrize('name', ['a b', '9a', 'a//b', 'a/9', 'ä', '//', 'a-b', '~/a'])
+def test_what_ros_does_not_take_is_no_namespace(name: str) -> None:
+    """Names that rclpy would refuse with a traceback are refused in one line."""
+    with pytest.raises(SpowlError, match='is no namespace'):
+        system.check_namespace(name)
+
+
 def test_executables_are_found_where_they_are_installed() -> None:
     """Each node's executable exists."""
     assert system.executable_path('simulator').is_file()

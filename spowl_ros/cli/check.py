@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spowl_ros.bundle import read_contract
-from spowl_ros.system import adapter
+from spowl_ros.system import adapter, check_namespace
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -45,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
     """Check, and print what was found."""
     from spowl_ros.robot import config
 
+    check_namespace(args.namespace)
     robot = config.load(args.robot)
     contract = robot.applied_to(read_contract(args.model))
     if not args.live:

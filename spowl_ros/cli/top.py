@@ -13,6 +13,8 @@ import os
 import threading
 import time
 
+from spowl_ros.system import check_namespace
+
 HELP = 'watch a running controller'
 REFRESH_HZ = 5
 NOBODY = 1
@@ -32,6 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Watch; exit code 1 if no controller was heard."""
+    check_namespace(args.namespace)
+
     from spowl_ros.running import environment
 
     os.environ.update(environment())

@@ -110,7 +110,7 @@ def test_ctrl_c_ends_everything_at_any_moment(untrained_bundle: Path, delay: flo
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=20)
         assert time.monotonic() - start < END_S
-        assert process.returncode in (0, 130, -signal.SIGINT)
+        assert process.returncode in (0, 130, -signal.SIGINT)  # the last while Python starts
         assert not [name for name, node in nodes.items() if node.is_running()]
         if delay:
             assert 'Traceback' not in output
@@ -147,6 +147,7 @@ def test_nodes_end_when_spowl_itself_is_killed(untrained_bundle: Path) -> None:
         (('model:=/nowhere',), 'there is no model in /nowhere'),
         (('params_file:=/nowhere.yaml', 'model:={bundle}'), 'params_file /nowhere.yaml is not'),
         (('rate:=fast',), "'rate' is 'fast' (str), wanted a number"),
+        (('namespace:=9 lives', 'model:={bundle}'), "'9 lives' is no namespace"),
         (('colour:=red',), "there is no argument 'colour'"),
         (('episodes',), "argument 'episodes' is not of the form name:=value"),
         (('--json', '/nowhere/run.json'), '/nowhere/run.json cannot be written'),
@@ -166,6 +167,7 @@ def test_a_bad_argument_is_one_line(
 @pytest.mark.parametrize(
     ('section', 'parameters', 'message'),
     [
+        ('controler', 'threads: 1', "there is no node 'controler'"),
         ('controller', 'iteration: 3', "node 'controller' has no parameter 'iteration'"),
         ('controller', 'threads: many', "'threads' is 'many' (str), wanted an integer"),
         ('supervisor', 'speed: 1', "node 'supervisor' has no parameter 'speed'"),
