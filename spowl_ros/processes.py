@@ -95,10 +95,14 @@ class ProcessGroup:
                 child.process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 killed.append(child)
-        for child in self.children:
-            _signal(child, signal.SIGKILL)  # also what a child may have started itself
-            child.process.wait()
+        self.kill()
         return killed
+
+    def kill(self) -> None:
+        """End every child by force, with all that it may have started itself."""
+        for child in self.children:
+            _signal(child, signal.SIGKILL)
+            child.process.wait()
 
     def close(self) -> None:
         """Give up what the children wrote, and the children."""

@@ -20,6 +20,7 @@ from spowl_ros.system import NodeSpec, executable_path
 
 ERROR = 'error: '
 """How a node begins the line that says which of its inputs is wrong."""
+SHARED_MEMORY = Path('/dev/shm')
 
 
 class NodeEnded(SpowlError):
@@ -42,6 +43,7 @@ class RunningSystem:
         self._group = ProcessGroup()
         self._complaints: dict[str, str] = {}
         self._terminated = False
+        self._tracer_files = tracer_files()
         self._directory = tempfile.TemporaryDirectory(prefix='spowl_')
 
     def __enter__(self) -> RunningSystem:
@@ -67,13 +69,24 @@ class RunningSystem:
         self._terminated = True
         self._group.terminate()
 
+    def kill(self) -> None:
+        """End every node by force, and leave nothing behind."""
+        self._terminated = True
+        self._group.kill()
+        self._clean_up()
+
     def stop(self) -> list[str]:
         """End every node and return what they still had to say."""
         self._group.stop()
         lines = self._read()
         self._group.close()
-        self._directory.cleanup()
+        self._clean_up()
         return lines
+
+    def _clean_up(self) -> None:
+        self._directory.cleanup()
+        for file in tracer_files() - self._tracer_files:
+            file.unlink(missing_ok=True)
 
     def poll(self, say: Callable[[str], None]) -> bool:
         """
@@ -120,6 +133,11 @@ class RunningSystem:
         for file in (*spec.parameter_files, str(own)):
             command += ['--params-file', file]
         return command
+
+
+def tracer_files() -> set[Path]:
+    """Return what LTTng, which is part of the wheels of ROS 2, makes when it is first loaded."""
+    return set(SHARED_MEMORY.glob('lttng-ust-wait-*'))
 
 
 def environment() -> dict[str, str]:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import threading
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 INTERRUPTED = 128 + signal.SIGINT
 """Exit code of a run that was ended by Ctrl-C."""
 POLL_S = 0.05
+LATEST_S = 2.6
+"""After an interrupt, when all is ended by force: a library may be loading, or a file be written.
+
+Nodes have been killed by then, see `spowl_ros.processes`."""
 
 
 def add_launch_arguments(parser: argparse.ArgumentParser, defaults: Any) -> None:
@@ -48,12 +53,23 @@ def watch_signals(nodes: RunningSystem) -> threading.Event:
     """
     Return what is set by Ctrl-C and SIGTERM from now on; both also make the nodes end at once.
 
-    Nothing here is interrupted midway: whoever waits looks at the event.
+    Nothing here is interrupted midway: whoever waits looks at the event. Only when that takes too
+    long the process ends where it is.
     """
     interrupted = threading.Event()
 
+    def give_up() -> None:
+        try:
+            nodes.kill()
+        finally:
+            os._exit(INTERRUPTED)
+
     def on_signal(*_: object) -> None:
-        interrupted.set()
+        if not interrupted.is_set():
+            interrupted.set()
+            latest = threading.Timer(LATEST_S, give_up)
+            latest.daemon = True
+            latest.start()
         nodes.terminate()
 
     for number in (signal.SIGINT, signal.SIGTERM):

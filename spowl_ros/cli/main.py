@@ -70,8 +70,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `spowl` with the given arguments (the process's own by default)."""
-    args = parse(sys.argv[1:] if argv is None else argv)
     try:
+        args = parse(sys.argv[1:] if argv is None else argv)  # imports: Ctrl-C may come meanwhile
         return int(args.run(args))
     except SpowlError as error:
         print(f'spowl: error: {error}', file=sys.stderr)

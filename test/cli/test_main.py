@@ -81,6 +81,19 @@ def test_an_interrupt_is_silent_and_exit_code_130(
     assert capsys.readouterr().err == ''
 
 
+def test_an_interrupt_while_verbs_are_imported_is_silent(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The libraries of the verbs take a second to import, in which Ctrl-C may come."""
+
+    def interrupted() -> dict[str, cli.Verb]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, 'verbs', interrupted)
+    assert cli.main(['sim']) == 130
+    assert capsys.readouterr().err == ''
+
+
 def test_no_command_is_a_usage_error() -> None:
     """The installed command without a verb says how it is used."""
     done = subprocess.run([Path(sys.prefix) / 'bin' / 'spowl'], capture_output=True, text=True)
