@@ -98,7 +98,7 @@ class Controller:
         self._planner = Planner(bundle, settings.planner, threads=threads, seed=seed)
         self._arbiter = Arbiter(settings.rules())
         self._deadline = DeadlineMonitor(settings.deadline)
-        self._bound = AdaptiveBound(0.0, 1.0, settings.cost_value)
+        self._bound = self._new_bound(settings)
         self._hazards = HazardTracker(self.contract)
         self._seen: list[Nearest] = []
         low, high = (np.array(bound) for bound in (self.contract.action.low,
@@ -106,6 +106,7 @@ class Controller:
         stop = (2.0 * np.array(self.contract.action.stop) - low - high) / (high - low)
         self.stop_action: tuple[float, ...] = tuple(float(value) for value in stop)
         """In [-1, 1], one per actuator: what brings the robot to rest."""
+        self._settings = settings
         self._apply(settings)
         self._measured_ns: float | None = None
         self.reset()
@@ -133,7 +134,7 @@ class Controller:
 
     def _apply(self, settings: ControllerSettings) -> None:
         self._planner.change(settings.planner)
-        self._settings = settings
+        before, self._settings = self._settings, settings
         self._arbiter.change(settings.rules())
         self._staleness = StalenessMonitor(self.contract, settings.staleness)
         self._values = ValuesMonitor(self.contract, settings.values)
@@ -142,10 +143,15 @@ class Controller:
             self.calibration.model_error_limit(settings.model_error.quantile),
             settings.model_error)
         self._cost_value = CostValueMonitor(settings.cost_value)
-        self._deadline = DeadlineMonitor(settings.deadline)
-        self._bound = AdaptiveBound(
-            self.calibration.cost_value_offset(settings.cost_value.coverage),
-            settings.planner.cost_discount, settings.cost_value)
+        if settings.deadline != before.deadline:
+            self._deadline = DeadlineMonitor(settings.deadline)
+        now, then = settings.cost_value, before.cost_value
+        if (now.coverage, now.window, now.rate) != (then.coverage, then.window, then.rate):
+            self._bound = self._new_bound(settings)  # otherwise what was learned stays
+
+    def _new_bound(self, settings: ControllerSettings) -> AdaptiveBound:
+        return AdaptiveBound(self.calibration.cost_value_offset(settings.cost_value.coverage),
+                             settings.planner.cost_discount, settings.cost_value)
 
     def reset(self) -> None:
         """

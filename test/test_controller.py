@@ -9,13 +9,16 @@ import json
 import math
 from pathlib import Path
 
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 import numpy as np
 import pytest
 
 from spowl_ros import bundle
 from spowl_ros.bundle import Bundle
 from spowl_ros.controller import Controller, ControllerSettings
-from spowl_ros.decision import Decision
+from spowl_ros.decision import SOURCES, Decision
 from spowl_ros.errors import SpowlError
 from spowl_ros.observation import Observation
 
@@ -203,3 +206,77 @@ def test_stop_without_an_observation(loaded: Bundle) -> None:
     assert decision.source == 'stop'
     assert decision.action == (0.0, 0.0)
     assert Decision.from_items(decision.to_items()).reason == 'waiting for imu'
+
+
+def test_observed_costs_raise_the_bound_for_good(loaded: Bundle) -> None:
+    """What costs more than predicted is covered from then on, whatever else is set meanwhile."""
+    controller = Controller(loaded, settings_of(loaded, cost_value__window=2))
+    offsets = [controller.decide(observe(loaded, step), cost=50.0).cost_offset
+               for step in range(20)]
+    assert offsets[0] == 0.0 and offsets[-1] > offsets[10] > 0.0
+    controller.change(settings_of(loaded, cost_value__window=2, cost_value__budget=9.0,
+                                  planner__iterations=1))
+    assert controller.decide(observe(loaded, 20)).cost_offset == offsets[-1]
+    controller.change(settings_of(loaded, cost_value__window=2, cost_value__coverage=0.95))
+    assert controller.decide(observe(loaded, 21)).cost_offset == 0.0
+
+
+FAULTS = ('nan', 'huge', 'old', 'silent', 'future', 'late', 'hazard', 'leap')
+MONITORS = {'staleness': SOURCES[1:], 'values': SOURCES[1:], 'sensor_margin': SOURCES[1:],
+            'deadline': ('policy',), 'model_error': ('policy',), 'cost_value': ('policy',)}
+
+
+@st.composite
+def rules(draw: st.DrawFn) -> dict[str, object]:
+    """Draw who leads while each monitor is tripped, and how quickly it trips and is released."""
+    drawn: dict[str, object] = {}
+    for monitor, levels in MONITORS.items():
+        drawn[f'{monitor}.rule.level'] = draw(st.sampled_from(('off', *levels)))
+        drawn[f'{monitor}.rule.trigger'] = draw(st.integers(1, 3))
+        drawn[f'{monitor}.rule.release'] = draw(st.integers(1, 5))
+    return drawn
+
+
+def with_faults(loaded: Bundle, observation: Observation, faults: set[str]) -> Observation:
+    """Return an observation with what the faults do to it."""
+    values, stamps = observation.values.copy(), observation.stamps_ns.copy()
+    silences = observation.silences.copy()
+    hazards = loaded.contract.slices['hazards_lidar']
+    values[hazards] = 0.99 if 'hazard' in faults else 0.0
+    values[0] = {'nan': math.nan, 'huge': 1e9}.get(
+        min(faults & {'nan', 'huge'}, default=''), values[0])
+    stamps[0] += {'old': -10, 'future': 10}.get(
+        min(faults & {'old', 'future'}, default=''), 0) * 10**9
+    silences[1] = 10.0 if 'silent' in faults else 0.0
+    return dataclasses.replace(observation, values=values, stamps_ns=stamps, silences=silences)
+
+
+@hypothesis_settings(max_examples=40, deadline=None,
+                     suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rules(), st.lists(st.sets(st.sampled_from(FAULTS), max_size=2), max_size=20))
+def test_whatever_happens_there_is_an_action_and_a_way_back(
+        loaded: Bundle, given_rules: dict[str, object], history: list[set[str]]) -> None:
+    """Never none, never one of a source that a tripped monitor forbids, and not for ever."""
+    calibrated = dataclasses.replace(loaded, calibration={
+        'model_error': [[0.999, 0.5]], 'cost_offset': [[0.9, 1.0]], 'window': 2, 'episodes': 1,
+        'decisions': 1, 'first_seed': 0})
+    settings = ControllerSettings(planner=loaded.settings).change(given_rules)
+    controller = Controller(calibrated, settings)
+    trust = {'off': 0, **{source: rank for rank, source in enumerate(SOURCES)}}
+    quiet: list[set[str]] = [set()] * (settings.deadline.window + 6)
+    start = 1000
+    for number, faults in enumerate([*history, *quiet]):
+        start += 100 if 'leap' in faults else 0
+        observation = with_faults(loaded, observe(loaded, start + number), faults)
+        decision = controller.decide(observation, deadline_missed='late' in faults)
+        assert len(decision.action) == 2 and max(map(abs, decision.action)) <= 1.0
+        assert np.isfinite(decision.action).all()
+        assert bool(decision.reason) == (decision.source != 'plan')
+        assert [reading.monitor for reading in decision.readings] == list(settings.rules())
+        for monitor in decision.tripped:
+            level = settings.rules()[monitor].level
+            assert trust[decision.source] >= trust[level], decision
+        if decision.source == 'stop':
+            assert decision.action == controller.stop_action
+    assert decision.source in ('plan', 'policy')
+    assert not set(decision.tripped) - {'model_error', 'cost_value'}

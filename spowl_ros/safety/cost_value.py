@@ -24,8 +24,9 @@ class CostValueSettings:
                                 low=0.0, high=1.0)
     window: int = setting(100, 'decisions over which a cost is summed to judge its prediction',
                           low=1, high=10000)
-    rate: float = setting(0.0, 'step by which the bound follows observed costs; 0: it stays',
-                          low=0.0, high=1.0)
+    rate: float = setting(
+        0.05, 'step by which the bound follows costs, where they are observed; 0: it stays',
+        low=0.0, high=1.0)
 
 
 class AdaptiveBound:
