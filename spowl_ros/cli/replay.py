@@ -242,6 +242,10 @@ def summary(measured: dict[str, Any]) -> str:
     if measured['identical'] is False:
         found = measured['divergence']
         changed = ', '.join(f'{name} {count}' for name, count in found['sources'].items())
-        lines.insert(-4, f'  differences  {found["decisions"]} decisions, action by '
-                     f'{text(found["action"]["max"])} at most, source {changed or "the same"}')
+        action = found['action']
+        acts = ('action the same' if action['first'] is None
+                else f'action of {action["decisions"]} from {action["first"]} on by '
+                     f'{text(action["max"])} at most')
+        lines.insert(-4, f'  differences  {found["decisions"]} decisions, {acts}, source '
+                     f'{changed or "the same"}')
     return '\n'.join(lines)

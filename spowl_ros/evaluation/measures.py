@@ -13,6 +13,7 @@ import numpy as np
 from spowl_ros.decision import SOURCES
 from spowl_ros.evaluation.alarms import FORESEEING, judge_alarms
 from spowl_ros.evaluation.foresight import coverage, episode_bounds, foresight, number
+from spowl_ros.settings import declared
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,8 +31,7 @@ def measure(replay: Replay) -> dict[str, Any]:
     Predictions and alarms are those of the replayed decisions; rewards and costs are those that
     were recorded; times are those of the machine that recorded, where it did.
     """
-    trace, planner = replay.replayed, replay.settings.planner
-    live = trace if replay.recorded is None else replay.recorded
+    trace, live, planner = driving(replay), driving(replay, live=True), replay.settings.planner
     episodes = [(one.episode_return, one.cost) for one in replay.episodes] or [
         (float(live.reward[start:end].sum()), float(live.cost[start:end].sum()))
         for start, end in episode_bounds(live.episode)]
@@ -43,11 +43,15 @@ def measure(replay: Replay) -> dict[str, Any]:
     return {
         'bag': str(replay.bag),
         'task': replay.task,
+        'seconds': float(trace.time[-1]),
+        'bundle_sha256': replay.bundle_sha256,
         'same_bundle': replay.same_bundle,
         'other_robot': replay.other_robot,
+        'settings': {entry.name: entry.default for entry in declared(replay.settings)},
         'changes': replay.changes,
         'damage': list(replay.damage),
-        'decisions': len(trace),
+        'decisions': len(replay.replayed),
+        'stops_after_end': replay.stops_after_end,
         'decisions_without_inputs': replay.without_inputs,
         'decisions_without_past': replay.without_past,
         'identical': replay.identical,
@@ -69,6 +73,18 @@ def measure(replay: Replay) -> dict[str, Any]:
         'latency_ms': {**percentiles(live.seconds * 1e3),
                        'deadline_misses': int(live.deadline_missed.sum())},
     }
+
+
+def driving(replay: Replay, live: bool = False) -> Trace:
+    """
+    Return the decisions of a replay less the stops after the robot had gone.
+
+    :param live: those that were recorded, where there are any, instead of the replayed ones
+    """
+    trace = replay.replayed if replay.recorded is None or not live else replay.recorded
+    # A recording of nothing but a robot that has gone is shown as it is.
+    count = len(trace) - replay.stops_after_end or len(trace)
+    return trace.select(np.arange(len(trace)) < count)
 
 
 def remarks(measured: dict[str, Any]) -> list[str]:
@@ -104,11 +120,13 @@ def divergence(replay: Replay) -> dict[str, Any]:
     pairs = Counter(f'{SOURCES[before]} to {SOURCES[after]}' for before, after in zip(
         recorded.source[changed], replayed.source[changed], strict=True))
     action = np.abs(recorded.action - replayed.action).max(axis=1)
+    others = np.flatnonzero(replay.compared)[action > 0.0]
     return {
         'decisions': len(replay.differences),
         'parts': dict(replay.differing_parts.most_common()),
         'sources': dict(pairs.most_common()),
-        'action': {'mean': float(action.mean()), 'max': float(action.max())},
+        'action': {'decisions': len(others), 'first': int(others[0]) if len(others) else None,
+                   'mean': float(action.mean()), 'max': float(action.max())},
         **{quantity: _mean(replayed.executed(quantity) - recorded.executed(quantity))
            for quantity in ('value', 'cost_value')},
     }

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 import numpy as np
 
 from spowl_ros.decision import SOURCES
-from spowl_ros.evaluation.alarms import FORESEEING, runs
+from spowl_ros.evaluation.alarms import runs
 from spowl_ros.evaluation.foresight import HORIZONS, episode_bounds
 from spowl_ros.evaluation.picture import KIND_COLOURS, SOURCE_COLOURS
 
@@ -38,6 +38,10 @@ GREY, BLUE, RED = '#9aa0a8', '#2c62b2', '#c82828'
 MOST_POINTS = 4000
 """Decisions in a time line; a longer series is thinned out."""
 MOST_DOTS = 1500
+UNLIMITED = 1e8
+"""Thresholds from which on nothing is meant to be refused."""
+FAR_ABOVE = 2.0
+"""How many times higher than the lines a limit may lie to be drawn among them."""
 
 
 def colour(rgb: tuple[int, int, int]) -> str:
@@ -49,32 +53,36 @@ SOURCE_HEX = {name: colour(SOURCE_COLOURS[name]) for name in SOURCES}
 
 
 def timeline(trace: Trace) -> Figure:
-    """Draw source, value, cost value with its thresholds, costs and model error over time."""
+    """Draw source, alarms, values with their thresholds, costs and model error over time."""
     trace = thinned(trace)
-    ascending = bool(np.all(np.diff(trace.now_ns) > 0))  # not where a clock was set back
+    ascending = bool(np.all(np.diff(trace.now_ns) >= 0))  # not where a clock was set back
     time = trace.time if ascending else np.arange(len(trace), dtype=np.float64)
-    figure = Figure((WIDTH, 7.6), layout='constrained')
-    rows = figure.subplots(5, 1, sharex=True, height_ratios=(0.35, 1.2, 1.4, 0.45, 0.9))
+    alarms = [name for name, tripped in trace.alarms.items() if tripped.any()]
+    figure = Figure((WIDTH, 7.3 + 0.25 * len(alarms)), layout='constrained')
+    heights = (0.35, max(0.05, 0.18 * len(alarms)), 1.2, 1.4, 0.45, 0.9)
+    rows = figure.subplots(6, 1, sharex=True, height_ratios=heights)
     _sources(rows[0], trace, time)
-    _lines(rows[1], time, trace.plan, (
+    _alarms(rows[1], trace, time, alarms)
+    _lines(rows[2], time, trace.plan, (
         ('plan_value', 'plan', SOURCE_HEX['plan'], '-'),
         ('policy_value', 'policy', SOURCE_HEX['policy'], '-'),
         ('value_low', 'least allowed $q_l$', GREY, '--')))
-    rows[1].set_title('Predicted value')
+    rows[2].set_title('Predicted value')
     bound = trace.executed('cost_value') + trace.cost_offset
-    _lines(rows[2], time, {**trace.plan, 'bound': bound}, (
+    _lines(rows[3], time, {**trace.plan, 'bound': bound}, (
         ('plan_cost_value', 'plan', SOURCE_HEX['plan'], '-'),
         ('policy_cost_value', 'policy', SOURCE_HEX['policy'], '-'),
         ('cost_value_high', 'most allowed $k_h$', GREY, '--'),
         ('cost_threshold', 'threshold of candidates $k^*$', '#c9a227', ':'),
-        ('bound', 'conformal bound', '#8e5ea2', '-.')))
-    rows[2].set_title('Predicted cost value')
-    rows[3].fill_between(time, trace.cost, step='post', color=RED, alpha=0.85, linewidth=0)
-    rows[3].set_title('Cost')
-    rows[3].set_ylim(0, float(np.fmax.reduce(trace.cost, initial=1.0)) * 1.15)
-    _lines(rows[4], time, trace.plan, (('model_error', '', BLUE, '-'),))
-    rows[4].set_title('Model error')
-    rows[4].set_xlabel('seconds' if ascending else 'decision')
+        ('bound', 'conformal bound', '#8e5ea2', '-.')), trace.limits['cost_value'])
+    rows[3].set_title('Predicted cost value')
+    rows[4].fill_between(time, trace.cost, step='post', color=RED, alpha=0.85, linewidth=0)
+    rows[4].set_title('Cost')
+    rows[4].set_ylim(0, float(np.fmax.reduce(trace.cost, initial=1.0)) * 1.15)
+    _lines(rows[5], time, trace.plan, (('model_error', 'error', BLUE, '-'),),
+           trace.limits['model_error'])
+    rows[5].set_title('Model error')
+    rows[5].set_xlabel('seconds' if ascending else 'decision')
     for start, _ in episode_bounds(trace.episode)[1:]:
         for axes in rows:
             axes.axvline(time[start], color='#c5c9cf', linewidth=0.8)
@@ -91,35 +99,61 @@ def thinned(trace: Trace) -> Trace:
 
 
 def _sources(axes: Axes, trace: Trace, time: NDArray[np.float64]) -> None:
-    """Draw who acted as a coloured band, and which monitors were tripped as marks below."""
-    step = float(np.median(np.diff(time))) if len(time) > 1 else 1.0
+    """Draw who acted as a coloured band."""
     for index, name in enumerate(SOURCES):
         here = trace.source == index
-        bars = [(time[first], time[last] - time[first] + step)
-                for first, last in runs(here, trace.episode)]
-        axes.broken_barh(bars, (0, 1), facecolors=SOURCE_HEX[name], linewidth=0,
-                         label=f'{name} {here.mean():.0%}')
-    tripped = np.zeros(len(trace), bool)
-    for monitor in FORESEEING:
-        tripped |= trace.alarms.get(monitor, False)
-    axes.plot(time[tripped], np.full(tripped.sum(), -0.35), '|', color='#de8c14', markersize=5,
-              label='alarm' if tripped.any() else None)
-    axes.set(ylim=(-0.7, 1), yticks=[])
+        axes.broken_barh(_bars(here, trace, time), (0, 1), facecolors=SOURCE_HEX[name],
+                         linewidth=0, label=f'{name} {here.mean():.0%}')
+    axes.set(ylim=(0, 1), yticks=[])
     axes.grid(False)
     axes.spines[:].set_visible(False)
     axes.set_title('Who acted')
-    axes.legend(ncols=5, loc='lower right', bbox_to_anchor=(1, 1), borderpad=0)
+    axes.legend(ncols=4, loc='lower right', bbox_to_anchor=(1, 1), borderpad=0)
+
+
+def _alarms(axes: Axes, trace: Trace, time: NDArray[np.float64], monitors: list[str]) -> None:
+    """Draw which monitors were tripped, a row for each."""
+    for row, monitor in enumerate(monitors):
+        axes.broken_barh(_bars(trace.alarms[monitor], trace, time), (row + 0.2, 0.6),
+                         facecolors=SOURCE_HEX['monitor'], linewidth=0)
+    axes.set_ylim(max(len(monitors), 1), 0)
+    axes.set_yticks(np.arange(len(monitors)) + 0.5, [name.replace('_', ' ') for name in monitors])
+    axes.tick_params(length=0)
+    axes.grid(False)
+    axes.spines[:].set_visible(False)
+    axes.set_title('Monitors tripped' if monitors else 'No monitor tripped')
+
+
+def _bars(here: NDArray[np.bool_], trace: Trace,
+          time: NDArray[np.float64]) -> list[tuple[float, float]]:
+    """Return begin and length of each stretch of decisions."""
+    step = float(np.median(np.diff(time))) if len(time) > 1 else 1.0
+    return [(time[first], time[last] - time[first] + step)
+            for first, last in runs(here, trace.episode)]
 
 
 def _lines(axes: Axes, time: NDArray[np.float64], columns: dict[str, NDArray[np.float64]],
-           series: Sequence[tuple[str, str, str, str]]) -> None:
-    """Draw columns over time; not-a-number leaves a gap, an unlimited threshold is left out."""
+           series: Sequence[tuple[str, str, str, str]],
+           limit: NDArray[np.float64] | None = None) -> None:
+    """
+    Draw columns over time; not-a-number leaves a gap, an unlimited threshold is left out.
+
+    :param limit: beyond which a monitor alarms; one far above the lines is only told
+    """
     for name, label, line_colour, style in series:
-        values = np.where(np.abs(columns[name]) < 1e8, columns[name], np.nan)
+        values = np.where(np.abs(columns[name]) < UNLIMITED, columns[name], np.nan)
         if np.isfinite(values).any():
-            axes.plot(time, values, style, color=line_colour, label=label or None, linewidth=1.1)
-    if any(label for _, label, _, _ in series):
-        axes.legend(ncols=5, loc='lower right', bbox_to_anchor=(1, 1), borderpad=0)
+            axes.plot(time, values, style, color=line_colour, label=label, linewidth=1.1)
+    known = np.isfinite(limit) if limit is not None else np.zeros(0, bool)
+    if limit is not None and known.any():
+        most = float(limit[known].max())
+        bottom, top = axes.get_ylim()
+        far = most > FAR_ABOVE * top
+        axes.plot(time, limit, color=SOURCE_HEX['monitor'], linewidth=1.0,
+                  label=f'alarm above {most:.3g}')
+        axes.set_ylim(bottom, top if far else max(top, 1.05 * most))
+    if axes.lines:
+        axes.legend(ncols=6, loc='lower right', bbox_to_anchor=(1, 1), borderpad=0)
 
 
 def calibration(value: Foresight, cost_value: Foresight) -> Figure:
@@ -189,31 +223,36 @@ def latency(trace: Trace) -> Figure:
 
 
 def path(trace: Trace, scene: Scene | None) -> Figure:
-    """Draw where the robot went, coloured by who acted, among the objects of its scene."""
+    """
+    Draw where the robot went, coloured by who acted, among the objects of its scene.
+
+    :param trace: of one episode
+    :param scene: as it was when the episode began
+    """
     figure = Figure((WIDTH / 2, 4.6), layout='constrained')
     axes = figure.subplots()
+    named: set[str] = set()
     for outline in scene.outlines if scene else ():
         if outline.kind == 'robot':
             continue
         shape = (patches.Circle(outline.points[0], outline.radius)
                  if len(outline.points) == 1 else patches.Polygon(outline.points))
+        name = 'goal (the first)' if outline.kind == 'goal' else outline.kind.replace('_', ' ')
         shape.set(facecolor=colour(KIND_COLOURS.get(outline.kind, (150, 150, 150))), alpha=0.45,
-                  linewidth=0)
+                  linewidth=0, label=None if name in named else name)
+        named.add(name)
         axes.add_patch(shape)
-    steps = np.stack([trace.position[:-1], trace.position[1:]], axis=1)
-    # The robot does not drive from the end of one episode to the beginning of the next.
-    joined = np.diff(trace.episode) == 0
+    shown = trace.select(np.isfinite(trace.position[:, 0]))  # it is not told each time
     axes.add_collection(LineCollection(
-        list(steps[joined]), linewidths=1.6,
-        colors=[SOURCE_HEX[SOURCES[source]] for source in trace.source[:-1][joined]]))
-    costly = trace.cost > 0.0
-    axes.plot(*trace.position[costly].T, 'x', color=RED, markersize=5,
-              label='cost' if costly.any() else None)
-    axes.plot(*trace.position[:1].T, 'o', color='#26292f', markersize=5, label='start')
-    axes.set_title('Path')
+        list(np.stack([shown.position[:-1], shown.position[1:]], axis=1)), linewidths=1.6,
+        colors=[SOURCE_HEX[SOURCES[source]] for source in shown.source[:-1]]))
+    costly = shown.cost > 0.0
+    if costly.any():
+        axes.plot(*shown.position[costly].T, 'x', color=RED, markersize=5, label='cost')
+    axes.plot(*shown.position[:1].T, 'o', color='#26292f', markersize=5, label='start')
     axes.set(xlabel='x (m)', ylabel='y (m)', aspect='equal')
     axes.autoscale_view()
-    axes.legend(loc='upper right')
+    figure.legend(loc='outside upper right', ncols=5)
     return figure
 
 

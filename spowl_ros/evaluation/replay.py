@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spowl_ros.controller import Controller, ControllerSettings
-from spowl_ros.decision import Decision
+from spowl_ros.decision import SOURCES, Decision
 from spowl_ros.errors import SpowlError
 from spowl_ros.evaluation.recording import Event, Outcome, RecordedRun, Sample, Scene
 from spowl_ros.evaluation.trace import Trace, TraceBuilder
@@ -73,6 +73,11 @@ class Replay:
     nor where the bag lacks its inputs or any decision before it in its episode."""
     without_inputs: int
     """Decisions of which the bag lacks a part of the observation."""
+    stops_after_end: int
+    """Last decisions that are nothing but stops, after the last episode that a simulator said to
+    have ended: the robot had gone."""
+    bundle_sha256: str
+    """SHA-256 of the bundle's manifest that decided."""
     same_bundle: bool | None
     """Whether the bag was made with this bundle; None where it does not say."""
     other_robot: str
@@ -165,6 +170,7 @@ class Replayer:
         self._compared: list[bool] = []
         self._without_inputs = 0
         self._episodes: list[Episode] = []
+        self._ended_at = -1
         self._scenes: dict[int, Scene] = {}
 
     def run(self, progress: Callable[[int], None] = lambda decisions: None) -> Replay:
@@ -187,9 +193,17 @@ class Replayer:
                 for name in ('reward', 'cost', 'position')})
         return Replay(
             self._run.bag.path, self._run.contract.task, recorded, replayed, self._differences,
-            np.array(self._compared), self._without_inputs, self._same_bundle,
+            np.array(self._compared), self._without_inputs,
+            self._stops_after_end(recorded or replayed), self._bundle.digest, self._same_bundle,
             self._other_robot, self._changes, self._controller.settings, tuple(self._episodes),
             self._scenes, tuple(self._run.bag.damage))
+
+    def _stops_after_end(self, live: Trace) -> int:
+        """Return how many decisions came after the last episode, if all of them are stops."""
+        if self._ended_at < 0:
+            return 0
+        after = live.source[self._ended_at:]
+        return len(after) if np.all(after == SOURCES.index('stop')) else 0
 
     def _decide_again(self) -> Iterator[Decision]:
         """Make each recorded decision again as soon as its inputs have been read."""
@@ -264,6 +278,7 @@ class Replayer:
             ledger.add_outcome(event.name, event.amount)
         elif isinstance(event, Episode):
             self._episodes.append(event)
+            self._ended_at = len(ledger)
         elif isinstance(event, Scene):
             ledger.set_position(event.robot)
             self._scenes.setdefault(ledger.episode, event)

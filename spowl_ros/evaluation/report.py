@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from html import escape
+from importlib.metadata import version
 from io import BytesIO
 from string import Template
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,10 @@ import numpy as np
 
 from spowl_ros.decision import SOURCES
 from spowl_ros.evaluation import plots
-from spowl_ros.evaluation.foresight import foresight
-from spowl_ros.evaluation.measures import remarks
+from spowl_ros.evaluation.alarms import QUIET_S, WINDOW_S
+from spowl_ros.evaluation.findings import findings
+from spowl_ros.evaluation.foresight import CLOSING, foresight
+from spowl_ros.evaluation.measures import driving, remarks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,12 +62,16 @@ th, td { text-align: right; padding: 5px 10px; border-bottom: 1px solid var(--li
 th:first-child, td:first-child { text-align: left; }
 th { color: var(--faint); font-weight: 550; font-size: 13px; }
 .note { color: var(--faint); font-size: 13px; margin: 8px 0 0; }
+ul { margin: 0; padding-left: 20px; }
 .warn { border-left: 4px solid var(--bad); }
 </style></head><body><main>
 <h1>$title</h1><p class="sub">$subtitle</p>
 $body
 </main></body></html>
 """)
+
+LEVEL = '.rule.level'
+"""How the name of a setting ends that says whether a monitor may lead."""
 
 
 def write_report(file: Path, replays: Sequence[tuple[Replay, dict[str, Any]]],
@@ -77,40 +84,63 @@ def write_report(file: Path, replays: Sequence[tuple[Replay, dict[str, Any]]],
     """
     with mpl.rc_context(plots.STYLE):
         parts = [_sweep(rows, swept)] if rows else []
+        if len(replays) > 1:
+            parts.append(_overview([measured for _, measured in replays]))
         for replay, measured in replays:
             if len(replays) > 1:
                 parts.append(f'<h1 style="margin-top:36px">{escape(replay.bag.name)}</h1>')
             parts += _sections(replay, measured)
-    first = replays[0][0] if replays else None
     file.write_text(PAGE.substitute(
-        title=escape(f'Replay of {first.task}' if first else 'Sweep'),
-        subtitle=escape(', '.join(str(replay.bag) for replay, _ in replays)),
+        title=escape(f'Replay of {replays[0][0].task}'),
+        subtitle=escape('What would this controller have done, and was it right to trust it?'),
         body='\n'.join(parts)), encoding='utf-8')
 
 
 def _sections(replay: Replay, measured: dict[str, Any]) -> list[str]:
     """Return the parts of the page about one replay."""
-    trace, planner = replay.replayed, replay.settings.planner
+    trace, live, planner = driving(replay), driving(replay, live=True), replay.settings.planner
     value = foresight(trace, 'value', planner.discount)
     cost_value = foresight(trace, 'cost_value', planner.cost_discount)
-    parts = [_remarks(measured), _tiles(measured), _band(measured)]
+    parts = [_remarks(measured), _tiles(measured), _findings(measured), _band(measured)]
     if replay.recorded is not None and replay.differences:
         parts.append(_card('Against the recording', _image(
-            plots.difference(replay.recorded, trace, replay.compared)) + _divergence(measured)))
+            plots.difference(replay.recorded, replay.replayed, replay.compared))
+            + _divergence(measured)))
     parts.append(_card('Time line', _image(plots.timeline(trace))))
     parts.append(_card('Was it right to trust the predictions?', _image(
         plots.calibration(value, cost_value)) + _calibration(measured)))
-    live = trace if replay.recorded is None else replay.recorded
-    longest = np.bincount(trace.episode).argmax()
-    episode = trace.select(trace.episode == longest)
     side = [_image(plots.error_by_horizon(value, cost_value)), _alarms(measured),
-            _image(plots.latency(live))]
-    if (episode.position == episode.position).any():
-        side.append(_image(plots.path(episode, replay.scenes.get(int(longest)))))
+            _image(plots.latency(live)) + _deadlines(measured)]
+    longest = int(np.bincount(trace.episode).argmax())
+    episode = trace.select(trace.episode == longest)
+    if np.isfinite(episode.position).any():
+        which = f'Path of episode {longest + 1}' if trace.episode[-1] else 'Path'
+        side.append(f'<h2>{which}</h2>' + _image(
+            plots.path(episode, replay.scenes.get(longest))))
     parts.append('<div class="pair">' + ''.join(
         f'<div class="card">{content}</div>' for content in side) + '</div>')
-    parts.append(_episodes(measured))
+    parts += [_episodes(measured), _made_with(measured)]
     return parts
+
+
+def _overview(all_measured: Sequence[dict[str, Any]]) -> str:
+    """Return one row for each bag."""
+    rows = []
+    for measured in all_measured:
+        identical, alarm = measured['identical'], measured['alarm']
+        compared = {None: '–', True: 'all', False: f'to #{measured["diverged_at"]}'}[identical]
+        rows.append((
+            measured['bag'], str(measured['decisions']), compared, _text(measured['return'], 4),
+            _text(measured['cost'], 4), f'{alarm["hits"]} of {alarm["hits"] + alarm["misses"]}',
+            str(alarm['false_alarms']), _text(measured['latency_ms']['p99'])))
+    return _card('Bags', _table(
+        ('bag', 'decisions', 'identical', 'return', 'cost', 'costs warned of', 'false alarms',
+         'p99 (ms)'), rows))
+
+
+def _findings(measured: dict[str, Any]) -> str:
+    lines = ''.join(f'<li>{escape(line)}</li>' for line in findings(measured))
+    return _card('In short', f'<ul>{lines}</ul>')
 
 
 def _image(figure: Figure) -> str:
@@ -128,6 +158,10 @@ def _card(title: str, content: str) -> str:
 def _text(value: float | None, digits: int = 3) -> str:
     """Return a number for a table; a dash where it is not known."""
     return '–' if value is None else f'{value:.{digits}g}'
+
+
+def _note(text: str) -> str:
+    return f'<p class="note">{escape(text)}</p>'
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -165,8 +199,14 @@ def _band(measured: dict[str, Any]) -> str:
     keys = ''.join(f'<span class="key"><i style="background:{plots.SOURCE_HEX[name]}"></i>'
                    f'{name} {fractions[name]:.1%}</span>' for name in SOURCES)
     switches = ', '.join(f'{name} {count}' for name, count in measured['switches'].items())
-    note = f'<p class="note">Switches: {escape(switches)}.</p>' if switches else ''
-    return _card('Who acted', f'<div class="band">{band}</div>{keys}{note}')
+    gone = measured['stops_after_end']
+    return _card('Who acted', f'<div class="band">{band}</div>{keys}' + _note(
+        'Plan: the planner, where its action is better than the policy\u2019s and no less safe. '
+        'Policy: the learned policy. Monitor: a runtime check, which keeps clear of hazards. '
+        'Stop: what brings the robot to rest.'
+        + (f' Switches: {switches}.' if switches else '')
+        + (f' Left out here and below: {gone} stops after the simulation had ended.'
+           if gone else '')))
 
 
 def _remarks(measured: dict[str, Any]) -> str:
@@ -177,10 +217,13 @@ def _divergence(measured: dict[str, Any]) -> str:
     found = measured['divergence']
     sources = ', '.join(f'{name}: {count}' for name, count in found['sources'].items()) or 'none'
     return _table(
-        ('differing decisions', 'action, mean', 'action, most', 'value', 'cost value'),
-        [(f'{found["decisions"]} of {measured["decisions"]}', _text(found['action']['mean']),
-          _text(found['action']['max']), _text(found['value']), _text(found['cost_value']))],
-    ) + f'<p class="note">Source changes: {escape(sources)}.</p>'
+        ('decisions that differ', 'with another action', 'action by, mean', 'most',
+         'value by, mean', 'cost value by, mean'),
+        [(f'{found["decisions"]} of {measured["decisions"]}', str(found['action']['decisions']),
+          _text(found['action']['mean']), _text(found['action']['max']), _text(found['value']),
+          _text(found['cost_value']))],
+    ) + _note(f'Source changes: {sources}. Each decision is made with the recorded observation: '
+              'what the robot would have seen after another action is not known.')
 
 
 def _calibration(measured: dict[str, Any]) -> str:
@@ -191,9 +234,14 @@ def _calibration(measured: dict[str, Any]) -> str:
                      _text(found['correlation'], 2)))
     bound = measured['cost_value_calibration']['coverage']
     observed = '–' if bound['observed'] is None else f'{bound["observed"]:.1%}'
-    return _table(('', 'decisions', 'bias', 'RMS error', 'rank correlation'), rows) + (
-        f'<p class="note">The discounted cost of {bound["window"]} decisions stayed below its '
-        f'conformal bound in {observed} of them; {bound["wanted"]:.0%} were wanted.</p>')
+    shares = ' and '.join(f'{measured[key]["discount"] ** CLOSING:.0%} ({name})' for name, key in (
+        ('cost value', 'cost_value_calibration'), ('value', 'value_calibration')))
+    return _table(('', 'decisions', 'bias', 'RMS error', 'rank correlation'), rows) + _note(
+        f'What followed is the discounted sum of the next {CLOSING} decisions and, weighed by '
+        f'{shares}, the prediction at their end. A bias above 0: predicted too high. A rank '
+        'correlation of 1: it orders all situations rightly, 0: as chance would. The discounted '
+        f'cost of {bound["window"]} decisions stayed below its conformal bound in {observed} of '
+        f'them; {bound["wanted"]:.0%} were wanted.')
 
 
 def _alarms(measured: dict[str, Any]) -> str:
@@ -202,7 +250,36 @@ def _alarms(measured: dict[str, Any]) -> str:
              str(one['false_alarms']), _text(one['lead_seconds'], 2), f'{one["alarmed"]:.0%}')
             for name, one in ({'all together': alarm} | alarm['by_monitor']).items()]
     return '<h2>Alarms before costs</h2>' + _table(
-        ('monitor', 'hits', 'misses', 'false', 'lead (s)', 'alarmed'), rows)
+        ('monitor', 'hits', 'misses', 'false', 'lead (s)', 'alarmed'), rows) + _note(
+        'A hit is a cost that began during an alarm or up to '
+        f'{WINDOW_S:g} s after it; a cost is one that begins after {QUIET_S:g} s without any. '
+        'Lead: median time from alarm to cost. Alarmed: share of the decisions. Monitors that '
+        'only report are counted as well.')
+
+
+def _deadlines(measured: dict[str, Any]) -> str:
+    late = measured['latency_ms']['deadline_misses']
+    return _note(f'As measured by the machine that recorded. Deadlines missed: {late}.')
+
+
+def _made_with(measured: dict[str, Any]) -> str:
+    """Return all that is needed to make this page again."""
+    same = {None: 'the bag does not say which one made it', True: 'the one that made the bag',
+            False: 'not the one that made the bag'}[measured['same_bundle']]
+    settings = measured['settings']
+    leading = [f'{name.removesuffix(LEVEL).replace("_", " ")} ({level})'
+               for name, level in settings.items() if name.endswith(LEVEL) and level != 'off']
+    changes = ', '.join(f'{name} = {value}' for name, value in measured['changes'].items())
+    rows = [
+        ('bag', measured['bag']), ('length', f'{measured["seconds"]:.1f} s'),
+        ('bundle', f'{measured["bundle_sha256"][:16]}…, {same}'),
+        ('planner', f'{settings["planner.kind"]}, {settings["planner.iterations"]} iterations'),
+        ('monitors that may lead', ', '.join(leading) or 'none'),
+        ('changed for this replay', changes or 'nothing'),
+        ('by', f'spowl_ros {version("spowl_ros")}')]
+    return _card('Made with', '<table>' + ''.join(
+        f'<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>' for name, value in rows)
+        + '</table>')
 
 
 def _episodes(measured: dict[str, Any]) -> str:

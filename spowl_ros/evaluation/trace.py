@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 PLAN_NUMBERS = ('plan_value', 'policy_value', 'plan_cost_value', 'policy_cost_value', 'value_low',
                 'cost_value_high', 'value_threshold', 'cost_threshold', 'counted', 'model_error',
                 'iterations')
+LIMITED = ('cost_value', 'model_error')
+"""Monitors whose limits are kept, as they lie in the units of what is foreseen."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Trace:
     """Shape (decisions, 2): where the robot was, metres."""
     alarms: dict[str, NDArray[np.bool_]]
     """Monitor to whether it was tripped."""
+    limits: dict[str, NDArray[np.float64]]
+    """Monitor of LIMITED to the value beyond which it alarms."""
 
     def __len__(self) -> int:
         return len(self.now_ns)
@@ -75,7 +79,8 @@ class Trace:
             self.now_ns[rows], self.episode[rows], self.source[rows], self.action[rows],
             {name: column[rows] for name, column in self.plan.items()}, self.cost_offset[rows],
             self.reward[rows], self.cost[rows], self.seconds[rows], self.deadline_missed[rows],
-            self.position[rows], {name: column[rows] for name, column in self.alarms.items()})
+            self.position[rows], {name: column[rows] for name, column in self.alarms.items()},
+            {name: column[rows] for name, column in self.limits.items()})
 
 
 class TraceBuilder:
@@ -111,6 +116,8 @@ class TraceBuilder:
             'cost_offset': decision.cost_offset, **self._nothing_yet,
             'seconds': decision.seconds.get('total', float('nan')),
             'deadline_missed': decision.deadline_missed, 'x': float('nan'), 'y': float('nan')}
+        limits = {reading.monitor: reading.limit for reading in decision.readings}
+        numbers |= {f'{name}.limit': limits.get(name, float('nan')) for name in LIMITED}
         for name, number in numbers.items():
             self._columns.setdefault(name, array('d')).append(number)
         self._tripped.append(decision.tripped)
@@ -138,7 +145,7 @@ class TraceBuilder:
         if not count:
             columns = {name: np.empty(0) for name in (
                 *PLAN_NUMBERS, 'episode', 'source', 'cost_offset', 'reward', 'cost', 'seconds',
-                'deadline_missed', 'x', 'y')}
+                'deadline_missed', 'x', 'y', *(f'{name}.limit' for name in LIMITED))}
         return Trace(
             now_ns=np.array(self._times, np.int64), episode=columns['episode'].astype(np.int64),
             source=columns['source'].astype(np.int64),
@@ -148,4 +155,5 @@ class TraceBuilder:
             seconds=columns['seconds'], deadline_missed=columns['deadline_missed'] > 0,
             position=np.column_stack((columns['x'], columns['y'])),
             alarms={monitor: np.array([monitor in tripped for tripped in self._tripped])
-                    for monitor in sorted(self._monitors)})
+                    for monitor in sorted(self._monitors)},
+            limits={name: columns[f'{name}.limit'] for name in LIMITED})

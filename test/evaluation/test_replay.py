@@ -7,13 +7,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 import numpy as np
 import pytest
+from rclpy.serialization import serialize_message
 
 from spowl_ros.bags.reader import Bag
 from spowl_ros.bags.writer import BagWriter, Settings
 from spowl_ros.bundle import Bundle
-from spowl_ros.decision import SOURCES
+from spowl_ros.decision import SOURCES, Decision
 from spowl_ros.errors import SpowlError
 from spowl_ros.evaluation.measures import measure, remarks
 from spowl_ros.evaluation.replay import Changes, Replay, Replayer
@@ -75,9 +77,39 @@ def test_another_setting_shows_where_it_matters(lock_step_bag: Path, bundle: Bun
     assert set(found.replayed.source) == {SOURCES.index('policy')}
     figures = measure(found)
     assert figures['divergence']['decisions'] == DECISIONS
-    assert figures['divergence']['action']['max'] > 0.1
+    action = figures['divergence']['action']
+    assert action['max'] > 0.1
+    others = np.abs(found.recorded.action - found.replayed.action).max(axis=1) > 0.0
+    assert (action['decisions'], action['first']) == (others.sum(), others.argmax())
     assert figures['divergence']['sources'] == {'plan to policy': int(
         np.sum(found.recorded.source == SOURCES.index('plan')))}
+
+
+def test_stops_after_the_simulation_has_ended_are_left_out(
+        driver, drive, tmp_path: Path, bundle: Bundle) -> None:
+    """They are replayed and compared, but who acted and how long it took is asked of a robot."""
+    decided = driver.record(tmp_path / 'bag', drive(steps=5))
+    ended = DiagnosticStatus(values=[KeyValue(key=key, value='5')
+                                     for key in ('return', 'cost', 'steps')])
+    stops = [Decision(step=5 + late, now_ns=decided[-1].now_ns, action=(0.0, 0.0), source='stop',
+                      reason='nobody is there') for late in range(3)]
+    with Bag(tmp_path / 'bag') as bag:
+        writer = BagWriter(tmp_path / 'ended')
+        numbers = {name: writer.add_topic(name, topic.type) for name, topic in bag.topics.items()}
+        for message in bag.messages():
+            writer.write(numbers[message.topic], message.time_ns, message.data)
+        episode = writer.add_topic('/simulator/episode', 'diagnostic_msgs/msg/DiagnosticArray')
+        writer.write(episode, message.time_ns, serialize_message(DiagnosticArray(status=[ended])))
+        for stop in stops:
+            said = DiagnosticStatus(values=[
+                KeyValue(key=key, value=value) for key, value in stop.to_items()])
+            writer.write(numbers['/controller/decision'], message.time_ns,
+                         serialize_message(DiagnosticArray(status=[said])))
+        writer.close()
+    figures = measure(replay(tmp_path / 'ended', bundle))
+    assert (figures['decisions'], figures['stops_after_end']) == (8, 3)
+    assert figures['source_fraction']['stop'] == 0.0
+    assert sum(figures['switches'].values()) < 5
 
 
 def test_decisions_are_made_where_none_were_recorded(
