@@ -206,7 +206,8 @@ class SupervisorNode(ManagedNode):
         self._sent = self._now()
         self._counts[supervised.state] = self._counts.get(supervised.state, 0) + 1
         before, self._last = self._last, supervised
-        if before is None or before.state != supervised.state:
+        if before is None or (before.state, before.reason) != (supervised.state,
+                                                               supervised.reason):
             self._state.publish(self._status())
             if supervised.state == 'stopped' and self.active:
                 self.get_logger().warning(f'stopped: {supervised.reason}',

@@ -200,6 +200,18 @@ def test_an_operators_stop_is_sent_at_once_but_in_lock_step(
     assert stand.is_stop(stand.commands[-1][1])
 
 
+def test_the_reason_of_a_stop_is_the_present_one(untrained_bundle: Path, stand: RobotStand,
+                                                 start: Callable[..., NodeProcess]) -> None:
+    """A robot that is stopped already is reported to be stopped by the operator as well."""
+    start('supervisor', model=str(untrained_bundle), autostart=True)
+    raw = stand.node.create_publisher(Float64MultiArray, 'command_raw', 1)
+    wait(lambda: raw.get_subscription_count() and stand.node.count_publishers('command'))
+    wait(lambda: (stand.supervisor is not None and 'no command' in stand.supervisor.message)
+         or raw.publish(Float64MultiArray(data=[0.5, 0.5])) or time.sleep(0.5))
+    assert call(stand, SetBool, 'supervisor/stop', SetBool.Request(data=True)).success
+    wait(lambda: stand.supervisor.message == 'stopped: stopped by an operator')
+
+
 @pytest.mark.parametrize('node', ['controller', 'supervisor'])
 @pytest.mark.parametrize(('parameters', 'words'), [
     ({}, "parameter 'model' is empty"),
