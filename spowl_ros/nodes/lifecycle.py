@@ -55,7 +55,7 @@ class ManagedNode(LifecycleNode):  # type: ignore[misc]
         """
         Configure and activate, as a node does that starts by itself.
 
-        :raises SpowlError: says what was wrong
+        :raises SpowlError: says what was wrong, or the process is to end
         """
         self._starting = True
         for trigger in (self.trigger_configure, self.trigger_activate):
@@ -74,9 +74,9 @@ class ManagedNode(LifecycleNode):  # type: ignore[misc]
         """
         Make sure that nobody else publishes a topic on which this node does; may wait.
 
-        :raises SpowlError: names who does
+        :raises SpowlError: names who does, or the process is to end
         """
-        while True:
+        while not process.told_to_end():
             ended = time.monotonic() - self._made >= DISCOVERY_S
             names = other_publishers(self, topic)
             if names and (ended or not any(map(is_unknown, names))):
@@ -85,6 +85,7 @@ class ManagedNode(LifecycleNode):  # type: ignore[misc]
             if ended:
                 return
             time.sleep(_POLL_S)
+        raise SpowlError('told to end before it was clear that nobody else drives the robot')
 
     def close(self) -> None:
         """End orderly, from whatever state."""

@@ -31,10 +31,16 @@ if TYPE_CHECKING:
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _CRASHED = 1
+_ended = threading.Event()
 
 
 class FinishedError(Exception):
     """Raised in a callback by a node that has done its work; the process ends with code 0."""
+
+
+def told_to_end() -> bool:
+    """Whether this process is to end: for whoever waits while its node is still being made."""
+    return _ended.is_set()
 
 
 def make_executor() -> Executor:
@@ -77,9 +83,9 @@ def run(make_node: Callable[[], ClosingNode], args: Sequence[str] | None = None)
     The executor spins in a thread of its own, because a main thread inside it would not see
     signals. ``close`` is called while the middleware still works.
     """
-    ended = threading.Event()
+    _ended.clear()
     for number in _SIGNALS:
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, lambda *_: _ended.set())
     try:
         rclpy.init(args=list(args) if args is not None else None,
                    signal_handler_options=SignalHandlerOptions.NO)
@@ -89,7 +95,7 @@ def run(make_node: Callable[[], ClosingNode], args: Sequence[str] | None = None)
         node = make_node()
     except SpowlError as error:
         rclpy.try_shutdown()
-        return _complain(str(error))
+        return 0 if told_to_end() else _complain(str(error))
     executor = make_executor()
     executor.add_node(cast('Node', node))
     crashes: list[BaseException] = []
@@ -100,13 +106,13 @@ def run(make_node: Callable[[], ClosingNode], args: Sequence[str] | None = None)
         except (ExternalShutdownException, FinishedError):
             pass
         except BaseException as error:
-            if not ended.is_set():  # a callback may outlive what it publishes on
+            if not _ended.is_set():  # a callback may outlive what it publishes on
                 crashes.append(error)
-        ended.set()
+        _ended.set()
 
     thread = threading.Thread(target=spin, name='executor', daemon=True)
     thread.start()
-    while not ended.wait(1.0):
+    while not _ended.wait(1.0):
         pass
     try:
         node.close()

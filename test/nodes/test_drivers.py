@@ -120,6 +120,17 @@ def test_life_cycle(untrained_bundle: Path, stand: RobotStand, node: str,
         stand.commands.clear()
 
 
+def test_a_signal_ends_the_look_for_others(untrained_bundle: Path, stand: RobotStand,
+                                           start: Callable[..., NodeProcess]) -> None:
+    """A node that still looks whether it is the only driver ends without waiting for that."""
+    supervisor = start('supervisor', model=str(untrained_bundle), autostart=True)
+    wait(lambda: stand.node.count_publishers('command'))
+    before = time.monotonic()
+    assert supervisor.end(signal.SIGTERM) == 0
+    assert time.monotonic() - before < 2.0
+    assert supervisor.output == ''
+
+
 def test_drives_and_ends_with_a_stop(driving: System) -> None:
     """Commands come at the control rate, each with a decision; SIGINT ends with the stop."""
     stand = driving.stand
