@@ -19,7 +19,7 @@ from spowl_ros import bundle as bundles
 from spowl_ros.bags.reader import Bag
 from spowl_ros.evaluation.alarms import FORESEEING, judge_alarms
 from spowl_ros.evaluation.foresight import number
-from spowl_ros.evaluation.measures import source_fraction, switches
+from spowl_ros.evaluation.measures import driving, source_fraction, switches
 from spowl_ros.evaluation.replay import Changes, Replayer
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def run_job(job: Job) -> Worth:
     bundle = bundles.load(job.bundle)
     with Bag(job.bag) as bag:
         replay = Replayer(bag, bundle, job.changes).run()
-    trace = replay.replayed
+    trace = driving(replay)
     alarms = judge_alarms(trace, job.monitors)
     return Worth(
         decisions=len(trace), diverged=len(replay.differences), hits=alarms.hits,
