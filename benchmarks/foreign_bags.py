@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""
+r"""
 Read bags that ROS 2's own recorder wrote, and compare with what others find in them.
 
 Takes folders with such bags, for instance clones of github.com/ros2/rosbag2, which tests its
@@ -8,7 +8,7 @@ recorder with some, and of github.com/Extelligence-ai/bagel, which has compresse
 Each storage file is read by `spowl_ros.bags` and, message by message, by MCAP's own library or
 by plain SQL. One row for each goes to standard output or to a CSV file::
 
-    python -m benchmarks.foreign_bags rosbag2 bagel/data/sample/ros2 \\
+    python -m benchmarks.foreign_bags rosbag2 bagel/data/sample/ros2 \
         --csv benchmarks/results/foreign_bags.csv
 """
 
