@@ -20,12 +20,11 @@ import tempfile
 
 import torch
 
-from spowl_ros.contract import Contract
+from spowl_ros import bundle
+from spowl_ros.bundle import Bundle
 from spowl_ros.evaluation.latency import measure
 from spowl_ros.planner_settings import PlannerSettings
-from spowl_ros.sim.environment import contract
-from spowl_ros.training import config as configuration
-from spowl_ros.training.config import TrainConfig
+from spowl_ros.training.initial import bundle_networks
 from spowl_ros.training.networks import BinConfig, NetworkConfig
 from spowl_ros.training.untrained import export_untrained
 
@@ -44,7 +43,7 @@ class Step:
     threads: int = 1
 
 
-def steps(shipped: TrainConfig, robot: Contract) -> list[Step]:
+def steps(shipped: Bundle) -> list[Step]:
     """Return all states, from the authors' to the one that is shipped."""
     networks, settings = NetworkConfig(), PlannerSettings()
     every_time = replace(settings, samples=settings.samples + settings.policy_candidates)
@@ -62,10 +61,9 @@ def steps(shipped: TrainConfig, robot: Contract) -> list[Step]:
     networks = replace(networks, reward_bins=bins, cost_bins=bins, reward_value_bins=bins,
                        cost_value_bins=bins)
     found.append(Step('41 bins', networks, settings))
-    scans = [robot.slices[f.name] for f in robot.fields if f.sensor == 'scan']
-    networks = replace(shipped.networks, scan_slices=tuple((s.start, s.stop) for s in scans))
+    networks = bundle_networks(shipped).config
     found.append(Step('compact networks', networks, settings))
-    ours = shipped.planner
+    ours = shipped.settings
     settings = replace(settings, samples=ours.samples, policy_candidates=ours.policy_candidates,
                        elites=ours.elites)
     found.append(Step(f'{ours.samples} samples, {ours.policy_candidates} of the policy', networks,
@@ -80,22 +78,25 @@ def steps(shipped: TrainConfig, robot: Contract) -> list[Step]:
 def main() -> int:
     """Measure every step and write CSV."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--config', type=Path, default='config/training/SafetyPointGoal1-v0.yaml')
+    parser.add_argument('--model', type=Path, default='models/SafetyPointGoal1-v0')
     parser.add_argument('--seconds', type=float, default=5.0, help='about how long to time each')
     args = parser.parse_args()
     torch.set_num_threads(1)
-    shipped = configuration.load(args.config, [])
-    robot = contract(shipped.task, shipped.collect.action_repeat)
+    shipped = bundle.load(args.model)
     writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator='\n')
     writer.writeheader()
     with tempfile.TemporaryDirectory() as folder:
-        for number, step in enumerate(steps(shipped, robot)):
+        for number, step in enumerate(steps(shipped)):
             path = Path(folder) / str(number)
-            export_untrained(path, robot, step.networks, step.settings, cases=1,
+            # one iteration is soon exported, and repeated as often as one likes
+            export_untrained(path, shipped.contract, step.networks,
+                             replace(step.settings, iterations=1), cases=1,
                              exportable=step.exportable)
-            first = measure(path, threads=step.threads, decisions=3)
+            iterations = step.settings.iterations
+            first = measure(path, threads=step.threads, decisions=1, iterations=iterations)
             decisions = int(min(1000, max(3, 1e3 * args.seconds / first['latency_ms']['p50'])))
-            result = measure(path, threads=step.threads, decisions=decisions)
+            result = measure(path, threads=step.threads, decisions=decisions,
+                             iterations=iterations)
             latency = result['latency_ms']
             writer.writerow({
                 'step': step.name, 'threads': step.threads, 'p50_ms': latency['p50'],

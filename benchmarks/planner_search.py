@@ -1,13 +1,13 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-What each part of our search is worth: python -m benchmarks.planner_search CHECKPOINT MODEL.
+What each part of our search is worth: python -m benchmarks.planner_search MODEL.
 
-The networks of the checkpoint that a bundle was exported from drive the evaluation episodes with
-the bundle's search, with ours at the authors' sizes, with the authors' own, and with ours where
-one option is as the authors have it. Each is exported and run as on a robot, monitors off. What
-is measured goes into OUTPUT/<task>/<search>.json as it is done, so that an interrupted run goes
-on; then all of it becomes planner_search.csv.
+The networks of a bundle drive the evaluation episodes with the bundle's search, with ours at the
+authors' sizes, with the authors' own, and with ours where one option is as the authors have it.
+Each is exported and run as on a robot, monitors off. What is measured goes into
+OUTPUT/<task>/<search>.json as it is done, so that an interrupted run goes on; then all of it
+becomes planner_search.csv.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from spowl_ros.evaluation.latency import measure
 from spowl_ros.evaluation.rollout import RAW_STEPS, evaluate
 from spowl_ros.planner_settings import PlannerSettings
 from spowl_ros.seeds import EVALUATION
-from spowl_ros.training.export import export_checkpoint
+from spowl_ros.training.export import export
+from spowl_ros.training.initial import bundle_networks
 
 SIZES = ('iterations', 'samples', 'policy_candidates', 'elites')
 LEARNED_WITH = ('horizon', 'discount', 'cost_discount')
@@ -66,8 +67,8 @@ def file_name(search: str) -> str:
 def main() -> None:
     """Measure what is missing, then write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
-    parser.add_argument('checkpoint', type=Path, metavar='CHECKPOINT')
-    parser.add_argument('model', type=Path, metavar='MODEL', help='the bundle exported from it')
+    parser.add_argument('model', type=Path, metavar='MODEL', help='directory of the bundle')
+    parser.add_argument('--only', nargs='+', metavar='SEARCH', help='names of searches; all')
     parser.add_argument('--episodes', type=int, default=50)
     parser.add_argument('--workers', type=int, default=2)
     parser.add_argument('--output', type=Path, default=Path('benchmarks/results/planner_search'))
@@ -75,13 +76,15 @@ def main() -> None:
     torch.set_num_threads(1)
     shipped = bundle.load(args.model)
     rows = []
-    for search, settings in searches(shipped.settings).items():
+    networks, chosen = bundle_networks(shipped), searches(shipped.settings)
+    for search in args.only or chosen:
+        settings = chosen[search]
         file = args.output / shipped.contract.task / file_name(search)
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory() as folder:
                 model = Path(folder) / 'model'
-                export_checkpoint(args.checkpoint, model, settings)
+                export(networks, shipped.contract, PlannerSettings(**settings), model)
                 source, details = open_model(model, settings['kind'], {}, monitors=False)
                 with tqdm(total=args.episodes * RAW_STEPS, unit=' steps', desc=search,
                           dynamic_ncols=True) as bar:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+from dataclasses import replace
 import json
 from pathlib import Path
 import tempfile
@@ -77,9 +78,11 @@ def _paper_size(directory: Path) -> dict[str, Any] | None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / 'paper_size'
-        export_untrained(path, bundle.load(directory).contract, PAPER, PAPER_PLANNER,
-                         cases=1)
-        return measure(path, threads=max(THREADS), decisions=5)
+        # one iteration is soon exported, and repeated as often as one likes
+        export_untrained(path, bundle.load(directory).contract, PAPER,
+                         replace(PAPER_PLANNER, iterations=1), cases=1)
+        return measure(path, threads=max(THREADS), decisions=5,
+                       iterations=PAPER_PLANNER.iterations)
 
 
 def _show(result: dict[str, Any]) -> None:

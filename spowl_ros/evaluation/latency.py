@@ -26,17 +26,19 @@ PEAK_SIZE = 1024
 PEAK_RUNS = 8
 
 
-def measure(bundle: Path, *, threads: int, decisions: int) -> dict[str, Any]:
+def measure(bundle: Path, *, threads: int, decisions: int,
+            iterations: int = 0) -> dict[str, Any]:
     """
     Measure in a fresh process: latency in all and by stage, policy alone, cold start, memory.
 
     :param decisions: how many are timed, after a warm-up
+    :param iterations: improvements of each plan; 0: as the bundle's settings say
     :return: latency_ms, stages, policy_ms (each p50, p95, p99, p99.9, max), load_seconds,
         start_seconds (of the whole process until ready), rss_mb, gflops, peak_gflops, iterations
     :raises SpowlError: the bundle is damaged
     """
     return run_process(bundle, '--threads', str(threads), '--decisions', str(decisions),
-                       threads=threads)
+                       '--iterations', str(iterations), threads=threads)
 
 
 def soak(bundle: Path, *, threads: int, decisions: int, every: int) -> dict[str, Any]:
@@ -90,6 +92,7 @@ def _main() -> int:
     parser.add_argument('bundle', type=Path)
     parser.add_argument('--threads', type=int, required=True)
     parser.add_argument('--decisions', type=int, required=True)
+    parser.add_argument('--iterations', type=int, default=0)
     parser.add_argument('--every', type=int, default=0)
     args = parser.parse_args()
 
@@ -111,7 +114,7 @@ def _main() -> int:
     if args.every:
         result = _soak(planner, process, args.decisions, args.every)
     else:
-        result = _measure(planner, args.decisions)
+        result = _measure(planner, args.decisions, args.iterations or planner.settings.iterations)
         result['rss_mb'] = round(process.memory_info().rss / 2**20, 1)
         result['peak_gflops'] = round(peak_gflops(), 2)
     assert 'torch' not in sys.modules
@@ -127,14 +130,14 @@ def _observations(planner: Any, count: int) -> Any:
     return random.uniform(-1, 1, (count, planner.bundle.contract.size)).astype(np.float32)
 
 
-def _measure(planner: Any, decisions: int) -> dict[str, Any]:
+def _measure(planner: Any, decisions: int, iterations: int) -> dict[str, Any]:
     total: list[float] = []
     processor = 0.0
     warm_up = min(WARM_UP, decisions)
     stages: dict[str, list[float]] = {}
     for step, observation in enumerate(_observations(planner, warm_up + decisions)):
         start, used = time.perf_counter(), time.process_time()
-        plan = planner.plan(observation, step)
+        plan = planner.plan(observation, step, iterations=iterations)
         duration = time.perf_counter() - start
         if step >= warm_up:
             processor += time.process_time() - used
@@ -147,9 +150,8 @@ def _measure(planner: Any, decisions: int) -> dict[str, Any]:
         planner.plan(observation, step, iterations=0)
         if step >= warm_up:
             policy.append(time.perf_counter() - start)
-    graphs, iterations = planner.bundle.graphs, planner.settings.iterations
     flops = sum(graph.flops * (iterations if name == 'improve' else 1)
-                for name, graph in graphs.items())
+                for name, graph in planner.bundle.graphs.items())
     latency = percentiles(total)
     return {'latency_ms': latency, 'policy_ms': percentiles(policy),
             'stages': {name: percentiles(values) for name, values in stages.items()},

@@ -10,11 +10,12 @@ import shutil
 
 import pytest
 
-from benchmarks import ablation, learning_curves, model_card, planner_search
+from benchmarks import ablation, learning_curves, model_card, planner_latency, planner_search
 from spowl_ros import bundle as bundles
 from spowl_ros.errors import SpowlError
 from spowl_ros.evaluation.rollout import Episode, Evaluation
 from spowl_ros.planner_settings import PlannerSettings
+from spowl_ros.training.networks import NetworkConfig
 
 TASK = 'SafetyPointGoal1-v0'
 
@@ -61,6 +62,17 @@ def test_searches_differ_in_what_they_are_named_after() -> None:
         "the authors'": {'iterations', 'choose', 'first_std'}}
     files = {planner_search.file_name(search) for search in searches}
     assert len(files) == len(searches)
+
+
+def test_planner_becomes_the_shipped_one_step_by_step(untrained_bundle: Path) -> None:
+    """The first is the authors' in all, the last the bundle's, and each differs from the last."""
+    shipped = bundles.load(untrained_bundle)
+    steps = planner_latency.steps(shipped)
+    assert steps[1].networks == NetworkConfig() and steps[1].settings == PlannerSettings()
+    assert steps[-1].settings == shipped.settings
+    assert steps[-1].networks.mlp_dim == shipped.networks['mlp_dim']
+    states = [(step.networks, step.settings, step.exportable, step.threads) for step in steps]
+    assert all(one != other for one, other in zip(states, states[1:]))
 
 
 def test_learning_curve_is_the_run(tmp_path: Path) -> None:
