@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 import difflib
 from pathlib import Path
-import re
 import sys
 from typing import Any, TypeVar
 
 import yaml
 
+from spowl_ros import names
 from spowl_ros.bundle import read_contract
 from spowl_ros.contract import Contract
 from spowl_ros.errors import SpowlError
@@ -34,7 +34,6 @@ RAW_COMMAND = ('command', 'command_raw')
 """Between controller and supervisor; the robot hears what the supervisor makes of it."""
 LOG_LEVELS = ('debug', 'info', 'warn', 'error', 'fatal')
 
-_NAMESPACE = re.compile(r'/?([A-Z_]\w*(/[A-Z_]\w*)*/?)?', re.ASCII | re.IGNORECASE)
 _PARAMETERS = 'ros__parameters'
 
 
@@ -129,10 +128,8 @@ def check_namespace(name: str) -> None:
 
     :raises SpowlError: it does not
     """
-    if not _NAMESPACE.fullmatch(name):
-        raise SpowlError(f"'{name}' is no namespace: one is made of letters, digits and '_', each "
-                         "part begins with no digit, and '/' stands between parts; for example "
-                         'robot1')
+    if not names.is_namespace(name):
+        raise SpowlError(f"'{name}' is no namespace; wanted: {names.RULE}, as robot1")
 
 
 def share_directory() -> Path:

@@ -149,17 +149,10 @@ def test_a_parameter_file_may_name_nodes_as_ros_does(
     assert nodes[0].parameter_files[1] == str(file)
 
 
-@pytest.mark.parametrize('name', ['', '/', 'robot1', '/robot1', 'a/b_2/', '_x'])
-def test_namespaces_are_taken(name: str) -> None:
-    """A namespace may begin and end with a slash."""
-    system.check_namespace(name)
-
-
-@pytest.mark.parametrize('name', ['a b', '9a', 'a//b', 'a/9', 'ä', '//', 'a-b', '~/a'])
-def test_what_ros_does_not_take_is_no_namespace(name: str) -> None:
-    """Names that rclpy would refuse with a traceback are refused in one line."""
-    with pytest.raises(SpowlError, match='is no namespace'):
-        system.check_namespace(name)
+def test_what_ros_does_not_take_is_no_namespace() -> None:
+    """What rclpy would refuse with a traceback is refused in one line."""
+    with pytest.raises(SpowlError, match="'9 lives' is no namespace"):
+        system.check_namespace('9 lives')
 
 
 def test_executables_are_found_where_they_are_installed() -> None:

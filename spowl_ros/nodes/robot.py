@@ -17,7 +17,7 @@ from spowl_ros.errors import SpowlError
 from spowl_ros.nodes import conversion
 from spowl_ros.robot import config
 from spowl_ros.robot.config import Command, Input, RobotConfig
-from spowl_ros.robot.inputs import Conversion, read
+from spowl_ros.robot.inputs import Conversion, has, read
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -84,7 +84,7 @@ class PathSource:
     A topic of any type, read by paths into its messages.
 
     :param paths: field to path
-    :raises SpowlError: the message type is not installed or has no stamp
+    :raises SpowlError: the message type is not installed, has no stamp, or nothing at a path
     """
 
     def __init__(self, topic: str, type_name: str, paths: dict[str, str]) -> None:
@@ -95,6 +95,11 @@ class PathSource:
         if 'header' not in self.message_type.get_fields_and_field_types():
             raise SpowlError(f'{type_name} has no header and so no stamp; its age cannot be '
                              'watched; publish a stamped message')
+        empty = self.message_type()
+        for name, path in paths.items():
+            if not has(empty, path):
+                raise SpowlError(f"field '{name}': {type_name} has no '{path}'; "
+                                 f'ros2 interface show {type_name} lists what it has')
 
     def fields(self, message: Any) -> Iterator[tuple[str, NDArray[np.float64]]]:
         """Yield names and values; see `spowl_ros.robot.inputs.read`."""
@@ -124,7 +129,8 @@ def sources(contract: Contract, robot: RobotConfig) -> list[Source]:
     Return what to subscribe to.
 
     :param contract: with the robot's topics: `RobotConfig.applied_to`
-    :raises SpowlError: a message type is not installed, or two types on one topic
+    :raises SpowlError: a message type is not installed or lacks a field, or two types on one
+        topic
     """
     usual, conversions = [], {}
     paths: dict[tuple[str, str], dict[str, str]] = {}

@@ -19,6 +19,7 @@ from typing import Any
 import dacite
 import yaml
 
+from spowl_ros import names
 from spowl_ros.contract import Contract, Field
 from spowl_ros.errors import SpowlError
 
@@ -112,6 +113,7 @@ class RobotConfig:
                   for name in getattr(self, section) if name not in NODES]
         found += [f'remappings.{name}: {list(pair)} is not a pair of topics'
                   for name, pairs in self.remappings.items() for pair in pairs if len(pair) != 2]
+        found += _topic_misfits(self)
         found += [f'limits.{name}: there is no such actuator' + _hint(name, contract.action.names)
                   for name in self.limits if name not in contract.action.names]
         found += [f'limits.{name}: {value} is not a positive number'
@@ -198,6 +200,18 @@ def _hint(name: str, known: Any) -> str:
     return f'; did you mean {near[0]!r}?' if near else f'; there are {", ".join(known)}'
 
 
+def _topic_misfits(robot: RobotConfig) -> list[str]:
+    """Return which names are none of a topic."""
+    given = {f'inputs.{name}.topic': entry.topic
+             for name, entry in robot.inputs.items() if entry.topic}
+    given['command.topic'] = robot.command.topic
+    for node, pairs in robot.remappings.items():
+        given |= {f'remappings.{node}': topic for pair in pairs for topic in pair
+                  if not names.is_topic(topic)}
+    return [f'{key}: {topic!r} is no topic; wanted: {names.RULE}'
+            for key, topic in given.items() if not names.is_topic(topic)]
+
+
 def _input_misfits(entry: Input, field: Field) -> list[str]:
     """Return what is wrong with one input, each text beginning with its key."""
     found = []
@@ -230,25 +244,25 @@ def _input_misfits(entry: Input, field: Field) -> list[str]:
 def _command_misfits(command: Command, contract: Contract) -> list[str]:
     """Return what is wrong with the command."""
     found = []
-    names = contract.action.names
+    actuators = contract.action.names
     if command.type not in COMMAND_TYPES:
         found.append(f'command.type: {command.type!r} is not one of {", ".join(COMMAND_TYPES)}')
     elif command.type == 'TwistStamped':
         if not command.joints:
             found.append('command.joints: a TwistStamped needs the axis of each of '
-                         f'{", ".join(names)}, as [linear.x, angular.z]')
+                         f'{", ".join(actuators)}, as [linear.x, angular.z]')
         found += [f'command.joints: {axis!r} is not one of {", ".join(TWIST_AXES)}'
                   for axis in command.joints if axis not in TWIST_AXES]
-        if command.joints and len(command.joints) != len(names):
-            found.append(f'command.joints: {len(command.joints)} axes for the {len(names)} '
-                         f'actuators {", ".join(names)}')
-    elif command.joints and sorted(command.joints) != sorted(names):
+        if command.joints and len(command.joints) != len(actuators):
+            found.append(f'command.joints: {len(command.joints)} axes for the {len(actuators)} '
+                         f'actuators {", ".join(actuators)}')
+    elif command.joints and sorted(command.joints) != sorted(actuators):
         found.append(f'command.joints: {", ".join(command.joints)} are not '
-                     f'{contract.robot}\'s actuators {", ".join(names)}')
+                     f'{contract.robot}\'s actuators {", ".join(actuators)}')
     if len(set(command.joints)) != len(command.joints):
         found.append('command.joints: an entry stands twice')
-    if command.scale and len(command.scale) != len(names):
-        found.append(f'command.scale: {len(command.scale)} numbers for {len(names)} actuators')
+    if command.scale and len(command.scale) != len(actuators):
+        found.append(f'command.scale: {len(command.scale)} numbers for {len(actuators)} actuators')
     if not all(math.isfinite(scale) and scale != 0.0 for scale in command.scale):
         found.append(f'command.scale: {list(command.scale)} holds zero or no number')
     return found

@@ -44,6 +44,23 @@ def read(message: Any, path: str) -> NDArray[np.float64]:
         raise SpowlError(f"'{path}' of a {type(message).__name__} holds no numbers") from None
 
 
+def has(message: Any, path: str) -> bool:
+    """
+    Whether messages of a type may have something at a path.
+
+    :param message: an empty one; its arrays are empty, so that nothing below one is looked at
+    """
+    part = message
+    for step in path.split('.'):
+        match = _STEP.fullmatch(step)
+        if match is None or not hasattr(part, match[1]):
+            return False
+        if match[2] is not None:
+            return True
+        part = getattr(part, match[1])
+    return True
+
+
 def rotation_matrix(roll: float, pitch: float, yaw: float) -> NDArray[np.float64]:
     """Return the matrix (3, 3) from the sensor's axes to the robot's (fixed axes x, y, z)."""
     cr, sr, cp, sp, cy, sy = (function(angle) for angle in (roll, pitch, yaw)

@@ -93,6 +93,8 @@ def test_joints_by_the_robots_names() -> None:
 
 @pytest.mark.parametrize(('data', 'words'), [
     ({'topic': 'odom', 'type': 'no_msgs/msg/Thing', 'field': 'x'}, 'not installed'),
+    ({'topic': 'odom', 'type': 'nav_msgs/msg/Odometry', 'field': 'twist.linear'},
+     "Odometry has no 'twist.linear'"),
     ({'topic': 'v', 'type': 'geometry_msgs/msg/Twist', 'field': 'linear'}, 'no header'),
     ({'topic': 'imu', 'type': 'nav_msgs/msg/Odometry', 'field': 'twist.twist.linear'},
      'a topic has one type'),

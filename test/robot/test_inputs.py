@@ -38,6 +38,14 @@ def test_read_says_what_is_missing(path: str) -> None:
         inputs.read(Odometry(), path)
 
 
+@pytest.mark.parametrize(('path', 'there'), [
+    ('twist.twist.linear', True), ('pose.covariance[0:3]', True), ('pose.covariance[0].x', True),
+    ('twist.linear', False), ('twist..twist', False), ('', False)])
+def test_an_empty_message_shows_whether_a_path_is_wrong(path: str, there: bool) -> None:
+    """What is below an array cannot be known before a message comes."""
+    assert inputs.has(Odometry(), path) == there
+
+
 def test_unit_and_mounting() -> None:
     """Degrees become radians; a sensor mounted a quarter turn to the left feels x as y."""
     conversion = inputs.Conversion(GYRO, Input(unit='deg/s', rotation=(0.0, 0.0, math.pi / 2)))
