@@ -16,6 +16,7 @@ import importlib.util
 import os
 from pathlib import Path
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 from spowl_ros.cli._output import check_writable, write_json
@@ -91,21 +92,31 @@ def run(args: argparse.Namespace) -> int:
     sweeps = parse_sweeps(args.sweep)
     bundle = bundles.load(args.bundle)
     replays: list[tuple[Replay, dict[str, Any]]] = []
+    left_out: dict[Path, SpowlError] = {}
     with tqdm(unit=' decisions', disable=None, leave=False) as bar:
         for path in paths:
             bar.set_description(path.name)
-            replay = _replay(path, bundle, changes, bar.update)
-            replays.append((replay, measure(replay)))
-    rows = _sweep(args, paths, changes, sweeps) if sweeps else []
+            try:
+                replay = _replay(path, bundle, changes, bar.update)
+            except SpowlError as error:
+                left_out[path] = error
+            else:
+                replays.append((replay, measure(replay)))
+    if not replays:
+        raise next(iter(left_out.values()))
+    good = [path for path in paths if path not in left_out]
+    rows = _sweep(args, good, changes, sweeps) if sweeps else []
     for _, measured in replays:
         print(summary(measured))
+    for error in left_out.values():
+        print(f'spowl: error: left out: {error}', file=sys.stderr)
     if args.json:
         write_json(args.json, _document(replays, rows))
     if args.report:
         from spowl_ros.evaluation.report import write_report
 
         write_report(args.report, replays, rows, list(sweeps))
-    return 0
+    return SpowlError.EXIT_CODE if left_out else 0
 
 
 def _replay(path: Path, bundle: Any, changes: Changes, progress: Any) -> Replay:

@@ -121,6 +121,21 @@ def test_mistakes_are_told_in_one_line(folder: Path, bundle: Bundle, arguments: 
     assert said in message
 
 
+def test_a_folder_is_replayed_without_its_bad_bags(
+        folder: Path, bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One that cannot be read costs nothing but itself, one line, and the exit code."""
+    (tmp_path / 'bags' / 'bad').mkdir(parents=True)
+    (tmp_path / 'bags' / 'bad' / 'bad_0.mcap').touch()
+    (tmp_path / 'bags' / 'good').symlink_to(folder / 'bag_1')
+    figures = tmp_path / 'figures.json'
+    assert main(['replay', str(tmp_path / 'bags'), str(bundle.directory), '--json', str(figures),
+                 '--sweep', 'cost_value.budget=1']) == 2
+    said = capsys.readouterr()
+    assert 'all identical' in said.out
+    assert re.search(r'left out: .*bad_0\.mcap is empty', said.err)
+    assert json.loads(figures.read_text())['sweep'][0]['decisions'] == 40
+
+
 def test_a_report_without_matplotlib_says_what_to_install(
         folder: Path, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str]) -> None:
