@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import itertools
 import multiprocessing
 from pathlib import Path
+import signal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -102,8 +103,11 @@ def sweep(bags: Sequence[Path], bundle: Path, sweeps: Mapping[str, Sequence[Any]
     found: list[list[Worth]] = [[] for _ in chosen]
     # Forking is not safe with the threads of ONNX Runtime.
     context = multiprocessing.get_context('spawn')
-    with ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=context) as pool:
+    with ProcessPoolExecutor(min(jobs, len(tasks)), context, _die_silently) as pool:
+        # Ctrl-C reaches the workers too: not while they start, which would be told at length.
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
         running = {pool.submit(run_job, job): index for index, job in tasks}
+        signal.signal(signal.SIGINT, handler)
         try:
             for done in tqdm(as_completed(running), 'replaying', len(running), unit=' replays',
                              disable=None):
@@ -112,6 +116,11 @@ def sweep(bags: Sequence[Path], bundle: Path, sweeps: Mapping[str, Sequence[Any]
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return [{**values, **_sum(worths)} for values, worths in zip(chosen, found, strict=True)]
+
+
+def _die_silently() -> None:
+    """Let a worker end on Ctrl-C without a word; the one who gave the work says what is to say."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _sum(worths: list[Worth]) -> dict[str, Any]:
