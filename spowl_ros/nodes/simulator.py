@@ -264,6 +264,9 @@ class SimulatorNode(Node):
                 self._topics.episode(number + 1, {
                     'episode': number + 1, 'seed': self.settings.seed + number, **totals,
                     'terminated': int(result.terminated)}, self._time_ns)
+                self.get_logger().info(
+                    f'episode {number + 1}: return {totals["return"]:.2f}, cost '
+                    f'{totals["cost"]:.0f}, {totals["steps"]} steps')
                 return number + 1
             observation = result.observation
             self._publish(observation)

@@ -92,9 +92,10 @@ def test_it_ends_by_itself_after_the_last_episode(
     ros2_launch: Callable[..., subprocess.Popen[str]], bundle_directory: Path
 ) -> None:
     """One episode, then the simulator has finished and everything ends well."""
-    process = ros2_launch(f'model:={bundle_directory}', 'episodes:=1')
+    process = ros2_launch(f'model:={bundle_directory}', 'episodes:=1', 'log_level:=info')
     output, _ = process.communicate(timeout=EPISODE_S)
     assert process.returncode == 0, output
+    assert 'episode 1: return' in output
     assert 'has finished' in output
     assert 'Traceback' not in output
 
