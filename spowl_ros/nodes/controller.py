@@ -26,7 +26,7 @@ from spowl_ros.decision_loop import DecisionLoop
 from spowl_ros.errors import SpowlError
 from spowl_ros.nodes import process
 from spowl_ros.nodes.command import COMMAND_TYPES, CommandFormat
-from spowl_ros.nodes.lifecycle import ManagedNode
+from spowl_ros.nodes.lifecycle import TOO_LATE, ManagedNode
 from spowl_ros.nodes.parameters import Parameters, refuse_unknown
 from spowl_ros.nodes.qos import KEPT, LATCHED
 from spowl_ros.nodes.robot import Source, load_robot, sources
@@ -82,7 +82,7 @@ class ControllerNode(ManagedNode):
 
     def __init__(self) -> None:
         super().__init__('controller')
-        self._node_parameters = Parameters(self, NodeSettings())
+        self._node_parameters = Parameters(self, NodeSettings(), accept=self._accept)
         refuse_unknown(self, NodeSettings(), ControllerSettings())
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._given: dict[str, Any] = {}
@@ -95,6 +95,15 @@ class ControllerNode(ManagedNode):
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._report, clock=self._steady)
         if self._node_parameters.settings.autostart:
             self.start()
+
+    def _accept(self, settings: NodeSettings) -> None:
+        """
+        Refuse what would have no effect before the next configuration.
+
+        :raises SpowlError: the node is configured
+        """
+        if self.configured and settings != self._node_parameters.settings:
+            raise SpowlError(TOO_LATE)
 
     # Lifecycle
 

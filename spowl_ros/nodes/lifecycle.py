@@ -13,6 +13,8 @@ from spowl_ros.errors import SpowlError
 from spowl_ros.nodes import process
 from spowl_ros.nodes.discovery import DISCOVERY_S, is_unknown, other_publishers
 
+TOO_LATE = 'it takes effect when the node is configured; deactivate it and clean it up first'
+"""Why a parameter is refused that does not change between two decisions."""
 _POLL_S = 0.02
 
 
@@ -50,6 +52,11 @@ class ManagedNode(LifecycleNode):  # type: ignore[misc]
     def active(self) -> bool:
         """Whether the node is in state active."""
         return self._active
+
+    @property
+    def configured(self) -> bool:
+        """Whether the node is in state inactive or active."""
+        return self._configured
 
     def start(self) -> None:
         """

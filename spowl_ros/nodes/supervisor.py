@@ -11,7 +11,7 @@ so that whatever happens to the controller does not happen to it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 import sys
@@ -29,7 +29,7 @@ from spowl_ros import bundle
 from spowl_ros.errors import SpowlError
 from spowl_ros.nodes import process
 from spowl_ros.nodes.command import COMMAND_TYPES, CommandFormat
-from spowl_ros.nodes.lifecycle import ManagedNode
+from spowl_ros.nodes.lifecycle import TOO_LATE, ManagedNode
 from spowl_ros.nodes.parameters import Parameters, refuse_unknown
 from spowl_ros.nodes.qos import LATCHED
 from spowl_ros.nodes.robot import RobotCommand, Source, load_robot, sources
@@ -72,7 +72,8 @@ class SupervisorNode(ManagedNode):
 
     def __init__(self) -> None:
         super().__init__('supervisor')
-        self._declared = Parameters(self, NodeSettings(), applied=self._change)
+        self._declared = Parameters(self, NodeSettings(), accept=self._accept,
+                                    applied=self._change)
         refuse_unknown(self, NodeSettings())
         self._supervision: Supervision | None = None
         self._stop_wanted = False
@@ -85,6 +86,16 @@ class SupervisorNode(ManagedNode):
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._report, clock=self._steady)
         if self._declared.settings.autostart:
             self.start()
+
+    def _accept(self, settings: NodeSettings) -> None:
+        """
+        Refuse what would have no effect before the next configuration: all but the limits.
+
+        :raises SpowlError: the node is configured
+        """
+        if self.configured and replace(settings, limits=self._declared.settings.limits) != (
+                self._declared.settings):
+            raise SpowlError(TOO_LATE)
 
     # Lifecycle
 
@@ -197,8 +208,8 @@ class SupervisorNode(ManagedNode):
         return response
 
     def _change(self, settings: NodeSettings) -> None:
-        if self._supervision is not None:
-            self._supervision.settings = settings.limits
+        if self.configured:
+            self._limits.settings = settings.limits
 
     def _send(self, supervised: Supervised) -> None:
         self._command.publish(

@@ -163,10 +163,13 @@ def test_settings_change_between_two_decisions(driving: System) -> None:
             ('planner.horizon', 7, "'horizon' is fixed in the bundle"),
             ('sensor_margin.rule.level', 'fly', "wanted one of 'off', 'policy'"),
             ('rate', 2.0, 'read-only'),
+            ('deadline_fraction', 0.3, 'clean it up first'),
             ('values.slack', 'much', 'type')):
         result = set_parameter(stand, 'controller', name, value)
         assert not result.successful
         assert words in result.reason
+    refused = set_parameter(stand, 'supervisor', 'command_type', 'TwistStamped')
+    assert 'clean it up first' in refused.reason
     stand.decisions.clear()
     assert set_parameter(stand, 'controller', 'planner.iterations', 1).successful
     changed = wait(lambda: [decision for _, decision in stand.decisions if decision.settings])
@@ -174,6 +177,10 @@ def test_settings_change_between_two_decisions(driving: System) -> None:
     assert changed[0].plan.iterations <= 1
     assert set_parameter(stand, 'supervisor', 'limits.magnitude', 0.001).successful
     wait(lambda: all(abs(value) <= 0.001 for value in stand.commands[-1][1]))
+    assert transition(stand, 'supervisor', Transition.TRANSITION_DEACTIVATE) == (True, 'inactive')
+    assert set_parameter(stand, 'supervisor', 'limits.magnitude', 0.002).successful
+    assert transition(stand, 'supervisor', Transition.TRANSITION_ACTIVATE) == (True, 'active')
+    wait(lambda: 0.001 < max(abs(value) for value in stand.commands[-1][1]) <= 0.002)
 
 
 @pytest.mark.parametrize(('node', 'remapping'),
