@@ -28,7 +28,6 @@ from spowl_ros.seeds import EVALUATION
 from spowl_ros.sim.perturbation import Perturbation
 
 
-
 @dataclass(frozen=True)
 class Variant:
     """A planner, what is changed of its settings, and what of the robot."""

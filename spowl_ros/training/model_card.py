@@ -59,8 +59,8 @@ def _measured(measured: dict[str, Any] | None) -> str:
         '', f'Known failures: {failures(first)}']
     if 'action_change' in first:
         change = sum(first['action_change']) / first['episodes']
-        lines += ['', f'From one decision to the next a command changes by {change / 2:.1%} of its '
-                  'range on average.']
+        lines += ['', 'From one decision to the next a command changes by '
+                  f'{change / 2:.1%} of its range on average.']
     if 'latency_ms' in measured:
         lines += ['', 'Latency of a decision: ' + ', '.join(
             f'{name} {value:.1f} ms' for name, value in measured['latency_ms'].items()) + '.']

@@ -195,3 +195,17 @@ def test_the_average_follows_the_networks(networks: Networks, batch: Batch) -> N
         assert not torch.equal(weight, networks.policy.state_dict()[name])
     assert Learner(networks, LossConfig(), OptimiserConfig(), ConstraintConfig()
                    ).average is networks
+
+
+@pytest.mark.parametrize('target', [-2.0, 0.5])
+def test_entropy_is_steered_to_its_target(target: float, networks: Networks, batch: Batch) -> None:
+    """Below the target entropy weighs more with every update, above it less."""
+    learner = Learner(networks, LossConfig(), OptimiserConfig(entropy_target=target),
+                      ConstraintConfig())
+    for _ in range(5):
+        before = learner.entropy_weight
+        entropy = float(learner.update(batch)['entropy']) / networks.config.action_dim
+        assert (learner.entropy_weight > before) == (entropy < target)
+    fixed = Learner(networks, LossConfig(), OptimiserConfig(), ConstraintConfig())
+    fixed.update(batch)
+    assert fixed.entropy_weight == OptimiserConfig().entropy
