@@ -81,12 +81,17 @@ class Setting:
         name = {bool: 'true or false', int: 'an integer', float: 'a number',
                 str: 'a text'}[self.kind]
         if self.low is not None and self.high is not None:
-            return f'{name} from {self.low:g} to {self.high:g}'
+            return f'{name} from {_digits(self.low)} to {_digits(self.high)}'
         if self.low is not None:
-            return f'{name} of at least {self.low:g}'
+            return f'{name} of at least {_digits(self.low)}'
         if self.high is not None:
-            return f'{name} of at most {self.high:g}'
+            return f'{name} of at most {_digits(self.high)}'
         return name
+
+
+def _digits(limit: float) -> str:
+    """Return a limit in short, but every digit of an integer."""
+    return str(limit) if type(limit) is int else f'{limit:g}'
 
 
 def setting(default: Any, description: str, *, low: float | None = None,

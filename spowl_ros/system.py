@@ -44,9 +44,11 @@ class SimulationArguments:
     task: str = setting(DEFAULT_TASK, 'SafetyGymnasium task to drive')
     model: str = setting('', 'directory of the bundle; empty: the one shipped for the task')
     episodes: int = setting(3, 'episodes to drive; 0: until interrupted', low=0)
-    seed: int = setting(0, 'seed of the first episode; each later one adds 1', low=0)
+    seed: int = setting(0, 'seed of the first episode; each later one adds 1', low=0,
+                        high=2**32 - 1)
     rate: float = setting(
-        0.0, 'real-time factor; 0: lock-step, as fast as it goes and exactly repeatable', low=0.0)
+        0.0, 'real-time factor; 0: lock-step, as fast as it goes and exactly repeatable', low=0.0,
+        high=1000.0)
     namespace: str = setting('', 'namespace of every node')
     params_file: str = setting('', 'YAML file of node parameters, over those of config/sim.yaml')
     autostart: bool = setting(True, 'configure and activate controller and supervisor at once')

@@ -35,7 +35,9 @@ def test_arguments_are_read_in_their_own_types() -> None:
     ('texts', 'message'),
     [
         ({'rat': '1'}, "no argument 'rat'; there are task, model"),
-        ({'rate': 'fast'}, "'rate' is 'fast' (str), wanted a number of at least 0"),
+        ({'rate': 'fast'}, "'rate' is 'fast' (str), wanted a number from 0 to 1000"),
+        ({'rate': 'inf'}, "'rate' is inf, wanted a number from 0 to 1000"),
+        ({'seed': '4294967296'}, "'seed' is 4294967296, wanted an integer from 0 to 4294967295"),
         ({'episodes': '-1'}, "'episodes' is -1, wanted an integer of at least 0"),
         ({'autostart': 'perhaps'}, "'autostart' is 'perhaps' (str), wanted true or false"),
         ({'log_level': 'loud'}, "'log_level' is 'loud', wanted one of 'debug'"),

@@ -119,4 +119,4 @@ def test_a_mistake_is_reported_in_one_line(
     process = ros2_launch('rate:=fast')
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "'rate' is 'fast' (str), wanted a number of at least 0" in output
+    assert "'rate' is 'fast' (str), wanted a number from 0 to 1000" in output
