@@ -108,8 +108,8 @@ def run(args: argparse.Namespace) -> int:
     rows = _sweep(args, good, changes, sweeps) if sweeps else []
     for _, measured in replays:
         print(summary(measured))
-    for error in left_out.values():
-        print(f'spowl: error: left out: {error}', file=sys.stderr)
+    for reason in left_out.values():
+        print(f'spowl: error: left out: {reason}', file=sys.stderr)
     if args.json:
         write_json(args.json, _document(replays, rows))
     if args.report:
