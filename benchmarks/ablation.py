@@ -120,11 +120,13 @@ def main() -> None:
     parser.add_argument('models', nargs='*', type=Path, metavar='MODEL')
     parser.add_argument('--episodes', type=int, default=50)
     parser.add_argument('--workers', type=int, default=2)
+    parser.add_argument('--variants', nargs='*', default=list(VARIANTS), choices=VARIANTS,
+                        metavar='VARIANT', help='only these (default: all)')
     parser.add_argument('--monitors', action='store_true', help="with a bundle's monitors")
     parser.add_argument('--output', type=Path, default=Path('benchmarks/results/ablation'))
     args = parser.parse_args()
     for model in args.models:
-        for variant in VARIANTS:
+        for variant in args.variants:
             measure(model, variant, args.episodes, args.workers, args.monitors, args.output)
     rows = table(args.output)
     with (args.output / 'ablation.csv').open('w', newline='') as stream:
