@@ -171,7 +171,8 @@ def coverage(trace: Trace, discount: float, window: int) -> float | None:
     :param window: decisions over which the bound was calibrated
     :return: None where nothing can be judged
     """
-    bound = trace.executed('cost_value') + trace.cost_offset
+    # Costs are never negative, so that a bound below 0 promises no less than one of 0.
+    bound = np.maximum(trace.executed('cost_value') + trace.cost_offset, 0.0)
     followed = sums_after(trace.episode, trace.cost, discount, window)
     known = np.isfinite(bound) & np.isfinite(followed)
     return float(np.mean(followed[known] <= bound[known])) if known.any() else None

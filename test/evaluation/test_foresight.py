@@ -100,6 +100,7 @@ def test_coverage_counts_what_stayed_below_the_bound() -> None:
     assert coverage(make_trace(costs, [0.0] * 200, cost_offset=10.0), DISCOUNT, 10) == 1.0
     share = coverage(make_trace(costs, [0.0] * 200, cost_offset=0.0), DISCOUNT, 10)
     assert share == pytest.approx(0.5, abs=0.05)
+    assert coverage(make_trace([0.0] * 200, [0.0] * 200, cost_offset=-1.0), DISCOUNT, 10) == 1.0
     assert coverage(make_trace([0.0] * 5, [0.0] * 5, cost_offset=0.0), DISCOUNT, 10) is None
 
 
