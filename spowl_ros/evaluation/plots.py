@@ -73,7 +73,7 @@ def timeline(trace: Trace) -> Figure:
         ('plan_cost_value', 'plan', SOURCE_HEX['plan'], '-'),
         ('policy_cost_value', 'policy', SOURCE_HEX['policy'], '-'),
         ('cost_value_high', 'most allowed $k_h$', GREY, '--'),
-        ('cost_threshold', 'threshold of candidates $k^*$', '#c9a227', ':'),
+        ('cost_threshold', 'of candidates $k^*$', '#c9a227', ':'),
         ('bound', 'conformal bound', '#8e5ea2', '-.')), trace.limits['cost_value'])
     rows[3].set_title('Predicted cost value')
     rows[4].fill_between(time, trace.cost, step='post', color=RED, alpha=0.85, linewidth=0)
