@@ -235,10 +235,8 @@ def _open(path: Path, threads: int) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    # Threads wait for each other awake while a graph runs, which is a quarter faster, and sleep in
-    # between: one that spun on would take its core from the rest of the robot.
-    options.add_session_config_entry('session.intra_op.allow_spinning', '1')
-    options.add_session_config_entry('session.force_spinning_stop', '1')
+    # waiting threads sleep: a spinning one would take its core from the rest of the robot
+    options.add_session_config_entry('session.intra_op.allow_spinning', '0')
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
