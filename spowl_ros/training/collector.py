@@ -83,7 +83,8 @@ def make(config: TrainConfig) -> Collector:
     """Return the collector that a configuration asks for."""
     collect = config.collect
     make_stream = partial(Stream, config.task, collect.action_repeat, config.seed,
-                          cost_margin=collect.cost_margin)
+                          cost_margin=collect.cost_margin,
+                          termination_reward=collect.termination_reward)
     if not collect.workers:
         return LocalCollector(make_stream, collect.environments)
     return ProcessCollector(

@@ -38,6 +38,9 @@ class CollectConfig:
     # distance in metres within which an obstacle that costs is charged already, on a ramp from
     # 0 to the cost of contact; from the scans, once a decision. Zero is SafetyGymnasium's cost.
     cost_margin: float = 0.0
+    # added to the reward where an episode ends by itself (a robot fell), for the learner only:
+    # -1 deters as much as a reward of 1 - discount for every decision without a fall would
+    termination_reward: float = 0.0
     # share of a batch drawn from sequences in which some decision cost
     costly_share: float = 0.0
     # share of the environments that act by the policy's mean, as the robot will: only they meet

@@ -56,6 +56,7 @@ class Stream:
     seed: int
     number: int
     cost_margin: float = 0.0
+    termination_reward: float = 0.0
     episode: int = 0
     actions: list[NDArray[np.float32]] = field(default_factory=list)
 
@@ -88,7 +89,8 @@ class Stream:
         shaped = margin_cost(self.environment.contract, result.observation, self.cost_margin)
         decision: dict[str, Any] = {
             'obs': self.observation, 'next_obs': result.observation, 'action': action,
-            'reward': result.reward, 'cost': max(result.cost, shaped),
+            'reward': result.reward + result.terminated * self.termination_reward,
+            'cost': max(result.cost, shaped),
             'terminated': float(result.terminated), 'ended': float(ended)}
         self.observation = result.observation
         if not ended:

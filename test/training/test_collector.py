@@ -161,6 +161,26 @@ def test_margin_cost_is_a_ramp() -> None:
     assert margin_cost(contract, observation, 0.0) == 0
 
 
+def test_a_fall_is_charged_to_the_learner_only() -> None:
+    """The last decision of a fallen robot's episode carries the charge, its return does not."""
+    plain, charged = (Stream('SafetyAntGoal1-v0', 1, 0, 0, termination_reward=reward)
+                      for reward in (0.0, -1.0))
+    action = np.ones(8, np.float32)
+    ended, total = None, 0.0
+    for number in range(1000):
+        action = -action if number % 3 == 0 else action
+        decision, ended = plain.step(action)
+        other, summary = charged.step(action)
+        total += float(decision['reward'])
+        assert other['reward'] == decision['reward'] - decision['terminated']
+        if ended is not None:
+            break
+    assert ended is not None
+    assert decision['terminated']
+    assert summary == ended
+    assert ended.reward == pytest.approx(total)
+
+
 def test_streams_differ_and_repeat() -> None:
     """Each stream has episodes of its own, and the same ones every time."""
     made = [Stream('SafetyPointGoal1-v0', 20, seed, number)
