@@ -165,10 +165,10 @@ def test_a_fall_is_charged_to_the_learner_only() -> None:
     """The last decision of a fallen robot's episode carries the charge, its return does not."""
     plain, charged = (Stream('SafetyAntGoal1-v0', 1, 0, 0, termination_reward=reward)
                       for reward in (0.0, -1.0))
-    action = np.ones(8, np.float32)
+    random = np.random.default_rng(0)
     ended, total = None, 0.0
-    for number in range(1000):
-        action = -action if number % 3 == 0 else action
+    for _ in range(1000):
+        action = random.uniform(-1, 1, 8).astype(np.float32)
         decision, ended = plain.step(action)
         other, summary = charged.step(action)
         total += float(decision['reward'])
