@@ -40,6 +40,7 @@ from benchmarks.robot_stand import (
 )
 from spowl_ros import system as systems
 from spowl_ros.nodes import conversion
+from spowl_ros.processes import end_with_parent
 
 if TYPE_CHECKING:
     from spowl_ros.contract import Contract
@@ -343,7 +344,8 @@ def _operator(stop: bool) -> Callable[[System], float | None]:
 def saturate(system: System) -> float:
     """Keep every core busy with other programs."""
     burn = [sys.executable, '-c', f'{ORDINARY}while True: pass']
-    system.burners = [subprocess.Popen(burn) for _ in range(os.cpu_count() or 1)]
+    system.burners = [subprocess.Popen(burn, preexec_fn=end_with_parent())
+                      for _ in range(os.cpu_count() or 1)]
     return time.monotonic()
 
 

@@ -31,6 +31,7 @@ from std_msgs.msg import Float64MultiArray
 from spowl_ros.decision import Decision
 from spowl_ros.nodes import conversion
 from spowl_ros.nodes.qos import LATCHED
+from spowl_ros.processes import end_with_parent
 
 if TYPE_CHECKING:
     from spowl_ros.contract import Contract
@@ -244,7 +245,8 @@ class NodeProcess:
                    *(part for pair in (remappings or {}).items()
                      for part in ('-r', f'{pair[0]}:={pair[1]}'))]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE,
-                                         stderr=subprocess.STDOUT, text=True)
+                                         stderr=subprocess.STDOUT, text=True,
+                                         preexec_fn=end_with_parent())
 
     @property
     def pid(self) -> int:

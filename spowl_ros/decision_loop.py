@@ -27,6 +27,34 @@ _EARLY = 0.9
 """Fraction of a control period that lies at least between two measurements decided on."""
 _AFTER_LIMIT_S = 0.001
 """How long after a sensor has become too old that is decided on."""
+_LATE = 0.01
+"""Part of the decisions that are ready only after the time at which commands go out."""
+_LATENCY_STEP_S = 0.001
+
+
+class SteadyLatency:
+    """
+    When commands go out: a fixed time after their sensors, at which nearly all are ready.
+
+    A constant delay is easier on a control loop than a shorter one that varies (as in logical
+    execution time, Henzinger et al. 2003). The time follows the quantile of what decisions took.
+
+    :param longest: seconds that it never exceeds
+    """
+
+    def __init__(self, longest: float) -> None:
+        self._longest = longest
+        self.seconds = 0.0
+        """After the arrival of the sensors."""
+
+    def wait(self, arrival: float) -> None:
+        """Return when a command is to go out, at once where it is late; steady clock, seconds."""
+        left = arrival + self.seconds - time.monotonic()
+        late = left < 0.0
+        self.seconds = min(max(self.seconds + _LATENCY_STEP_S * (late - _LATE), 0.0),
+                           self._longest)
+        if not late:
+            time.sleep(left)
 
 
 class DecisionLoop:
@@ -44,11 +72,13 @@ class DecisionLoop:
     :param failed: called once with what ended the loop, in its thread
     :param rate: seconds of the node's clock in a second of the steady clock; 0: lock-step
     :param deadline: part of the control period in which a decision is due
+    :param steady: hold commands of plan and policy back so that their latency is constant, below
+        the deadline; not in lock-step
     """
 
     def __init__(self, controller: Controller, clock_ns: Callable[[], int],
                  publish: Callable[[Decision, float], None], failed: Callable[[Exception], None],
-                 rate: float, deadline: float) -> None:
+                 rate: float, deadline: float, steady: bool = False) -> None:
         self._controller = controller
         self._clock_ns = clock_ns
         self._publish = publish
@@ -58,6 +88,7 @@ class DecisionLoop:
         self._early_ns = int(_EARLY * period * 1e9)
         self._period = period / rate if rate > 0.0 else math.inf
         self._deadline = deadline * self._period if rate > 0.0 else None
+        self._latency = SteadyLatency(self._deadline) if steady and self._deadline else None
         self._assembler = ObservationAssembler(controller.contract)
         self._condition = threading.Condition()
         self._thread = threading.Thread(target=self._run, name='decisions', daemon=True)
@@ -175,4 +206,6 @@ class DecisionLoop:
             self._decided_ns = observation.stamp_ns
             decision = self._controller.decide(observation, self._deadline, cost=cost)
         self._due = now + (self._patience() if complete else self._period)
+        if self._latency is not None and decision.source in ('plan', 'policy'):
+            self._latency.wait(arrival)
         self._publish(decision, arrival)

@@ -52,9 +52,7 @@ class ProcessGroup:
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
         """
-        Start a process.
-
-        Call it from the main thread: the kernel ties the child to the thread that made it.
+        Start a process; call it from the main thread, see `end_with_parent`.
 
         :raises OSError: when the command cannot be run
         """
@@ -65,7 +63,7 @@ class ProcessGroup:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_end_with(os.getpid()),
+            preexec_fn=end_with_parent(),
         )
         child = Child(name, process)
         os.set_blocking(child._output.fileno(), False)
@@ -117,8 +115,13 @@ def _signal(child: Child, number: int) -> None:
         os.killpg(child.process.pid, number)
 
 
-def _end_with(parent: int) -> Callable[[], None]:
-    """Return what a new child does first: ask the kernel for SIGTERM when `parent` ends."""
+def end_with_parent() -> Callable[[], None]:
+    """
+    Return what a new child does first: ask the kernel for SIGTERM when this process ends.
+
+    Start the child from the main thread: the kernel ties it to the thread that made it.
+    """
+    parent = os.getpid()
     prctl = getattr(ctypes.CDLL(None), 'prctl', None)  # looked up here: not safe after a fork
 
     def ask() -> None:

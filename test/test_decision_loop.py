@@ -15,7 +15,7 @@ from spowl_ros import bundle
 from spowl_ros.bundle import Bundle
 from spowl_ros.controller import Controller, ControllerSettings
 from spowl_ros.decision import Decision
-from spowl_ros.decision_loop import DecisionLoop
+from spowl_ros.decision_loop import DecisionLoop, SteadyLatency
 from spowl_ros.errors import SpowlError
 
 PERIOD_NS = 100_000_000
@@ -167,3 +167,49 @@ def test_what_ends_the_loop_is_reported(make: Callable[[float], Harness]) -> Non
     while not harness.failures and time.monotonic() < end:
         time.sleep(0.01)
     assert harness.failures == [error]
+
+
+def test_commands_go_out_at_a_constant_latency() -> None:
+    """Nearly all are held back to the same time after their sensors; the rest go at once."""
+    random = np.random.default_rng(0)
+    latency = SteadyLatency(0.05)
+    taken = []
+    for _ in range(400):
+        arrival = time.monotonic() - random.uniform(0.002, 0.004)
+        latency.wait(arrival)
+        taken.append(time.monotonic() - arrival)
+    settled = np.array(taken[100:])
+    assert 0.003 < latency.seconds < 0.006
+    assert np.percentile(settled, 5) > 0.003
+
+
+def test_a_latency_is_never_held_beyond_the_deadline() -> None:
+    """However late decisions are, the time to which others wait stays below the longest."""
+    latency = SteadyLatency(0.002)
+    for _ in range(20):
+        latency.wait(time.monotonic() - 1.0)
+    assert latency.seconds == 0.002
+
+
+def test_a_stop_is_never_held_back(untrained_bundle: Path) -> None:
+    """What is not a plan's or the policy's command goes out at once."""
+    loaded = bundle.load(untrained_bundle)
+    sent: list[tuple[str, float]] = []
+    loop = DecisionLoop(Controller(loaded), time.time_ns,
+                        lambda decision, arrival: sent.append(
+                            (decision.source, time.monotonic() - arrival)),
+                        lambda error: None, 1.0, deadline=0.5, steady=True)
+    loop._latency.seconds = 0.04  # as after many slow decisions
+    loop.start()
+    for number in range(8):
+        for field in loaded.contract.fields:
+            value = np.nan if number >= 4 and field.name == 'gyro' else 0.1
+            loop.put([(field.name, np.full(field.size, value))], time.time_ns())
+        time.sleep(loaded.contract.control_period)
+    loop.end()
+    held = [seconds for source, seconds in sent if source in ('plan', 'policy')]
+    stops = [seconds for source, seconds in sent if source == 'stop']
+    assert held
+    assert stops
+    assert min(held) >= 0.039
+    assert min(stops) < 0.02

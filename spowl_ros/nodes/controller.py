@@ -60,6 +60,9 @@ class NodeSettings:
         'and nothing is ever late', low=0.0, high=1000.0, read_only=True)
     deadline_fraction: float = setting(
         0.5, 'part of the control period in which a decision is due', low=0.01, high=1.0)
+    steady_latency: bool = setting(
+        True, 'hold a command back until nearly all decisions are ready, so that commands come as '
+        'evenly as sensors; a stop is never held back', read_only=True)
     priority: int = setting(
         40, 'real-time priority (SCHED_FIFO) of the whole process where `rate` is not 0 and the '
         'system allows it; 0: ordinary', low=0, high=90, read_only=True)
@@ -136,13 +139,13 @@ class ControllerNode(ManagedNode):
         self._decisions = self.create_publisher(DiagnosticArray, '~/decision', KEPT)
         self._mode = self.create_publisher(String, '~/mode', LATCHED)
         self._frames: dict[str, str] = {}
-        self._subscriptions_made = [
-            self.create_subscription(entry.message_type, entry.topic,
-                                     partial(self._store, entry), qos_profile_sensor_data)
+        self._sensors = [
+            (entry, self.create_subscription(entry.message_type, entry.topic,
+                                             partial(self._on_sensor, entry),
+                                             qos_profile_sensor_data))
             for entry in sources(loaded.contract, robot)]
-        if settings.observe_cost:
-            self._subscriptions_made.append(
-                self.create_subscription(Float64, 'cost', self._store_cost, 10))
+        self._cost = (self.create_subscription(Float64, 'cost', self._store_cost, 10)
+                      if settings.observe_cost else None)
         backwards = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1))
         self._jump_handle = self.get_clock().create_jump_callback(
             backwards, post_callback=self._on_jump)
@@ -159,7 +162,7 @@ class ControllerNode(ManagedNode):
                                       settings.threads)
         self._loop = DecisionLoop(
             self._controller, lambda: self.get_clock().now().nanoseconds, self._publish,
-            self._fail, settings.rate, settings.deadline_fraction)
+            self._fail, settings.rate, settings.deadline_fraction, settings.steady_latency)
         if settings.rate > 0.0:
             self.keep_time(settings.priority)
         self._loop.start()
@@ -175,13 +178,31 @@ class ControllerNode(ManagedNode):
     def cleanup(self) -> None:
         """Forget the bundle."""
         self._jump_handle.unregister()
-        for subscription in self._subscriptions_made:
+        for _, subscription in self._sensors:
             self.destroy_subscription(subscription)
+        if self._cost is not None:
+            self.destroy_subscription(self._cost)
         for publisher in (self._command, self._decisions, self._mode):
             self.destroy_publisher(publisher)
         self._given = self._declared.remove()
 
     # Callbacks: store only
+
+    def _on_sensor(self, entry: Source, message: Any, info: MessageInfo) -> None:
+        """
+        Store a message, and whatever else the middleware holds by now.
+
+        The sensors of one measurement come in a burst; for each one that it hears of on its own
+        the executor would go through all entities of the node again.
+        """
+        self._store(entry, message, info)
+        for other, subscription in self._sensors:
+            while True:
+                with subscription.handle:
+                    taken = subscription.handle.take_message(subscription.msg_type, False)
+                if taken is None:
+                    break
+                self._store(other, *taken)
 
     def _store(self, entry: Source, message: Any, info: MessageInfo) -> None:
         loop = self._loop
