@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from spowl_ros import names
+from spowl_ros import names, strict_yaml
 from spowl_ros.bundle import read_contract
 from spowl_ros.contract import Contract
 from spowl_ros.errors import SpowlError
@@ -305,7 +305,7 @@ def _parameter_file(name: str) -> Path:
     """
     path = Path(name).expanduser().resolve()
     try:
-        data = yaml.safe_load(path.read_text(encoding='utf-8'))
+        data = strict_yaml.load(path.read_text(encoding='utf-8'))
     except OSError as error:
         raise SpowlError(f'params_file {path} is not a file that can be read '
                          f'({error.strerror})') from error

@@ -19,7 +19,7 @@ from typing import Any
 import dacite
 import yaml
 
-from spowl_ros import names
+from spowl_ros import names, strict_yaml
 from spowl_ros.contract import Contract, Field
 from spowl_ros.errors import SpowlError
 
@@ -152,7 +152,7 @@ def load(path: str | Path) -> RobotConfig:
     """
     path = Path(path).expanduser()
     try:
-        data = yaml.safe_load(path.read_text(encoding='utf-8'))
+        data = strict_yaml.load(path.read_text(encoding='utf-8'))
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise SpowlError(f'cannot read the robot {path}: {str(error).splitlines()[0]}') from error
     if not isinstance(data, dict):

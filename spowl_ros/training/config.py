@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 import dacite
 import yaml
 
+from spowl_ros import strict_yaml
 from spowl_ros.errors import SpowlError
 from spowl_ros.planner_settings import PlannerSettings
 from spowl_ros.system import share_directory
@@ -122,7 +123,7 @@ def from_dict(data: dict[str, Any]) -> TrainConfig:
 def _read(path: Path) -> dict[str, Any]:
     """Read a YAML file; where it names a `base` beside it, on top of that one."""
     try:
-        data = yaml.safe_load(path.read_text())
+        data = strict_yaml.load(path.read_text())
     except (OSError, yaml.YAMLError) as error:
         raise SpowlError(f'cannot read the configuration {path}: {error}') from error
     if not isinstance(data, dict):

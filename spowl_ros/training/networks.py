@@ -341,14 +341,6 @@ class Networks(nn.Module):
         squash = 2 * (0.6931471805599453 - u - F.softplus(-2 * u))
         return PolicyOutput(action, torch.tanh(mean), log_std, (gaussian - squash).sum(-1))
 
-    def reward_of(self, z: Tensor, action: Tensor) -> Tensor:
-        """Predicted reward (N,) of one decision."""
-        return self.reward_codec.decode(self.reward(torch.cat([z, action], dim=-1)))
-
-    def cost_of(self, z: Tensor, action: Tensor) -> Tensor:
-        """Predicted cost (members, N) of one decision."""
-        return self.cost_codec.decode(self.cost(torch.cat([z, action], dim=-1)))
-
     def reward_value_of(self, z: Tensor, action: Tensor, *, target: bool = False,
                         members: Tensor | None = None, frozen: bool = False) -> Tensor:
         """Reward values (members, N) of the chosen members, all by default."""

@@ -31,7 +31,6 @@ def test_shipped_robots_fit(point: Contract) -> None:
         point)
     assert (applied.field('velocimeter').topic, applied.field('velocimeter').timeout) == (
         'odom', 0.2)
-    applied.check_against(point)
 
 
 def test_an_empty_robot_is_the_contract(point: Contract) -> None:
@@ -78,8 +77,9 @@ def test_all_misfits_are_told_at_once(point: Contract) -> None:
 
 
 def test_unreadable_files(tmp_path: Path) -> None:
-    """A missing file, no YAML, and no mapping each give one line."""
-    for name, text in (('missing', None), ('broken', 'a: [1'), ('list', '- 1')):
+    """A missing file, no YAML, a key that stands twice, and no mapping each give one line."""
+    for name, text in (('missing', None), ('broken', 'a: [1'), ('list', '- 1'),
+                       ('twice', 'limits: {x: 1.0}\nlimits: {x: 0.1}')):
         file = tmp_path / f'{name}.yaml'
         if text is not None:
             file.write_text(text)

@@ -53,8 +53,9 @@ def test_reference_networks(references: list[Reference]) -> None:
         value, cost_value = net.reward_value_of(z, action), net.cost_value_of(z, action)
         for name, actual in {
             'z': z, 'next_z': net.next(z, action), 'reward_logits': net.reward(za),
-            'reward': net.reward_of(z, action), 'cost_logits': net.cost(za).movedim(0, 1),
-            'cost': net.cost_of(z, action).t(),
+            'reward': net.reward_codec.decode(net.reward(za)),
+            'cost_logits': net.cost(za).movedim(0, 1),
+            'cost': net.cost_codec.decode(net.cost(za)).t(),
             'reward_value_logits': net.reward_value(za).movedim(0, 1),
             'reward_value_mean': value.mean(dim=0), 'reward_value_min': value.amin(dim=0),
             'cost_value_mean': cost_value.mean(dim=0), 'policy_mean': policy.mean,
