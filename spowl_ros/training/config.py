@@ -32,8 +32,11 @@ class CollectConfig:
     step_timeout: float = 60.0
     # decisions in all, over all environments
     decisions: int = 1_000_000
-    # uniform random actions at first, and nothing learned before they are in
+    # random actions at first, and nothing learned before they are in
     random_decisions: int = 1_000
+    # white: independent noise around the policy's mean, and uniform random actions at first;
+    # oscillating: a sine for each actuator, in both
+    noise: str = 'white'
     updates_per_decision: float = 1.0
     replay_capacity: int = 1_000_000
     # distance in metres within which an obstacle that costs is charged already, on a ramp from

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from spowl_ros.errors import SpowlError
 from spowl_ros.training.lagrangian import AugmentedLagrangian, BudgetController
 from spowl_ros.training.losses import Batch, LossConfig, model_loss, policy_terms
 from spowl_ros.training.networks import Networks
@@ -65,7 +66,7 @@ class ConstraintConfig:
                 budget=self.budget, multiplier=self.multiplier,
                 multiplier_min=self.multiplier_min, multiplier_max=self.multiplier_max,
                 integral_gain=self.integral_gain, proportional_gain=self.proportional_gain)
-        raise ValueError(f"constraint.kind {self.kind!r} is neither 'augmented' nor 'budget'")
+        raise SpowlError(f"constraint.kind {self.kind!r} is neither 'augmented' nor 'budget'")
 
     def restore(self, state: dict[str, float]) -> AugmentedLagrangian | BudgetController:
         """Return the multiplier as its `state()` was, under what is configured now."""

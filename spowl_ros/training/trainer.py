@@ -21,6 +21,7 @@ from spowl_ros.training import checkpoint, collector, initial
 from spowl_ros.training import config as configuration
 from spowl_ros.training.agent import PlannerLanes
 from spowl_ros.training.config import TrainConfig
+from spowl_ros.training.exploration import Exploration
 from spowl_ros.training.lagrangian import BudgetController
 from spowl_ros.training.learner import Learner
 from spowl_ros.training.networks import Networks
@@ -118,6 +119,9 @@ class Trainer:
         self.buffer = ReplayBuffer(collect.replay_capacity, collect.environments,
                                    contract.size, contract.action.size)
         self.rng = np.random.default_rng(config.seed)
+        self.exploration = Exploration(
+            collect.noise, (collect.environments, contract.action.size), contract.control_period,
+            self.rng)
         self.decisions = self.raw_steps = self.updates = 0
         self.seconds = 0.0
         self.update_debt = 0.0
@@ -192,9 +196,8 @@ class Trainer:
         return previous // every != self.decisions // every
 
     def _act(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
-        size = len(observations), self.config.networks.action_dim
         if self.decisions < self.config.collect.random_decisions:
-            return self.rng.uniform(-1, 1, size).astype(np.float32)
+            return self.exploration.actions()
         actions = self._explore(observations)
         planning = len(self.lanes.memory.warm)
         if planning:
@@ -207,8 +210,7 @@ class Trainer:
     def _explore(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
         n = self.learner.networks.eval()
         z = n.encode(torch.from_numpy(observations).to(self.learner.device))
-        eps = torch.from_numpy(self.rng.standard_normal(
-            (len(z), n.config.action_dim), np.float32)).to(z.device)
+        eps = torch.from_numpy(self.exploration.normal()).to(z.device)
         # the last environments; the first are those that plan
         eps[len(z) - round(self.config.collect.quiet_share * len(z)):] = 0.0
         return n.act(z, eps).action.cpu().numpy()
@@ -328,6 +330,7 @@ class Trainer:
             'planner': {'noise': self.plan_noise.get_state(),
                         'memory': self.lanes.memory._asdict()},
             'buffer': self.buffer.state(), 'collector': self.collector.state(),
+            'exploration': self.exploration.state(),
             'rng': self.rng.bit_generator.state, 'torch_rng': torch.get_rng_state(),
             'cuda_rng': torch.cuda.get_rng_state_all()})
 
@@ -349,6 +352,7 @@ class Trainer:
             getattr(self.lanes.memory, name).copy_(value)
         self.buffer.load_state(content['buffer'])
         self.collector.load_state(content['collector'])
+        self.exploration.load_state(content['exploration'])
         self.rng.bit_generator.state = content['rng']
         torch.set_rng_state(content['torch_rng'])
         torch.cuda.set_rng_state_all(content['cuda_rng'])
