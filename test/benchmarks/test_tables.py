@@ -10,11 +10,19 @@ import shutil
 
 import pytest
 
-from benchmarks import ablation, learning_curves, model_card, planner_latency, planner_search
+from benchmarks import (
+    ablation,
+    learning_ablation,
+    learning_curves,
+    model_card,
+    planner_latency,
+    planner_search,
+)
 from spowl_ros import bundle as bundles
 from spowl_ros.errors import SpowlError
 from spowl_ros.evaluation.rollout import Episode, Evaluation
 from spowl_ros.planner_settings import PlannerSettings
+from spowl_ros.training import config as configuration
 from spowl_ros.training.networks import NetworkConfig
 
 TASK = 'SafetyPointGoal1-v0'
@@ -46,6 +54,18 @@ def test_ablation_table_has_what_was_measured(results: Path) -> None:
     drawn = ablation.figure(rows)
     bars = [patch.get_width() for patch in drawn.axes[0].patches]
     assert bars == [12.5, 12.5]
+
+
+def test_learning_variants_differ_in_what_they_override() -> None:
+    """Each variant changes the configuration, and nothing but the sections that it names."""
+    path = configuration.find(Path(TASK))
+    shipped = configuration.load(path, []).to_dict()
+    for variant, overrides in learning_ablation.VARIANTS.items():
+        changed = configuration.load(path, list(overrides)).to_dict()
+        differing = {f'{section}.{key}' for section, values in shipped.items()
+                     if isinstance(values, dict) for key in values
+                     if changed[section][key] != values[key]}
+        assert differing == {override.partition('=')[0] for override in overrides}, variant
 
 
 def test_searches_differ_in_what_they_are_named_after() -> None:

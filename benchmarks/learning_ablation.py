@@ -1,0 +1,116 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+What each option of the learning is worth: python -m benchmarks.learning_ablation.
+
+Short trainings of one task, each with one option as SPOWL's authors have it or left out; then the
+policy's mean drives validation episodes. What is measured goes into OUTPUT/<variant>_<seed>.json
+as it is done, so that an interrupted run goes on; then all of it becomes learning_ablation.csv.
+"""
+
+from __future__ import annotations
+
+import argparse
+from concurrent.futures import ThreadPoolExecutor
+import csv
+import json
+import os
+from pathlib import Path
+import subprocess
+import sys
+from typing import Any
+
+from spowl_ros.cli._output import write_json
+from spowl_ros.cli.evaluate import open_model
+from spowl_ros.evaluation.rollout import evaluate
+from spowl_ros.processes import end_with_parent
+from spowl_ros.seeds import VALIDATION
+from spowl_ros.training.trainer import CHECKPOINT
+
+VARIANTS: dict[str, list[str]] = {
+    'shipped': [],
+    'read-out by symlog': ['networks.readout=symlog'],
+    'augmented Lagrangian': ['constraint.kind=augmented'],
+    'costs weigh ten times': ['loss.cost_imbalance=10'],
+    'no margin around obstacles': ['collect.cost_margin=0'],
+    'batches without regard to cost': ['collect.costly_share=0'],
+    'no environment acts by the mean': ['collect.quiet_share=0'],
+    'last networks, not their average': ['optimiser.average_rate=0'],
+    'bare scans': ['networks.proximity_scale=0', 'networks.nearest_distances=[]'],
+}
+"""Name to the overrides of the task's configuration."""
+COLUMNS = ('variant', 'seed', 'decisions', 'updates', 'episodes', 'return', 'return_low',
+           'return_high', 'cost', 'cost_low', 'cost_high', 'cost_free_fraction',
+           'training_return', 'training_cost')
+
+
+def train(task: str, variant: str, seed: int, decisions: int, run: Path) -> None:
+    """Train in a process of its own, on one thread, unless it is done."""
+    resume = ['--resume'] if (run / CHECKPOINT).exists() else [*VARIANTS[variant], f'seed={seed}']
+    run.mkdir(parents=True, exist_ok=True)
+    with (run / 'train.log').open('a') as log:
+        subprocess.run(
+            [sys.executable, '-m', 'spowl_ros.cli.main', 'train', task, '--output', str(run),
+             f'collect.decisions={decisions}', f'schedule.evaluate={decisions + 1}', *resume],
+            check=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            env={**os.environ, 'OMP_NUM_THREADS': '1'}, preexec_fn=end_with_parent())
+
+
+def judge(variant: str, seed: int, episodes: int, run: Path) -> dict[str, Any]:
+    """Return a row of what a run has learned."""
+    source, _ = open_model(run / CHECKPOINT, 'policy', {}, monitors=False)
+    figures = evaluate(source, 'policy', VALIDATION[:episodes]).to_dict()
+    with (run / 'progress.csv').open() as stream:
+        last = list(csv.DictReader(stream))[-1]
+    row: dict[str, Any] = {
+        'variant': variant, 'seed': seed, 'decisions': int(last['decisions']),
+        'updates': int(last['updates']), 'episodes': episodes,
+        'cost_free_fraction': round(figures['cost_free_fraction'], 3),
+        'training_return': round(float(last['return']), 2),
+        'training_cost': round(float(last['cost']), 2)}
+    for name in ('return', 'cost'):
+        interval = figures[name]
+        row |= {name: round(interval['mean'], 2), f'{name}_low': round(interval['low'], 2),
+                f'{name}_high': round(interval['high'], 2)}
+    return row
+
+
+def main() -> None:
+    """Train and judge what is missing, then write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
+    parser.add_argument('--task', default='SafetyPointGoal1-v0')
+    parser.add_argument('--variants', nargs='*', default=list(VARIANTS), choices=VARIANTS,
+                        metavar='VARIANT', help='only these (default: all)')
+    parser.add_argument('--seeds', nargs='*', type=int, default=[0])
+    parser.add_argument('--decisions', type=int, default=32_000)
+    parser.add_argument('--episodes', type=int, default=32)
+    parser.add_argument('--workers', type=int, default=2, help='trainings at a time')
+    parser.add_argument('--runs', type=Path, default=Path('runs/learning_ablation'))
+    parser.add_argument('--output', type=Path,
+                        default=Path('benchmarks/results/learning_ablation'))
+    args = parser.parse_args()
+    args.output.mkdir(parents=True, exist_ok=True)
+
+    def measure(job: tuple[str, int]) -> None:
+        variant, seed = job
+        name = f'{variant.replace(" ", "_").replace(",", "")}_{seed}'
+        file = args.output / f'{name}.json'
+        if not file.exists():
+            train(args.task, variant, seed, args.decisions, args.runs / name)
+            write_json(file, judge(variant, seed, args.episodes, args.runs / name))
+        print(file.read_text(), flush=True)
+
+    with ThreadPoolExecutor(args.workers) as pool:
+        list(pool.map(measure, [(variant, seed) for seed in args.seeds
+                                for variant in args.variants]))
+    order = list(VARIANTS)
+    rows = sorted((json.loads(file.read_text()) for file in args.output.glob('*.json')),
+                  key=lambda row: (order.index(row['variant']), row['seed']))
+    with (args.output / 'learning_ablation.csv').open('w', newline='') as stream:
+        writer = csv.DictWriter(stream, COLUMNS, lineterminator='\n')
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == '__main__':
+    main()
