@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument('--variants', nargs='*', default=list(VARIANTS), choices=VARIANTS,
                         metavar='VARIANT', help='only these (default: all)')
     parser.add_argument('--seeds', nargs='*', type=int, default=[0])
-    parser.add_argument('--decisions', type=int, default=32_000)
+    parser.add_argument('--decisions', type=int, default=28_000)
     parser.add_argument('--episodes', type=int, default=32)
     parser.add_argument('--workers', type=int, default=2, help='trainings at a time')
     parser.add_argument('--runs', type=Path, default=Path('runs/learning_ablation'))

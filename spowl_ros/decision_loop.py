@@ -30,6 +30,8 @@ _AFTER_LIMIT_S = 0.001
 _LATE = 0.01
 """Part of the decisions that are ready only after the time at which commands go out."""
 _LATENCY_STEP_S = 0.001
+_HANDOVER_S = 0.0002
+"""How long whoever completed a measurement leaves the interpreter to the thread that decides."""
 
 
 class SteadyLatency:
@@ -125,8 +127,11 @@ class DecisionLoop:
         with self._condition:
             for name, values in parts:
                 self._assembler.put(name, values, stamp_ns, arrival)
-            if self._ready():
+            ready = self._ready()
+            if ready:
                 self._condition.notify()
+        if ready and self._rate > 0.0:
+            time.sleep(_HANDOVER_S)
 
     def put_cost(self, cost: float) -> None:
         """Add to the cost since the last decision, where it can be observed."""
