@@ -4,6 +4,8 @@
 Provoke every fault many times on running nodes and write what the robot got, and how soon.
 
     python -m benchmarks.fault_table models/SafetyPointGoal1-v0 --repetitions 20
+
+With `--only` the other rows of a table that is there already stay as they are.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from pathlib import Path
 import sys
 import tempfile
 import time
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,6 +37,9 @@ from benchmarks.robot_stand import PRIORITY
 from spowl_ros import bundle
 from spowl_ros.errors import SpowlError
 from spowl_ros.nodes.process import keep_time
+
+if TYPE_CHECKING:
+    from spowl_ros.contract import Contract
 
 COLUMNS = ('fault', 'repetitions', 'right', 'robot_gets', 'safe_ms_p50', 'safe_ms_p99',
            'safe_ms_max', 'limit_ms', 'recover_s_p50', 'recover_s_max', 'operator_reads')
@@ -63,13 +69,28 @@ def row_of_start(bad: BadStart, refusals: list[Refusal]) -> dict[str, object]:
             'operator_reads': ' '.join(says)}
 
 
-def write(path: Path, rows: list[dict[str, object]]) -> None:
-    """Write the table as far as it is known."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open('w', newline='') as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator='\n')
-        writer.writeheader()
-        writer.writerows(rows)
+class Table:
+    """The rows as far as they are known, in the order of the faults."""
+
+    def __init__(self, path: Path, contract: Contract) -> None:
+        self._path = path
+        self._rows: dict[str, dict[str, Any]] = {}
+        names = [fault.name for world in WORLDS for fault in all_faults(contract)
+                 if fault.world == world] + [bad.name for bad in bad_starts()]
+        if path.exists():
+            with path.open(newline='') as file:
+                self._rows = {row['fault']: row for row in csv.DictReader(file)
+                              if row['fault'] in names}
+        self._order = names
+
+    def put(self, row: dict[str, Any]) -> None:
+        """Add or replace a row, and write all."""
+        self._rows[row['fault']] = row
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open('w', newline='') as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator='\n')
+            writer.writeheader()
+            writer.writerows(self._rows[name] for name in self._order if name in self._rows)
 
 
 def main() -> int:
@@ -84,7 +105,7 @@ def main() -> int:
     contract = bundle.read_contract(arguments.model)
     limit_s = 2.0 * contract.control_period + 0.02
     random = np.random.default_rng(0)
-    rows, failures = [], 0
+    table, failures = Table(arguments.output, contract), 0
     for world in WORLDS:
         chosen = [fault for fault in all_faults(contract)
                   if fault.world == world and arguments.only in fault.name]
@@ -96,12 +117,12 @@ def main() -> int:
                 for left in reversed(range(arguments.repetitions)):
                     time.sleep(random.uniform(0.0, contract.control_period))
                     outcomes.append(put_through(system, fault, listen=not left))
-                rows.append(row(fault, outcomes, limit_s))
-                write(arguments.output, rows)
+                added = row(fault, outcomes, limit_s)
+                table.put(added)
                 late = [outcome for outcome in outcomes if outcome.seconds_to_safe > limit_s]
                 wrong = [outcome for outcome in outcomes if not fault.is_right(outcome.robot_gets)]
                 failures += bool(wrong) or len(late) > arguments.repetitions / 100
-                print({name: rows[-1][name] for name in COLUMNS[:-1]}, flush=True)
+                print({name: added[name] for name in COLUMNS[:-1]}, flush=True)
                 for outcome in wrong:
                     print(f'  not as it must be: {dataclasses.asdict(outcome)}', flush=True)
     chosen_starts = [bad for bad in bad_starts() if arguments.only in bad.name]
@@ -110,10 +131,10 @@ def main() -> int:
             system.nodes.pop('controller').end()
             for bad in chosen_starts:
                 refusals = [try_to_start(system, bad) for _ in range(arguments.repetitions)]
-                rows.append(row_of_start(bad, refusals))
-                write(arguments.output, rows)
-                failures += rows[-1]['right'] != arguments.repetitions
-                print(rows[-1], flush=True)
+                added = row_of_start(bad, refusals)
+                table.put(added)
+                failures += added['right'] != arguments.repetitions
+                print(added, flush=True)
     return min(failures, 1)
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 import shutil
@@ -12,6 +13,7 @@ import pytest
 
 from benchmarks import (
     ablation,
+    fault_table,
     learning_ablation,
     learning_curves,
     model_card,
@@ -22,6 +24,7 @@ from spowl_ros import bundle as bundles
 from spowl_ros.errors import SpowlError
 from spowl_ros.evaluation.rollout import Episode, Evaluation
 from spowl_ros.planner_settings import PlannerSettings
+from spowl_ros.sim.environment import contract as contract_of
 from spowl_ros.training import config as configuration
 from spowl_ros.training.networks import NetworkConfig
 
@@ -66,6 +69,21 @@ def test_learning_variants_differ_in_what_they_override() -> None:
                      if isinstance(values, dict) for key in values
                      if changed[section][key] != values[key]}
         assert differing == {override.partition('=')[0] for override in overrides}, variant
+
+
+def test_a_fault_measured_again_replaces_its_row(tmp_path: Path) -> None:
+    """The rows of other faults stay, all in the faults' order, and none of unknown faults."""
+    path, contract = tmp_path / 'faults.csv', contract_of(TASK, 4)
+    names = ('imu silent', 'velocity silent', 'bundle missing')
+    table = fault_table.Table(path, contract)
+    for name in reversed(names):
+        table.put({**dict.fromkeys(fault_table.COLUMNS, ''), 'fault': name, 'right': 2})
+    path.write_text(path.read_text() + 'a fault of an earlier version' + ',' * 10 + '\n')
+    again = fault_table.Table(path, contract)
+    again.put({**dict.fromkeys(fault_table.COLUMNS, ''), 'fault': names[1], 'right': 20})
+    with path.open(newline='') as file:
+        rows = [(row['fault'], row['right']) for row in csv.DictReader(file)]
+    assert rows == [(names[0], '2'), (names[1], '20'), (names[2], '2')]
 
 
 def test_searches_differ_in_what_they_are_named_after() -> None:
