@@ -27,9 +27,9 @@ _EARLY = 0.9
 """Fraction of a control period that lies at least between two measurements decided on."""
 _AFTER_LIMIT_S = 0.001
 """How long after a sensor has become too old that is decided on."""
-_LATE = 0.01
+_LATE = 0.02
 """Part of the decisions that are ready only after the time at which commands go out."""
-_LATENCY_STEP_S = 0.001
+_LATENCY_STEP_S = 0.0003
 _HANDOVER_S = 0.0002
 """How long whoever completed a measurement leaves the interpreter to the thread that decides."""
 
