@@ -37,6 +37,10 @@ _SLOWEST = 3
 """A stage is expected to take as long as the third slowest of its recent runs (95th centile),"""
 _MARGIN = 1.25
 """times this."""
+_PATIENCE = 16
+"""Decisions without time to plan, after which one takes it and measures how long that takes;"""
+_LONGEST_PATIENCE = 4096
+"""after each that was late it is twice as many, up to this."""
 _DTYPES: dict[str, Any] = {'tensor(float)': np.float32, 'tensor(double)': np.float64,
                            'tensor(int64)': np.int64, 'tensor(bool)': np.bool_}
 
@@ -111,6 +115,7 @@ class Planner:
         self._calls = {(name, odd): self._bind(sessions[name], swap if odd else {})
                        for name in sessions for odd in (False, True)}
         self._recent = {name: deque([0.0], maxlen=_RECENT) for name in sessions}
+        self._without_time, self._patience = 0, _PATIENCE
         self.settings = bundle.settings
         self.change(settings or bundle.settings)
         self._predicted: dict[str, Array] = {}
@@ -168,14 +173,22 @@ class Planner:
         if iterations is not None:
             deadline = None
         done = 0
-        if (self.settings.kind != 'policy' and wanted > 0
-                and self._in_time(deadline, 'propose', 'improve', 'select')):
-            done = self._search(step, deadline, wanted, seconds)
+        if self.settings.kind != 'policy' and wanted > 0:
+            if self._in_time(deadline, 'propose', 'improve', 'select'):
+                self._without_time = 0
+                done = self._search(step, deadline, wanted, seconds)
+            elif self._is_out_of_patience():
+                done = self._search(step, deadline, wanted, seconds, least=1)
+                self._judge_anew(deadline)
         return self._result(latent, error, done, seconds)
 
     def _search(self, step: int, deadline: float | None, wanted: int,
-                seconds: dict[str, float]) -> int:
-        """Propose, improve as often as there is time for, select; return the improvements."""
+                seconds: dict[str, float], least: int = 0) -> int:
+        """
+        Propose, improve as often as there is time for, select; return the improvements.
+
+        :param least: improvements that are made whether or not there is time
+        """
         random = np.random.Generator(np.random.Philox(key=(self._seed, step)))
         if 'uniform' in self._buffers:
             random.random(dtype=np.float32, out=self._buffers['uniform'])
@@ -186,7 +199,7 @@ class Planner:
         seconds['propose'] = self._run('propose')
         seconds['improve'] = 0.0
         done = 0
-        while done < wanted and self._in_time(deadline, 'improve', 'select'):
+        while done < wanted and (done < least or self._in_time(deadline, 'improve', 'select')):
             self._draw(random, 'sample_noise')
             if self.settings.terminal_noise == 'own':
                 self._draw(random, 'sample_terminal')
@@ -254,6 +267,30 @@ class Planner:
         needed = _MARGIN * sum(sorted(self._recent[stage])[-_SLOWEST:][0] for stage in stages)
         return time.perf_counter() + needed <= deadline
 
+    def _is_out_of_patience(self) -> bool:
+        """Count a decision without time to plan; return whether it is time to measure anew."""
+        self._without_time += 1
+        return self._without_time >= self._patience
+
+    def _judge_anew(self, deadline: float | None) -> None:
+        """
+        Forget how long stages took before, if they were in time now.
+
+        What was slow while another program ran would otherwise be believed for ever: a stage that
+        is not run is not measured.
+        """
+        self._without_time = 0
+        if deadline is None or time.perf_counter() <= deadline:
+            self._patience = _PATIENCE
+            self._forget_durations()
+        else:
+            self._patience = min(2 * self._patience, _LONGEST_PATIENCE)
+
+    def _forget_durations(self) -> None:
+        """Expect of each stage what it took last."""
+        for name, recent in self._recent.items():
+            self._recent[name] = deque([recent[-1]], maxlen=_RECENT)
+
     def _run(self, stage: str, odd: bool = False) -> float:
         session, binding = self._calls[stage, odd]
         start = time.perf_counter()
@@ -284,6 +321,5 @@ class Planner:
         observation = np.zeros(self.bundle.contract.size, np.float32)
         for _ in range(_WARM_UP):
             self.plan(observation, 0, iterations=max(self.settings.iterations, 1))
-        for name, recent in self._recent.items():
-            self._recent[name] = deque([recent[-1]], maxlen=_RECENT)
+        self._forget_durations()
         self.reset()

@@ -75,6 +75,28 @@ def test_forced_iterations_replay_a_timed_decision(loaded: Bundle, observe: Call
     assert {0, loaded.settings.iterations} <= counts
 
 
+def plans_in(planner: Planner, observe: Callable, budget: float, decisions: int) -> list[int]:
+    """Return which of so many decisions, each with as many seconds, were planned."""
+    return [step for step in range(decisions)
+            if planner.plan(observe(), step, deadline=time.perf_counter() + budget).iterations]
+
+
+def test_a_stall_is_not_believed_for_ever(loaded: Bundle, observe: Callable) -> None:
+    """After stages took long once, one decision tries again, and planning goes on."""
+    planner = Planner(loaded)
+    for recent in planner._recent.values():
+        recent.extend([1.0] * 5)  # as when the process was stopped for five seconds
+    assert plans_in(planner, observe, 0.5, 40) == list(range(15, 40))
+
+
+def test_what_stays_too_slow_is_tried_ever_less_often(loaded: Bundle, observe: Callable) -> None:
+    """Where a plan never is in time, hardly any decision is late for trying."""
+    planner = Planner(loaded)
+    for recent in planner._recent.values():
+        recent.extend([1.0] * 5)
+    assert plans_in(planner, observe, 1e-4, 300) == [15, 47, 111, 239]
+
+
 def test_no_time_gives_the_policys_action(planner: Planner, observe: Callable) -> None:
     """With a deadline that has passed, the policy's action comes at once."""
     plan = planner.plan(observe(), 0, deadline=time.perf_counter())
