@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import threading
 import time
 
@@ -48,6 +49,10 @@ def run(args: argparse.Namespace) -> int:
     from spowl_ros.nodes.process import make_executor
     from spowl_ros.nodes.watcher import Watcher
 
+    # an interrupt that is raised may be raised where Python ignores it: while it tidies up
+    leaving = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: leaving.set())
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     console = Console()
     node = Watcher(args.namespace)
@@ -58,16 +63,14 @@ def run(args: argparse.Namespace) -> int:
     spinning.start()
     try:
         if args.once:
-            while len(node.picture.arrivals) < DECISIONS and time.monotonic() < end:
-                time.sleep(1.0 / REFRESH_HZ)
+            while (len(node.picture.arrivals) < DECISIONS and time.monotonic() < end
+                   and not leaving.wait(1.0 / REFRESH_HZ)):
+                pass
             console.print(screen(node.picture, time.monotonic()))
         else:
             with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
-                while time.monotonic() < end:
-                    time.sleep(1.0 / REFRESH_HZ)
+                while time.monotonic() < end and not leaving.wait(1.0 / REFRESH_HZ):
                     live.update(screen(node.picture, time.monotonic()), refresh=True)
-    except KeyboardInterrupt:
-        pass
     finally:
         executor.shutdown()
         spinning.join(1.0)
