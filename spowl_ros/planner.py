@@ -158,6 +158,8 @@ class Planner:
         :raises SpowlError: an observation of another size
         """
         buffers = self._buffers
+        # without any time, there is none to measure anew how long planning takes
+        hopeless = deadline is not None and time.perf_counter() >= deadline
         if np.shape(observation) != (self.bundle.contract.size,):
             raise SpowlError(f'the observation has shape {np.shape(observation)}, the bundle of '
                              f'{self.bundle.contract.task} wants ({self.bundle.contract.size},)')
@@ -177,7 +179,7 @@ class Planner:
             if self._in_time(deadline, 'propose', 'improve', 'select'):
                 self._without_time = 0
                 done = self._search(step, deadline, wanted, seconds)
-            elif self._is_out_of_patience():
+            elif deadline is not None and not hopeless and self._is_out_of_patience():
                 done = self._search(step, deadline, wanted, seconds, least=1)
                 self._judge_anew(deadline)
         return self._result(latent, error, done, seconds)
@@ -272,7 +274,7 @@ class Planner:
         self._without_time += 1
         return self._without_time >= self._patience
 
-    def _judge_anew(self, deadline: float | None) -> None:
+    def _judge_anew(self, deadline: float) -> None:
         """
         Forget how long stages took before, if they were in time now.
 
@@ -280,7 +282,7 @@ class Planner:
         is not run is not measured.
         """
         self._without_time = 0
-        if deadline is None or time.perf_counter() <= deadline:
+        if time.perf_counter() <= deadline:
             self._patience = _PATIENCE
             self._forget_durations()
         else:

@@ -97,6 +97,11 @@ def test_what_stays_too_slow_is_tried_ever_less_often(loaded: Bundle, observe: C
     assert plans_in(planner, observe, 1e-4, 300) == [15, 47, 111, 239]
 
 
+def test_without_any_time_nothing_is_tried(loaded: Bundle, observe: Callable) -> None:
+    """Deadlines that have passed give the policy's action, however many there are."""
+    assert plans_in(Planner(loaded), observe, 0.0, 40) == []
+
+
 def test_no_time_gives_the_policys_action(planner: Planner, observe: Callable) -> None:
     """With a deadline that has passed, the policy's action comes at once."""
     plan = planner.plan(observe(), 0, deadline=time.perf_counter())
