@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import threading
 import time
 
@@ -46,13 +45,10 @@ def run(args: argparse.Namespace) -> int:
     from rich.live import Live
 
     from spowl_ros.cli._screen import screen
-    from spowl_ros.nodes.process import make_executor
+    from spowl_ros.nodes.process import end_on_signals, make_executor
     from spowl_ros.nodes.watcher import Watcher
 
-    # an interrupt that is raised may be raised where Python ignores it: while it tidies up
-    leaving = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: leaving.set())
+    leaving = end_on_signals()
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     console = Console()
     node = Watcher(args.namespace)

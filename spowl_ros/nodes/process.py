@@ -43,6 +43,19 @@ def told_to_end() -> bool:
     return _ended.is_set()
 
 
+def end_on_signals() -> threading.Event:
+    """
+    Return what SIGINT and SIGTERM set from now on.
+
+    Nothing is raised: an interrupt that is may be raised where Python ignores it, as while it
+    tidies up.
+    """
+    _ended.clear()
+    for number in _SIGNALS:
+        signal.signal(number, lambda *_: _ended.set())
+    return _ended
+
+
 def make_executor() -> Executor:
     """
     Return the executor that every node of ours uses.
@@ -83,9 +96,7 @@ def run(make_node: Callable[[], ClosingNode], args: Sequence[str] | None = None)
     The executor spins in a thread of its own, because a main thread inside it would not see
     signals. ``close`` is called while the middleware still works.
     """
-    _ended.clear()
-    for number in _SIGNALS:
-        signal.signal(number, lambda *_: _ended.set())
+    end_on_signals()
     try:
         rclpy.init(args=list(args) if args is not None else None,
                    signal_handler_options=SignalHandlerOptions.NO)
