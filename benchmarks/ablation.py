@@ -11,7 +11,6 @@ then all of OUTPUT becomes ablation.csv and ablation.svg.
 from __future__ import annotations
 
 import argparse
-import csv
 from dataclasses import dataclass, field
 import json
 from pathlib import Path
@@ -21,6 +20,7 @@ from matplotlib.figure import Figure
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks import tables
 from spowl_ros.cli._output import write_json
 from spowl_ros.cli.evaluate import open_model
 from spowl_ros.evaluation.rollout import RAW_STEPS, evaluate
@@ -48,8 +48,7 @@ VARIANTS = {
     'with late commands': Variant('adaptive', perturbation=Perturbation(command_delay=1)),
 }
 """The first is what ships; the last two are that under noise, and one raw step late."""
-COLUMNS = ('task', 'variant', 'episodes', 'return', 'return_low', 'return_high', 'cost',
-           'cost_low', 'cost_high', 'cost_free_fraction', 'plan_fraction')
+COLUMNS = ('task', 'variant', 'episodes', *tables.INTERVALS, 'plan_fraction')
 COLOURS = ('#2c62b2', '#7ba3d8', '#3c9d5d', '#e0a030', '#b07818', '#c82828', '#8a8a8a', '#b5b5b5')
 
 
@@ -81,15 +80,10 @@ def table(output: Path) -> list[dict[str, Any]]:
     rows = []
     for file in output.glob('*/*.json'):
         figures = json.loads(file.read_text())
-        row = {'task': figures['task'], 'variant': figures['variant'],
-               'episodes': figures['episodes'],
-               'cost_free_fraction': round(figures['cost_free_fraction'], 3),
-               'plan_fraction': round(figures['source_fraction'].get('plan', 0.0), 3)}
-        for name in ('return', 'cost'):
-            interval = figures[name]
-            row |= {name: round(interval['mean'], 3), f'{name}_low': round(interval['low'], 3),
-                    f'{name}_high': round(interval['high'], 3)}
-        rows.append(row)
+        rows.append({
+            'task': figures['task'], 'variant': figures['variant'],
+            'episodes': figures['episodes'], **tables.intervals(figures),
+            'plan_fraction': round(figures['source_fraction'].get('plan', 0.0), 3)})
     order = list(VARIANTS)
     return sorted(rows, key=lambda row: (row['task'], order.index(row['variant'])))
 
@@ -129,10 +123,7 @@ def main() -> None:
         for variant in args.variants:
             measure(model, variant, args.episodes, args.workers, args.monitors, args.output)
     rows = table(args.output)
-    with (args.output / 'ablation.csv').open('w', newline='') as stream:
-        writer = csv.DictWriter(stream, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
+    tables.write(args.output / 'ablation.csv', COLUMNS, rows)
     figure(rows).savefig(args.output / 'ablation.svg')
     print(f'{args.output}/ablation.csv, ablation.svg: {len(rows)} variants')
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks import tables
 from benchmarks.faults import (
     WORLDS,
     BadStart,
@@ -87,10 +88,8 @@ class Table:
         """Add or replace a row, and write all."""
         self._rows[row['fault']] = row
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open('w', newline='') as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator='\n')
-            writer.writeheader()
-            writer.writerows(self._rows[name] for name in self._order if name in self._rows)
+        tables.write(self._path, COLUMNS,
+                     [self._rows[name] for name in self._order if name in self._rows])
 
 
 def main() -> int:

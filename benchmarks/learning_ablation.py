@@ -20,6 +20,7 @@ import subprocess
 import sys
 from typing import Any
 
+from benchmarks import tables
 from spowl_ros.cli._output import write_json
 from spowl_ros.cli.evaluate import open_model
 from spowl_ros.evaluation.rollout import evaluate
@@ -39,8 +40,7 @@ VARIANTS: dict[str, list[str]] = {
     'bare scans': ['networks.proximity_scale=0', 'networks.nearest_distances=[]'],
 }
 """Name to the overrides of the task's configuration."""
-COLUMNS = ('variant', 'seed', 'decisions', 'updates', 'episodes', 'return', 'return_low',
-           'return_high', 'cost', 'cost_low', 'cost_high', 'cost_free_fraction',
+COLUMNS = ('variant', 'seed', 'decisions', 'updates', 'episodes', *tables.INTERVALS,
            'training_return', 'training_cost')
 
 
@@ -62,17 +62,11 @@ def judge(variant: str, seed: int, episodes: int, run: Path) -> dict[str, Any]:
     figures = evaluate(source, 'policy', VALIDATION[:episodes]).to_dict()
     with (run / 'progress.csv').open() as stream:
         last = list(csv.DictReader(stream))[-1]
-    row: dict[str, Any] = {
-        'variant': variant, 'seed': seed, 'decisions': int(last['decisions']),
-        'updates': int(last['updates']), 'episodes': episodes,
-        'cost_free_fraction': round(figures['cost_free_fraction'], 3),
-        'training_return': round(float(last['return']), 2),
-        'training_cost': round(float(last['cost']), 2)}
-    for name in ('return', 'cost'):
-        interval = figures[name]
-        row |= {name: round(interval['mean'], 2), f'{name}_low': round(interval['low'], 2),
-                f'{name}_high': round(interval['high'], 2)}
-    return row
+    return {'variant': variant, 'seed': seed, 'decisions': int(last['decisions']),
+            'updates': int(last['updates']), 'episodes': episodes,
+            **tables.intervals(figures, digits=2),
+            'training_return': round(float(last['return']), 2),
+            'training_cost': round(float(last['cost']), 2)}
 
 
 def main() -> None:
@@ -106,10 +100,7 @@ def main() -> None:
     order = list(VARIANTS)
     rows = sorted((json.loads(file.read_text()) for file in args.output.glob('*.json')),
                   key=lambda row: (order.index(row['variant']), row['seed']))
-    with (args.output / 'learning_ablation.csv').open('w', newline='') as stream:
-        writer = csv.DictWriter(stream, COLUMNS, lineterminator='\n')
-        writer.writeheader()
-        writer.writerows(rows)
+    tables.write(args.output / 'learning_ablation.csv', COLUMNS, rows)
 
 
 if __name__ == '__main__':

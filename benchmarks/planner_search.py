@@ -13,7 +13,6 @@ becomes planner_search.csv.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 from pathlib import Path
 import re
@@ -23,6 +22,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from benchmarks import tables
 from spowl_ros import bundle
 from spowl_ros.cli._output import write_json
 from spowl_ros.cli.evaluate import open_model
@@ -41,8 +41,7 @@ OPTIONS = (('head_choice',), ('first_std', 'warm_std'), ('seed',), ('keep_elites
            ('fallback',), ('choose',))
 """What is put back to the authors' way, one group at a time."""
 TIMED_DECISIONS = 100
-COLUMNS = ('task', 'search', *SIZES, 'episodes', 'return', 'return_low', 'return_high', 'cost',
-           'cost_low', 'cost_high', 'cost_free_fraction', 'p50_ms')
+COLUMNS = ('task', 'search', *SIZES, 'episodes', *tables.INTERVALS, 'p50_ms')
 
 
 def searches(shipped: PlannerSettings) -> dict[str, dict[str, Any]]:
@@ -94,19 +93,12 @@ def main() -> None:
                 latency = measure(model, threads=1, decisions=TIMED_DECISIONS)['latency_ms']
             write_json(file, {**result.to_dict(), 'p50_ms': latency['p50']})
         figures = json.loads(file.read_text())
-        row = {'task': shipped.contract.task, 'search': search, 'episodes': figures['episodes'],
-               'cost_free_fraction': round(figures['cost_free_fraction'], 3),
-               'p50_ms': round(figures['p50_ms'], 2), **{name: settings[name] for name in SIZES}}
-        for name in ('return', 'cost'):
-            interval = figures[name]
-            row |= {name: round(interval['mean'], 3), f'{name}_low': round(interval['low'], 3),
-                    f'{name}_high': round(interval['high'], 3)}
-        rows.append(row)
-        print(row, flush=True)
-    with (args.output / 'planner_search.csv').open('w', newline='') as stream:
-        writer = csv.DictWriter(stream, COLUMNS, lineterminator='\n')
-        writer.writeheader()
-        writer.writerows(rows)
+        rows.append({'task': shipped.contract.task, 'search': search,
+                     **{name: settings[name] for name in SIZES},
+                     'episodes': figures['episodes'], **tables.intervals(figures),
+                     'p50_ms': round(figures['p50_ms'], 2)})
+        print(rows[-1], flush=True)
+    tables.write(args.output / 'planner_search.csv', COLUMNS, rows)
 
 
 if __name__ == '__main__':
