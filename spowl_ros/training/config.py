@@ -32,11 +32,8 @@ class CollectConfig:
     step_timeout: float = 60.0
     # decisions in all, over all environments
     decisions: int = 1_000_000
-    # random actions at first, and nothing learned before they are in
+    # random actions at first, or a guide's, and nothing learned before they are in
     random_decisions: int = 1_000
-    # white: independent noise around the policy's mean, and uniform random actions at first;
-    # oscillating: a sine for each actuator, in both
-    noise: str = 'white'
     updates_per_decision: float = 1.0
     replay_capacity: int = 1_000_000
     # distance in metres within which an obstacle that costs is charged already, on a ramp from
@@ -52,6 +49,31 @@ class CollectConfig:
     quiet_share: float = 0.0
     # share of the environments that act by planning instead of by the policy
     planning_share: float = 0.0
+
+
+@dataclass(frozen=True)
+class GuideConfig:
+    """
+    A gait that walks before the policy can.
+
+    It acts at first, with noise around it. Then the policy's mean is drawn towards what it would
+    do, by a weight that falls along a line.
+    """
+
+    # file of a gait, beside the configurations or a path; none: no guide
+    gait: str = ''
+    # standard deviation of the noise around its actions
+    noise: float = 0.2
+    # of the squared distance between its action and the policy's mean, at first and at last
+    weight: float = 1.0
+    last_weight: float = 0.0
+    # updates over which one becomes the other
+    updates: int = 20_000
+
+    def weight_after(self, updates: int) -> float:
+        """Return the weight after so many updates."""
+        done = min(updates / self.updates, 1.0)
+        return self.weight + done * (self.last_weight - self.weight)
 
 
 @dataclass(frozen=True)
@@ -78,6 +100,7 @@ class TrainConfig:
     # or nothing
     initial: str = ''
     collect: CollectConfig = field(default_factory=CollectConfig)
+    guide: GuideConfig = field(default_factory=GuideConfig)
     networks: NetworkConfig = field(default_factory=NetworkConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
@@ -201,9 +224,18 @@ def find(name: Path) -> Path:
     """
     if name.is_file():
         return name
-    folder = share_directory() / 'config' / 'training'
+    folder = _folder()
     path = folder / f'{name}.yaml'
     if not path.is_file():
         tasks = ', '.join(sorted(p.stem for p in folder.glob('Safety*.yaml')))
         raise SpowlError(f'no configuration {name}; give a YAML file or one of {tasks}')
     return path
+
+
+def beside(name: str) -> Path:
+    """Return a file that a configuration names: a path, or one of config/training/."""
+    return Path(name) if Path(name).is_file() else _folder() / name
+
+
+def _folder() -> Path:
+    return share_directory() / 'config' / 'training'

@@ -3,6 +3,7 @@
 """One update of everything: model, values, policy, targets, scale."""
 from __future__ import annotations
 
+from collections.abc import Callable
 import copy
 from dataclasses import dataclass, field
 import math
@@ -77,6 +78,21 @@ class ConstraintConfig:
         return type(fresh)(**state)
 
 
+@dataclass(frozen=True)
+class Guide:
+    """What draws the policy to the actions of something that is no network."""
+
+    actions: Callable[[Tensor], Tensor]
+    """Actions (N, A) for observations (N, O)."""
+    weight: float
+    """Of the squared distance, the mean over actuators, beside the scaled values."""
+
+    @property
+    def model_weight(self) -> float:
+        """Of the same in the model's loss, whose parts are a tenth of the values' in size."""
+        return 0.3 * self.weight
+
+
 _AVERAGE_START = 10
 """Until the average's rate is reached, it is this many times one over the updates."""
 
@@ -121,18 +137,25 @@ class Learner:
             self._model_loss = torch.compile(model_loss, dynamic=False)
             self._policy_terms = torch.compile(policy_terms, dynamic=False)
 
-    def update(self, batch: Batch) -> dict[str, Tensor | float]:
-        """Take one step on a batch; returns scalars (tensors are not yet read back)."""
+    def update(self, batch: Batch, guide: Guide | None = None) -> dict[str, Tensor | float]:
+        """
+        Take one step on a batch; returns scalars (tensors are not yet read back).
+
+        :param guide: what draws the policy's mean to its own actions
+        """
         n, o = self.networks, self.optimiser
         n.train()
         horizon, size = batch.reward.shape
         loss = self._model_loss(n, batch, self.loss,
                                 self._noise(horizon * size), self._pair())
         self.model_optimiser.zero_grad(set_to_none=True)
-        loss.total.backward()
+        total = loss.total
+        if guide and guide.weight:
+            total = total + guide.model_weight * self._imitation(batch, guide)
+        total.backward()
         norm = nn.utils.clip_grad_norm_(self.model_parameters, o.gradient_norm, foreach=True)
         self.model_optimiser.step()
-        policy = self._update_policy(loss.latents)
+        policy = self._update_policy(loss.latents, batch, guide)
         n.update_targets(o.target_rate)
         self._follow()
         return {'loss': loss.total.detach(), 'consistency_loss': loss.consistency,
@@ -140,7 +163,14 @@ class Learner:
                 'reward_value_loss': loss.reward_value, 'cost_value_loss': loss.cost_value,
                 'gradient_norm': norm, **policy}
 
-    def _update_policy(self, latents: Tensor) -> dict[str, Tensor | float]:
+    def _imitation(self, batch: Batch, guide: Guide) -> Tensor:
+        """Return how far the policy is from the guide, for the encoder to learn what it needs."""
+        obs = batch.obs.flatten(0, 1)
+        mean = torch.tanh(self.networks.policy_distribution(self.networks.encode(obs))[0])
+        return (mean - guide.actions(obs)).square().mean()
+
+    def _update_policy(self, latents: Tensor, batch: Batch, guide: Guide | None
+                       ) -> dict[str, Tensor | float]:
         o = self.optimiser
         steps, size, _ = latents.shape
         z = latents.flatten(0, 1)
@@ -152,6 +182,10 @@ class Learner:
             spread = max(float(high - low), o.least_scale)
         self.value_scale += o.scale_rate * (spread - self.value_scale)
         value = self.entropy_weight * terms.log_prob - terms.value / self.value_scale
+        if guide and guide.weight:
+            seen = torch.cat([batch.obs, batch.next_obs[-1:]]).flatten(0, 1)
+            apart = (terms.mean - guide.actions(seen)).square().mean(dim=-1)
+            value = value + guide.weight * apart
         if isinstance(self.multiplier, AugmentedLagrangian):
             mean_cost_value = terms.cost_value.mean()
             loss = (value * weight).sum() + self.multiplier.psi(mean_cost_value) * weight.sum()

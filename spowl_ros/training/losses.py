@@ -138,6 +138,7 @@ class PolicyTerms:
     """What the policy's loss is made of at latents (N, D)."""
 
     log_prob: Tensor    # (N,)
+    mean: Tensor        # (N, A) of the action's Gaussian, squashed
     value: Tensor       # (N,) mean of the chosen reward value members
     cost_value: Tensor  # (N,) mean of all cost value members
 
@@ -147,4 +148,4 @@ def policy_terms(networks: Networks, z: Tensor, noise: Tensor, members: Tensor) 
     out = networks.act(z, noise)
     value = networks.reward_value_of(z, out.action, members=members, frozen=True).mean(dim=0)
     cost_value = networks.cost_value_of(z, out.action, frozen=True).mean(dim=0)
-    return PolicyTerms(out.log_prob, value, cost_value)
+    return PolicyTerms(out.log_prob, out.mean, value, cost_value)

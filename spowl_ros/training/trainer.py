@@ -17,13 +17,13 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from spowl_ros.errors import SpowlError
-from spowl_ros.training import checkpoint, collector, initial
+from spowl_ros.training import checkpoint, collector, gait, initial
 from spowl_ros.training import config as configuration
 from spowl_ros.training.agent import PlannerLanes
 from spowl_ros.training.config import TrainConfig
-from spowl_ros.training.exploration import Exploration
+from spowl_ros.training.gait import Gait
 from spowl_ros.training.lagrangian import BudgetController
-from spowl_ros.training.learner import Learner
+from spowl_ros.training.learner import Guide, Learner
 from spowl_ros.training.networks import Networks
 from spowl_ros.training.progress import Progress
 from spowl_ros.training.replay_buffer import ReplayBuffer
@@ -119,9 +119,8 @@ class Trainer:
         self.buffer = ReplayBuffer(collect.replay_capacity, collect.environments,
                                    contract.size, contract.action.size)
         self.rng = np.random.default_rng(config.seed)
-        self.exploration = Exploration(
-            collect.noise, (collect.environments, contract.action.size), contract.control_period,
-            self.rng)
+        self.gait = Gait(gait.load(configuration.beside(config.guide.gait)), contract,
+                         config.device) if config.guide.gait else None
         self.decisions = self.raw_steps = self.updates = 0
         self.seconds = 0.0
         self.update_debt = 0.0
@@ -197,7 +196,7 @@ class Trainer:
 
     def _act(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
         if self.decisions < self.config.collect.random_decisions:
-            return self.exploration.actions()
+            return self._first_actions(observations)
         actions = self._explore(observations)
         planning = len(self.lanes.memory.warm)
         if planning:
@@ -206,11 +205,21 @@ class Trainer:
                                                    noise)
         return actions
 
+    def _first_actions(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return actions that ask no network."""
+        if self.gait is None:
+            shape = len(observations), self.config.networks.action_dim
+            return self.rng.uniform(-1, 1, shape).astype(np.float32)
+        guided = self.gait(torch.from_numpy(observations).to(self.learner.device)).cpu().numpy()
+        noise = self.rng.standard_normal(guided.shape, np.float32)
+        return np.clip(guided + self.config.guide.noise * noise, -1.0, 1.0)
+
     @torch.no_grad()
     def _explore(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
         n = self.learner.networks.eval()
         z = n.encode(torch.from_numpy(observations).to(self.learner.device))
-        eps = torch.from_numpy(self.exploration.normal()).to(z.device)
+        shape = len(z), self.config.networks.action_dim
+        eps = torch.from_numpy(self.rng.standard_normal(shape, np.float32)).to(z.device)
         # the last environments; the first are those that plan
         eps[len(z) - round(self.config.collect.quiet_share * len(z)):] = 0.0
         return n.act(z, eps).action.cpu().numpy()
@@ -244,7 +253,7 @@ class Trainer:
             self.update_debt -= 1.0
             batch = self.buffer.sample(self.config.batch_size, self.config.horizon, self.rng,
                                        self.learner.device, self.config.collect.costly_share)
-            metrics = self.learner.update(batch)
+            metrics = self.learner.update(batch, self._guide())
             self.updates += 1
         for name in ('loss', 'policy_loss', 'gradient_norm', 'policy_gradient_norm'):
             if not np.isfinite(value := float(metrics[name])):
@@ -253,6 +262,11 @@ class Trainer:
                     f'{self.directory / CHECKPOINT} is from before: look at progress.csv, and '
                     'train with a smaller optimiser.learning_rate')
         return metrics
+
+    def _guide(self) -> Guide | None:
+        if self.gait is None:
+            return None
+        return Guide(self.gait, self.config.guide.weight_after(self.updates))
 
     def _fit_features(self) -> None:
         """Standardise observations by what the first episodes showed, unless initially known."""
@@ -330,7 +344,6 @@ class Trainer:
             'planner': {'noise': self.plan_noise.get_state(),
                         'memory': self.lanes.memory._asdict()},
             'buffer': self.buffer.state(), 'collector': self.collector.state(),
-            'exploration': self.exploration.state(),
             'rng': self.rng.bit_generator.state, 'torch_rng': torch.get_rng_state(),
             'cuda_rng': torch.cuda.get_rng_state_all()})
 
@@ -352,7 +365,6 @@ class Trainer:
             getattr(self.lanes.memory, name).copy_(value)
         self.buffer.load_state(content['buffer'])
         self.collector.load_state(content['collector'])
-        self.exploration.load_state(content['exploration'])
         self.rng.bit_generator.state = content['rng']
         torch.set_rng_state(content['torch_rng'])
         torch.cuda.set_rng_state_all(content['cuda_rng'])

@@ -18,7 +18,7 @@ def tiny_data() -> dict[str, Any]:
         'task': 'SafetyPointGoal1-v0', 'batch_size': 8,
         'collect': {'action_repeat': 20, 'environments': 3, 'decisions': 360,
                     'random_decisions': 30, 'updates_per_decision': 0.1, 'replay_capacity': 300,
-                    'planning_share': 0.4, 'noise': 'oscillating'},
+                    'planning_share': 0.4},
         'networks': {'latent_dim': 16, 'enc_dim': 16, 'mlp_dim': 16, 'num_c': 2, 'num_q': 2,
                      'activation': 'silu', 'readout': 'linear', 'proximity_scale': 0.4},
         'optimiser': {'average_rate': 0.1}, 'constraint': {'kind': 'budget'},

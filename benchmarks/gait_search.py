@@ -1,0 +1,219 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Find a gait for a legged robot by evolution: config/training/gaits/.
+
+    python -m benchmarks.gait_search Ant --output Ant.yaml
+
+Two searches with CMA-ES (Hansen, The CMA Evolution Strategy: A Tutorial, 2016). In the first a
+clock gives the phase, nothing costs, and symmetric legs share their numbers. Then the phase is
+fitted to what the joints tell, and the second search changes everything a little, among obstacles
+that cost and under noise. Half an hour each on one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+import time
+
+import cma
+import numpy as np
+from numpy.typing import NDArray
+import torch
+import yaml
+
+from spowl_ros.contract import Contract
+from spowl_ros.seeds import FIRST_TRAINING
+from spowl_ros.sim import environment
+from spowl_ros.training.gait import Avoidance, Gait, GaitConfig
+
+Array = NDArray[np.float64]
+SLOWEST_HZ, FASTEST_HZ = 0.5, 2.0
+WALK_DECISIONS, STEER_DECISIONS = 100, 300
+FALL = 2.0
+"""What a fall takes from the return."""
+COST = 0.3
+"""What a unit of cost takes from the return."""
+NOISE = 0.1
+"""Standard deviation of the noise on actions in the second search."""
+
+
+@dataclass(frozen=True)
+class Legs:
+    """How few numbers become a robot's strokes (A, 3, 3); see `GaitConfig.strokes`."""
+
+    numbers: int
+    strokes: Callable[[Array], Array]
+
+
+def _ant(numbers: Array) -> Array:
+    """
+    Four equal legs, each a quarter of a turn on; the first three numbers are their phases.
+
+    A leg's heading is counted from where it points, and ankles bend one way or the other.
+    """
+    phases = np.concatenate([[0.0], 2.0 * numbers[:3]])
+    leg = numbers[3:].reshape(2, 3, 3)
+    strokes = np.empty((4, 2, 3, 3))
+    for index, (phase, bend) in enumerate(zip(phases, (1, -1, -1, 1), strict=True)):
+        points = np.pi / 4 + index * np.pi / 2
+        strokes[index] = _turned(points).T @ leg @ _turned(-phase)
+        strokes[index, 1] *= bend
+    return strokes.reshape(8, 3, 3)
+
+
+def _doggo(numbers: Array) -> Array:
+    """Legs 1 and 2 have numbers of their own; 4 and 3 mirror them, half a period later."""
+    left = numbers.reshape(2, 3, 3, 3)
+    right = np.diag([1, 1, -1]) @ left @ _turned(np.pi)
+    legs = np.stack([left[0], left[1], right[1], right[0]])
+    return legs.transpose(1, 0, 2, 3).reshape(12, 3, 3)  # by joint, then by leg
+
+
+def _turned(angle: float) -> Array:
+    """Return what makes (1, cos(b - angle), sin(b - angle)) of (1, cos b, sin b)."""
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.array([[1, 0, 0], [0, cos, sin], [0, -sin, cos]])
+
+
+LEGS = {'Ant': Legs(21, _ant), 'Doggo': Legs(54, _doggo)}
+
+
+class Walker:
+    """A robot and its joints' names, weights of the phase in their order."""
+
+    def __init__(self, robot: str) -> None:
+        self.robot = robot
+        self.environment = environment.make(f'Safety{robot}Goal1-v0')
+        self.contract: Contract = self.environment.contract
+        self.names = [field.name for kind in ('joint_position', 'joint_velocity', 'contact_force')
+                      for field in self.contract.fields if field.sensor == kind] + ['offset']
+
+    def gait(self, strokes: Array, weights: Array, avoidance: Avoidance) -> GaitConfig:
+        """Return a gait: strokes (A, 3, 3), weights (names, 2)."""
+        return GaitConfig(self.robot, 'goal_lidar', 'hazards_lidar', avoidance,
+                          dict(zip(self.names, _short(weights), strict=True)),
+                          dict(zip(self.contract.action.names, _short(strokes), strict=True)))
+
+    def walk(self, strokes: Array, frequency: float, seed: int, noise: float = 0.0
+             ) -> tuple[float, list[Array], list[float]]:
+        """Let a clock drive; returns the return, observations and phases."""
+        gait = Gait(self.gait(strokes, np.zeros((len(self.names), 2)), Avoidance(0, 0, 1, 1)),
+                    self.contract)
+        observation = self.environment.reset(seed=seed)
+        rng = np.random.default_rng(seed)
+        total, phase, observations, phases = 0.0, 0.0, [], []
+        for _ in range(WALK_DECISIONS):
+            observations.append(observation)
+            phases.append(phase)
+            heading = gait.heading(torch.from_numpy(observation)[None])[0].double().numpy()
+            action = strokes @ [1.0, np.cos(phase), np.sin(phase)] @ [1.0, *heading]
+            action = np.clip(action + noise * rng.standard_normal(len(action)), -1.0, 1.0)
+            step = self.environment.step(action)
+            observation = step.observation
+            total += step.reward
+            phase += 2.0 * np.pi * frequency * self.contract.control_period
+            if step.terminated:
+                return total - FALL, observations, phases
+        return total, observations, phases
+
+    def steer(self, config: GaitConfig, seed: int) -> float:
+        """Let the gait drive by itself; returns the return less what costs and falls take."""
+        gait = Gait(config, self.contract)
+        observation = self.environment.reset(seed=seed)
+        rng = np.random.default_rng(seed)
+        total = 0.0
+        for _ in range(STEER_DECISIONS):
+            action = gait(torch.from_numpy(observation)[None])[0].numpy()
+            action = np.clip(action + NOISE * rng.standard_normal(len(action)), -1.0, 1.0)
+            step = self.environment.step(action)
+            observation = step.observation
+            total += step.reward - COST * step.cost
+            if step.terminated:
+                return total - FALL
+        return total
+
+    def phase_weights(self, strokes: Array, frequency: float) -> Array:
+        """Fit cosine and sine of the clock's phase to what the joints tell; (names, 2)."""
+        sensed, phases = [], []
+        probe = Gait(self.gait(strokes, np.zeros((len(self.names), 2)), Avoidance(0, 0, 1, 1)),
+                     self.contract)
+        for seed in range(FIRST_TRAINING, FIRST_TRAINING + 40):
+            _, observations, its_phases = self.walk(strokes, frequency, seed, noise=0.3)
+            sensed.append(probe.sensed(torch.from_numpy(np.stack(observations))).double().numpy())
+            phases += its_phases
+        known = np.concatenate(sensed)
+        wanted = np.stack([np.cos(phases), np.sin(phases)], axis=-1)
+        return np.linalg.lstsq(np.column_stack([known, np.ones(len(known))]), wanted)[0]
+
+
+def _short(values: Array) -> list:
+    """Return numbers of four digits in nested lists, for files that are read."""
+    return np.vectorize(lambda value: float(f'{value:.4g}'))(values).tolist()
+
+
+def _evolve(start: Array, steps: Array, score: Callable[[Array, int], float], episodes: int,
+            minutes: float, seed: int) -> Array:
+    """Return the centre of the search after some minutes; every generation has its own seeds."""
+    strategy = cma.CMAEvolutionStrategy(np.zeros(len(start)), 0.4, {
+        'seed': seed + 1, 'popsize': 20, 'verbose': -9, 'CMA_diagonal': len(start) > 100})
+    rng = np.random.default_rng(seed)
+    end = time.monotonic() + 60.0 * minutes
+    while time.monotonic() < end:
+        seeds = FIRST_TRAINING + rng.integers(1 << 30, size=episodes)
+        candidates = strategy.ask()
+        scores = [np.mean([score(start + steps * candidate, int(s)) for s in seeds])
+                  for candidate in candidates]
+        strategy.tell(candidates, [-value for value in scores])
+        print(f'generation {strategy.countiter}: mean {np.mean(scores):.2f}, '
+              f'best {max(scores):.2f}', flush=True)
+    return start + steps * strategy.mean
+
+
+def search(robot: str, minutes: float, seed: int) -> GaitConfig:
+    """Return the gait that both searches found."""
+    walker, legs = Walker(robot), LEGS[robot]
+
+    def frequency(numbers: Array) -> float:
+        return float(SLOWEST_HZ + (FASTEST_HZ - SLOWEST_HZ) / (1.0 + np.exp(-numbers[-1])))
+
+    found = _evolve(
+        np.zeros(legs.numbers + 1), np.ones(legs.numbers + 1),
+        lambda numbers, s: walker.walk(legs.strokes(numbers[:-1]), frequency(numbers), s)[0],
+        2, minutes, seed)
+    weights = walker.phase_weights(legs.strokes(found[:-1]), frequency(found))
+
+    def gait(numbers: Array) -> GaitConfig:
+        own, rest = numbers[:legs.numbers], numbers[legs.numbers:]
+        push, slide, reach = rest[-3:]
+        return walker.gait(legs.strokes(own), rest[:-3].reshape(-1, 2),
+                           Avoidance(float(push), float(slide), 0.2, float(np.exp(reach))))
+
+    start = np.concatenate([found[:-1], weights.ravel(), [1.0, 1.0, np.log(0.2)]])
+    steps = np.concatenate([np.full(legs.numbers, 0.1), np.full(weights.size, 0.04),
+                            [0.4, 0.4, 0.3]])
+    return gait(_evolve(start, steps, lambda numbers, s: walker.steer(gait(numbers), s),
+                        2, minutes, seed))
+
+
+def main() -> None:
+    """Search and write the gait."""
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('robot', choices=sorted(LEGS))
+    parser.add_argument('--output', type=Path, required=True)
+    parser.add_argument('--minutes', type=float, default=30.0, help='of each search')
+    parser.add_argument('--seed', type=int, default=0)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    config = search(arguments.robot, arguments.minutes, arguments.seed)
+    content = {**vars(config), 'avoidance': vars(config.avoidance)}
+    arguments.output.write_text(yaml.safe_dump(content, sort_keys=False, width=99,
+                                               default_flow_style=None))
+
+
+if __name__ == '__main__':
+    main()

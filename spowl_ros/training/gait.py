@@ -1,0 +1,155 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+A gait: legs swing together in a phase that the joints themselves tell, towards the goal.
+
+No noise finds legged locomotion in the number of steps that a world model otherwise needs. A gait
+of a few dozen numbers, found by `benchmarks.gait_search`, acts while first experience is
+collected and then guides the policy, which soon is on its own. It is a function of one
+observation, as the policy is, so that it can tell in any state what it would do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import dacite
+import numpy as np
+import torch
+from torch import Tensor
+import yaml
+
+from spowl_ros import strict_yaml
+from spowl_ros.contract import SCAN_RANGE, Contract
+from spowl_ros.errors import SpowlError
+
+_JOINTS = ('joint_position', 'joint_velocity', 'contact_force')
+_VELOCITY_LIMIT = 20.0
+
+
+@dataclass(frozen=True)
+class Avoidance:
+    """How the heading bends around what costs."""
+
+    push: float
+    """Weight of the direction away from an obstacle that the robot touches, beside the goal's."""
+    slide: float
+    """Weight of the direction past an obstacle that lies on the way."""
+    radius: float
+    """Distance of centres, metres, at which an obstacle counts in full."""
+    reach: float
+    """Metres beyond the radius over which an obstacle's weight falls to 1/e."""
+
+
+@dataclass(frozen=True)
+class GaitConfig:
+    """A gait's numbers, by the names in the robot's contract."""
+
+    robot: str
+    goal: str
+    """Scan of the goal."""
+    obstacles: str
+    """Scan of what costs."""
+    avoidance: Avoidance
+    phase: dict[str, list[float]]
+    """
+    Weights of a sensor's value in the phase's cosine and sine; a joint's angle in rad, its
+    velocity in 10 rad/s, a force in N. What is called `offset` is always 1.
+    """
+    strokes: dict[str, list[list[float]]]
+    """
+    Of each actuator, (3, 3): its mean and the amplitudes of the phase's cosine and sine; for any
+    heading, and what is added for forward and for left headings.
+    """
+
+
+def load(path: Path) -> GaitConfig:
+    """
+    Read a gait.
+
+    :raises SpowlError: a file that cannot be read or is no gait
+    """
+    try:
+        return dacite.from_dict(GaitConfig, strict_yaml.load(path.read_text()),
+                                dacite.Config(strict=True, type_hooks={float: float}))
+    except (OSError, yaml.YAMLError, dacite.DaciteError, TypeError, AttributeError) as error:
+        raise SpowlError(f'no gait in {path}: {error}') from error
+
+
+class Gait:
+    """
+    A gait for the observations of a task.
+
+    :raises SpowlError: it is another robot's, or the task lacks what it needs
+    """
+
+    def __init__(self, config: GaitConfig, contract: Contract,
+                 device: torch.device | str = 'cpu') -> None:
+        if config.robot != contract.robot:
+            raise SpowlError(f'a gait of {config.robot} cannot guide {contract.robot} '
+                             f'({contract.task}); set guide.gait to one of its own')
+        scans = {f.name: contract.slices[f.name] for f in contract.fields if f.sensor == 'scan'}
+        joints = {f.name: contract.slices[f.name] for f in contract.fields if f.sensor in _JOINTS}
+        for name, known in (*((scan, scans) for scan in (config.goal, config.obstacles)),
+                            *((name, joints) for name in config.phase if name != 'offset')):
+            if name not in known:
+                raise SpowlError(f'the gait needs {name!r}, which {contract.task} does not have; '
+                                 f'it has {", ".join(known)}')
+        if list(config.strokes) != list(contract.action.names):
+            raise SpowlError(f'the gait moves {", ".join(config.strokes)}; {contract.task} has '
+                             f'{", ".join(contract.action.names)}')
+
+        def tensor(values: object) -> Tensor:
+            return torch.tensor(np.array(values), dtype=torch.float32, device=device)
+
+        self._goal, self._obstacles = scans[config.goal], scans[config.obstacles]
+        kinds = {field.name: field.sensor for field in contract.fields}
+        weighed = {kind: [name for name in config.phase if kinds.get(name) == kind]
+                   for kind in _JOINTS}
+        self._places = {kind: [joints[name].start for name in names]
+                        for kind, names in weighed.items()}
+        order = [name for kind in _JOINTS for name in weighed[kind]]
+        self._weights = tensor([config.phase[name] for name in order])
+        self._offset = tensor(config.phase.get('offset', [0.0, 0.0]))
+        self._strokes = tensor(list(config.strokes.values()))
+        self._avoidance = config.avoidance
+        sectors = self._goal.stop - self._goal.start
+        angles = (torch.arange(sectors, device=device) + 0.5) * (2 * torch.pi / sectors)
+        self._directions = torch.stack([angles.cos(), angles.sin()], dim=-1)
+
+    def __call__(self, obs: Tensor) -> Tensor:
+        """Return its actions (N, A) in [-1, 1] for observations (N, O)."""
+        ones = torch.ones(len(obs), 1, dtype=obs.dtype, device=obs.device)
+        heading = torch.cat([ones, self.heading(obs)], dim=-1)
+        phase = torch.cat([ones, self.phase(obs)], dim=-1)
+        return torch.einsum('adp,nd,np->na', self._strokes, heading, phase).clamp(-1.0, 1.0)
+
+    def phase(self, obs: Tensor) -> Tensor:
+        """Return cosine and sine (N, 2) of the phase that the joints are in."""
+        return _unit(self.sensed(obs) @ self._weights + self._offset)
+
+    def sensed(self, obs: Tensor) -> Tensor:
+        """Return what the phase is told from (N, n): angles, then velocities, then forces."""
+        position, velocity, force = (self._places[kind] for kind in _JOINTS)
+        return torch.cat([
+            torch.atan2(obs[:, position], obs[:, [place + 1 for place in position]]),
+            obs[:, velocity].clamp(-_VELOCITY_LIMIT, _VELOCITY_LIMIT) / 10.0,
+            obs[:, force]], dim=-1)
+
+    def heading(self, obs: Tensor) -> Tensor:
+        """Return where to go (N, 2), a unit vector in the robot's frame: forward and left."""
+        avoidance, directions = self._avoidance, self._directions
+        goal = _unit(obs[:, self._goal] @ directions)
+        closeness = obs[:, self._obstacles]
+        beyond = (SCAN_RANGE * (1 - closeness) - avoidance.radius).clamp(min=0.0)
+        weight = torch.exp(-beyond / avoidance.reach) * (closeness > 0)
+        ahead = (goal @ directions.T).clamp(min=0.0)
+        side = torch.sign(goal[:, 1:] * directions[:, 0] - goal[:, :1] * directions[:, 1])
+        left = torch.stack([-directions[:, 1], directions[:, 0]], dim=-1)
+        return _unit(goal - avoidance.push * weight @ directions
+                     + avoidance.slide * (weight * ahead * side) @ left)
+
+
+def _unit(vector: Tensor) -> Tensor:
+    return vector / vector.norm(dim=-1, keepdim=True).clamp(min=1e-9)
