@@ -180,11 +180,13 @@ def load(path: Path, overrides: list[str]) -> TrainConfig:
 
 RESUMABLE = ('collect.decisions', 'collect.workers', 'collect.step_timeout',
              'collect.updates_per_decision', 'schedule.', 'constraint.budget',
-             'constraint.multiplier_m', 'constraint.integral_gain')
+             'constraint.multiplier_m', 'constraint.integral_gain', 'guide.weight',
+             'guide.last_weight', 'guide.updates')
 """
 Beginnings of keys that may change when a run goes on.
 
-They leave the learning as it was, pace it, or steer the cost, which is often tightened late.
+They leave the learning as it was, pace it, or say how much cost and guide weigh, which is often
+changed late.
 """
 
 
