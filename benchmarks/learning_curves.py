@@ -48,6 +48,9 @@ PUBLISHED = {
     'SafetyCarGoal1-v0': (
         Published('PPO-Lagrangian', 10e6, 13.3, 21.7), Published('CPO', 10e6, 25.5, 43.3),
         Published('SAC-Lagrangian', 3e6, 10.8, 22.7)),
+    'SafetyDoggoGoal1-v0': (
+        Published('PPO-Lagrangian', 50e6, -0.2, 33.0), Published('CPO', 50e6, 22.6, 77.8),
+        Published('LAMBDA', 2e6, 5.9, 11.4)),
 }
 
 
