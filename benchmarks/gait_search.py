@@ -28,7 +28,7 @@ import yaml
 from spowl_ros.contract import Contract
 from spowl_ros.seeds import FIRST_TRAINING
 from spowl_ros.sim import environment
-from spowl_ros.training.gait import Avoidance, Gait, GaitConfig
+from spowl_ros.training.gait import SENSED, Avoidance, Gait, GaitConfig
 
 Array = NDArray[np.float64]
 SLOWEST_HZ, FASTEST_HZ = 0.5, 2.0
@@ -89,8 +89,7 @@ class Walker:
         self.robot = robot
         self.environment = environment.make(f'Safety{robot}Goal1-v0')
         self.contract: Contract = self.environment.contract
-        self.names = [field.name for kind in ('joint_position', 'joint_velocity', 'contact_force')
-                      for field in self.contract.fields if field.sensor == kind] + ['offset']
+        self.names = [field.name for kind in SENSED for field in self.contract.fields if field.sensor == kind] + ['offset']
 
     def gait(self, strokes: Array, weights: Array, avoidance: Avoidance) -> GaitConfig:
         """Return a gait: strokes (A, 3, 3), weights (names, 2)."""

@@ -24,7 +24,8 @@ from spowl_ros import strict_yaml
 from spowl_ros.contract import SCAN_RANGE, Contract
 from spowl_ros.errors import SpowlError
 
-_JOINTS = ('joint_position', 'joint_velocity', 'contact_force')
+SENSED = ('joint_position', 'joint_velocity', 'contact_force')
+"""Sensors that tell the phase, in the order of `Gait.sensed`."""
 _VELOCITY_LIMIT = 20.0
 
 
@@ -90,7 +91,7 @@ class Gait:
             raise SpowlError(f'a gait of {config.robot} cannot guide {contract.robot} '
                              f'({contract.task}); set guide.gait to one of its own')
         scans = {f.name: contract.slices[f.name] for f in contract.fields if f.sensor == 'scan'}
-        joints = {f.name: contract.slices[f.name] for f in contract.fields if f.sensor in _JOINTS}
+        joints = {f.name: contract.slices[f.name] for f in contract.fields if f.sensor in SENSED}
         for name, known in (*((scan, scans) for scan in (config.goal, config.obstacles)),
                             *((name, joints) for name in config.phase if name != 'offset')):
             if name not in known:
@@ -106,10 +107,10 @@ class Gait:
         self._goal, self._obstacles = scans[config.goal], scans[config.obstacles]
         kinds = {field.name: field.sensor for field in contract.fields}
         weighed = {kind: [name for name in config.phase if kinds.get(name) == kind]
-                   for kind in _JOINTS}
+                   for kind in SENSED}
         self._places = {kind: [joints[name].start for name in names]
                         for kind, names in weighed.items()}
-        order = [name for kind in _JOINTS for name in weighed[kind]]
+        order = [name for kind in SENSED for name in weighed[kind]]
         self._weights = tensor([config.phase[name] for name in order])
         self._offset = tensor(config.phase.get('offset', [0.0, 0.0]))
         self._strokes = tensor(list(config.strokes.values()))
@@ -131,7 +132,7 @@ class Gait:
 
     def sensed(self, obs: Tensor) -> Tensor:
         """Return what the phase is told from (N, n): angles, then velocities, then forces."""
-        position, velocity, force = (self._places[kind] for kind in _JOINTS)
+        position, velocity, force = (self._places[kind] for kind in SENSED)
         return torch.cat([
             torch.atan2(obs[:, position], obs[:, [place + 1 for place in position]]),
             obs[:, velocity].clamp(-_VELOCITY_LIMIT, _VELOCITY_LIMIT) / 10.0,
