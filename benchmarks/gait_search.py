@@ -89,7 +89,8 @@ class Walker:
         self.robot = robot
         self.environment = environment.make(f'Safety{robot}Goal1-v0')
         self.contract: Contract = self.environment.contract
-        self.names = [field.name for kind in SENSED for field in self.contract.fields if field.sensor == kind] + ['offset']
+        self.names = [field.name for kind in SENSED for field in self.contract.fields
+                      if field.sensor == kind] + ['offset']
 
     def gait(self, strokes: Array, weights: Array, avoidance: Avoidance) -> GaitConfig:
         """Return a gait: strokes (A, 3, 3), weights (names, 2)."""
