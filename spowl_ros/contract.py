@@ -8,6 +8,9 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from spowl_ros.errors import SpowlError
 
 SCAN_RANGE = 3.0
@@ -19,6 +22,9 @@ SENSORS = (
     'contact_force', 'height', 'body_angular_velocity', 'scan', 'vector',
 )
 """The kinds of sensor that a field may come from; a 'vector' is any numbers in any message."""
+
+SAME = 1e-3
+"""Difference in closeness up to which two scans are taken to show the same object."""
 
 
 class ContractError(SpowlError):
@@ -48,7 +54,12 @@ class Field:
     hazard_radius: float | None = None
     """
     Scans only: distance of the robot's centre to an object's centre, in metres, at or below which
-    the object may cost; None where objects of this class never do or are meant to be touched.
+    the object may cost; None where objects of this class never do.
+    """
+    wanted: str | None = None
+    """
+    Scans only: the scan of the one object of this class that is to be touched, where only the
+    others cost; None where all are alike.
     """
 
 
@@ -115,6 +126,14 @@ class Contract:
                 return field
         known = ', '.join(field.name for field in self.fields)
         raise ContractError(f'{self.task} has no field {name!r}; it has {known}')
+
+    def costly(self, field: Field, observation: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the closeness (sectors,) of what costs in a scan of an observation (n,)."""
+        slices = self.slices
+        closeness = observation[slices[field.name]]
+        if field.wanted is None:
+            return closeness
+        return np.where(closeness > observation[slices[field.wanted]] + SAME, closeness, 0.0)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain dicts, lists, numbers and strings, ready for JSON."""

@@ -81,7 +81,8 @@ def _field(task: BaseTask, name: str, size: int, timeout: float) -> Field:
     else:
         raise SpowlError(f'sensor {name!r} of this task has no standard message; '
                          'choose a task without it')
-    return Field(name, sensor, topic, size, unit, low, limit, timeout, _hazard_radius(task, name))
+    return Field(name, sensor, topic, size, unit, low, limit, timeout, _hazard_radius(task, name),
+                 'goal_lidar' if name == 'buttons_lidar' else None)
 
 
 def _hazard_radius(task: BaseTask, name: str) -> float | None:
@@ -90,7 +91,7 @@ def _hazard_radius(task: BaseTask, name: str) -> float | None:
         return None
     kind = name[:-len('_lidar')]
     objects = getattr(task, kind)
-    if not objects.is_constrained or kind == 'buttons':  # one of the buttons is to be pressed
+    if not objects.is_constrained:
         return None
     if kind == 'hazards':  # a zone on the floor, measured from the robot's centre
         return float(objects.size)

@@ -91,11 +91,13 @@ def _fields(contract: Contract) -> list[object]:
 def _inputs(features: Features, contract: Contract) -> list[object]:
     """Return a name for each input of the encoder, in the order of `Features.forward`."""
     names = _fields(contract)
-    scans = [field for field in contract.fields if field.sensor == 'scan']
+    at = {contract.slices[field.name].start: field.name for field in contract.fields}
+    scans = [(at[a], b - a) for a, b in features.scans]
+    scans += [(f'{at[a]} without {at[c]}', b - a) for a, b, c in features.wanted]
     if features.proximity_scale:
-        names += [('proximity', field.name, i) for field in scans for i in range(field.size)]
-        names += [('nearest', distance, field.name)
-                  for distance in features.nearest_distances for field in scans]
+        names += [('proximity', name, i) for name, size in scans for i in range(size)]
+        names += [('nearest', distance, name)
+                  for distance in features.nearest_distances for name, _ in scans]
     return names
 
 

@@ -8,13 +8,13 @@ Sizes default to the authors' (arXiv 2506.04828). Everything that departs from t
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 import torch.nn.functional as F
 
-from spowl_ros.contract import SCAN_RANGE
+from spowl_ros.contract import SAME, SCAN_RANGE, Contract
 
 LAYER_NORM_EPS = 1e-5
 ENSEMBLES = ('cost.', 'reward_value.', 'cost_value.')
@@ -62,6 +62,9 @@ class NetworkConfig:
     # Observation features in front of the encoder: (first, last + 1) index pairs of scans of
     # closeness c, each of which adds exp(-3 m (1 - c) / proximity_scale). Zero turns it off.
     scan_slices: tuple[tuple[int, int], ...] = ()
+    # (first, last + 1, first of the other): scans with an object that another scan of the same
+    # size shows alone. What is left without it counts as one more scan.
+    wanted_scans: tuple[tuple[int, int, int], ...] = ()
     proximity_scale: float = 0.0
     # Distances in metres, for each of which a scan adds a soft indicator that its nearest object
     # is closer, sigmoid((distance - nearest) / 0.05 m): whether contact is near is then plain.
@@ -75,6 +78,16 @@ class NetworkConfig:
             raise ValueError(f'activation {self.activation!r} is none of {sorted(ACTIVATIONS)}')
         if self.readout not in ('symlog', 'linear'):
             raise ValueError(f"readout {self.readout!r} is neither 'symlog' nor 'linear'")
+
+    def fitted(self, contract: Contract) -> NetworkConfig:
+        """Return these sizes with what a contract determines."""
+        slices = contract.slices
+        scans = [field for field in contract.fields if field.sensor == 'scan']
+        parts = [(slices[field.name].start, slices[field.name].stop) for field in scans]
+        wanted = [(*part, slices[field.wanted].start)
+                  for field, part in zip(scans, parts, strict=True) if field.wanted is not None]
+        return replace(self, obs_dim=contract.size, action_dim=contract.action.size,
+                       scan_slices=tuple(parts), wanted_scans=tuple(wanted))
 
 
 def symlog(x: Tensor) -> Tensor:
@@ -224,32 +237,32 @@ class Features(nn.Module):
 
     mean: Tensor
     scale: Tensor
-    scan_index: Tensor
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.proximity_scale = config.proximity_scale
         self.nearest_distances = config.nearest_distances
-        self.scans = config.scan_slices
-        scan = [i for a, b in config.scan_slices for i in range(a, b)]
-        self.outputs = config.obs_dim + (len(scan) if self.proximity_scale else 0) \
-            + len(self.scans) * len(self.nearest_distances)
+        self.scans, self.wanted = config.scan_slices, config.wanted_scans
+        sizes = [b - a for a, b, *_ in (*self.scans, *self.wanted)]
+        self.outputs = config.obs_dim
+        if self.proximity_scale:
+            self.outputs += sum(sizes) + len(sizes) * len(self.nearest_distances)
         self.register_buffer('mean', torch.zeros(config.obs_dim))
         self.register_buffer('scale', torch.ones(config.obs_dim))
-        self.register_buffer('scan_index', torch.tensor(scan, dtype=torch.long),
-                             persistent=False)
 
     def forward(self, obs: Tensor) -> Tensor:
         """Return the normalised observation, with proximities if asked for."""
         x = (obs - self.mean) * self.scale
-        if not self.proximity_scale:
+        if not self.proximity_scale or not self.scans:
             return x
-        closeness = obs.index_select(-1, self.scan_index)
-        proximity = torch.exp((closeness - 1) * (SCAN_RANGE / self.proximity_scale))
+        scans = [obs[..., a:b] for a, b in self.scans]
+        scans += [torch.where(obs[..., a:b] > obs[..., c:c + b - a] + SAME, obs[..., a:b], 0.0)
+                  for a, b, c in self.wanted]
+        proximity = torch.exp((torch.cat(scans, dim=-1) - 1)
+                              * (SCAN_RANGE / self.proximity_scale))
         parts = [x.clamp(-5.0, 5.0), proximity]
         if self.nearest_distances:
-            nearest = SCAN_RANGE * (1 - torch.stack(
-                [obs[..., a:b].amax(dim=-1) for a, b in self.scans], dim=-1))
+            nearest = SCAN_RANGE * (1 - torch.stack([scan.amax(dim=-1) for scan in scans], dim=-1))
             parts += [torch.sigmoid((distance - nearest) / 0.05)
                       for distance in self.nearest_distances]
         return torch.cat(parts, dim=-1)

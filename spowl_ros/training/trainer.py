@@ -102,11 +102,7 @@ class Trainer:
         collect = config.collect
         self.collector = collector.make(config)
         contract = self.collector.contract
-        scans = tuple((s.start, s.stop) for f in contract.fields if f.sensor == 'scan'
-                      for s in [contract.slices[f.name]])
-        self.config = config = replace(config, networks=replace(
-            config.networks, obs_dim=contract.size, action_dim=contract.action.size,
-            scan_slices=scans))
+        self.config = config = replace(config, networks=config.networks.fitted(contract))
         torch.manual_seed(config.seed)
         networks = Networks(config.networks).to(config.device)
         self.learner = Learner(networks, config.loss, config.optimiser, config.constraint,

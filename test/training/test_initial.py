@@ -26,10 +26,8 @@ SIMPLE = 'SafetyPointGoal0-v0'
 def networks_of(task: str, seed: int = 0) -> Networks:
     """Return random networks of a task that look at scans."""
     contract = environment.contract(task, 4)
-    scans = tuple((s.start, s.stop) for f in contract.fields if f.sensor == 'scan'
-                  for s in [contract.slices[f.name]])
     return untrained_networks(contract, replace(
-        COMPACT, scan_slices=scans, proximity_scale=0.4, nearest_distances=(0.2, 0.5)), seed)
+        COMPACT, proximity_scale=0.4, nearest_distances=(0.2, 0.5)).fitted(contract), seed)
 
 
 def saved(networks: Networks, task: str, path: Path) -> Path:
@@ -61,9 +59,9 @@ def test_same_task_takes_everything(tmp_path: Path) -> None:
         assert torch.equal(ours.state_dict()[name], value), name
 
 
-def test_new_fields_begin_without_influence(tmp_path: Path) -> None:
+@pytest.mark.parametrize('task', ['SafetyPointGoal1-v0', 'SafetyPointButton1-v0'])
+def test_new_fields_begin_without_influence(tmp_path: Path, task: str) -> None:
     """A task with more fields starts with the behaviour learned without them."""
-    task = 'SafetyPointGoal1-v0'
     simple, rich = environment.contract(SIMPLE, 4), environment.contract(task, 4)
     theirs, ours = networks_of(SIMPLE, seed=1), networks_of(task, seed=2)
     theirs.features.mean.uniform_(-1, 1)

@@ -4,12 +4,16 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
+import numpy as np
 import pytest
 import torch
 from torch.distributions import Independent, Normal, TanhTransform, TransformedDistribution
 
+from spowl_ros.sim import environment
 from spowl_ros.training.networks import (
     BinConfig,
     Layer,
@@ -169,3 +173,24 @@ def test_impossible_sizes_are_refused(wrong: dict[str, object]) -> None:
     """A configuration that cannot work says why."""
     with pytest.raises(ValueError, match=next(iter(wrong))):
         NetworkConfig(**wrong)  # type: ignore[arg-type]
+
+
+def test_scan_features_say_how_near_what_costs_is() -> None:
+    """The last features are soft indicators of the nearest object, the wanted one left out."""
+    contract = environment.contract('SafetyPointButton1-v0', 4)
+    config = NetworkConfig(proximity_scale=0.4, nearest_distances=(0.5,)).fitted(contract)
+    features = Networks(config).features
+    env = environment.make('SafetyPointButton1-v0', action_repeat=4)
+    seeds, nearest, others = itertools.count(), 0.0, 0.0
+    while nearest <= others:  # until the wanted button is the nearest
+        env.reset(seed=next(seeds))
+        for _ in range(10):  # until the buttons are seen
+            observation = env.step(np.ones(2)).observation
+        scans = [observation[contract.slices[field.name]] for field in contract.fields
+                 if field.sensor == 'scan']
+        scans.append(contract.costly(contract.field('buttons_lidar'), observation))
+        nearest, others = scans[0].max(), scans[-1].max()
+    x = features(torch.from_numpy(observation))
+    distances = 3.0 * (1 - torch.tensor([float(scan.max()) for scan in scans]))
+    torch.testing.assert_close(x[-len(scans):], torch.sigmoid((0.5 - distances) / 0.05))
+    assert features.outputs == x.numel() == contract.size + 16 * len(scans) + len(scans)
