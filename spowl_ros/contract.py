@@ -76,6 +76,8 @@ class ActionSpec:
     """'effort' or 'velocity': the command interface, as ros2_control calls it."""
     stop: tuple[float, ...]
     """The command that brings the robot to rest."""
+    change: float = 1.0
+    """Greatest change of a command from one decision to the next, in parts of its range."""
 
     @property
     def size(self) -> int:

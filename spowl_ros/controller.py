@@ -106,6 +106,7 @@ class Controller:
         stop = (2.0 * np.array(self.contract.action.stop) - low - high) / (high - low)
         self.stop_action: tuple[float, ...] = tuple(float(value) for value in stop)
         """In [-1, 1], one per actuator: what brings the robot to rest."""
+        self._last_action = self.stop_action
         self._settings = settings
         self._apply(settings)
         self._measured_ns: float | None = None
@@ -160,6 +161,7 @@ class Controller:
         Monitors that are tripped stay so until released, and the bound's offset stays learned.
         """
         self._step = 0
+        self._last_action = self.stop_action
         self._announce = True
         self._restart_planner = True
         self._executed_cost_value = math.nan
@@ -176,6 +178,7 @@ class Controller:
         """
         self.reset()
         self._step = step
+        self._last_action = before.action
         self._measured_ns = None
         self._arbiter.restore(before.tripped)
         if math.isfinite(before.cost_offset):
@@ -213,10 +216,11 @@ class Controller:
         for reading in late:
             self._arbiter.update(reading)
 
-        action, source, reason, monitor = self._choose(plan)
+        wanted, source, reason, monitor = self._choose(plan)
+        action = self._within_change(wanted)
         self._restart_planner = plan is None or not np.isfinite(plan.latent).all()
         if plan is not None:
-            self._planner.executed(source)
+            self._planner.executed(source if action == wanted else 'neither')
         self._executed_cost_value = math.nan if plan is None else {
             'plan': plan.plan_cost_value, 'policy': plan.cost_value}.get(source, math.nan)
         total = time.perf_counter() - start
@@ -280,6 +284,12 @@ class Controller:
             return self.stop_action, 'stop', f'action of the {source} is not finite', ''
         return tuple(float(part) for part in chosen), source, reason, verdict.monitor
 
+    def _within_change(self, action: tuple[float, ...]) -> tuple[float, ...]:
+        """Return an action held within the contract's greatest change from the last one."""
+        change = 2.0 * self.contract.action.change  # of the range from -1 to 1
+        return tuple(min(max(part, last - change), last + change)
+                     for part, last in zip(action, self._last_action, strict=True))
+
     def _tripped(self) -> tuple[str, ...]:
         return tuple(name for name in self._settings.rules() if self._arbiter.tripped(name))
 
@@ -290,6 +300,7 @@ class Controller:
 
     def _finish(self, decision: Decision) -> Decision:
         self._step += 1
+        self._last_action = decision.action
         self._announce = False
         return decision
 

@@ -27,6 +27,12 @@ def test_every_task_has_a_complete_contract(task: str) -> None:
     assert contract.raw_period == period
     assert contract.control_period == pytest.approx(5 * period)
     assert len(contract.action.stop) == contract.action.size
+    legged = contract.robot in ('Ant', 'Doggo')
+    assert contract.action.change == (0.5 if legged else 1.0)
+    for rest, low, high in zip(contract.action.stop, contract.action.low, contract.action.high,
+                               strict=True):
+        to_stop = max(rest - low, high - rest) / (high - low)
+        assert to_stop <= contract.action.change, 'a stop is never held back'
 
 
 def test_hazards_are_where_they_cost() -> None:

@@ -73,6 +73,29 @@ def test_decides_within_limits_and_says_who(loaded: Bundle) -> None:
         assert bool(decision.reason) == (decision.source == 'policy')
 
 
+def test_changes_are_held_within_the_contract(loaded: Bundle) -> None:
+    """From rest, and from one decision to the next, no actuator changes by more than agreed."""
+    contract = loaded.contract
+    bounded = dataclasses.replace(loaded, contract=dataclasses.replace(
+        contract, action=dataclasses.replace(contract.action, change=0.05)))
+    free, held = Controller(loaded), Controller(bounded)
+    last, limited = np.array(held.stop_action), 0
+    for step in range(30):
+        observation = observe(loaded, step)
+        wanted, decision = free.decide(observation), held.decide(observation)
+        assert decision.plan is not None
+        assert np.abs(np.array(decision.action) - last).max() <= 0.1 + 1e-9
+        limited += decision.action != wanted.action
+        last = np.array(decision.action)
+    assert limited > 10
+    middle = Controller(bounded)
+    middle.resume(31, decision)  # as a replay that begins in the middle
+    action = np.array(middle.decide(observe(loaded, 31)).action)
+    assert np.abs(action - last).max() <= 0.1 + 1e-9
+    assert any(np.isnan(held.decide(observe(loaded, step)).plan.model_error)  # type: ignore
+               for step in range(30, 40)), 'what was not predicted is no error of the model'
+
+
 def test_records_replay_bit_for_bit(loaded: Bundle) -> None:
     """What is recorded as text gives the same decisions, deadlines and bad sensors included."""
     recording, replaying = Controller(loaded, seed=7), Controller(loaded, seed=7)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _CONFLICT_PERIODS = 5.0
 """Control periods for which the robot stays stopped after two controllers were heard at once."""
+_ROUNDING = 1e-6
+"""By which a command may miss the contract's greatest change, for messages round."""
 
 STATES = ('passing', 'limited', 'slowed', 'stopped')
 """What became of a command, from the least to the most intrusive."""
@@ -37,8 +39,8 @@ class SupervisionSettings:
         1.0, "greatest command, in parts of the actuators' range around its middle",
         low=0.0, high=1.0)
     change: float = setting(
-        1.0, 'greatest change from one command to the next, in parts of the whole range',
-        low=0.001, high=1.0)
+        1.0, "greatest change from one command to the next, in parts of the whole range; the "
+        "contract's holds too", low=0.001, high=1.0)
     silence: float = setting(
         1.7, 'control periods of the steady clock without a command after which the robot is '
         'stopped', low=1.0, high=100.0)
@@ -140,7 +142,8 @@ class Supervision:
                                          self.settings.magnitude * self._half)
         if response == 'slow':
             allowed = self.stop_command + self.settings.slow_factor * (allowed - self.stop_command)
-        change = 2.0 * self.settings.change * self._half
+        parts = min(self.settings.change, self.contract.action.change * (1.0 + _ROUNDING))
+        change = 2.0 * parts * self._half
         allowed = np.clip(allowed, self._last - change, self._last + change)
         self._last = allowed
         if response == 'slow':

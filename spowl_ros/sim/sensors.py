@@ -31,6 +31,13 @@ _MAX_CONTACT_FORCE = 1000.0
 _ROBOT_RADIUS = {'Point': 0.17, 'Car': 0.2, 'Ant': 0.5, 'Doggo': 0.4, 'Racecar': 0.35}
 """Radius in metres of the circle around the robot's centre that holds its body."""
 
+_CHANGE = {'Ant': 0.5, 'Doggo': 0.5}
+"""
+Greatest change of a command between decisions, in parts of its range, of robots with legs.
+
+Half of it is what a stop may take, for rest lies in the middle; a gait still walks with it.
+"""
+
 
 def contract(task_id: str, task: BaseTask, action_repeat: int) -> Contract:
     """
@@ -48,7 +55,8 @@ def contract(task_id: str, task: BaseTask, action_repeat: int) -> Contract:
         robot=type(task.agent).__name__,
         fields=tuple(_field(task, name, math.prod(space.shape), timeout)
                      for name, space in task.obs_info.obs_space_dict.items()),
-        action=ActionSpec(names, low, high, 'effort', (0.0,) * model.nu),
+        action=ActionSpec(names, low, high, 'effort', (0.0,) * model.nu,
+                          _CHANGE.get(type(task.agent).__name__, 1.0)),
         raw_period=round(raw_period, 9),
         action_repeat=action_repeat)
 

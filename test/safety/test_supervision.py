@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 import numpy as np
@@ -36,7 +38,7 @@ def show_hazard(supervision: Supervision, distances: list[float], now: float = 0
 
 def check(result: Supervised, command: list[float], state: str, reason: str = '') -> None:
     """Compare a result with what is expected of it."""
-    np.testing.assert_allclose(result.command, command)
+    np.testing.assert_allclose(result.command, command, atol=1e-5)
     assert (result.state, reason in result.reason) == (state, True)
 
 
@@ -50,6 +52,18 @@ def test_limits_magnitude_and_change() -> None:
     supervision = make(magnitude=0.5, change=0.25)
     check(supervision.command(np.array([1.0, 1.0]), 0.1), [0.5, 1.0], 'limited')
     check(supervision.command(np.array([-1.0, 3.0]), 0.2), [0.0, 1.5], 'limited')
+
+
+def test_the_contract_bounds_changes_too() -> None:
+    """The tighter of setting and contract holds; what a message rounded off passes."""
+    contract = replace(CONTRACT, action=replace(CONTRACT.action, change=0.25))
+    supervision = Supervision(contract, SupervisionSettings())
+    supervision.start(0.0)
+    nearly = float(np.float32(0.1)) + 0.5 - 0.1
+    check(supervision.command(np.array([nearly, 1.5]), 0.1), [nearly, 1.5], 'passing')
+    check(supervision.command(np.array([1.0, -3.0]), 0.2), [1.0, 0.0], 'limited')
+    supervision = Supervision(contract, SupervisionSettings(change=0.125))
+    check(supervision.command(np.array([1.0, 1.0]), 0.1), [0.25, 0.75], 'limited')
 
 
 @pytest.mark.parametrize('command', [[np.nan, 0.0], [np.inf, 0.0], [0.0], [0.0, 0.0, 0.0], []])
