@@ -4,8 +4,9 @@
 Learning curves of the committed runs: python -m benchmarks.learning_curves.
 
 `--add RUN...` first takes progress.csv and the configuration of runs (directories that
-`spowl train` wrote) into RESULTS/<task>/seed_<seed>.csv and .yaml. Published figures of other
-methods, from the papers that ALGORITHM.md names, are drawn where they were reported.
+`spowl train` wrote) into RESULTS/<task>/seed_<seed>.csv and .yaml. Beside them are drawn what
+`benchmarks.omnisafe_curve` has measured of other methods at the same number of steps, and what
+papers report of them.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ PUBLISHED = {
 class Curve:
     """One run."""
 
-    seed: str
+    name: str
+    """Of a file: a seed of ours, or another method."""
     raw_steps: NDArray[np.float64]
     columns: dict[str, NDArray[np.float64]]
 
@@ -83,7 +85,7 @@ def read(path: Path) -> Curve:
     return Curve(path.stem.removeprefix('seed_'), columns['raw_steps'], columns)
 
 
-def draw(task: str, curves: list[Curve]) -> Figure:
+def draw(task: str, curves: list[Curve], others: list[Curve]) -> Figure:
     """Draw return and cost over raw steps, of training episodes and of validations."""
     result = Figure((9.0, 3.4), layout='constrained')
     axes = result.subplots(1, 2)
@@ -91,12 +93,15 @@ def draw(task: str, curves: list[Curve]) -> Figure:
         for number, curve in enumerate(curves):
             colour = f'C{number}'
             axis.plot(curve.raw_steps, curve.columns[name], color=colour, alpha=0.45, lw=1,
-                      label=f'seed {curve.seed}, training (exploring)')
+                      label=f'seed {curve.name}, training (exploring)')
             validated = curve.columns[f'evaluation_{name}']
             fresh = np.flatnonzero(np.diff(validated, prepend=np.nan) != 0)
             fresh = fresh[np.isfinite(validated[fresh])]
             axis.plot(curve.raw_steps[fresh], validated[fresh], 'o-', color=colour, ms=3,
-                      label=f'seed {curve.seed}, validation (policy)')
+                      label=f'seed {curve.name}, validation (policy)')
+        for curve in others:
+            axis.plot(curve.raw_steps, curve.columns[name], color='black', lw=1,
+                      label=f'{curve.name}, training (OmniSafe)')
         _published(axis, task, name)
         axis.set_xlabel('raw environment steps')
         axis.set_title(f'{task}: {name} per episode', loc='left', fontsize=9)
@@ -123,7 +128,9 @@ def main() -> None:
         print(add(run))
     for folder in sorted(path for path in RESULTS.glob('*') if path.is_dir()):
         files = sorted(folder.glob('seed_*.csv'))
-        draw(folder.name, [read(file) for file in files]).savefig(RESULTS / f'{folder.name}.svg')
+        others = sorted(set(folder.glob('*.csv')) - set(files))
+        draw(folder.name, *([read(file) for file in group] for group in (files, others))
+             ).savefig(RESULTS / f'{folder.name}.svg')
         print(RESULTS / f'{folder.name}.svg', f'{len(files)} seeds')
 
 

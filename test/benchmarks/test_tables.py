@@ -120,8 +120,12 @@ def test_learning_curve_is_the_run(tmp_path: Path) -> None:
                     '10,40,nan,nan,nan,nan\n20,80,1.5,30,2,20\n30,120,2.5,20,2,20\n'
                     '40,160,3.5,10,4,5\n')
     curve = learning_curves.read(path)
-    assert curve.seed == '3'
-    returns, validated = learning_curves.draw(TASK, [curve]).axes[0].lines[:2]
+    assert curve.name == '3'
+    (tmp_path / 'PPOLag.csv').write_text('raw_steps,return,cost\n100,0.5,40\n200,0.7,30\n')
+    other = learning_curves.read(tmp_path / 'PPOLag.csv')
+    returns, validated, theirs = learning_curves.draw(TASK, [curve], [other]).axes[0].lines[:3]
+    assert theirs.get_label() == 'PPOLag, training (OmniSafe)'
+    assert list(theirs.get_ydata()) == [0.5, 0.7]
     assert list(returns.get_xdata()) == [40, 80, 120, 160]
     assert list(validated.get_xdata()) == [80, 160]
     assert list(validated.get_ydata()) == [2, 4]
