@@ -94,6 +94,7 @@ def main() -> None:
             write_json(file, judge(variant, seed, args.episodes, args.runs / name))
         print(file.read_text(), flush=True)
 
+    # a child ends with the thread that started it, and the pool's threads live until all is done
     with ThreadPoolExecutor(args.workers) as pool:
         list(pool.map(measure, [(variant, seed) for seed in args.seeds
                                 for variant in args.variants]))

@@ -70,6 +70,10 @@ class GuideConfig:
     # updates over which one becomes the other
     updates: int = 20_000
 
+    def __post_init__(self) -> None:
+        if self.updates < 1:
+            raise ValueError(f'guide.updates is {self.updates}; at least 1 is needed')
+
     def weight_after(self, updates: int) -> float:
         """Return the weight after so many updates."""
         done = min(updates / self.updates, 1.0)

@@ -64,6 +64,16 @@ class GaitConfig:
     heading, and what is added for forward and for left headings.
     """
 
+    def __post_init__(self) -> None:
+        for kind, parts, shape in (('phase', self.phase, (2,)), ('strokes', self.strokes, (3, 3))):
+            for name, numbers in parts.items():
+                try:
+                    found: tuple[int, ...] = np.array(numbers).shape
+                except ValueError:  # rows of different lengths
+                    found = ()
+                if found != shape:
+                    raise ValueError(f'{kind} of {name} are not numbers of shape {shape}')
+
 
 def load(path: Path) -> GaitConfig:
     """
@@ -74,7 +84,8 @@ def load(path: Path) -> GaitConfig:
     try:
         return dacite.from_dict(GaitConfig, strict_yaml.load(path.read_text()),
                                 dacite.Config(strict=True, type_hooks={float: float}))
-    except (OSError, yaml.YAMLError, dacite.DaciteError, TypeError, AttributeError) as error:
+    except (OSError, yaml.YAMLError, dacite.DaciteError, TypeError, AttributeError,
+            ValueError) as error:
         raise SpowlError(f'no gait in {path}: {error}') from error
 
 

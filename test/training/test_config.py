@@ -54,6 +54,7 @@ def test_planner_follows_the_losses() -> None:
     ({'task': 'T', 'batch_size': 'many'}, 'batch_size'),
     ({'task': 'T', 'networks': {'latent_dim': 12}}, 'latent_dim'),
     ({'task': 'T', 'planner': {'iterations': -3}}, 'iterations'),
+    ({'task': 'T', 'guide': {'updates': 0}}, 'guide.updates is 0'),
     ({}, 'task'),
 ])
 def test_mistakes_are_named(data: dict, reason: str) -> None:

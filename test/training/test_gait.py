@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from spowl_ros.contract import SCAN_RANGE
 from spowl_ros.errors import SpowlError
@@ -97,6 +99,20 @@ def test_file_that_is_no_gait_is_refused(text: str, tmp_path: Path) -> None:
         load(path)
     with pytest.raises(SpowlError, match='no gait in'):
         load(tmp_path / 'missing.yaml')
+
+
+@pytest.mark.parametrize(('part', 'numbers'), [
+    ('strokes', {'hip_1': [[0.0] * 3] * 2}), ('strokes', {'hip_1': [[0.0] * 2] * 3}),
+    ('phase', {'hip_1': [1.0]}),
+])
+def test_numbers_of_a_wrong_shape_are_refused(part: str, numbers: Any, tmp_path: Path) -> None:
+    """It says whose numbers are wrong and what shape is wanted."""
+    config = dataclasses.asdict(shipped('Ant'))
+    config[part] |= numbers
+    path = tmp_path / 'gait.yaml'
+    path.write_text(yaml.safe_dump(config))
+    with pytest.raises(SpowlError, match=rf'no gait in .*{part} of hip_1 are not numbers of'):
+        load(path)
 
 
 def test_guide_teaches_the_policy(tiny_data: dict[str, Any], tmp_path: Path) -> None:
