@@ -84,6 +84,17 @@ class ActionSpec:
         """Return the number of actuators."""
         return len(self.names)
 
+    @property
+    def rest(self) -> NDArray[np.float64]:
+        """Return the stop command (A,) in the planner's units, -1 to 1."""
+        low, high = np.array(self.low), np.array(self.high)
+        rest: NDArray[np.float64] = (2.0 * np.array(self.stop) - low - high) / (high - low)
+        return rest
+
+    def held(self, action: NDArray[Any], last: NDArray[Any]) -> NDArray[Any]:
+        """Return an action (A,) within the greatest change from the last one; -1 to 1."""
+        return np.clip(action, last - 2.0 * self.change, last + 2.0 * self.change)
+
 
 @dataclass(frozen=True)
 class Contract:

@@ -101,10 +101,7 @@ class Controller:
         self._bound = self._new_bound(settings)
         self._hazards = HazardTracker(self.contract)
         self._seen: list[Nearest] = []
-        low, high = (np.array(bound) for bound in (self.contract.action.low,
-                                                   self.contract.action.high))
-        stop = (2.0 * np.array(self.contract.action.stop) - low - high) / (high - low)
-        self.stop_action: tuple[float, ...] = tuple(float(value) for value in stop)
+        self.stop_action: tuple[float, ...] = tuple(self.contract.action.rest.tolist())
         """In [-1, 1], one per actuator: what brings the robot to rest."""
         self._last_action = self.stop_action
         self._settings = settings
@@ -217,7 +214,8 @@ class Controller:
             self._arbiter.update(reading)
 
         wanted, source, reason, monitor = self._choose(plan)
-        action = self._within_change(wanted)
+        action = tuple(self.contract.action.held(np.array(wanted), np.array(self._last_action)
+                                                 ).tolist())
         self._restart_planner = plan is None or not np.isfinite(plan.latent).all()
         if plan is not None:
             self._planner.executed(source if action == wanted else 'neither')
@@ -283,12 +281,6 @@ class Controller:
         if not np.isfinite(chosen).all():
             return self.stop_action, 'stop', f'action of the {source} is not finite', ''
         return tuple(float(part) for part in chosen), source, reason, verdict.monitor
-
-    def _within_change(self, action: tuple[float, ...]) -> tuple[float, ...]:
-        """Return an action held within the contract's greatest change from the last one."""
-        change = 2.0 * self.contract.action.change  # of the range from -1 to 1
-        return tuple(min(max(part, last - change), last + change)
-                     for part, last in zip(action, self._last_action, strict=True))
 
     def _tripped(self) -> tuple[str, ...]:
         return tuple(name for name in self._settings.rules() if self._arbiter.tripped(name))

@@ -163,6 +163,8 @@ def side_by_side(agent: Agent, environments: Sequence[environment.AnyEnvironment
     """
     Run one episode in each environment until all have ended.
 
+    Actions are held within the contract's greatest change, as controllers and supervisor do.
+
     :param environments: at least as many as seeds
     :param on_decisions: told how many raw steps were made; False stops
     :return: the episodes in the order of the seeds; none when stopped
@@ -170,13 +172,16 @@ def side_by_side(agent: Agent, environments: Sequence[environment.AnyEnvironment
     agent.begin(seeds)
     observations = {lane: environments[lane].reset(seed=seed) for lane, seed in enumerate(seeds)}
     totals = [np.zeros(5) for _ in seeds]  # reward, cost, raw steps, goals, change of action
+    spec = environments[0].contract.action
+    rest = spec.rest.astype(np.float32)
     last: dict[int, NDArray[np.float32]] = {}
     sources: list[Counter[str]] = [Counter() for _ in seeds]
     while observations:
         lanes = list(observations)
         actions, chosen = agent.act(lanes, np.stack(list(observations.values())))
         raw_steps = 0
-        for lane, action, source in zip(lanes, actions, chosen, strict=True):
+        for lane, wanted, source in zip(lanes, actions, chosen, strict=True):
+            action = spec.held(wanted, last.get(lane, rest))
             result = environments[lane].step(action)
             sources[lane][source] += 1
             change = float(np.abs(action - last.get(lane, action)).mean())

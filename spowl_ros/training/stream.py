@@ -61,6 +61,8 @@ class Stream:
 
     def __post_init__(self) -> None:
         self.environment = environment.make(self.task, action_repeat=self.action_repeat)
+        self._spec = self.environment.contract.action
+        self._rest = self._spec.rest.astype(np.float32)
         self._begin()
 
     def begin_next(self) -> None:
@@ -78,7 +80,12 @@ class Stream:
 
     def step(self, action: NDArray[np.float32]
              ) -> tuple[dict[str, NDArray[np.float32] | float], EpisodeSummary | None]:
-        """Act once; returns the decision as the replay buffer takes it, and an episode's end."""
+        """
+        Act once; returns the decision as the replay buffer takes it, and an episode's end.
+
+        What is done, and stored, is the action held within the contract's greatest change.
+        """
+        action = self._spec.held(action, self.actions[-1] if self.actions else self._rest)
         result = self.environment.step(action)
         self.actions.append(action)
         self.reward += result.reward
