@@ -11,7 +11,7 @@ then all of OUTPUT becomes ablation.csv and ablation.svg.
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 import json
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from spowl_ros.cli._output import write_json
 from spowl_ros.cli.evaluate import open_model
 from spowl_ros.evaluation.rollout import RAW_STEPS, evaluate
 from spowl_ros.seeds import EVALUATION
+from spowl_ros.sim import environment
 from spowl_ros.sim.perturbation import Perturbation
 
 
@@ -35,6 +36,8 @@ class Variant:
     kind: str
     settings: dict[str, Any] = field(default_factory=dict)
     perturbation: Perturbation = Perturbation()
+    late: float = 0.0
+    """Seconds by which commands are late."""
 
 
 VARIANTS = {
@@ -45,9 +48,9 @@ VARIANTS = {
     'static threshold and switch': Variant('threshold', {'switch': True}),
     'no threshold': Variant('unsafe'),
     'with sensor noise': Variant('adaptive', perturbation=Perturbation(observation_noise=1.0)),
-    'with late commands': Variant('adaptive', perturbation=Perturbation(command_delay=1)),
+    'with late commands': Variant('adaptive', late=0.02),
 }
-"""The first is what ships; the last two are that under noise, and one raw step late."""
+"""The first is what ships; the last two are that under noise, and 20 ms late."""
 COLUMNS = ('task', 'variant', 'episodes', *tables.INTERVALS, 'plan_fraction')
 COLOURS = ('#2c62b2', '#7ba3d8', '#3c9d5d', '#e0a030', '#b07818', '#c82828', '#8a8a8a', '#b5b5b5')
 
@@ -66,10 +69,12 @@ def measure(model: Path, variant: str, episodes: int, workers: int, monitors: bo
     if file.exists():
         return
     file.parent.mkdir(parents=True, exist_ok=True)
+    raw_period = environment.contract(source.task, source.action_repeat).raw_period
+    perturbation = replace(what.perturbation, command_delay=what.late / raw_period)
     with tqdm(total=episodes * RAW_STEPS, unit=' steps', desc=f'{source.task} {variant}',
               dynamic_ncols=True) as bar:
         result = evaluate(source, what.kind, EVALUATION[:episodes], workers=workers,
-                          perturbation=what.perturbation,
+                          perturbation=perturbation,
                           details={'variant': variant, **details},
                           on_steps=lambda steps: bar.update(steps - bar.n))
     write_json(file, result.to_dict())

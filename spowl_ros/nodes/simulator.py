@@ -84,8 +84,8 @@ class SimulatorSettings:
     observation_noise: float = setting(
         0.0, "noise of the sensors, as a multiple of an ordinary sensor's", low=0.0, high=1000.0,
         read_only=True)
-    command_delay: int = setting(0, 'raw steps by which commands are late', low=0, high=1000,
-                                 read_only=True)
+    command_delay: float = setting(0.0, 'raw steps by which commands are late', low=0.0,
+                                   high=1000.0, read_only=True)
     mass: float = setting(1.0, "factor on the robot's mass", low=0.01, high=100.0, read_only=True)
     strength: float = setting(1.0, "factor on the actuators' forces", low=0.01, high=100.0,
                               read_only=True)

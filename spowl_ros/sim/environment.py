@@ -41,8 +41,8 @@ class Environment:
             self._simulation = FastSimulation(builder, perturbation.hazards)
             perturbation.change(self._simulation.model)
         elif perturbation.changes_physics:
-            raise SpowlError(f'{task} cannot be perturbed in mass, strength or hazards; '
-                             f'tasks that can: {", ".join(tasks.TASKS)}')
+            raise SpowlError(f'{task} cannot be perturbed in mass, strength or hazards, nor by '
+                             f'parts of a raw step; tasks that can: {", ".join(tasks.TASKS)}')
         else:
             self._simulation = PlainSimulation(builder)
         action = self.contract.action
@@ -89,7 +89,8 @@ class Environment:
         goals = raw_steps = 0
         terminated = truncated = False
         while raw_steps < self.contract.action_repeat and not (terminated or truncated):
-            raw = self._simulation.step(self._delay(control))
+            first, then = self._delay(control)
+            raw = self._simulation.step(then, first, self._delay.late)
             raw_steps += 1
             self._steps += 1
             terminated = raw.terminated

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+import math
 from typing import TYPE_CHECKING
 
 import mujoco
@@ -32,8 +33,11 @@ class Perturbation:
 
     observation_noise: float = 0.0
     """Gaussian noise on every sensor, as a multiple of an ordinary sensor's."""
-    command_delay: int = 0
-    """Raw steps that pass before a command reaches the actuators; until then they stand still."""
+    command_delay: float = 0.0
+    """
+    Raw steps that pass before a command reaches the actuators, which stand still until the first.
+    Parts of a raw step are rounded to the physics' own steps.
+    """
     mass: float = 1.0
     """Factor on the masses and inertias of the robot's bodies."""
     strength: float = 1.0
@@ -55,8 +59,9 @@ class Perturbation:
 
     @property
     def changes_physics(self) -> bool:
-        """Return whether the model itself is changed."""
-        return self.mass != 1.0 or self.strength != 1.0 or self.hazards is not None
+        """Return whether the model itself is changed, or what happens within a raw step."""
+        return (self.mass != 1.0 or self.strength != 1.0 or self.hazards is not None
+                or self.command_delay % 1.0 > 0.0)
 
     def change(self, model: mujoco.MjModel) -> None:
         """Change the robot's masses and actuators; its constants are derived at the next reset."""
@@ -93,17 +98,25 @@ class SensorNoise:
 
 
 class CommandDelay:
-    """Commands on their way to the actuators."""
+    """Commands on their way to the actuators, `delay` raw steps long."""
 
-    def __init__(self, steps: int, stop: NDArray[np.float64]) -> None:
-        self._steps, self._stop = steps, stop
+    def __init__(self, delay: float, stop: NDArray[np.float64]) -> None:
+        self._steps, self._stop = math.ceil(delay), stop
+        self.late = delay % 1.0
+        """Part of a raw step after which the next command arrives; 0: at its beginning."""
         self._queue: deque[NDArray[np.float64]] = deque()
 
     def reset(self) -> None:
         """Fill the way with stop commands."""
         self._queue = deque([self._stop] * self._steps)
 
-    def __call__(self, control: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Send a control, shape (A,), and return the one that arrives."""
+    def __call__(self, control: NDArray[np.float64]
+                 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """
+        Send a control, shape (A,), at the beginning of a raw step.
+
+        :return: the one that acts at first, and the one that acts after `late` of the raw step
+        """
         self._queue.append(control)
-        return self._queue.popleft()
+        first = self._queue.popleft()
+        return first, self._queue[0] if self.late else first

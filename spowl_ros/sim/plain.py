@@ -53,8 +53,10 @@ class PlainSimulation:
             raise SpowlError(f'SafetyGymnasium cannot build {self._builder.task_id}: '
                              f'{str(error).splitlines()[0]}') from error
 
-    def step(self, control: NDArray[np.float64]) -> RawStep:
-        """Hold a control, shape (A,), in the actuators' units, for one raw step."""
+    def step(self, control: NDArray[np.float64], before: NDArray[np.float64] | None = None,
+             late: float = 0.0) -> RawStep:
+        """Hold a control, shape (A,), in the actuators' units, for one raw step; never late."""
+        assert not late, 'the plain package holds a control for a whole raw step'
         _, reward, _, terminated, _, info = self._builder.step(control)
         costs = {name[len('cost_'):]: float(value) for name, value in info.items()
                  if name.startswith('cost_') and name != 'cost_sum'}

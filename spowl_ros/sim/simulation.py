@@ -129,21 +129,21 @@ class FastSimulation:
                 return
         raise LayoutError(f'no layout without a cost at the start in {_RESET_TRIES} tries')
 
-    def step(self, control: NDArray[np.float64]) -> RawStep:
+    def step(self, control: NDArray[np.float64], before: NDArray[np.float64] | None = None,
+             late: float = 0.0) -> RawStep:
         """
         Hold a control for one raw step.
 
         :param control: shape (A,), in the actuators' units; clipped to their ranges
+        :param before: what is held at first, for the part `late` of the raw step
         """
-        model, data = self.arena.model, self.arena.data
-        data.ctrl[:] = control.clip(self._control_low, self._control_high)
         self._stream.random()  # the plain package draws the number of substeps, always all
-        if self._gremlins is None:
-            mujoco.mj_step(model, data, self._substeps)
+        first = round(late * self._substeps)
+        if before is not None and first:
+            self._advance(before, first)
+            self._advance(control, self._substeps - first)
         else:
-            for _ in range(self._substeps):
-                self._move_gremlins()
-                mujoco.mj_step(model, data)
+            self._advance(control, self._substeps)
         self._update_positions()
         robot = self._robot.tolist()
         touched = self._touched()
@@ -158,6 +158,17 @@ class FastSimulation:
         if self._dies_below is not None and robot[2] <= self._dies_below:
             terminated = True
         return RawStep(reward, costs, reached, terminated)
+
+    def _advance(self, control: NDArray[np.float64], substeps: int) -> None:
+        """Hold a control for some of the physics' own steps."""
+        model, data = self.arena.model, self.arena.data
+        data.ctrl[:] = control.clip(self._control_low, self._control_high)
+        if self._gremlins is None:
+            mujoco.mj_step(model, data, substeps)
+        else:
+            for _ in range(substeps):
+                self._move_gremlins()
+                mujoco.mj_step(model, data)
 
     def observe(self) -> NDArray[np.float64]:
         """Return the plain package's observation, shape (n,)."""

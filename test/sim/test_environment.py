@@ -13,7 +13,7 @@ import pytest
 
 from spowl_ros.errors import SpowlError
 from spowl_ros.sim import environment, tasks
-from spowl_ros.sim.perturbation import Perturbation
+from spowl_ros.sim.perturbation import CommandDelay, Perturbation
 from spowl_ros.sim.random_stream import RandomStream
 
 POINT = tasks.TASKS[0]
@@ -80,6 +80,20 @@ def test_delayed_commands_leave_the_robot_standing() -> None:
     assert speeds[:5].max() < 1e-3 < speeds[7]
 
 
+def test_commands_are_late_by_parts_of_a_raw_step() -> None:
+    """What acts is the last command until the new one arrives, by physics of 2 ms a step."""
+    part, whole = (drive(Perturbation(command_delay=delay), steps=8) for delay in (0.3, 1.0))
+    plain = drive(None, steps=8)
+    apart = [np.abs(drives - plain).max() for drives in (part, whole)]
+    assert 1e-4 < apart[0] < apart[1]
+    np.testing.assert_array_equal(drive(Perturbation(command_delay=0.04), steps=8), plain)
+    delay = CommandDelay(1.3, np.zeros(1))
+    delay.reset()
+    arriving = [[part.item() for part in delay(np.array([sent]))] for sent in (1.0, 2.0, 3.0)]
+    assert arriving == [[0, 0], [0, 1], [1, 2]]
+    assert delay.late == pytest.approx(0.3)
+
+
 def test_fewer_hazards_in_the_same_observation() -> None:
     """Hazards that do not exist are neither seen nor paid for; the rest of the world is alike."""
     part = environment.contract(POINT).slices['hazards_lidar']
@@ -107,6 +121,8 @@ def test_other_tasks_run_in_the_plain_package() -> None:
         assert whole.reward == pytest.approx(sum(part.reward for part in parts))
     with pytest.raises(SpowlError, match='cannot be perturbed'):
         environment.make('SafetyPointCircle1-v0', perturbation=Perturbation(mass=2.0))
+    with pytest.raises(SpowlError, match='parts of a raw step'):
+        environment.make('SafetyPointCircle1-v0', perturbation=Perturbation(command_delay=0.5))
 
 
 def test_an_unknown_task_is_one_line_that_lists_what_exists() -> None:
