@@ -27,8 +27,8 @@ def test_every_task_has_a_complete_contract(task: str) -> None:
     assert contract.raw_period == period
     assert contract.control_period == pytest.approx(5 * period)
     assert len(contract.action.stop) == contract.action.size
-    legs = {'Ant': 0.5, 'Doggo': 0.75}
-    assert contract.action.change == legs.get(contract.robot, 1.0)
+    legged = contract.robot in ('Ant', 'Doggo')
+    assert contract.action.change == (0.75 if legged else 1.0)
     for rest, low, high in zip(contract.action.stop, contract.action.low, contract.action.high,
                                strict=True):
         to_stop = max(rest - low, high - rest) / (high - low)
