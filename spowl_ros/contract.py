@@ -54,11 +54,11 @@ class Field:
     hazard_radius: float | None = None
     """
     Scans only: distance of the robot's centre to an object's centre, in metres, at or below which
-    the object may cost; None where objects of this class never do.
+    the object may cost; None where objects of this class never do or are meant to be touched.
     """
     wanted: str | None = None
     """
-    Scans only: the scan of the one object of this class that is to be touched, where only the
+    Scans only: the scan that shows the one object of this class that is to be touched, where the
     others cost; None where all are alike.
     """
 
@@ -139,14 +139,6 @@ class Contract:
                 return field
         known = ', '.join(field.name for field in self.fields)
         raise ContractError(f'{self.task} has no field {name!r}; it has {known}')
-
-    def costly(self, field: Field, observation: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the closeness (sectors,) of what costs in a scan of an observation (n,)."""
-        slices = self.slices
-        closeness = observation[slices[field.name]]
-        if field.wanted is None:
-            return closeness
-        return np.where(closeness > observation[slices[field.wanted]] + SAME, closeness, 0.0)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain dicts, lists, numbers and strings, ready for JSON."""

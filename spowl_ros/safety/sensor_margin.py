@@ -49,16 +49,14 @@ class HazardTracker:
     """
     Follow the nearest hazard of every scan that has one, and how fast it comes nearer.
 
-    Needs the contract's scan fields with a ``hazard_radius``; with none it sees nothing. A scan
-    that needs another to tell what costs in it is not followed.
+    Needs the contract's scan fields with a ``hazard_radius``; with none it sees nothing.
     """
 
     def __init__(self, contract: Contract) -> None:
         slices = contract.slices
         self._scans: list[tuple[int, Field, slice]] = [
             (index, field, slices[field.name]) for index, field in enumerate(contract.fields)
-            if field.sensor == 'scan' and field.hazard_radius is not None
-            and field.wanted is None]
+            if field.sensor == 'scan' and field.hazard_radius is not None]
         self._last: dict[str, tuple[int, float, float]] = {}
 
     def reset(self) -> None:

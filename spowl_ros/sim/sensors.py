@@ -101,7 +101,7 @@ def _hazard_radius(task: BaseTask, name: str) -> float | None:
         return None
     kind = name[:-len('_lidar')]
     objects = getattr(task, kind)
-    if not objects.is_constrained:
+    if not objects.is_constrained or kind == 'buttons':  # one of the buttons is to be pressed
         return None
     if kind == 'hazards':  # a zone on the floor, measured from the robot's centre
         return float(objects.size)

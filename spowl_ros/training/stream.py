@@ -34,9 +34,10 @@ def margin_cost(contract: Contract, observation: NDArray[np.float32], margin: fl
     if margin <= 0:
         return 0.0
     worst = 0.0
+    slices = contract.slices
     for part in contract.fields:
         if part.hazard_radius is not None:
-            distance = SCAN_RANGE * (1.0 - float(contract.costly(part, observation).max()))
+            distance = SCAN_RANGE * (1.0 - float(observation[slices[part.name]].max()))
             worst = max(worst, (part.hazard_radius + margin - distance) / margin)
     return contract.action_repeat * min(worst, 1.0)
 

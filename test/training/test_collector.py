@@ -161,17 +161,6 @@ def test_margin_cost_is_a_ramp() -> None:
     assert margin_cost(contract, observation, 0.0) == 0
 
 
-def test_margin_cost_spares_the_wanted_button() -> None:
-    """What is to be touched is not charged for being near; its like are."""
-    contract = environment.contract('SafetyPointButton1-v0', 4)
-    observation = np.zeros(contract.size, np.float32)
-    near = 1 - 0.25 / 3.0
-    observation[contract.slices['buttons_lidar']][3] = near
-    assert margin_cost(contract, observation, 0.1) == pytest.approx(contract.action_repeat)
-    observation[contract.slices['goal_lidar']][3] = near
-    assert margin_cost(contract, observation, 0.1) == 0
-
-
 def test_a_fall_is_charged_to_the_learner_only() -> None:
     """The last decision of a fallen robot's episode carries the charge, its return does not."""
     plain, charged = (Stream('SafetyAntGoal1-v0', 1, 0, 0, termination_reward=reward)

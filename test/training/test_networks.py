@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-import itertools
+import math
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -175,22 +175,30 @@ def test_impossible_sizes_are_refused(wrong: dict[str, object]) -> None:
         NetworkConfig(**wrong)  # type: ignore[arg-type]
 
 
-def test_scan_features_say_how_near_what_costs_is() -> None:
-    """The last features are soft indicators of the nearest object, the wanted one left out."""
+def test_scan_features_say_how_near_the_others_are() -> None:
+    """In real scans, the wanted button left out, the features are those of the nearest other."""
     contract = environment.contract('SafetyPointButton1-v0', 4)
-    config = NetworkConfig(proximity_scale=0.4, nearest_distances=(0.5,)).fitted(contract)
+    config = NetworkConfig(proximity_scale=0.4, nearest_distances=(1.0,)).fitted(contract)
     features = Networks(config).features
     env = environment.make('SafetyPointButton1-v0', action_repeat=4)
-    seeds, nearest, others = itertools.count(), 0.0, 0.0
-    while nearest <= others:  # until the wanted button is the nearest
-        env.reset(seed=next(seeds))
-        for _ in range(10):  # until the buttons are seen
-            observation = env.step(np.ones(2)).observation
-        scans = [observation[contract.slices[field.name]] for field in contract.fields
-                 if field.sensor == 'scan']
-        scans.append(contract.costly(contract.field('buttons_lidar'), observation))
-        nearest, others = scans[0].max(), scans[-1].max()
-    x = features(torch.from_numpy(observation))
-    distances = 3.0 * (1 - torch.tensor([float(scan.max()) for scan in scans]))
-    torch.testing.assert_close(x[-len(scans):], torch.sigmoid((0.5 - distances) / 0.05))
-    assert features.outputs == x.numel() == contract.size + 16 * len(scans) + len(scans)
+    compared = 0
+    for seed in range(20):
+        env.reset(seed=seed)
+        for _ in range(3):  # until the buttons are seen
+            observation = env.step(np.zeros(2)).observation
+        scene = env.scene()
+        (goal,) = (shape.position for shape in scene.shapes if shape.kind == 'goal')
+        (_, wanted), (_, nearest), *_ = sorted(
+            (math.dist(shape.position[:2], goal[:2]) > 0.01,
+             math.dist(shape.position[:2], scene.robot[:2]))
+            for shape in scene.shapes if shape.kind == 'buttons')
+        x = features(torch.from_numpy(observation))
+        buttons = 3 * (1 - float(observation[contract.slices['buttons_lidar']].max()))
+        assert x[-5] == pytest.approx(1 / (1 + math.exp((buttons - 1.0) / 0.05)), abs=1e-4)
+        if nearest < wanted:  # nothing hides it
+            assert x[-1] == pytest.approx(1 / (1 + math.exp((nearest - 1.0) / 0.05)), abs=0.02)
+            compared += 1
+        else:
+            assert x[-1] <= x[-5]
+    assert compared > 5
+    assert features.outputs == x.numel() == contract.size + 16 * 5 + 5
