@@ -30,7 +30,8 @@ here says how it behaves where the observations differ from those of the simulat
 {fields}
 
 Action: {', '.join(contract.action.names)} ({contract.action.kind}), from
-{list(contract.action.low)} to {list(contract.action.high)}.
+{list(contract.action.low)} to {list(contract.action.high)}, each changing by at most
+{contract.action.change:.0%} of its range from one decision to the next.
 
 ## Measured
 {_measured(bundle.measured)}
