@@ -214,8 +214,8 @@ class Controller:
             self._arbiter.update(reading)
 
         wanted, source, reason, monitor = self._choose(plan)
-        action = tuple(self.contract.action.held(np.array(wanted), np.array(self._last_action)
-                                                 ).tolist())
+        action = wanted if source == 'stop' else tuple(self.contract.action.held(
+            np.array(wanted), np.array(self._last_action)).tolist())
         self._restart_planner = plan is None or not np.isfinite(plan.latent).all()
         if plan is not None:
             self._planner.executed(source if action == wanted else 'neither')

@@ -94,6 +94,8 @@ def test_changes_are_held_within_the_contract(loaded: Bundle) -> None:
     assert np.abs(action - last).max() <= 0.1 + 1e-9
     assert any(np.isnan(held.decide(observe(loaded, step)).plan.model_error)  # type: ignore
                for step in range(30, 40)), 'what was not predicted is no error of the model'
+    stopped = held.decide(observe(loaded, 40, fill=math.nan))
+    assert stopped.source == 'stop' and stopped.action == held.stop_action, 'at once'
 
 
 def test_records_replay_bit_for_bit(loaded: Bundle) -> None:
