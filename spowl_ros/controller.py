@@ -103,7 +103,6 @@ class Controller:
         self._seen: list[Nearest] = []
         self.stop_action: tuple[float, ...] = tuple(self.contract.action.rest.tolist())
         """In [-1, 1], one per actuator: what brings the robot to rest."""
-        self._last_action = self.stop_action
         self._settings = settings
         self._apply(settings)
         self._measured_ns: float | None = None
