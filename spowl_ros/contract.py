@@ -23,9 +23,6 @@ SENSORS = (
 )
 """The kinds of sensor that a field may come from; a 'vector' is any numbers in any message."""
 
-SAME = 1e-3
-"""Difference in closeness up to which two scans are taken to show the same object."""
-
 
 class ContractError(SpowlError):
     """Two contracts that had to agree do not, or one is malformed."""

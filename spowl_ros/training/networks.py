@@ -14,9 +14,11 @@ import torch
 from torch import Tensor, nn
 import torch.nn.functional as F
 
-from spowl_ros.contract import SAME, SCAN_RANGE, Contract
+from spowl_ros.contract import SCAN_RANGE, Contract
 
 LAYER_NORM_EPS = 1e-5
+SAME_OBJECT = 1e-3
+"""Difference in closeness up to which two scans are taken to show the same object."""
 ENSEMBLES = ('cost.', 'reward_value.', 'cost_value.')
 """How the names of those parameters begin that lead with an axis of members."""
 ACTIVATIONS = {'mish': F.mish, 'silu': F.silu}
@@ -256,8 +258,8 @@ class Features(nn.Module):
         if not self.proximity_scale or not self.scans:
             return x
         scans = [obs[..., a:b] for a, b in self.scans]
-        scans += [torch.where(obs[..., a:b] > obs[..., c:c + b - a] + SAME, obs[..., a:b], 0.0)
-                  for a, b, c in self.wanted]
+        scans += [torch.where(obs[..., a:b] - obs[..., c:c + b - a] > SAME_OBJECT,
+                              obs[..., a:b], 0.0) for a, b, c in self.wanted]
         proximity = torch.exp((torch.cat(scans, dim=-1) - 1)
                               * (SCAN_RANGE / self.proximity_scale))
         parts = [x.clamp(-5.0, 5.0), proximity]
