@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +37,7 @@ def untrained_networks(contract: Contract, config: NetworkConfig = COMPACT,
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        networks = Networks(replace(config, obs_dim=contract.size,
-                                    action_dim=contract.action.size))
+        networks = Networks(config.fitted(contract))
         for parameter in networks.parameters():
             if parameter.dim() > 1:
                 nn.init.normal_(parameter, std=1.5 / parameter.shape[-1] ** 0.5)
