@@ -5,7 +5,7 @@ A learning curve of OmniSafe's own methods: python -m benchmarks.omnisafe_curve.
 
 Trains with OmniSafe's default hyper-parameters for as many raw steps as our run of the same task,
 and writes RESULTS/<task>/<algorithm>.csv for `benchmarks.learning_curves`. Its environment is
-ours, whose numbers are the plain package's and ten times as fast. OmniSafe pins packages that no
+ours, whose numbers are the plain package's and come faster. OmniSafe pins packages that no
 longer install beside ours, so it wants a virtual environment of its own: `pip install --no-deps
 omnisafe==0.5.0 moviepy==1.0.3` and what its import then names, with ours (PyTorch,
 SafetyGymnasium) on the path.
@@ -33,7 +33,7 @@ EPOCH = 20_000
 """Raw steps between two updates of OmniSafe's on-policy methods, their default."""
 
 
-class PlainEnvironment:
+class AsSafetyGymnasium:
     """Our environment with as much of SafetyGymnasium's interface as OmniSafe uses."""
 
     def __init__(self, id: str, **_: Any) -> None:  # noqa: A002  its name is theirs
@@ -63,7 +63,7 @@ class PlainEnvironment:
 
 def train(task: str, algorithm: str, raw_steps: int, seed: int, log: Path) -> Path:
     """Train; return OmniSafe's progress.csv."""
-    import_safety_gymnasium().make = PlainEnvironment
+    import_safety_gymnasium().make = AsSafetyGymnasium
     import omnisafe  # type: ignore[import-not-found]
 
     settings: dict[str, Any] = {
