@@ -40,7 +40,7 @@ class Environment:
         if FastSimulation.handles(builder):
             self._simulation = FastSimulation(builder, perturbation.hazards)
             perturbation.change(self._simulation.model)
-        elif perturbation.changes_physics:
+        elif perturbation.needs_fast_simulation:
             raise SpowlError(f'{task} cannot be perturbed in mass, strength or hazards, nor by '
                              f'parts of a raw step; tasks that can: {", ".join(tasks.TASKS)}')
         else:

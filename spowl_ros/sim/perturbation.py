@@ -58,8 +58,8 @@ class Perturbation:
                 raise SpowlError(f'perturbation {name} is {value}; it must not be below its range')
 
     @property
-    def changes_physics(self) -> bool:
-        """Return whether the model itself is changed, or what happens within a raw step."""
+    def needs_fast_simulation(self) -> bool:
+        """Return whether anything is changed that the plain package keeps to itself."""
         return (self.mass != 1.0 or self.strength != 1.0 or self.hazards is not None
                 or self.command_delay % 1.0 > 0.0)
 
