@@ -23,7 +23,7 @@ from tqdm import tqdm
 from benchmarks import tables
 from spowl_ros.cli._output import write_json
 from spowl_ros.cli.evaluate import open_model
-from spowl_ros.evaluation.rollout import RAW_STEPS, evaluate
+from spowl_ros.evaluation.rollout import RAW_STEPS, bootstrap, evaluate
 from spowl_ros.seeds import EVALUATION
 from spowl_ros.sim import environment
 from spowl_ros.sim.perturbation import Perturbation
@@ -51,7 +51,10 @@ VARIANTS = {
     'with late commands': Variant('adaptive', late=0.02),
 }
 """The first is what ships; the last two are that under noise, and 20 ms late."""
-COLUMNS = ('task', 'variant', 'episodes', *tables.INTERVALS, 'plan_fraction')
+OVER_POLICY = tuple(f'{name}_over_policy{end}' for name in ('return', 'cost')
+                    for end in ('', '_low', '_high'))
+"""Columns of what a variant has over the policy alone in the same episodes."""
+COLUMNS = ('task', 'variant', 'episodes', *tables.INTERVALS, 'plan_fraction', *OVER_POLICY)
 COLOURS = ('#2c62b2', '#7ba3d8', '#3c9d5d', '#e0a030', '#b07818', '#c82828', '#8a8a8a', '#b5b5b5')
 
 
@@ -80,6 +83,25 @@ def measure(model: Path, variant: str, episodes: int, workers: int, monitors: bo
     write_json(file, result.to_dict())
 
 
+def over_policy(figures: dict[str, Any], policy: dict[str, Any]) -> dict[str, float]:
+    """
+    Return the columns `OVER_POLICY`: means and intervals of the differences, episode by episode.
+
+    Both drove through the same layouts, so their differences vary less than either does.
+
+    :param figures: of a variant and of the policy, as `Evaluation.to_dict`; episodes that only
+        one of them has are left out
+    """
+    row = {}
+    for name, values in (('return', 'returns'), ('cost', 'costs')):
+        alone = dict(zip(policy['seeds'], policy[values], strict=True))
+        interval = bootstrap([value - alone[seed] for seed, value in zip(
+            figures['seeds'], figures[values], strict=True) if seed in alone])
+        row |= {f'{name}_over_policy': interval.mean, f'{name}_over_policy_low': interval.low,
+                f'{name}_over_policy_high': interval.high}
+    return {name: round(value, 3) for name, value in row.items()}
+
+
 def table(output: Path) -> list[dict[str, Any]]:
     """Return a row for every variant that was measured, tasks and variants in order."""
     rows = []
@@ -89,6 +111,9 @@ def table(output: Path) -> list[dict[str, Any]]:
             'task': figures['task'], 'variant': figures['variant'],
             'episodes': figures['episodes'], **tables.intervals(figures),
             'plan_fraction': round(figures['source_fraction'].get('plan', 0.0), 3)})
+        policy = file.with_name(file_name('policy'))
+        if policy.exists() and policy != file:
+            rows[-1] |= over_policy(figures, json.loads(policy.read_text()))
     order = list(VARIANTS)
     return sorted(rows, key=lambda row: (row['task'], order.index(row['variant'])))
 

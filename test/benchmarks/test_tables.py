@@ -54,9 +54,20 @@ def test_ablation_table_has_what_was_measured(results: Path) -> None:
     assert (first['return'], first['cost'], second['cost']) == (12.5, 0.5, 0.0)
     assert first['return_low'] < 12.5 < first['return_high']
     assert (first['plan_fraction'], first['cost_free_fraction']) == (0.75, 0.5)
+    assert 'return_over_policy' not in second  # it is what the others are compared with
+    assert [first[name] for name in ablation.OVER_POLICY[:4]] == [0.0, 0.0, 0.0, 0.5]
+    assert first['cost_over_policy_low'] < 0.5 < first['cost_over_policy_high']
     drawn = ablation.figure(rows)
     bars = [patch.get_width() for patch in drawn.axes[0].patches]
     assert bars == [12.5, 12.5]
+
+
+def test_variant_and_policy_are_paired_by_layout() -> None:
+    """Episodes are compared with those of the same layout, in any order and number."""
+    policy = {'seeds': [1, 2, 3], 'returns': [1.0, 20.0, 7.0], 'costs': [0.0, 4.0, 0.0]}
+    figures = {'seeds': [2, 1], 'returns': [22.0, 3.0], 'costs': [3.0, 0.0]}
+    row = ablation.over_policy(figures, policy)
+    assert [row[name] for name in ablation.OVER_POLICY] == [2.0, 2.0, 2.0, -0.5, -1.0, 0.0]
 
 
 def test_learning_variants_differ_in_what_they_override() -> None:
