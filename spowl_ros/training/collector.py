@@ -83,7 +83,7 @@ def make(config: TrainConfig) -> Collector:
     """Return the collector that a configuration asks for."""
     collect = config.collect
     make_stream = partial(Stream, config.task, collect.action_repeat, config.seed,
-                          cost_margin=collect.cost_margin,
+                          cost_margin=collect.cost_margin, least_cost=collect.least_cost,
                           termination_reward=collect.termination_reward)
     if not collect.workers:
         return LocalCollector(make_stream, collect.environments)

@@ -39,6 +39,9 @@ class CollectConfig:
     # distance in metres within which an obstacle that costs is charged already, on a ramp from
     # 0 to the cost of contact; from the scans, once a decision. Zero is SafetyGymnasium's cost.
     cost_margin: float = 0.0
+    # what a decision that cost anything is charged at least, for the learner only: touches of a
+    # moment are rare and cheap, and yet spoil an episode
+    least_cost: float = 0.0
     # added to the reward where an episode ends by itself (a robot fell), for the learner only:
     # -1 deters as much as a reward of 1 - discount for every decision without a fall would
     termination_reward: float = 0.0

@@ -56,6 +56,7 @@ class Stream:
     seed: int
     number: int
     cost_margin: float = 0.0
+    least_cost: float = 0.0
     termination_reward: float = 0.0
     episode: int = 0
     actions: list[NDArray[np.float32]] = field(default_factory=list)
@@ -93,11 +94,14 @@ class Stream:
         self.cost += result.cost
         self.raw_steps += result.info['raw_steps']
         ended = result.terminated or result.truncated
-        shaped = margin_cost(self.environment.contract, result.observation, self.cost_margin)
+        charges = [result.cost, margin_cost(self.environment.contract, result.observation,
+                                            self.cost_margin)]
+        if result.cost > 0:
+            charges.append(self.least_cost)
         decision: dict[str, Any] = {
             'obs': self.observation, 'next_obs': result.observation, 'action': action,
             'reward': result.reward + result.terminated * self.termination_reward,
-            'cost': max(result.cost, shaped),
+            'cost': max(charges),
             'terminated': float(result.terminated), 'ended': float(ended)}
         self.observation = result.observation
         if not ended:

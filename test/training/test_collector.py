@@ -161,6 +161,23 @@ def test_margin_cost_is_a_ramp() -> None:
     assert margin_cost(contract, observation, 0.0) == 0
 
 
+def test_least_cost_is_charged_where_something_cost() -> None:
+    """A decision that cost anything is charged so much at least, and the summary is the task's."""
+    plain, charged = (Stream('SafetyPointGoal2-v0', 20, 0, 0, cost_margin=0.1, least_cost=least)
+                      for least in (0.0, 50.0))
+    costly = 0
+    for _ in range(300):
+        before = plain.cost
+        (decision, summary), (other, same) = (
+            stream.step(np.array([1.0, 0.2], np.float32)) for stream in (plain, charged))
+        assert summary == same
+        cost = 0.0 if summary else plain.cost - before
+        costly += cost > 0
+        if summary is None:
+            assert other['cost'] == (50.0 if cost > 0 else decision['cost'])
+    assert costly
+
+
 def test_a_fall_is_charged_to_the_learner_only() -> None:
     """The last decision of a fallen robot's episode carries the charge, its return does not."""
     plain, charged = (Stream('SafetyAntGoal1-v0', 1, 0, 0, termination_reward=reward)
