@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from spowl_ros import bundle as bundles
 from spowl_ros.errors import SpowlError
 from spowl_ros.planner_settings import PlannerSettings
 from spowl_ros.training import config as configuration
 from spowl_ros.training.config import TrainConfig, from_dict, load, resumed
 
+MODELS = Path(__file__).parents[2] / 'models'
 FOLDER = Path(__file__).parents[2] / 'config' / 'training'
 FILES = sorted(path for path in FOLDER.glob('*.yaml') if path.stem not in ('compact', 'legs'))
 
@@ -27,6 +29,12 @@ def test_shipped_configurations_load(path: Path) -> None:
     assert from_dict(json.loads(json.dumps(config.to_dict()))) == config
     if path.stem.startswith('Safety'):
         assert config.task == path.stem
+
+
+@pytest.mark.parametrize('path', sorted(MODELS.iterdir()), ids=lambda path: path.name)
+def test_shipped_bundles_plan_as_configured(path: Path) -> None:
+    """Whoever trains a task anew exports the planner that ships for it."""
+    assert bundles.load(path).settings == load(FOLDER / f'{path.name}.yaml', []).planner
 
 
 def test_authors_configuration_is_the_authors() -> None:
