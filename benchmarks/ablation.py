@@ -64,10 +64,11 @@ def file_name(variant: str) -> str:
 
 
 def measure(model: Path, variant: str, episodes: int, workers: int, monitors: bool,
-            output: Path) -> None:
+            device: str | None, output: Path) -> None:
     """Evaluate one variant, unless its figures are there."""
     what = VARIANTS[variant]
-    source, details = open_model(model, what.kind, what.settings, monitors=monitors)
+    source, details = open_model(model, what.kind, what.settings, monitors=monitors,
+                                 device=device)
     file = output / source.task / file_name(variant)
     if file.exists():
         return
@@ -147,11 +148,13 @@ def main() -> None:
     parser.add_argument('--variants', nargs='*', default=list(VARIANTS), choices=VARIANTS,
                         metavar='VARIANT', help='only these (default: all)')
     parser.add_argument('--monitors', action='store_true', help="with a bundle's monitors")
+    parser.add_argument('--device', help="compute with PyTorch on this device, as 'cuda'")
     parser.add_argument('--output', type=Path, default=Path('benchmarks/results/ablation'))
     args = parser.parse_args()
     for model in args.models:
         for variant in args.variants:
-            measure(model, variant, args.episodes, args.workers, args.monitors, args.output)
+            measure(model, variant, args.episodes, args.workers, args.monitors, args.device,
+                    args.output)
     rows = table(args.output)
     tables.write(args.output / 'ablation.csv', COLUMNS, rows)
     figure(rows).savefig(args.output / 'ablation.svg')

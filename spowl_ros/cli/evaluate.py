@@ -21,7 +21,13 @@ from spowl_ros.seeds import EVALUATION
 
 if TYPE_CHECKING:
     from spowl_ros.evaluation.rollout import AgentSource
+    from spowl_ros.planner_settings import PlannerSettings
     from spowl_ros.sim.perturbation import Perturbation
+
+CPU_LANES = 16
+"""Episodes that a process runs side by side."""
+DEVICE_LANES = 64
+"""The same with an accelerator, which is as fast for many as for one."""
 
 HELP = 'measure return and cost of a bundle or a checkpoint'
 
@@ -44,6 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "'sensor_margin.rule.level=stop'; repeatable")
     parser.add_argument('--monitors', choices=('on', 'off'), default='on',
                         help='off: the run-time monitors of a bundle only report')
+    parser.add_argument('--device', metavar='DEVICE',
+                        help="compute with PyTorch on this device, as 'cuda', for many episodes "
+                        'at once; of a bundle the networks and the planner, without monitors')
     parser.add_argument('--authors-planner', action='store_true',
                         help="start from the settings of SPOWL's authors; checkpoints only")
     parser.add_argument('--perturb', action='append', default=[], metavar='NAME=VALUE',
@@ -61,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         check_writable(args.json)
     source, details = open_model(args.model, args.planner, assignments(args.settings),
                                  authors_planner=args.authors_planner,
-                                 monitors=args.monitors == 'on')
+                                 monitors=args.monitors == 'on', device=args.device)
     perturbation = None
     if args.perturb:
         perturbation = perturbed(assignments(args.perturb))
@@ -80,7 +89,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def open_model(model: Path, kind: str, values: dict[str, Any], *, authors_planner: bool = False,
-               monitors: bool = True) -> tuple[AgentSource, dict[str, Any]]:
+               monitors: bool = True, device: str | None = None
+               ) -> tuple[AgentSource, dict[str, Any]]:
     """
     Return what makes agents of a bundle or a checkpoint, and a description of it.
 
@@ -88,46 +98,68 @@ def open_model(model: Path, kind: str, values: dict[str, Any], *, authors_planne
         authors', unless `values` says otherwise
     :param values: settings to change; names without a dot are the planner's
     :param monitors: False lets a bundle's monitors only report; a checkpoint has none
-    :raises SpowlError: neither bundle nor checkpoint, or settings it cannot have
+    :param device: where PyTorch computes; None: a checkpoint on the CPU, and a bundle as on the
+        robot, without PyTorch
+    :raises SpowlError: neither bundle nor checkpoint, settings it cannot have, no such device
     """
     values = {'kind': kind, **({'switch': False} if kind in ('threshold', 'unsafe') else {}),
               **values}
     details: dict[str, Any] = {'model': str(model)}
-    source: AgentSource
     if model.is_dir():
-        from spowl_ros import bundle
-        from spowl_ros.controller import ControllerSettings
-        from spowl_ros.evaluation.bundle_agent import BundleAgents
-        from spowl_ros.settings import flattened
-
         if authors_planner:
             raise SpowlError(f'{model} is a bundle, whose sizes are fixed; --authors-planner '
                              'needs the checkpoint')
-        loaded = bundle.load(model)
-        controls = ControllerSettings(planner=loaded.settings)
-        off = {} if monitors else {f'{name}.rule.level': 'off' for name in controls.rules()}
-        controls = controls.change({
-            **off, **{name if '.' in name else f'planner.{name}': value
-                      for name, value in values.items()}})
-        contract = loaded.contract
-        source = BundleAgents(model, controls, contract.task, contract.action_repeat)
-        details['settings'] = flattened(controls)
-    else:
-        from spowl_ros.planner_settings import PlannerSettings
-        from spowl_ros.settings import changed
-        from spowl_ros.training import checkpoint
-        from spowl_ros.training.agent import CheckpointAgents
+        return _of_bundle(model, values, details, monitors, device)
+    return _of_checkpoint(model, values, details, authors_planner, device or 'cpu')
 
-        content, config = checkpoint.describe(model)
-        settings = config.planner
-        if authors_planner:
-            settings = PlannerSettings(discount=settings.discount,
-                                       cost_discount=settings.cost_discount)
-        settings = changed(settings, values)
-        source = CheckpointAgents(model, settings, config.task, config.collect.action_repeat)
-        details |= {'counters': content, 'training_seed': config.seed,
-                    'settings': settings.to_dict()}
-    return source, details
+
+def _of_bundle(model: Path, values: dict[str, Any], details: dict[str, Any], monitors: bool,
+               device: str | None) -> tuple[AgentSource, dict[str, Any]]:
+    from spowl_ros import bundle
+    from spowl_ros.controller import ControllerSettings
+    from spowl_ros.evaluation.bundle_agent import BundleAgents
+    from spowl_ros.settings import flattened
+
+    loaded = bundle.load(model)
+    task, action_repeat = loaded.contract.task, loaded.contract.action_repeat
+    controls = ControllerSettings(planner=loaded.settings)
+    off = {} if monitors else {f'{name}.rule.level': 'off' for name in controls.rules()}
+    controls = controls.change({
+        **off, **{name if '.' in name else f'planner.{name}': value
+                  for name, value in values.items()}})
+    if device is None:
+        return (BundleAgents(model, controls, task, action_repeat),
+                {**details, 'settings': flattened(controls)})
+    if monitors:
+        raise SpowlError('the monitors of a bundle run beside its controller, not in PyTorch; '
+                         'with --device say --monitors off')
+    source = _networks(model, controls.planner, task, action_repeat, device)
+    return source, {**details, 'device': device, 'settings': controls.planner.to_dict()}
+
+
+def _of_checkpoint(model: Path, values: dict[str, Any], details: dict[str, Any],
+                   authors_planner: bool, device: str) -> tuple[AgentSource, dict[str, Any]]:
+    from spowl_ros.planner_settings import PlannerSettings
+    from spowl_ros.settings import changed
+    from spowl_ros.training import checkpoint
+
+    content, config = checkpoint.describe(model)
+    settings = config.planner
+    if authors_planner:
+        settings = PlannerSettings(discount=settings.discount,
+                                   cost_discount=settings.cost_discount)
+    settings = changed(settings, values)
+    source = _networks(model, settings, config.task, config.collect.action_repeat, device)
+    return source, {**details, 'counters': content, 'training_seed': config.seed,
+                    'device': device, 'settings': settings.to_dict()}
+
+
+def _networks(model: Path, settings: PlannerSettings, task: str, action_repeat: int,
+              device: str) -> AgentSource:
+    from spowl_ros.training.agent import NetworkAgents, usable
+
+    lanes = CPU_LANES if usable(device).type == 'cpu' else DEVICE_LANES
+    return NetworkAgents(model, settings, task, action_repeat, device, lanes)
 
 
 def perturbed(values: dict[str, Any]) -> Perturbation:

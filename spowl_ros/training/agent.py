@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 import torch
 
+from spowl_ros.errors import SpowlError
 from spowl_ros.planner_settings import PlannerSettings
-from spowl_ros.training import checkpoint
+from spowl_ros.training import initial
 from spowl_ros.training.networks import Networks
 from spowl_ros.training.planner import Memory, Noise, Planner
 
@@ -91,18 +92,36 @@ def joined(noises: Sequence[Noise]) -> Noise:
                    for axis, parts in zip(axes, zip(*noises, strict=True), strict=True)))
 
 
+def usable(device: str) -> torch.device:
+    """
+    Return a device by its name, as 'cpu' or 'cuda'.
+
+    :raises SpowlError: PyTorch cannot compute there
+    """
+    try:
+        return torch.zeros(1, device=device).device
+    except (RuntimeError, AssertionError) as error:  # also of a PyTorch built without it
+        raise SpowlError(f'PyTorch {torch.__version__} cannot use the device {device!r}: '
+                         f'{str(error).splitlines()[0]}; use cpu') from error
+
+
 @dataclass(frozen=True)
-class CheckpointAgents:
-    """Makes agents of a checkpoint's networks."""
+class NetworkAgents:
+    """Makes agents of the networks of a checkpoint or of a bundle, in PyTorch."""
 
     path: Path
     settings: PlannerSettings
     task: str
     action_repeat: int
-    lanes: int = 16
+    device: str
+    lanes: int
 
     def open(self) -> PlannerAgent:
-        """Return a fresh agent on one thread."""
+        """
+        Return a fresh agent on one thread.
+
+        :raises SpowlError: no such model or device
+        """
         torch.set_num_threads(1)
-        networks, _ = checkpoint.load_networks(self.path)
-        return PlannerAgent(networks, self.settings)
+        networks, _ = initial.read(self.path)
+        return PlannerAgent(networks.to(usable(self.device)), self.settings)

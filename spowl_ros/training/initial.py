@@ -33,7 +33,7 @@ def start_from(path: Path, networks: Networks, contract: Contract) -> None:
     :param contract: of the task that `networks` are for
     :raises SpowlError: nothing there, or networks of other sizes
     """
-    theirs, their_contract = _read(path)
+    theirs, their_contract = read(path)
     ours = networks.state_dict()
     given = theirs.state_dict()
     given[FIRST_LAYER] = _by_name(
@@ -50,7 +50,12 @@ def start_from(path: Path, networks: Networks, contract: Contract) -> None:
     networks.load_state_dict(given)
 
 
-def _read(path: Path) -> tuple[Networks, Contract]:
+def read(path: Path) -> tuple[Networks, Contract]:
+    """
+    Return the networks (in evaluation mode) of a checkpoint or of a bundle, and their contract.
+
+    :raises SpowlError: neither, or damaged
+    """
     if not path.is_dir():
         networks, config = checkpoint.load_networks(path)
         return networks, environment.contract(config.task, config.collect.action_repeat)

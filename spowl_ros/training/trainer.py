@@ -19,7 +19,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from spowl_ros.errors import SpowlError
 from spowl_ros.training import checkpoint, collector, gait, initial
 from spowl_ros.training import config as configuration
-from spowl_ros.training.agent import PlannerLanes
+from spowl_ros.training.agent import PlannerLanes, usable
 from spowl_ros.training.config import TrainConfig
 from spowl_ros.training.gait import Gait
 from spowl_ros.training.lagrangian import BudgetController
@@ -99,12 +99,13 @@ class Trainer:
     def _build(self, config: TrainConfig, directory: Path) -> None:
         self.directory = directory
         torch.set_num_threads(config.threads)
+        device = usable(config.device)
         collect = config.collect
         self.collector = collector.make(config)
         contract = self.collector.contract
         self.config = config = replace(config, networks=config.networks.fitted(contract))
         torch.manual_seed(config.seed)
-        networks = Networks(config.networks).to(config.device)
+        networks = Networks(config.networks).to(device)
         self.learner = Learner(networks, config.loss, config.optimiser, config.constraint,
                                config.seed)
         # the first environments plan, the others take the policy's action
@@ -116,7 +117,7 @@ class Trainer:
                                    contract.size, contract.action.size)
         self.rng = np.random.default_rng(config.seed)
         self.gait = Gait(gait.load(configuration.beside(config.guide.gait)), contract,
-                         config.device) if config.guide.gait else None
+                         device) if config.guide.gait else None
         self.decisions = self.raw_steps = self.updates = 0
         self.seconds = 0.0
         self.update_debt = 0.0
@@ -272,8 +273,8 @@ class Trainer:
             -1, self.config.networks.obs_dim)
         features = self.learner.networks.features
         fresh = (features.mean == 0.0) & (features.scale == 1.0)
-        mean = torch.from_numpy(seen.mean(axis=0))
-        scale = torch.from_numpy(1 / np.maximum(seen.std(axis=0), 0.05))
+        mean = torch.from_numpy(seen.mean(axis=0)).to(fresh.device)
+        scale = torch.from_numpy(1 / np.maximum(seen.std(axis=0), 0.05)).to(fresh.device)
         features.mean.copy_(torch.where(fresh, mean, features.mean))
         features.scale.copy_(torch.where(fresh, scale, features.scale))
 

@@ -25,7 +25,7 @@ from spowl_ros.planner_settings import PlannerSettings
 from spowl_ros.seeds import CALIBRATION, EVALUATION, FIRST_TRAINING, VALIDATION
 from spowl_ros.sim import environment
 from spowl_ros.training import checkpoint
-from spowl_ros.training.agent import CheckpointAgents, PlannerAgent, joined
+from spowl_ros.training.agent import NetworkAgents, PlannerAgent, joined
 from spowl_ros.training.config import from_dict
 from spowl_ros.training.networks import Networks
 from spowl_ros.training.planner import Planner
@@ -88,7 +88,8 @@ def test_side_by_side_equals_one_after_the_other() -> None:
 
 def test_processes_give_the_same_episodes(saved: Path) -> None:
     """Episodes in worker processes are those of this process, in the order of the seeds."""
-    source = CheckpointAgents(saved, PlannerSettings.compact(kind='policy'), TASK, REPEAT, lanes=1)
+    settings = PlannerSettings.compact(kind='policy')
+    source = NetworkAgents(saved, settings, TASK, REPEAT, 'cpu', lanes=1)
     told: list[int] = []
     here = evaluate(source, 'policy', EVALUATION[:3])
     there = evaluate(source, 'policy', EVALUATION[:3], workers=2, on_steps=told.append)
@@ -100,7 +101,7 @@ def test_processes_give_the_same_episodes(saved: Path) -> None:
 
 def test_dead_worker_is_reported(saved: Path) -> None:
     """A worker that is killed ends the evaluation with a reason."""
-    source = CheckpointAgents(saved, PlannerSettings.compact(kind='policy'), TASK, 1, lanes=1)
+    source = NetworkAgents(saved, PlannerSettings.compact(kind='policy'), TASK, 1, 'cpu', lanes=1)
 
     def kill(steps: int) -> None:
         for child in psutil.Process().children():
@@ -133,6 +134,7 @@ def test_command_writes_the_figures(saved: Path, tmp_path: Path,
     (['--perturb', 'weight=2'], 'mass'),
     (['--episodes', '0'], 'at least one'),
     (['--json', '/nowhere/figures.json'], '/nowhere'),
+    (['--device', 'abacus'], 'abacus'),
 ])
 def test_bad_arguments_are_one_line(saved: Path, arguments: list[str], reason: str,
                                     capsys: pytest.CaptureFixture[str]) -> None:
@@ -157,6 +159,28 @@ def test_bundle_and_checkpoint_agree(untrained_bundle: Path) -> None:
         observation = simulated.step(actions[0]).observation
     with pytest.raises(SpowlError, match='fixed'):
         verb.open_model(untrained_bundle, 'adaptive', {'samples': 7})
+
+
+def test_networks_of_a_bundle_decide_as_it_does(untrained_bundle: Path) -> None:
+    """PyTorch on a device drives a bundle's episodes as the bundle does, many at once."""
+    controller, _ = verb.open_model(untrained_bundle, 'policy', {}, monitors=False)
+    source, details = verb.open_model(untrained_bundle, 'policy', {}, monitors=False,
+                                      device='cpu')
+    assert source.lanes == verb.CPU_LANES
+    assert details['device'] == 'cpu'
+    one, many = controller.open(), source.open()
+    one.begin([EVALUATION[0]])
+    many.begin(EVALUATION[:2])
+    simulated = environment.make(source.task, action_repeat=source.action_repeat)
+    observation = simulated.reset(seed=EVALUATION[0])
+    for _ in range(5):
+        wanted, _ = one.act([0], observation[None])
+        actions, sources = many.act([0, 1], np.stack([observation, observation]))
+        np.testing.assert_allclose(actions, np.repeat(wanted, 2, axis=0), atol=1e-5)
+        assert sources == ['policy', 'policy']
+        observation = simulated.step(wanted[0]).observation
+    with pytest.raises(SpowlError, match='--monitors off'):
+        verb.open_model(untrained_bundle, 'policy', {}, device='cpu')
 
 
 def test_lanes_do_not_mix(saved: Path) -> None:
