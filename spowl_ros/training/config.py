@@ -53,6 +53,11 @@ class CollectConfig:
     # share of the environments that act by planning instead of by the policy
     planning_share: float = 0.0
 
+    def __post_init__(self) -> None:
+        for name in ('cost_margin', 'least_cost'):
+            if not getattr(self, name) >= 0.0:
+                raise ValueError(f'collect.{name} is {getattr(self, name)}; at least 0 is needed')
+
 
 @dataclass(frozen=True)
 class GuideConfig:

@@ -63,6 +63,8 @@ def test_planner_follows_the_losses() -> None:
     ({'task': 'T', 'networks': {'latent_dim': 12}}, 'latent_dim'),
     ({'task': 'T', 'planner': {'iterations': -3}}, 'iterations'),
     ({'task': 'T', 'guide': {'updates': 0}}, 'guide.updates is 0'),
+    ({'task': 'T', 'collect': {'least_cost': -6}}, 'collect.least_cost is -6'),
+    ({'task': 'T', 'collect': {'cost_margin': -0.1}}, 'collect.cost_margin is -0.1'),
     ({}, 'task'),
 ])
 def test_mistakes_are_named(data: dict, reason: str) -> None:
