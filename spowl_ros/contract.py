@@ -16,6 +16,9 @@ from spowl_ros.errors import SpowlError
 SCAN_RANGE = 3.0
 """How far scan fields see, metres: closeness c stands for the distance (1 - c) * SCAN_RANGE."""
 
+SAME_OBJECT = 1e-3
+"""Difference in closeness up to which two scans are taken to show the same object."""
+
 SENSORS = (
     'linear_acceleration', 'angular_velocity', 'linear_velocity', 'magnetic_field',
     'joint_position', 'joint_velocity', 'ball_orientation', 'ball_angular_velocity',
@@ -58,6 +61,8 @@ class Field:
     Scans only: the scan that shows the one object of this class that is to be touched, where the
     others cost; None where all are alike.
     """
+    others_radius: float | None = None
+    """With `wanted`: distance of centres at or below which one of the others may cost, metres."""
 
 
 @dataclass(frozen=True)

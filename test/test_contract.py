@@ -50,6 +50,7 @@ def test_the_wanted_button_has_a_scan_of_its_own() -> None:
     assert [(field.name, field.wanted) for field in contract.fields if field.wanted] \
         == [('buttons_lidar', 'goal_lidar')]
     assert contract.field('buttons_lidar').hazard_radius is None
+    assert 0.2 < (contract.field('buttons_lidar').others_radius or 0.0) < 0.3
 
 
 def test_json_and_back() -> None:

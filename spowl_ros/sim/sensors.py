@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 import math
 from typing import TYPE_CHECKING
 
@@ -91,8 +92,11 @@ def _field(task: BaseTask, name: str, size: int, timeout: float) -> Field:
     else:
         raise SpowlError(f'sensor {name!r} of this task has no standard message; '
                          'choose a task without it')
-    return Field(name, sensor, topic, size, unit, low, limit, timeout, _hazard_radius(task, name),
-                 'goal_lidar' if name == 'buttons_lidar' else None)
+    field = Field(name, sensor, topic, size, unit, low, limit, timeout,
+                  _hazard_radius(task, name))
+    if name != 'buttons_lidar':
+        return field
+    return replace(field, wanted='goal_lidar', others_radius=_contact_radius(task, 'buttons'))
 
 
 def _hazard_radius(task: BaseTask, name: str) -> float | None:
@@ -105,6 +109,11 @@ def _hazard_radius(task: BaseTask, name: str) -> float | None:
         return None
     if kind == 'hazards':  # a zone on the floor, measured from the robot's centre
         return float(objects.size)
+    return _contact_radius(task, kind)
+
+
+def _contact_radius(task: BaseTask, kind: str) -> float:
+    """Return the centre-to-centre distance from which on the robot may touch an object."""
     robot = _ROBOT_RADIUS.get(type(task.agent).__name__, max(_ROBOT_RADIUS.values()))
     corner = math.sqrt(2.0) if kind in ('vases', 'gremlins') else 1.0  # boxes, else round
-    return float(objects.size * corner + robot)
+    return float(getattr(task, kind).size * corner + robot)

@@ -14,11 +14,9 @@ import torch
 from torch import Tensor, nn
 import torch.nn.functional as F
 
-from spowl_ros.contract import SCAN_RANGE, Contract
+from spowl_ros.contract import SAME_OBJECT, SCAN_RANGE, Contract
 
 LAYER_NORM_EPS = 1e-5
-SAME_OBJECT = 1e-3
-"""Difference in closeness up to which two scans are taken to show the same object."""
 ENSEMBLES = ('cost.', 'reward_value.', 'cost_value.')
 """How the names of those parameters begin that lead with an axis of members."""
 ACTIVATIONS = {'mish': F.mish, 'silu': F.silu}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spowl_ros.contract import SCAN_RANGE, Contract
+from spowl_ros.contract import SAME_OBJECT, SCAN_RANGE, Contract
 from spowl_ros.seeds import FIRST_TRAINING
 from spowl_ros.sim import environment
 
@@ -24,22 +24,45 @@ class EpisodeSummary:
     raw_steps: int
 
 
-def margin_cost(contract: Contract, observation: NDArray[np.float32], margin: float) -> float:
+def margin_cost(contract: Contract, before: NDArray[np.float32], after: NDArray[np.float32],
+                margin: float) -> float:
     """
-    Charge for being within `margin` metres of an obstacle that costs, 0 to action_repeat.
+    Charge a decision for coming within `margin` metres of what costs, 0 to action_repeat.
 
     The largest closeness of a scan is the distance to its nearest object, so that nothing but
-    the observation (n,) is needed. Zero without a margin.
+    the observations (n,) before and after the decision is needed. Zero without a margin.
+
+    Of objects one of which is wanted, the others are charged for while they come nearer: whoever
+    has just touched the wanted one, which then is another, must be free to leave.
     """
     if margin <= 0:
         return 0.0
     worst = 0.0
     slices = contract.slices
     for part in contract.fields:
+        here = slices[part.name]
         if part.hazard_radius is not None:
-            distance = SCAN_RANGE * (1.0 - float(observation[slices[part.name]].max()))
-            worst = max(worst, (part.hazard_radius + margin - distance) / margin)
+            radius, distance = part.hazard_radius, _nearest(after[here])
+        elif part.others_radius is not None and part.wanted is not None:
+            there = slices[part.wanted]
+            radius, distance = part.others_radius, _nearest_other(after[here], after[there])
+            last = _nearest_other(before[here], before[there])
+            if not distance < last < SCAN_RANGE:  # a scan may have been blank
+                continue
+        else:
+            continue
+        worst = max(worst, (radius + margin - distance) / margin)
     return contract.action_repeat * min(worst, 1.0)
+
+
+def _nearest(scan: NDArray[np.float32]) -> float:
+    """Return the distance in metres to the nearest object of a scan (sectors,)."""
+    return SCAN_RANGE * (1.0 - float(scan.max()))
+
+
+def _nearest_other(scan: NDArray[np.float32], wanted: NDArray[np.float32]) -> float:
+    """Return the same for objects that another scan, which shows the wanted one, does not show."""
+    return _nearest(np.where(scan - wanted > SAME_OBJECT, scan, 0.0))
 
 
 @dataclass
@@ -94,8 +117,8 @@ class Stream:
         self.cost += result.cost
         self.raw_steps += result.info['raw_steps']
         ended = result.terminated or result.truncated
-        charges = [result.cost, margin_cost(self.environment.contract, result.observation,
-                                            self.cost_margin)]
+        charges = [result.cost, margin_cost(self.environment.contract, self.observation,
+                                            result.observation, self.cost_margin)]
         if result.cost > 0:
             charges.append(self.least_cost)
         decision: dict[str, Any] = {

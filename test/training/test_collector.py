@@ -154,11 +154,36 @@ def test_margin_cost_is_a_ramp() -> None:
     for distance in np.linspace(field.hazard_radius + 0.2, 0.0, 30):
         observation = np.zeros(contract.size, np.float32)
         observation[contract.slices['hazards_lidar']][3] = 1 - distance / 3.0
-        charges.append(margin_cost(contract, observation, 0.1))
+        charges.append(margin_cost(contract, observation, observation, 0.1))
     assert charges[0] == 0
     assert charges[-1] == pytest.approx(contract.action_repeat)
     assert (np.diff(charges) >= -1e-6).all()
-    assert margin_cost(contract, observation, 0.0) == 0
+    assert margin_cost(contract, observation, observation, 0.0) == 0
+
+
+def test_margin_cost_lets_one_leave_a_button() -> None:
+    """Another button than the wanted one is charged for while it comes nearer, and only then."""
+    contract = environment.contract('SafetyPointButton1-v0', 4)
+    radius = contract.field('buttons_lidar').others_radius
+    assert radius is not None
+
+    def charge(before: float | None, after: float, *, wanted: bool = False) -> float:
+        seen = []
+        for distance in (before, after):
+            observation = np.zeros(contract.size, np.float32)
+            if distance is not None:
+                observation[contract.slices['buttons_lidar']][3] = 1 - distance / 3.0
+                observation[contract.slices['goal_lidar']][3 if wanted else 9] = (
+                    1 - distance / 3.0)
+            seen.append(observation)
+        return margin_cost(contract, *seen, 0.1)
+
+    assert charge(radius + 0.3, radius + 0.2) == 0
+    assert 0 < charge(radius + 0.1, radius + 0.05) < contract.action_repeat
+    assert charge(radius + 0.05, radius - 0.01) == pytest.approx(contract.action_repeat)
+    assert charge(radius - 0.01, radius + 0.05) == 0, 'leaving is free'
+    assert charge(None, radius) == 0, 'buttons are not seen for a moment after one was pressed'
+    assert charge(radius + 0.05, radius - 0.01, wanted=True) == 0
 
 
 def test_least_cost_is_charged_where_something_cost() -> None:
