@@ -7,12 +7,16 @@ import argparse
 import os
 from pathlib import Path
 import signal
+import time
+from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from spowl_ros.training.config import TrainConfig
 
 INTERRUPTED = 130
+SAME_REQUEST_S = 1.0
+"""Within this time a second signal is the first one again: `timeout` and others send two."""
 HELP = 'learn world model, policy and values for a task'
 
 
@@ -43,10 +47,15 @@ def run(args: argparse.Namespace) -> int:
         output = args.output or default_output(config)
         trainer = Trainer(config, output)
 
-    def stop(number: int, frame: object) -> None:
-        trainer.stop_requested = True
-        signal.signal(number, signal.default_int_handler)  # a second one does not wait
-        os.write(2, b'\nstopping: the current step ends, then a checkpoint is written\n')
+    asked = 0.0
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if not trainer.stop_requested:
+            trainer.stop_requested, asked = True, time.monotonic()
+            os.write(2, b'\nstopping: the current step ends, then a checkpoint is written\n')
+        elif time.monotonic() - asked > SAME_REQUEST_S:
+            signal.default_int_handler(number, frame)  # whoever asks again does not wait
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)

@@ -131,9 +131,15 @@ def test_resume_continues_bit_for_bit(uninterrupted: Path, tiny: TrainConfig, tm
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGKILL])
 def test_interrupted_run_continues_bit_for_bit(number: int, uninterrupted: Path, command: Command
                                                ) -> None:
-    """After Ctrl-C, or kill -9 at any moment, `--resume` gives what an uninterrupted run gives."""
+    """
+    After Ctrl-C, or kill -9 at any moment, `--resume` gives what an uninterrupted run gives.
+
+    A signal may come twice, as that of `timeout` does.
+    """
     process = command.start()
     command.wait_for(90, process)
+    process.send_signal(number)
+    time.sleep(0.02)
     process.send_signal(number)
     _, errors = process.communicate(timeout=200)
     assert process.returncode == (130 if number == signal.SIGINT else -number), errors
