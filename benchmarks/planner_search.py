@@ -31,7 +31,7 @@ from spowl_ros.evaluation.rollout import RAW_STEPS, evaluate
 from spowl_ros.planner_settings import PlannerSettings
 from spowl_ros.seeds import EVALUATION
 from spowl_ros.training.export import export
-from spowl_ros.training.initial import bundle_networks
+from spowl_ros.training.saved import bundle_networks
 
 SIZES = ('iterations', 'samples', 'policy_candidates', 'elites')
 LEARNED_WITH = ('horizon', 'discount', 'cost_discount')

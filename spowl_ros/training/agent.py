@@ -14,7 +14,7 @@ import torch
 
 from spowl_ros.errors import SpowlError
 from spowl_ros.planner_settings import PlannerSettings
-from spowl_ros.training import initial
+from spowl_ros.training import saved
 from spowl_ros.training.networks import Networks
 from spowl_ros.training.planner import Memory, Noise, Planner
 
@@ -123,5 +123,5 @@ class NetworkAgents:
         :raises SpowlError: no such model or device
         """
         torch.set_num_threads(1)
-        networks, _ = initial.read(self.path)
+        networks, _ = saved.read(self.path)
         return PlannerAgent(networks.to(usable(self.device)), self.settings)

@@ -1,0 +1,55 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Networks as they were saved: in a checkpoint or in a bundle."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import dacite
+import numpy as np
+import torch
+
+from spowl_ros import bundle as bundles
+from spowl_ros.contract import Contract
+from spowl_ros.errors import SpowlError
+from spowl_ros.sim import environment
+from spowl_ros.training import checkpoint
+from spowl_ros.training.networks import ENSEMBLES, NetworkConfig, Networks
+
+
+def read(path: Path) -> tuple[Networks, Contract]:
+    """
+    Return the networks (in evaluation mode) of a checkpoint or of a bundle, and their contract.
+
+    :raises SpowlError: neither, or damaged
+    """
+    if not path.is_dir():
+        networks, config = checkpoint.load_networks(path)
+        return networks, environment.contract(config.task, config.collect.action_repeat)
+    bundle = bundles.load(path)
+    return bundle_networks(bundle), bundle.contract
+
+
+def bundle_networks(bundle: bundles.Bundle) -> Networks:
+    """
+    Return the networks of a bundle; target copies, which it does not hold, equal theirs.
+
+    :raises SpowlError: its weights are not those of its networks
+    """
+    networks = Networks(dacite.from_dict(NetworkConfig, bundle.networks,
+                                         dacite.Config(cast=[tuple])))
+    data = np.fromfile(bundle.directory / bundles.WEIGHTS, np.uint8)
+    state = {}
+    for name, weight in bundle.weights.items():
+        shape = weight.shape[1:] if name.startswith(ENSEMBLES) else weight.shape
+        size = 4 * int(np.prod(shape))
+        members = [torch.from_numpy(data[at:at + size].copy().view(np.float32).reshape(shape))
+                   for at in weight.offsets]
+        state[name] = torch.stack(members).view(weight.shape)
+    try:
+        networks.load_state_dict({name: state.get(name.removeprefix('target_'), value)
+                                  for name, value in networks.state_dict().items()} | state)
+    except RuntimeError as error:
+        raise SpowlError(f'{bundle.directory}: the weights are not those of its networks: '
+                         f'{error}') from error
+    return networks.eval()
