@@ -21,10 +21,10 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks import tables
+from spowl_ros.base.seeds import EVALUATION
 from spowl_ros.cli._output import write_json
 from spowl_ros.cli.evaluate import open_model
-from spowl_ros.evaluation.rollout import RAW_STEPS, bootstrap, evaluate
-from spowl_ros.seeds import EVALUATION
+from spowl_ros.evaluation.episodes import RAW_STEPS, bootstrap, evaluate
 from spowl_ros.sim import environment
 from spowl_ros.sim.perturbation import Perturbation
 

@@ -29,9 +29,9 @@ from tqdm import tqdm
 
 from spowl_ros.bags.types import type_name
 from spowl_ros.bags.writer import BagWriter, Settings
-from spowl_ros.bundle import read_contract
-from spowl_ros.contract import Contract
-from spowl_ros.nodes import conversion
+from spowl_ros.control.bundle import read_contract
+from spowl_ros.control.contract import Contract
+from spowl_ros.robot import conversion
 
 FRAME_SIDE = 2000  # pixels of the camera's square picture, one byte each
 COLUMNS = ('storage', 'megabytes', 'decisions', 'seconds', 'peak_memory_megabytes')

@@ -25,8 +25,8 @@ import numpy as np
 
 from benchmarks.faults import System, relieve, running, saturate, wait_until_driving
 from benchmarks.robot_stand import PRIORITY
-from spowl_ros import bundle
-from spowl_ros.nodes.process import keep_time
+from spowl_ros.control import bundle
+from spowl_ros.ros.process import keep_time
 
 QUANTILES = (50.0, 95.0, 99.0, 100.0)
 CORES = ('free', 'busy')

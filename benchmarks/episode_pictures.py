@@ -19,10 +19,10 @@ import tempfile
 import matplotlib as mpl
 
 from benchmarks.replay_pictures import IMAGES, record
-from spowl_ros import bundle
 from spowl_ros.bags.reader import Bag
-from spowl_ros.evaluation import plots
-from spowl_ros.evaluation.replay import Changes, Replayer
+from spowl_ros.control import bundle
+from spowl_ros.replay import plots
+from spowl_ros.replay.replay import Changes, Replayer
 
 
 def main() -> None:

@@ -35,12 +35,12 @@ from benchmarks.faults import (
     try_to_start,
 )
 from benchmarks.robot_stand import PRIORITY
-from spowl_ros import bundle
-from spowl_ros.errors import SpowlError
-from spowl_ros.nodes.process import keep_time
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.control import bundle
+from spowl_ros.ros.process import keep_time
 
 if TYPE_CHECKING:
-    from spowl_ros.contract import Contract
+    from spowl_ros.control.contract import Contract
 
 COLUMNS = ('fault', 'repetitions', 'right', 'robot_gets', 'safe_ms_p50', 'safe_ms_p99',
            'safe_ms_max', 'limit_ms', 'recover_s_p50', 'recover_s_max', 'operator_reads')

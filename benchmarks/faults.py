@@ -38,12 +38,12 @@ from benchmarks.robot_stand import (
     SimulatorObserver,
     tampered,
 )
-from spowl_ros import system as systems
-from spowl_ros.nodes import conversion
-from spowl_ros.processes import end_with_parent
+from spowl_ros.robot import conversion
+from spowl_ros.system import nodes as systems
+from spowl_ros.system.processes import end_with_parent
 
 if TYPE_CHECKING:
-    from spowl_ros.contract import Contract
+    from spowl_ros.control.contract import Contract
 
 START_S = 60.0
 HOLD_PERIODS = 3

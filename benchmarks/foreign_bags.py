@@ -27,7 +27,7 @@ from backports import zstd
 from mcap.reader import make_reader
 
 from spowl_ros.bags.reader import ZSTD_MAGIC, Bag
-from spowl_ros.errors import SpowlError
+from spowl_ros.base.errors import SpowlError
 
 STORAGE = re.compile(r'\.(mcap|db3)(\.zstd)?$')
 Message = tuple[str, int, bytes]

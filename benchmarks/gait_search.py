@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 import torch
 import yaml
 
-from spowl_ros.contract import Contract
-from spowl_ros.seeds import FIRST_TRAINING
+from spowl_ros.base.seeds import FIRST_TRAINING
+from spowl_ros.control.contract import Contract
 from spowl_ros.sim import environment
 from spowl_ros.training.gait import SENSED, Avoidance, Gait, GaitConfig
 

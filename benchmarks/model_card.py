@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.ablation import VARIANTS, file_name
-from spowl_ros import bundle as bundles
-from spowl_ros.errors import SpowlError
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.control import bundle as bundles
 from spowl_ros.training.model_card import model_card
 
 KEPT = ('episodes', 'returns', 'costs', 'seeds', 'return', 'cost', 'cost_free_fraction',

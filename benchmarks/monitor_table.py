@@ -15,11 +15,11 @@ import csv
 from pathlib import Path
 import sys
 
-from spowl_ros import bundle
-from spowl_ros.controller import ControllerSettings
-from spowl_ros.evaluation.bundle_agent import BundleAgents
-from spowl_ros.evaluation.rollout import bootstrap, evaluate
-from spowl_ros.seeds import EVALUATION
+from spowl_ros.base.seeds import EVALUATION
+from spowl_ros.control import bundle
+from spowl_ros.control.controller import ControllerSettings
+from spowl_ros.evaluation.agents import BundleAgents
+from spowl_ros.evaluation.episodes import bootstrap, evaluate
 from spowl_ros.sim.perturbation import Perturbation
 
 OFF = {f'{name}.rule.level': 'off' for name in ('sensor_margin', 'model_error', 'cost_value')}

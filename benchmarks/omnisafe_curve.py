@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.learning_curves import RESULTS
-from spowl_ros.evaluation.rollout import RAW_STEPS
+from spowl_ros.evaluation.episodes import RAW_STEPS
 from spowl_ros.sim import environment
 from spowl_ros.sim.compat import import_safety_gymnasium
 

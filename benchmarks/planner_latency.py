@@ -20,10 +20,10 @@ import tempfile
 
 import torch
 
-from spowl_ros import bundle
-from spowl_ros.bundle import Bundle
+from spowl_ros.control import bundle
+from spowl_ros.control.bundle import Bundle
+from spowl_ros.control.planner_settings import PlannerSettings
 from spowl_ros.evaluation.latency import measure
-from spowl_ros.planner_settings import PlannerSettings
 from spowl_ros.training.networks import BinConfig, NetworkConfig
 from spowl_ros.training.saved import bundle_networks
 from spowl_ros.training.untrained import export_untrained

@@ -23,13 +23,13 @@ import torch
 from tqdm import tqdm
 
 from benchmarks import tables
-from spowl_ros import bundle
+from spowl_ros.base.seeds import EVALUATION
 from spowl_ros.cli._output import write_json
 from spowl_ros.cli.evaluate import open_model
+from spowl_ros.control import bundle
+from spowl_ros.control.planner_settings import PlannerSettings
+from spowl_ros.evaluation.episodes import RAW_STEPS, evaluate
 from spowl_ros.evaluation.latency import measure
-from spowl_ros.evaluation.rollout import RAW_STEPS, evaluate
-from spowl_ros.planner_settings import PlannerSettings
-from spowl_ros.seeds import EVALUATION
 from spowl_ros.training.export import export
 from spowl_ros.training.saved import bundle_networks
 

@@ -25,7 +25,7 @@ import tempfile
 import matplotlib as mpl
 from PIL import Image
 
-from spowl_ros.evaluation import plots
+from spowl_ros.replay import plots
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / 'docs' / 'images'

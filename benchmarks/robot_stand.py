@@ -28,13 +28,13 @@ from rclpy.signals import SignalHandlerOptions
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Float64MultiArray
 
-from spowl_ros.decision import Decision
-from spowl_ros.nodes import conversion
-from spowl_ros.nodes.qos import LATCHED
-from spowl_ros.processes import end_with_parent
+from spowl_ros.control.decision import Decision
+from spowl_ros.robot import conversion
+from spowl_ros.ros.qos import LATCHED
+from spowl_ros.system.processes import end_with_parent
 
 if TYPE_CHECKING:
-    from spowl_ros.contract import Contract
+    from spowl_ros.control.contract import Contract
 
 Tamper = Callable[[Any], Any]
 

@@ -24,8 +24,8 @@ import psutil
 
 from benchmarks.faults import System, relieve, running, saturate
 from benchmarks.robot_stand import PRIORITY
-from spowl_ros import bundle
-from spowl_ros.nodes.process import keep_time
+from spowl_ros.control import bundle
+from spowl_ros.ros.process import keep_time
 
 SETTLE_S = 30.0
 """Warm-up that does not count for growth."""

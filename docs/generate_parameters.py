@@ -7,8 +7,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from spowl_ros import system
-from spowl_ros.controller import ControllerSettings
+from spowl_ros.base.settings import Setting, declared
+from spowl_ros.control.controller import ControllerSettings
 from spowl_ros.nodes import (
     adapter,
     controller,
@@ -18,7 +18,7 @@ from spowl_ros.nodes import (
     simulator,
     supervisor,
 )
-from spowl_ros.settings import Setting, declared
+from spowl_ros.system import nodes as system
 
 PAGE = Path(__file__).resolve().parent / 'parameters.md'
 HEAD = """# Parameters

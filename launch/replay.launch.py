@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Play a bag onto topics, with a controller that decides in its shadow."""
 
-from spowl_ros import launching, system
+from spowl_ros.system import launching
+from spowl_ros.system import nodes as system
 
 
 def generate_launch_description():

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Drive a robot of one's own: supervisor, controller and, if asked for, adapter and recorder."""
 
-from spowl_ros import launching, system
+from spowl_ros.system import launching
+from spowl_ros.system import nodes as system
 
 
 def generate_launch_description():

@@ -113,7 +113,7 @@ def untrained_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a bundle for SafetyPointGoal1-v0 of small random networks; do not write into it."""
     from dataclasses import replace
 
-    from spowl_ros.planner_settings import PlannerSettings
+    from spowl_ros.control.planner_settings import PlannerSettings
     from spowl_ros.sim.environment import contract
     from spowl_ros.training.untrained import COMPACT, export_untrained
 

@@ -1,3 +1,7 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Bags in ROS 2's own format (rosbag2): written, read, and rescued where damaged; no rclpy."""
+"""
+Bags of rosbag2 read, written and recovered without a ROS installation.
+
+Imports `base` only. Begin with `reader`.
+"""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from spowl_ros.bags.types import message_definition
 from spowl_ros.bags.writer import BagWriter
-from spowl_ros.errors import SpowlError
+from spowl_ros.base.errors import SpowlError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

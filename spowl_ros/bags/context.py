@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spowl_ros.bags.types import installed_types
-from spowl_ros.errors import SpowlError
+from spowl_ros.base.errors import SpowlError
 
 if TYPE_CHECKING:
     from spowl_ros.bags.reader import Bag

@@ -28,7 +28,7 @@ from spowl_ros.bags.recovery import (
     settle_sqlite3,
 )
 from spowl_ros.bags.types import installed_types
-from spowl_ros.errors import SpowlError
+from spowl_ros.base.errors import SpowlError
 
 if sys.version_info >= (3, 14):
     from compression import zstd

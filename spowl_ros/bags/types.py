@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from spowl_ros.errors import SpowlError
+from spowl_ros.base.errors import SpowlError
 
 if TYPE_CHECKING:
     from rosbags.typesys.store import Typestore

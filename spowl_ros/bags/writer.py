@@ -20,7 +20,7 @@ from rosbags.rosbag2.metadata import dump_qos_v9
 import yaml
 
 from spowl_ros.bags.types import message_definition
-from spowl_ros.errors import SpowlError
+from spowl_ros.base.errors import SpowlError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

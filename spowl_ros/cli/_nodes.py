@@ -10,11 +10,11 @@ import signal
 import threading
 from typing import TYPE_CHECKING, Any
 
-from spowl_ros.errors import SpowlError
-from spowl_ros.settings import declared
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.settings import declared
 
 if TYPE_CHECKING:
-    from spowl_ros.running import RunningSystem
+    from spowl_ros.system.running import RunningSystem
 
 INTERRUPTED = 128 + signal.SIGINT
 """Exit code of a run that was ended by Ctrl-C."""
@@ -22,7 +22,7 @@ POLL_S = 0.05
 LATEST_S = 2.6
 """After an interrupt, when all is ended by force: a library may be loading, or a file be written.
 
-Nodes have been killed by then, see `spowl_ros.processes`."""
+Nodes have been killed by then, see `spowl_ros.system.processes`."""
 
 
 def add_launch_arguments(parser: argparse.ArgumentParser, defaults: Any) -> None:

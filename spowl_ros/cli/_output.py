@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from spowl_ros.errors import SpowlError
+from spowl_ros.base.errors import SpowlError
 
 
 def check_writable(path: str | Path) -> None:

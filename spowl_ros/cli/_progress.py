@@ -9,7 +9,7 @@ from types import TracebackType
 
 from tqdm import tqdm
 
-from spowl_ros.run_record import RunRecord
+from spowl_ros.control.run_record import RunRecord
 
 RAW_STEPS = 1000
 """Length of SafetyGymnasium's episodes."""

@@ -11,11 +11,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from spowl_ros import system
-from spowl_ros.bundle import read_contract
+from spowl_ros.base.settings import changed
 from spowl_ros.cli._nodes import INTERRUPTED, POLL_S, watch_signals
-from spowl_ros.run_record import RunRecord
-from spowl_ros.settings import changed
+from spowl_ros.control.bundle import read_contract
+from spowl_ros.control.run_record import RunRecord
+from spowl_ros.system import nodes as system
 
 
 def run(args: argparse.Namespace, changes: dict[str, Any]) -> int:
@@ -29,14 +29,14 @@ def run(args: argparse.Namespace, changes: dict[str, Any]) -> int:
         'namespace': args.namespace or '', 'rate': args.rate, 'loop': args.loop}))
     controller = replace(controller, parameters={**changes, **controller.parameters})
 
-    from spowl_ros.running import RunningSystem, environment
+    from spowl_ros.system.running import RunningSystem, environment
 
     os.environ.update(environment())  # what follows the nodes must be on their network
     record = RunRecord(read_contract(args.bundle).task)
     nodes = RunningSystem((controller, player))
     interrupted = watch_signals(nodes)
     with nodes, tqdm(unit=' decisions', disable=None) as bar:
-        from spowl_ros.nodes.run_listener import RunListener
+        from spowl_ros.clients.listener import RunListener
 
         with RunListener(record, controller.namespace) as listener:
             finished = False

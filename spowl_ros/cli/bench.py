@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print a table."""
-    from spowl_ros import bundle
+    from spowl_ros.control import bundle
     from spowl_ros.evaluation.latency import measure, soak
 
     bundle.load(args.bundle)
@@ -71,7 +71,7 @@ def _paper_size(directory: Path) -> dict[str, Any] | None:
         import torch
     except ImportError:
         return None
-    from spowl_ros import bundle
+    from spowl_ros.control import bundle
     from spowl_ros.evaluation.latency import measure
     from spowl_ros.training.untrained import PAPER, PAPER_PLANNER, export_untrained
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from spowl_ros.seeds import CALIBRATION
+from spowl_ros.base.seeds import CALIBRATION
 
 HELP = 'calibrate the run-time monitors of a bundle on held-out episodes'
 
@@ -30,8 +30,8 @@ def run(args: argparse.Namespace) -> int:
     """Run the episodes, write the tables into the bundle and print them."""
     from tqdm import tqdm
 
-    from spowl_ros import bundle
-    from spowl_ros.evaluation.calibrate import calibrate
+    from spowl_ros.control import bundle
+    from spowl_ros.evaluation.calibration import calibrate
 
     loaded = bundle.load(args.bundle)
     seeds = range(args.seed, args.seed + args.episodes)

@@ -17,13 +17,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spowl_ros.bundle import read_contract
-from spowl_ros.system import adapter, check_namespace
+from spowl_ros.control.bundle import read_contract
+from spowl_ros.system.nodes import adapter, check_namespace
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from spowl_ros.contract import Contract
+    from spowl_ros.control.contract import Contract
     from spowl_ros.robot.config import RobotConfig
     from spowl_ros.robot.report import Heard
 
@@ -49,16 +49,16 @@ def run(args: argparse.Namespace) -> int:
     robot = config.load(args.robot)
     contract = robot.applied_to(read_contract(args.model))
     if not args.live:
-        from spowl_ros.nodes.robot import sources
+        from spowl_ros.robot.topics import sources
 
         sources(contract, robot)  # complains about messages that lack what is to be read
         print_mapping(contract, robot)
         return 0
 
-    from spowl_ros.running import RunningSystem, environment
+    from spowl_ros.system.running import RunningSystem, environment
 
     os.environ.update(environment())
-    from spowl_ros.nodes.live_check import listen
+    from spowl_ros.clients.live_check import listen
 
     specs = adapter(robot, args.model, args.namespace, args.use_sim_time)
     with RunningSystem(specs):

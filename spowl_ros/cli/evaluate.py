@@ -14,14 +14,14 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.seeds import EVALUATION
 from spowl_ros.cli._output import assignments, check_writable, write_json
-from spowl_ros.errors import SpowlError
-from spowl_ros.planner_settings import KINDS
-from spowl_ros.seeds import EVALUATION
+from spowl_ros.control.planner_settings import KINDS
 
 if TYPE_CHECKING:
-    from spowl_ros.evaluation.rollout import AgentSource
-    from spowl_ros.planner_settings import PlannerSettings
+    from spowl_ros.control.planner_settings import PlannerSettings
+    from spowl_ros.evaluation.episodes import AgentSource
     from spowl_ros.sim.perturbation import Perturbation
 
 CPU_LANES = 16
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the episodes, print the figures and write them."""
     from tqdm import tqdm
 
-    from spowl_ros.evaluation import rollout
+    from spowl_ros.evaluation import episodes as rollout
 
     if args.json:
         check_writable(args.json)
@@ -115,10 +115,10 @@ def open_model(model: Path, kind: str, values: dict[str, Any], *, authors_planne
 
 def _of_bundle(model: Path, values: dict[str, Any], details: dict[str, Any], monitors: bool,
                device: str | None) -> tuple[AgentSource, dict[str, Any]]:
-    from spowl_ros import bundle
-    from spowl_ros.controller import ControllerSettings
-    from spowl_ros.evaluation.bundle_agent import BundleAgents
-    from spowl_ros.settings import flattened
+    from spowl_ros.base.settings import flattened
+    from spowl_ros.control import bundle
+    from spowl_ros.control.controller import ControllerSettings
+    from spowl_ros.evaluation.agents import BundleAgents
 
     loaded = bundle.load(model)
     task, action_repeat = loaded.contract.task, loaded.contract.action_repeat
@@ -139,8 +139,8 @@ def _of_bundle(model: Path, values: dict[str, Any], details: dict[str, Any], mon
 
 def _of_checkpoint(model: Path, values: dict[str, Any], details: dict[str, Any],
                    authors_planner: bool, device: str) -> tuple[AgentSource, dict[str, Any]]:
-    from spowl_ros.planner_settings import PlannerSettings
-    from spowl_ros.settings import changed
+    from spowl_ros.base.settings import changed
+    from spowl_ros.control.planner_settings import PlannerSettings
     from spowl_ros.training import checkpoint
 
     content, config = checkpoint.describe(model)

@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     """Export and say what was written."""
     import torch
 
-    from spowl_ros.planner_settings import PlannerSettings, parse_settings
+    from spowl_ros.control.planner_settings import PlannerSettings, parse_settings
     from spowl_ros.sim.environment import contract
     from spowl_ros.training.export import export_checkpoint
     from spowl_ros.training.untrained import export_untrained

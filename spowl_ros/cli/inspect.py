@@ -18,8 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Verify the bundle and print its parts as tables."""
-    from spowl_ros import bundle as bundles
-    from spowl_ros.settings import declared
+    from spowl_ros.base.settings import declared
+    from spowl_ros.control import bundle as bundles
 
     bundle = bundles.load(args.directory)
     contract, settings = bundle.contract, bundle.settings

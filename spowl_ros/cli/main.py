@@ -13,8 +13,8 @@ import pkgutil
 import sys
 from typing import Protocol, cast
 
+from spowl_ros.base.errors import SpowlError
 import spowl_ros.cli
-from spowl_ros.errors import SpowlError
 
 INTERRUPTED = 128 + 2  # what a shell reports for a command ended by SIGINT
 

@@ -19,13 +19,13 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
+from spowl_ros.base.errors import SpowlError
 from spowl_ros.cli._output import check_writable, write_json
-from spowl_ros.errors import SpowlError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from spowl_ros.evaluation.replay import Changes, Replay
+    from spowl_ros.replay.replay import Changes, Replay
 
 HELP = 'replay recorded decisions, compare and evaluate them'
 PLANNERS = ('adaptive', 'threshold', 'unsafe', 'policy')
@@ -79,9 +79,9 @@ def run(args: argparse.Namespace) -> int:
 
     from tqdm import tqdm
 
-    from spowl_ros import bundle as bundles
-    from spowl_ros.evaluation.measures import measure
-    from spowl_ros.evaluation.replay import Changes
+    from spowl_ros.control import bundle as bundles
+    from spowl_ros.replay.measures import measure
+    from spowl_ros.replay.replay import Changes
 
     if args.jobs < 1:
         raise SpowlError(f'--jobs is {args.jobs}, wanted at least 1')
@@ -113,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         write_json(args.json, _document(replays, rows))
     if args.report:
-        from spowl_ros.evaluation.report import write_report
+        from spowl_ros.replay.report import write_report
 
         write_report(args.report, replays, rows, list(sweeps))
     return SpowlError.EXIT_CODE if left_out else 0
@@ -122,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
 def _replay(path: Path, bundle: Any, changes: Changes, progress: Any) -> Replay:
     """Replay one bag and forget all of it but what was found."""
     from spowl_ros.bags.reader import Bag
-    from spowl_ros.evaluation.replay import Replayer
+    from spowl_ros.replay.replay import Replayer
 
     with Bag(path) as bag:
         return Replayer(bag, bundle, changes).run(progress)
@@ -130,7 +130,7 @@ def _replay(path: Path, bundle: Any, changes: Changes, progress: Any) -> Replay:
 
 def _sweep(args: argparse.Namespace, paths: Sequence[Path], changes: Changes,
            sweeps: dict[str, list[Any]]) -> list[dict[str, Any]]:
-    from spowl_ros.evaluation.sweep import sweep, write_csv
+    from spowl_ros.replay.sweep import sweep, write_csv
 
     rows = sweep(paths, args.bundle, sweeps, changes, args.jobs)
     if args.csv:
@@ -208,8 +208,8 @@ def _split(text: str) -> tuple[str, str]:
 
 def _setting(name: str) -> Any:
     """Return the setting of a name, or the only one whose last word or words it is."""
-    from spowl_ros.controller import ControllerSettings
-    from spowl_ros.settings import declared
+    from spowl_ros.base.settings import declared
+    from spowl_ros.control.controller import ControllerSettings
 
     known = {entry.name: entry for entry in declared(ControllerSettings())}
     if name in known:
@@ -226,7 +226,7 @@ def _setting(name: str) -> Any:
 
 def summary(measured: dict[str, Any]) -> str:
     """Return the figures of a replay as text for a terminal."""
-    from spowl_ros.evaluation.measures import remarks
+    from spowl_ros.replay.measures import remarks
 
     def text(value: float | None) -> str:
         return '-' if value is None else f'{value:.4g}'

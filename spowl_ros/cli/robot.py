@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import os
 
-from spowl_ros import system
 from spowl_ros.cli._nodes import (
     INTERRUPTED,
     POLL_S,
@@ -20,6 +19,7 @@ from spowl_ros.cli._nodes import (
     launch_arguments,
     watch_signals,
 )
+from spowl_ros.system import nodes as system
 
 HELP = "drive a robot of one's own"
 
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     arguments = system.parse(system.RobotArguments(), launch_arguments(args.arguments))
     specs = system.robot(arguments)
 
-    from spowl_ros.running import RunningSystem, environment
+    from spowl_ros.system.running import RunningSystem, environment
 
     os.environ.update(environment())
     nodes = RunningSystem(specs)

@@ -16,7 +16,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from spowl_ros import system
+from spowl_ros.base.errors import SpowlError
 from spowl_ros.cli._nodes import (
     INTERRUPTED,
     POLL_S,
@@ -25,14 +25,14 @@ from spowl_ros.cli._nodes import (
     watch_signals,
 )
 from spowl_ros.cli._output import check_writable, write_json
-from spowl_ros.errors import SpowlError
-from spowl_ros.run_record import RunRecord
+from spowl_ros.control.run_record import RunRecord
+from spowl_ros.system import nodes as system
 
 if TYPE_CHECKING:
     from spowl_ros.cli._progress import Progress
-    from spowl_ros.evaluation.video import Recording
-    from spowl_ros.nodes.run_listener import RunListener
-    from spowl_ros.running import RunningSystem
+    from spowl_ros.clients.listener import RunListener
+    from spowl_ros.drawing.video import Recording
+    from spowl_ros.system.running import RunningSystem
 
 HELP = 'drive a simulated robot'
 LAST_MESSAGES_S = 0.3
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     specs = system.simulation(arguments)
 
     from spowl_ros.cli._progress import Progress
-    from spowl_ros.running import RunningSystem, environment
+    from spowl_ros.system.running import RunningSystem, environment
 
     os.environ.update(environment())  # what follows the nodes must be on their network
     nodes = RunningSystem(specs)
@@ -85,8 +85,8 @@ def drive(nodes: RunningSystem, record: RunRecord, progress: Progress,
 
     :raises SpowlError: a node failed
     """
-    from spowl_ros.evaluation.video import Recording
-    from spowl_ros.nodes.run_listener import RunListener
+    from spowl_ros.clients.listener import RunListener
+    from spowl_ros.drawing.video import Recording
 
     recording = Recording(record) if film else None
     with RunListener(record, arguments.namespace, recording) as listener:

@@ -13,7 +13,7 @@ import os
 import threading
 import time
 
-from spowl_ros.system import check_namespace
+from spowl_ros.system.nodes import check_namespace
 
 HELP = 'watch a running controller'
 REFRESH_HZ = 5
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     """Watch; exit code 1 if no controller was heard."""
     check_namespace(args.namespace)
 
-    from spowl_ros.running import environment
+    from spowl_ros.system.running import environment
 
     os.environ.update(environment())
     import rclpy
@@ -44,9 +44,9 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.live import Live
 
-    from spowl_ros.cli._screen import screen
-    from spowl_ros.nodes.process import end_on_signals, make_executor
-    from spowl_ros.nodes.watcher import Watcher
+    from spowl_ros.clients.screen import screen
+    from spowl_ros.clients.watcher import Watcher
+    from spowl_ros.ros.process import end_on_signals, make_executor
 
     leaving = end_on_signals()
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Load the bundle, which verifies it."""
-    from spowl_ros import bundle
+    from spowl_ros.control import bundle
 
     start = time.perf_counter()
     bundle.load(args.directory)

@@ -18,7 +18,7 @@ import sys
 import time
 from typing import Any
 
-from spowl_ros.errors import SpowlError
+from spowl_ros.base.errors import SpowlError
 
 PERCENTILES = {'p50': 50.0, 'p95': 95.0, 'p99': 99.0, 'p99.9': 99.9, 'max': 100.0}
 WARM_UP = 20
@@ -98,8 +98,8 @@ def _main() -> int:
 
     import psutil
 
-    from spowl_ros import bundle as bundles
-    from spowl_ros.planner import Planner
+    from spowl_ros.control import bundle as bundles
+    from spowl_ros.control.planner import Planner
 
     try:
         start = time.perf_counter()

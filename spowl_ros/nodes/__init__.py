@@ -1,3 +1,7 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""ROS 2 nodes: the only package that imports rclpy."""
+"""
+The executables, one file each. A node turns messages into values and values into messages.
+
+Begin with `controller`.
+"""

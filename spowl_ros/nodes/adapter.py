@@ -28,13 +28,13 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import LaserScan
 from std_msgs.msg import Float64MultiArray
 
-from spowl_ros.bundle import read_contract
-from spowl_ros.contract import Contract
-from spowl_ros.errors import SpowlError
-from spowl_ros.nodes import conversion, process
-from spowl_ros.nodes.parameters import Parameters, refuse_unknown
-from spowl_ros.robot import adaptation
-from spowl_ros.settings import setting
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.settings import setting
+from spowl_ros.control.bundle import read_contract
+from spowl_ros.control.contract import Contract
+from spowl_ros.robot import adaptation, conversion
+from spowl_ros.ros import process
+from spowl_ros.ros.parameters import Parameters, refuse_unknown
 
 FROM_ODOMETRY = ('accelerometer', 'gyro', 'velocimeter', 'magnetometer')
 FRAME = 'base_link'

@@ -20,26 +20,26 @@ from rclpy.duration import Duration
 from rclpy.qos import qos_profile_sensor_data
 from std_msgs.msg import Float64, String
 
-from spowl_ros import bundle
-from spowl_ros.controller import Controller, ControllerSettings
-from spowl_ros.decision_loop import DecisionLoop
-from spowl_ros.errors import SpowlError
-from spowl_ros.nodes import process
-from spowl_ros.nodes.command import COMMAND_TYPES, CommandFormat
-from spowl_ros.nodes.lifecycle import TOO_LATE, ManagedNode
-from spowl_ros.nodes.parameters import Parameters, refuse_unknown
-from spowl_ros.nodes.qos import KEPT, LATCHED
-from spowl_ros.nodes.robot import Source, load_robot, sources
-from spowl_ros.nodes.statistics import Statistics
-from spowl_ros.settings import setting
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.settings import setting
+from spowl_ros.control import bundle
+from spowl_ros.control.controller import Controller, ControllerSettings
+from spowl_ros.control.loop import DecisionLoop
+from spowl_ros.robot.command import COMMAND_TYPES, CommandFormat
+from spowl_ros.robot.topics import Source, load_robot, sources
+from spowl_ros.ros import process
+from spowl_ros.ros.lifecycle import TOO_LATE, ManagedNode
+from spowl_ros.ros.parameters import Parameters, refuse_unknown
+from spowl_ros.ros.qos import KEPT, LATCHED
+from spowl_ros.ros.statistics import Statistics
 
 if TYPE_CHECKING:
     from rclpy.clock import TimeJump
     from rclpy.publisher import Publisher
     from rclpy.subscription import MessageInfo
 
-    from spowl_ros.bundle import Bundle
-    from spowl_ros.decision import Decision
+    from spowl_ros.control.bundle import Bundle
+    from spowl_ros.control.decision import Decision
 
 DIAGNOSTICS_PERIOD_S = 1.0
 LOG_PERIOD_S = 5.0

@@ -20,10 +20,10 @@ from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import LaserScan
 
-from spowl_ros.nodes import process
-from spowl_ros.nodes.parameters import Parameters, refuse_unknown
-from spowl_ros.nodes.qos import LATCHED
-from spowl_ros.settings import setting
+from spowl_ros.base.settings import setting
+from spowl_ros.ros import process
+from spowl_ros.ros.parameters import Parameters, refuse_unknown
+from spowl_ros.ros.qos import LATCHED
 from spowl_ros.sim.diff_drive import DiffDriveWorld
 
 PERIOD = 0.04  # between two measurements of odometry and laser, seconds

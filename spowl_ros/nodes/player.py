@@ -20,10 +20,10 @@ from rosgraph_msgs.msg import Clock
 from spowl_ros.bags import context
 from spowl_ros.bags.reader import Bag
 from spowl_ros.bags.types import message_class
-from spowl_ros.errors import SpowlError
-from spowl_ros.nodes import process
-from spowl_ros.nodes.parameters import Parameters, refuse_unknown
-from spowl_ros.settings import setting
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.settings import setting
+from spowl_ros.ros import process
+from spowl_ros.ros.parameters import Parameters, refuse_unknown
 
 if TYPE_CHECKING:
     from rclpy.publisher import Publisher

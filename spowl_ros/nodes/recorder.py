@@ -28,12 +28,12 @@ from spowl_ros.bags import context
 from spowl_ros.bags.background import BackgroundWriter
 from spowl_ros.bags.types import message_class, message_definition, type_name
 from spowl_ros.bags.writer import Settings
-from spowl_ros.bundle import read_contract
-from spowl_ros.errors import SpowlError
-from spowl_ros.nodes import process
-from spowl_ros.nodes.conversion import inputs
-from spowl_ros.nodes.parameters import Parameters, refuse_unknown
-from spowl_ros.settings import setting
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.settings import setting
+from spowl_ros.control.bundle import read_contract
+from spowl_ros.robot.conversion import inputs
+from spowl_ros.ros import process
+from spowl_ros.ros.parameters import Parameters, refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from rclpy.subscription import MessageInfo, Subscription
     from rclpy.topic_endpoint_info import TopicEndpointInfo
 
-    from spowl_ros.contract import Contract
+    from spowl_ros.control.contract import Contract
 
 HEAVY = ('Image', 'CompressedImage', 'PointCloud2')
 """Message types that are recorded only where their topic is named."""

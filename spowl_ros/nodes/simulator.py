@@ -28,14 +28,14 @@ from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 from std_srvs.srv import SetBool, Trigger
 
-from spowl_ros.errors import SpowlError
-from spowl_ros.nodes import process
-from spowl_ros.nodes.command import COMMAND_TYPES, CommandFormat
-from spowl_ros.nodes.discovery import DISCOVERY_S, other_publishers, publishers
-from spowl_ros.nodes.parameters import Parameters, refuse_unknown
-from spowl_ros.nodes.qos import EVERY_MESSAGE
-from spowl_ros.nodes.robot_topics import RobotTopics
-from spowl_ros.settings import setting
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.settings import setting
+from spowl_ros.robot.command import COMMAND_TYPES, CommandFormat
+from spowl_ros.ros import process
+from spowl_ros.ros.discovery import DISCOVERY_S, other_publishers, publishers
+from spowl_ros.ros.parameters import Parameters, refuse_unknown
+from spowl_ros.ros.qos import EVERY_MESSAGE
+from spowl_ros.ros.topics import RobotTopics
 from spowl_ros.sim.environment import Environment
 from spowl_ros.sim.perturbation import Perturbation
 

@@ -25,16 +25,16 @@ from rclpy.clock_type import ClockType
 from rclpy.qos import qos_profile_sensor_data
 from std_srvs.srv import SetBool
 
-from spowl_ros import bundle
-from spowl_ros.errors import SpowlError
-from spowl_ros.nodes import process
-from spowl_ros.nodes.command import COMMAND_TYPES, CommandFormat
-from spowl_ros.nodes.lifecycle import TOO_LATE, ManagedNode
-from spowl_ros.nodes.parameters import Parameters, refuse_unknown
-from spowl_ros.nodes.qos import LATCHED
-from spowl_ros.nodes.robot import RobotCommand, Source, load_robot, sources
-from spowl_ros.safety.supervision import Supervised, Supervision, SupervisionSettings
-from spowl_ros.settings import group, setting
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.settings import group, setting
+from spowl_ros.control import bundle
+from spowl_ros.robot.command import COMMAND_TYPES, CommandFormat
+from spowl_ros.robot.topics import RobotCommand, Source, load_robot, sources
+from spowl_ros.ros import process
+from spowl_ros.ros.lifecycle import TOO_LATE, ManagedNode
+from spowl_ros.ros.parameters import Parameters, refuse_unknown
+from spowl_ros.ros.qos import LATCHED
+from spowl_ros.supervisor.rules import Supervised, Supervision, SupervisionSettings
 
 if TYPE_CHECKING:
     from rclpy.subscription import MessageInfo

@@ -1,3 +1,7 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A robot of one's own: how its topics become what a controller was trained on. No rclpy here."""
+"""
+A robot's own topics: which message fills which field of the observation, and what commands are.
+
+Imports `control` and `base`. Begin with `config`.
+"""

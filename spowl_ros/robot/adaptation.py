@@ -15,8 +15,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from spowl_ros.contract import SCAN_RANGE
-from spowl_ros.sim.lidar import Lidar
+from spowl_ros.control.contract import SCAN_RANGE
+from spowl_ros.sim.fast.lidar import Lidar
 
 GRAVITY = 9.81
 _NORTH = np.array([0.0, -0.5])

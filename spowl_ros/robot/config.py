@@ -19,9 +19,10 @@ from typing import Any
 import dacite
 import yaml
 
-from spowl_ros import names, strict_yaml
-from spowl_ros.contract import Contract, Field
-from spowl_ros.errors import SpowlError
+from spowl_ros.base import names
+from spowl_ros.base import yaml as strict_yaml
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.control.contract import Contract, Field
 
 NODES = ('adapter', 'controller', 'recorder', 'supervisor')
 COMMAND_TYPES = ('Float64MultiArray', 'TwistStamped')

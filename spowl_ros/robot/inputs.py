@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spowl_ros.contract import Field
-from spowl_ros.errors import SpowlError
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.control.contract import Field
 from spowl_ros.robot.config import UNITS, Input
 
 _STEP = re.compile(r'(\w+)(?:\[(\d+)(?::(\d+))?\])?')

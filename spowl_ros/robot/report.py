@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from spowl_ros.contract import Field
+from spowl_ros.control.contract import Field
 
 RATE_MARGIN = 1.0
 """Messages that must arrive at least within each time-out."""

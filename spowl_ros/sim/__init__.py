@@ -1,3 +1,7 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""SafetyGymnasium as a robot."""
+"""
+A task as a robot: observations, rewards and costs step by step, without ROS.
+
+Begin with `environment`.
+"""

@@ -9,13 +9,13 @@ import functools
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spowl_ros.contract import Contract
-from spowl_ros.errors import SpowlError
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.control.contract import Contract
 from spowl_ros.sim import own, sensors, tasks
+from spowl_ros.sim.fast.simulation import FastSimulation
 from spowl_ros.sim.perturbation import CommandDelay, Perturbation, SensorNoise
 from spowl_ros.sim.plain import PlainSimulation
 from spowl_ros.sim.scene import Scene, SceneReader
-from spowl_ros.sim.simulation import FastSimulation
 from spowl_ros.sim.step import StepResult
 
 

@@ -19,8 +19,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spowl_ros.contract import ActionSpec, Contract, Field
-from spowl_ros.errors import SpowlError
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.control.contract import ActionSpec, Contract, Field
 from spowl_ros.sim.step import StepResult
 
 TIMEOUT_PERIODS = 1.7

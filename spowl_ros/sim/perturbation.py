@@ -13,10 +13,10 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from spowl_ros.errors import SpowlError
+from spowl_ros.base.errors import SpowlError
 
 if TYPE_CHECKING:
-    from spowl_ros.contract import Contract
+    from spowl_ros.control.contract import Contract
 
 _TYPICAL_NOISE = {
     'linear_acceleration': 0.1, 'angular_velocity': 0.02, 'linear_velocity': 0.02,

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from spowl_ros.errors import SpowlError
+from spowl_ros.base.errors import SpowlError
 from spowl_ros.sim.compat import untextured
-from spowl_ros.sim.simulation import RawStep
+from spowl_ros.sim.fast.simulation import RawStep
 
 if TYPE_CHECKING:
     from mujoco import MjData, MjModel

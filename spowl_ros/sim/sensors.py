@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import mujoco
 
-from spowl_ros.contract import ActionSpec, Contract, Field
-from spowl_ros.errors import SpowlError
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.control.contract import ActionSpec, Contract, Field
 
 if TYPE_CHECKING:
     from safety_gymnasium.bases.base_task import BaseTask

@@ -8,7 +8,7 @@ import copy
 import difflib
 from typing import TYPE_CHECKING
 
-from spowl_ros.errors import SpowlError
+from spowl_ros.base.errors import SpowlError
 from spowl_ros.sim.compat import import_safety_gymnasium
 
 if TYPE_CHECKING:

@@ -1,3 +1,7 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Learning: PyTorch lives here and nowhere else in the package."""
+"""
+Learning: networks, losses, planner, trainer, export. The one room that imports PyTorch.
+
+Begin with `networks`, then `learner` and `trainer`.
+"""

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 import torch
 
-from spowl_ros.errors import SpowlError
-from spowl_ros.planner_settings import PlannerSettings
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.control.planner_settings import PlannerSettings
 from spowl_ros.training import saved
 from spowl_ros.training.networks import Networks
 from spowl_ros.training.planner import Memory, Noise, Planner

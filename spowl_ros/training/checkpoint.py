@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from spowl_ros.errors import SpowlError
+from spowl_ros.base.errors import SpowlError
 from spowl_ros.training import config as configuration
 from spowl_ros.training.networks import Networks
 

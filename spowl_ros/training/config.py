@@ -11,10 +11,10 @@ from typing import Any, get_type_hints
 import dacite
 import yaml
 
-from spowl_ros import strict_yaml
-from spowl_ros.errors import SpowlError
-from spowl_ros.planner_settings import PlannerSettings
-from spowl_ros.system import share_directory
+from spowl_ros.base import yaml as strict_yaml
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.share import share_directory
+from spowl_ros.control.planner_settings import PlannerSettings
 from spowl_ros.training.learner import ConstraintConfig, OptimiserConfig
 from spowl_ros.training.losses import LossConfig
 from spowl_ros.training.networks import NetworkConfig

@@ -26,12 +26,12 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from spowl_ros import bundle as bundles
-from spowl_ros.bundle import Bundle, Graph, Weight
-from spowl_ros.contract import Contract
-from spowl_ros.errors import SpowlError
-from spowl_ros.planner_settings import PlannerSettings
-from spowl_ros.settings import changed
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.settings import changed
+from spowl_ros.control import bundle as bundles
+from spowl_ros.control.bundle import Bundle, Graph, Weight
+from spowl_ros.control.contract import Contract
+from spowl_ros.control.planner_settings import PlannerSettings
 from spowl_ros.sim import environment
 from spowl_ros.training import checkpoint
 from spowl_ros.training.model_card import model_card

@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 import yaml
 
-from spowl_ros import strict_yaml
-from spowl_ros.contract import SCAN_RANGE, Contract
-from spowl_ros.errors import SpowlError
+from spowl_ros.base import yaml as strict_yaml
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.control.contract import SCAN_RANGE, Contract
 
 SENSED = ('joint_position', 'joint_velocity', 'contact_force')
 """Sensors that tell the phase, in the order of `Gait.sensed`."""

@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from spowl_ros.contract import Contract
-from spowl_ros.errors import SpowlError
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.control.contract import Contract
 from spowl_ros.training import saved
 from spowl_ros.training.networks import Features, Networks
 

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spowl_ros.errors import SpowlError
-from spowl_ros.training.lagrangian import AugmentedLagrangian, BudgetController
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.training.constraint import AugmentedLagrangian, BudgetController
 from spowl_ros.training.losses import Batch, LossConfig, model_loss, policy_terms
 from spowl_ros.training.networks import Networks
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from spowl_ros.bundle import Bundle
+from spowl_ros.control.bundle import Bundle
 
 
 def model_card(bundle: Bundle) -> str:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 import torch.nn.functional as F
 
-from spowl_ros.contract import SAME_OBJECT, SCAN_RANGE, Contract
+from spowl_ros.control.contract import SAME_OBJECT, SCAN_RANGE, Contract
 
 LAYER_NORM_EPS = 1e-5
 ENSEMBLES = ('cost.', 'reward_value.', 'cost_value.')

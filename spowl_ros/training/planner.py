@@ -21,7 +21,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from spowl_ros.planner_settings import KNOBS, NO_LIMIT, PlannerSettings
+from spowl_ros.control.planner_settings import KNOBS, NO_LIMIT, PlannerSettings
 from spowl_ros.training.inference import InferenceNetworks
 from spowl_ros.training.networks import Networks
 

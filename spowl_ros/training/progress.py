@@ -10,7 +10,7 @@ from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
-from spowl_ros.errors import SpowlError
+from spowl_ros.base.errors import SpowlError
 
 FILE = 'progress.csv'
 STEP = 'decisions'

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from spowl_ros.errors import SpowlError
-from spowl_ros.planner_settings import PlannerSettings
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.control.planner_settings import PlannerSettings
 from spowl_ros.training.networks import BinConfig, NetworkConfig, Networks
 
 _SUFFIXES = {'weight': 'weight', 'bias': 'bias', 'ln.weight': 'ln_weight', 'ln.bias': 'ln_bias'}

@@ -9,9 +9,9 @@ import dacite
 import numpy as np
 import torch
 
-from spowl_ros import bundle as bundles
-from spowl_ros.contract import Contract
-from spowl_ros.errors import SpowlError
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.control import bundle as bundles
+from spowl_ros.control.contract import Contract
 from spowl_ros.sim import environment
 from spowl_ros.training import checkpoint
 from spowl_ros.training.networks import ENSEMBLES, NetworkConfig, Networks

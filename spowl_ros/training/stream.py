@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spowl_ros.contract import SAME_OBJECT, SCAN_RANGE, Contract
-from spowl_ros.seeds import FIRST_TRAINING
+from spowl_ros.base.seeds import FIRST_TRAINING
+from spowl_ros.control.contract import SAME_OBJECT, SCAN_RANGE, Contract
 from spowl_ros.sim import environment
 
 

@@ -16,17 +16,18 @@ import torch
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from spowl_ros.errors import SpowlError
-from spowl_ros.training import checkpoint, collector, gait, initial
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.training import checkpoint, gait, initial
+from spowl_ros.training import collect as collector
 from spowl_ros.training import config as configuration
 from spowl_ros.training.agent import PlannerLanes, usable
+from spowl_ros.training.buffer import ReplayBuffer
 from spowl_ros.training.config import TrainConfig
+from spowl_ros.training.constraint import BudgetController
 from spowl_ros.training.gait import Gait
-from spowl_ros.training.lagrangian import BudgetController
 from spowl_ros.training.learner import Guide, Learner
 from spowl_ros.training.networks import Networks
 from spowl_ros.training.progress import Progress
-from spowl_ros.training.replay_buffer import ReplayBuffer
 from spowl_ros.training.stream import EpisodeSummary
 from spowl_ros.training.validation import validate
 

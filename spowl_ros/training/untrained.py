@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from spowl_ros.bundle import Bundle
-from spowl_ros.contract import Contract
-from spowl_ros.planner_settings import PlannerSettings
+from spowl_ros.control.bundle import Bundle
+from spowl_ros.control.contract import Contract
+from spowl_ros.control.planner_settings import PlannerSettings
 from spowl_ros.training.export import export
 from spowl_ros.training.networks import BinConfig, NetworkConfig, Networks
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from spowl_ros.evaluation.rollout import side_by_side
-from spowl_ros.seeds import VALIDATION
+from spowl_ros.base.seeds import VALIDATION
+from spowl_ros.evaluation.episodes import side_by_side
 from spowl_ros.sim import environment
 from spowl_ros.training.agent import PlannerAgent
 from spowl_ros.training.config import TrainConfig

@@ -20,7 +20,7 @@ from sensor_msgs.msg import JointState
 
 from spowl_ros.bags.reader import ZSTD_MAGIC, Bag
 from spowl_ros.bags.writer import BagWriter, Settings
-from spowl_ros.errors import SpowlError
+from spowl_ros.base.errors import SpowlError
 
 
 def read(path: Path) -> tuple[list[str], list[str]]:

@@ -12,7 +12,7 @@ from rosbags.rosbag2 import Reader
 import yaml
 
 from spowl_ros.bags.writer import BagWriter, Settings
-from spowl_ros.errors import SpowlError
+from spowl_ros.base.errors import SpowlError
 
 
 @pytest.mark.parametrize('settings', [

@@ -20,10 +20,10 @@ from benchmarks import (
     planner_latency,
     planner_search,
 )
-from spowl_ros import bundle as bundles
-from spowl_ros.errors import SpowlError
-from spowl_ros.evaluation.rollout import Episode, Evaluation
-from spowl_ros.planner_settings import PlannerSettings
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.control import bundle as bundles
+from spowl_ros.control.planner_settings import PlannerSettings
+from spowl_ros.evaluation.episodes import Episode, Evaluation
 from spowl_ros.sim.environment import contract as contract_of
 from spowl_ros.training import config as configuration
 from spowl_ros.training.networks import NetworkConfig

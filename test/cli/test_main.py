@@ -11,8 +11,8 @@ import sys
 
 import pytest
 
+from spowl_ros.base.errors import SpowlError
 from spowl_ros.cli import main as cli
-from spowl_ros.errors import SpowlError
 
 
 class FailingVerb:

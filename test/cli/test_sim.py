@@ -210,7 +210,7 @@ def test_a_namespace_reaches_every_topic(untrained_bundle: Path, tmp_path: Path)
 
 def test_what_users_set_for_ros_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what is unset gets a default."""
-    from spowl_ros.running import environment
+    from spowl_ros.system.running import environment
 
     monkeypatch.setenv('FASTDDS_BUILTIN_TRANSPORTS', 'DEFAULT')
     assert environment()['FASTDDS_BUILTIN_TRANSPORTS'] == 'DEFAULT'

@@ -27,9 +27,9 @@ from rclpy.qos import (
 from rclpy.signals import SignalHandlerOptions
 import yaml
 
-from spowl_ros import system
-from spowl_ros.nodes.process import make_executor
-from spowl_ros.running import RunningSystem
+from spowl_ros.ros.process import make_executor
+from spowl_ros.system import nodes as system
+from spowl_ros.system.running import RunningSystem
 
 CONFIG = Path(__file__).resolve().parents[2] / 'config'
 PATIENCE_S = 150.0

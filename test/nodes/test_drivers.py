@@ -25,8 +25,8 @@ from std_srvs.srv import SetBool
 from benchmarks import faults
 from benchmarks.faults import System, put_through, running, try_to_start
 from benchmarks.robot_stand import NodeProcess, RobotStand
-from spowl_ros import bundle
-from spowl_ros.contract import Contract
+from spowl_ros.control import bundle
+from spowl_ros.control.contract import Contract
 
 ANSWER_S = 20.0
 

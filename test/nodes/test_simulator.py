@@ -26,8 +26,8 @@ from std_msgs.msg import Float64, Float64MultiArray
 from std_srvs.srv import SetBool, Trigger
 from visualization_msgs.msg import MarkerArray
 
-from spowl_ros.nodes import conversion
-from spowl_ros.observation import ObservationAssembler
+from spowl_ros.control.observation import ObservationAssembler
+from spowl_ros.robot import conversion
 from spowl_ros.sim import environment, tasks
 
 PATIENCE_S = 120.0

@@ -24,16 +24,17 @@ from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.signals import SignalHandlerOptions
 
-from spowl_ros import system
-from spowl_ros.nodes.process import make_executor
-from spowl_ros.nodes.watcher import Watcher
-from spowl_ros.running import RunningSystem
+from spowl_ros.base import share
+from spowl_ros.clients.watcher import Watcher
+from spowl_ros.ros.process import make_executor
+from spowl_ros.system import nodes as system
+from spowl_ros.system.running import RunningSystem
 
 NAMESPACES = ('red', 'blue')
 PATIENCE_S = 150.0
 MOVED = 0.03  # metres
 SPOWL = str(Path(sys.executable).parent / 'spowl')
-ROBOT = system.share_directory() / 'config' / 'robot' / 'diff_drive.yaml'
+ROBOT = share.share_directory() / 'config' / 'robot' / 'diff_drive.yaml'
 
 
 class Follower(Node):

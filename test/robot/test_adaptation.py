@@ -9,7 +9,7 @@ import math
 import numpy as np
 import pytest
 
-from spowl_ros.contract import SCAN_RANGE
+from spowl_ros.control.contract import SCAN_RANGE
 from spowl_ros.robot import adaptation
 from spowl_ros.sim.diff_drive import POST_RADIUS, ROBOT_RADIUS, DiffDriveWorld
 from spowl_ros.sim.environment import Environment, make

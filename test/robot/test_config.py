@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from spowl_ros.contract import Contract
-from spowl_ros.errors import SpowlError
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.share import share_directory
+from spowl_ros.control.contract import Contract
 from spowl_ros.robot import config
 from spowl_ros.sim.environment import contract
-from spowl_ros.system import share_directory
 
 
 @pytest.fixture(scope='module')

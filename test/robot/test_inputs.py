@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from std_msgs.msg import Float64MultiArray
 
-from spowl_ros.contract import Field
-from spowl_ros.errors import SpowlError
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.control.contract import Field
 from spowl_ros.robot import inputs
 from spowl_ros.robot.config import Input
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 import pytest
 
-from spowl_ros.errors import SpowlError
+from spowl_ros.base.errors import SpowlError
 from spowl_ros.sim import environment, tasks
+from spowl_ros.sim.fast.random_stream import RandomStream
 from spowl_ros.sim.perturbation import CommandDelay, Perturbation
-from spowl_ros.sim.random_stream import RandomStream
 
 POINT = tasks.TASKS[0]
 ACTION = [0.7, 0.3]

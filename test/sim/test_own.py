@@ -10,8 +10,8 @@ import gymnasium
 import numpy as np
 import pytest
 
-from spowl_ros.contract import Contract
-from spowl_ros.errors import SpowlError
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.control.contract import Contract
 from spowl_ros.robot import config
 from spowl_ros.sim import environment
 from spowl_ros.sim.own import OwnEnvironment

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from spowl_ros import bundle as bundles
-from spowl_ros.errors import SpowlError
-from spowl_ros.planner_settings import PlannerSettings
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.control import bundle as bundles
+from spowl_ros.control.planner_settings import PlannerSettings
 from spowl_ros.training import config as configuration
 from spowl_ros.training.config import TrainConfig, from_dict, load, resumed
 

@@ -14,9 +14,9 @@ import pytest
 import torch
 import yaml
 
-from spowl_ros.contract import SCAN_RANGE
-from spowl_ros.errors import SpowlError
-from spowl_ros.seeds import VALIDATION
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.seeds import VALIDATION
+from spowl_ros.control.contract import SCAN_RANGE
 from spowl_ros.sim import environment
 from spowl_ros.training import config as configuration
 from spowl_ros.training.config import GuideConfig

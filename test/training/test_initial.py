@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from spowl_ros import bundle as bundles
-from spowl_ros.errors import SpowlError
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.control import bundle as bundles
 from spowl_ros.sim import environment
 from spowl_ros.training import checkpoint
 from spowl_ros.training.config import TrainConfig

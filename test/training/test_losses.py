@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from spowl_ros.training.lagrangian import AugmentedLagrangian, BudgetController
+from spowl_ros.training.constraint import AugmentedLagrangian, BudgetController
 from spowl_ros.training.learner import ConstraintConfig, Learner, OptimiserConfig
 from spowl_ros.training.losses import (
     Batch,

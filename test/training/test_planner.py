@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from spowl_ros import bundle
-from spowl_ros.contract import ActionSpec, Contract, Field
-from spowl_ros.errors import SpowlError
-from spowl_ros.planner import Planner as RunTimePlanner
-from spowl_ros.planner_settings import KINDS, PlannerSettings
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.control import bundle
+from spowl_ros.control.contract import ActionSpec, Contract, Field
+from spowl_ros.control.planner import Planner as RunTimePlanner
+from spowl_ros.control.planner_settings import KINDS, PlannerSettings
 from spowl_ros.training.networks import Networks
 from spowl_ros.training.planner import INVALID, Memory, Noise, Planner, Pool, Proposal
 from spowl_ros.training.untrained import COMPACT, export_untrained, untrained_networks

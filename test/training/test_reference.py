@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from spowl_ros.training import reference
+from spowl_ros.training.constraint import AugmentedLagrangian
 from spowl_ros.training.inference import InferenceNetworks
-from spowl_ros.training.lagrangian import AugmentedLagrangian
 from spowl_ros.training.losses import cost_value_target, reward_value_target
 from spowl_ros.training.networks import BinConfig, TwoHot
 from spowl_ros.training.planner import Encoding, Memory, Planner, Pool, Proposal, Search

@@ -18,7 +18,7 @@ import pytest
 import torch
 import yaml
 
-from spowl_ros.errors import SpowlError
+from spowl_ros.base.errors import SpowlError
 from spowl_ros.training import checkpoint
 from spowl_ros.training.config import TrainConfig
 from spowl_ros.training.trainer import BEST, CHECKPOINT, Trainer

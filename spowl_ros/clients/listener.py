@@ -1,0 +1,99 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Follows a running simulation from outside, over its topics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import contextlib
+import threading
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from rclpy.qos import QoSProfile
+from rclpy.signals import SignalHandlerOptions
+from std_msgs.msg import Float64
+from visualization_msgs.msg import MarkerArray
+
+from spowl_ros.control.decision import Decision
+from spowl_ros.control.run_record import Episode, RunRecord
+from spowl_ros.ros.process import make_executor
+from spowl_ros.ros.qos import EVERY_KEPT, EVERY_MESSAGE
+
+if TYPE_CHECKING:
+    from spowl_ros.drawing.video import Recording
+
+
+class RunListener:
+    """
+    Fills a record from the topics of one namespace, in a thread of its own.
+
+    Hold `lock` to read the record meanwhile.
+
+    :param recording: also takes the scene and the decisions, if given
+    """
+
+    def __init__(self, record: RunRecord, namespace: str,
+                 recording: Recording | None = None) -> None:
+        self.record = record
+        self._recording = recording
+        self.lock = threading.Lock()
+        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+        self._node = rclpy.create_node('run_listener', namespace=namespace, enable_rosout=False,
+                                       start_parameter_services=False)
+        self.follow(Float64, 'reward', self._on_reward)
+        self.follow(Float64, 'cost', self._on_cost)
+        self.follow(DiagnosticArray, 'simulator/episode', self._on_episode)
+        self.follow(DiagnosticArray, 'controller/decision', self._on_decision, EVERY_KEPT)
+        if recording is not None:
+            self.follow(MarkerArray, 'simulator/markers', recording.add_markers)
+        self._executor = make_executor()
+        self._executor.add_node(self._node)
+        self._thread = threading.Thread(target=self._spin, name='run_listener', daemon=True)
+        self._thread.start()
+
+    def follow(self, message_type: type, topic: str, callback: Callable[[Any], None],
+               qos: QoSProfile = EVERY_MESSAGE) -> None:
+        """Call `callback` with every message of a topic, while `lock` is held."""
+
+        def locked(message: Any) -> None:
+            with self.lock:
+                callback(message)
+
+        self._node.create_subscription(message_type, topic, locked, qos)
+
+    def __enter__(self) -> RunListener:
+        """Return itself: it listens already."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 traceback: TracebackType | None) -> None:
+        """Leave the network."""
+        rclpy.try_shutdown()  # ends the thread, under which the executor must not be taken away
+        self._thread.join(1.0)
+        self._executor.shutdown()
+
+    def _spin(self) -> None:
+        with contextlib.suppress(ExternalShutdownException):
+            self._executor.spin()
+
+    def _on_reward(self, message: Float64) -> None:
+        self.record.reward += message.data
+
+    def _on_cost(self, message: Float64) -> None:
+        self.record.cost += message.data
+
+    def _on_episode(self, message: DiagnosticArray) -> None:
+        values = {item.key: item.value for item in message.status[0].values}
+        self.record.add_episode(Episode(float(values['return']), float(values['cost']),
+                                        int(values['steps'])))
+
+    def _on_decision(self, message: DiagnosticArray) -> None:
+        items = ((item.key, item.value) for item in message.status[0].values)
+        decision = Decision.from_items(items)
+        self.record.add_decision(decision)
+        if self._recording is not None:
+            self._recording.add_decision(decision)

@@ -1,0 +1,129 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The screen of `spowl top`."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from spowl_ros.control.decision import SOURCES, Decision
+
+if TYPE_CHECKING:
+    from spowl_ros.clients.watcher import Picture
+
+COLOURS = {'plan': 'green', 'policy': 'cyan', 'monitor': 'yellow', 'stop': 'bold red'}
+LEVELS = (('ok', 'green'), ('warning', 'yellow'), ('error', 'bold red'), ('stale', 'magenta'))
+SILENT_S = 1.0
+"""Without a decision for so long the controller counts as silent."""
+
+
+def screen(picture: Picture, now: float) -> RenderableType:
+    """
+    Return everything an operator wants to see at once.
+
+    :param now: steady clock, seconds
+    """
+    parts: list[RenderableType] = [headline(picture, now)]
+    decision = picture.decision
+    if decision is not None:
+        parts += [values(decision), monitors(decision)]
+    parts += [interventions(picture), diagnostics(picture, now)]
+    return Group(*parts)
+
+
+def headline(picture: Picture, now: float) -> RenderableType:
+    """Return mode, reason, rate and latency."""
+    decision = picture.decision
+    if decision is None:
+        return Panel('waiting for a controller: no decision yet', title='spowl top')
+    silence = now - picture.arrivals[-1]
+    text = Text()
+    if silence > SILENT_S:
+        text.append(f'SILENT for {silence:.0f} s', 'bold red')
+    else:
+        text.append(decision.source.upper(), COLOURS[decision.source])
+    if decision.reason:
+        text.append(f'  {decision.reason}')
+    span = picture.arrivals[-1] - picture.arrivals[0]
+    rate = (len(picture.arrivals) - 1) / span if span > 0.0 else 0.0
+    p50, p95, p99 = np.percentile(np.array(picture.latencies) * 1e3, (50, 95, 99))
+    total = sum(picture.sources.values())
+    text.append(f'\n{total} decisions, {rate:.1f} a second; latency p50 {p50:.1f}  p95 {p95:.1f}  '
+                f'p99 {p99:.1f} ms; {picture.misses} deadlines missed\n')
+    for source in SOURCES:
+        text.append(f'{source} {picture.sources[source] / total:.0%}   ', COLOURS[source])
+    text.append('\nsupervisor: ')
+    text.append(picture.supervisor or 'not heard',
+                LEVELS[min(picture.supervisor_level, len(LEVELS) - 1)][1])
+    return Panel(text, title='spowl top')
+
+
+def values(decision: Decision) -> RenderableType:
+    """Return actions, values and thresholds of the plan and of the policy."""
+    table = _table('', 'action', 'value', 'cost value', 'model error', 'rounds')
+    plan = decision.plan
+    done = _numbers(decision.action)
+    if plan is None:
+        table.add_row('done', done, '-', '-', '-', '-')
+        return table
+    table.add_row('plan', _numbers(plan.plan_action), _number(plan.plan_value),
+                  _number(plan.plan_cost_value), _number(plan.model_error), str(plan.iterations))
+    table.add_row('policy', _numbers(plan.policy_action), _number(plan.policy_value),
+                  _number(plan.policy_cost_value), '', '')
+    table.add_row('wanted', '', f'>= {_number(plan.value_low)}',
+                  f'<= {_number(plan.cost_value_high)}', '', '')
+    table.add_row('threshold', f'{plan.counted:.0f} count', f'>= {_number(plan.value_threshold)}',
+                  f'<= {_number(plan.cost_threshold)}', '', '')
+    table.add_row('done', done, '', '', '', '')
+    return table
+
+
+def monitors(decision: Decision) -> RenderableType:
+    """Return what each monitor reads; stale inputs are the staleness monitor's reason."""
+    table = _table('monitor', 'reads', 'limit', 'state')
+    for reading in decision.readings:
+        tripped = reading.monitor in decision.tripped
+        state = reading.reason or ('tripped' if tripped else 'clear')
+        table.add_row(reading.monitor, _number(reading.value), _number(reading.limit),
+                      Text(state, 'yellow' if tripped or reading.alarm else 'green'))
+    return table
+
+
+def interventions(picture: Picture) -> RenderableType:
+    """Return the last changes of the source."""
+    table = _table('time', 'source', f'why ({picture.interventions} interventions)')
+    for when, source, reason in reversed(picture.events):
+        table.add_row(time.strftime('%H:%M:%S', time.localtime(when)),
+                      Text(source, COLOURS.get(source, 'bold red')), reason)
+    return table
+
+
+def diagnostics(picture: Picture, now: float) -> RenderableType:
+    """Return the last message of each part on /diagnostics."""
+    table = _table('diagnostics', 'level', 'message')
+    for name, (level, message, arrival) in sorted(picture.diagnostics.items()):
+        stale = now - arrival > 3.0
+        word, colour = LEVELS[-1] if stale else LEVELS[min(level, len(LEVELS) - 1)]
+        table.add_row(name, Text(word, colour), message)
+    return table
+
+
+def _table(*columns: str) -> Table:
+    return Table(*columns, expand=True, box=SIMPLE_HEAD)
+
+
+def _number(value: float) -> str:
+    return f'{value:.3g}' if math.isfinite(value) else '-'
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return ' '.join(f'{value:+.2f}' for value in values)

@@ -1,0 +1,110 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Who leads: plan, policy, monitor or stop, from what the monitors say."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.control.monitors.base import Level, Reading, Rule
+
+_LEVELS = {'off': Level.PLAN, 'policy': Level.POLICY, 'monitor': Level.MONITOR,
+           'stop': Level.STOP}
+
+
+@dataclass
+class _Latch:
+    """Trip and release of one monitor."""
+
+    rule: Rule
+    tripped: bool = False
+    alarms: int = 0
+    clears: int = 0
+    reason: str = ''
+
+    @property
+    def level(self) -> Level:
+        return _LEVELS[self.rule.level] if self.tripped else Level.PLAN
+
+    def update(self, reading: Reading) -> None:
+        if not reading.known:
+            return
+        self.alarms = self.alarms + 1 if reading.alarm else 0
+        self.clears = self.clears + 1 if reading.clear else 0
+        if self.alarms >= self.rule.trigger:
+            self.tripped = True
+        if reading.alarm:
+            self.reason = reading.reason
+        if self.clears >= self.rule.release:
+            self.tripped = False
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Who leads at one decision, and why."""
+
+    level: Level
+    monitor: str
+    """Name of the monitor that made it so; empty at level PLAN."""
+    reason: str
+    """Its sentence; empty at level PLAN."""
+
+
+class Arbiter:
+    """
+    Latch every monitor's alarms and let the highest level lead.
+
+    A monitor trips after ``trigger`` alarms in a row and is released after ``release`` clear
+    decisions in a row; what is neither alarm nor clear holds it where it is. So the way up takes
+    ``trigger`` decisions, and the way down never less than ``release``: no chatter is faster.
+    What a monitor cannot know at a decision leaves it as it was.
+
+    :param rules: monitor's name to its rule
+    """
+
+    def __init__(self, rules: dict[str, Rule]) -> None:
+        self._latches = {name: _Latch(rule) for name, rule in rules.items()}
+
+    def change(self, rules: dict[str, Rule]) -> None:
+        """Take other rules for the same monitors; what is tripped stays so until released."""
+        for name, rule in rules.items():
+            self._latches[name].rule = rule
+
+    def reset(self) -> None:
+        """Begin to count anew; what is tripped stays so until released."""
+        for latch in self._latches.values():
+            latch.alarms = latch.clears = 0
+
+    def restore(self, tripped: Collection[str]) -> None:
+        """Take these monitors, and no others, for tripped."""
+        for name, latch in self._latches.items():
+            latch.tripped = name in tripped
+
+    def update(self, reading: Reading) -> None:
+        """
+        Take one monitor's reading of the present decision.
+
+        :raises SpowlError: a monitor without a rule
+        """
+        if reading.monitor not in self._latches:
+            raise SpowlError(f"the arbiter has no rule for monitor '{reading.monitor}'")
+        self._latches[reading.monitor].update(reading)
+
+    def tripped(self, monitor: str) -> bool:
+        """Whether a monitor is tripped; one that is off can be, too, and leads nothing."""
+        return self._latches[monitor].tripped
+
+    def leads(self, monitor: str) -> bool:
+        """Whether a monitor is tripped and its rule gives it a say."""
+        return self._latches[monitor].level > Level.PLAN
+
+    def verdict(self) -> Verdict:
+        """Return who leads: the highest level of all tripped monitors, the first of equals."""
+        level, monitor, reason = Level.PLAN, '', ''
+        for name, latch in self._latches.items():
+            if latch.level > level:
+                level, monitor = latch.level, name
+                reason = latch.reason if latch.alarms else f'{name} not yet clear: {latch.reason}'
+        return Verdict(level, monitor, reason)

@@ -1,0 +1,322 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+From an observation to a decision: planner, monitors and arbiter in one place, without ROS.
+
+The same controller serves the live node, the replay of a bag, and tests. Given the same
+observations, settings and seed it decides the same, bit for bit; what depends on a clock
+(iterations, missed deadlines) is recorded in each decision and can be given back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import json
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spowl_ros.base.settings import changed, flattened, group
+from spowl_ros.control.arbiter import Arbiter
+from spowl_ros.control.avoidance import avoid
+from spowl_ros.control.decision import Decision, PlanRecord
+from spowl_ros.control.hazards import HazardTracker, Nearest
+from spowl_ros.control.monitors.base import Level, Rule
+from spowl_ros.control.monitors.calibration import Calibration
+from spowl_ros.control.monitors.cost_value import (
+    AdaptiveBound,
+    CostValueMonitor,
+    CostValueSettings,
+)
+from spowl_ros.control.monitors.deadline import DeadlineMonitor, DeadlineSettings
+from spowl_ros.control.monitors.model_error import ModelErrorMonitor, ModelErrorSettings
+from spowl_ros.control.monitors.sensor_margin import SensorMarginMonitor, SensorMarginSettings
+from spowl_ros.control.monitors.staleness import StalenessMonitor, StalenessSettings
+from spowl_ros.control.monitors.values import ValuesMonitor, ValuesSettings
+from spowl_ros.control.planner import Planner
+from spowl_ros.control.planner_settings import PlannerSettings
+
+if TYPE_CHECKING:
+    from spowl_ros.control.bundle import Bundle
+    from spowl_ros.control.observation import Observation
+    from spowl_ros.control.planner import Plan
+
+
+_LEAP_PERIODS = 5.0
+
+
+@dataclass(frozen=True)
+class ControllerSettings:
+    """Settings of the planner and of each monitor."""
+
+    planner: PlannerSettings = group(PlannerSettings)
+    staleness: StalenessSettings = group(StalenessSettings)
+    values: ValuesSettings = group(ValuesSettings)
+    deadline: DeadlineSettings = group(DeadlineSettings)
+    sensor_margin: SensorMarginSettings = group(SensorMarginSettings)
+    model_error: ModelErrorSettings = group(ModelErrorSettings)
+    cost_value: CostValueSettings = group(CostValueSettings)
+
+    def rules(self) -> dict[str, Rule]:
+        """Return each monitor's rule, in the order in which they are asked."""
+        return {name: getattr(self, name).rule for name in (
+            'staleness', 'values', 'deadline', 'sensor_margin', 'model_error', 'cost_value')}
+
+    def change(self, values: dict[str, Any]) -> ControllerSettings:
+        """
+        Return the settings with some replaced.
+
+        :param values: dotted name to value
+        :raises SpowlError: unknown, fixed in the bundle, wrong type, out of range
+        """
+        prefix = 'planner.'
+        inner = {name.removeprefix(prefix): value for name, value in values.items()
+                 if name.startswith(prefix)}
+        self.planner.at_run_time(inner)
+        return changed(self, values)
+
+
+class Controller:
+    """
+    Decide about one observation after another.
+
+    :param bundle: a verified bundle
+    :param settings: None takes the bundle's planner settings and the default monitors
+    :param seed: with the step, it determines the planner's randomness
+    :param threads: threads of the planner's graphs
+    """
+
+    def __init__(self, bundle: Bundle, settings: ControllerSettings | None = None, seed: int = 0,
+                 threads: int = 1) -> None:
+        self.bundle = bundle
+        self.contract = bundle.contract
+        self.calibration = Calibration.from_dict(bundle.calibration)
+        self._identity = {'bundle': bundle.digest, 'seed': seed, 'threads': threads}
+        settings = settings or ControllerSettings(planner=bundle.settings)
+        self._planner = Planner(bundle, settings.planner, threads=threads, seed=seed)
+        self._arbiter = Arbiter(settings.rules())
+        self._deadline = DeadlineMonitor(settings.deadline)
+        self._bound = self._new_bound(settings)
+        self._hazards = HazardTracker(self.contract)
+        self._seen: list[Nearest] = []
+        self.stop_action: tuple[float, ...] = tuple(self.contract.action.rest.tolist())
+        """In [-1, 1], one per actuator: what brings the robot to rest."""
+        self._settings = settings
+        self._apply(settings)
+        self._measured_ns: float | None = None
+        self.reset()
+
+    @property
+    def settings(self) -> ControllerSettings:
+        """Return the settings of the next decision."""
+        return self._settings
+
+    @property
+    def shortest_timeout(self) -> float:
+        """Return the seconds after which the first of the sensors is too old."""
+        return float(self._staleness.limits.min())
+
+    def change(self, settings: ControllerSettings) -> None:
+        """
+        Decide with other settings from the next decision on.
+
+        :raises SpowlError: a planner setting that is fixed in the bundle differs
+        """
+        if settings == self._settings:
+            return
+        self._apply(settings)
+        self._announce = True
+
+    def _apply(self, settings: ControllerSettings) -> None:
+        self._planner.change(settings.planner)
+        before, self._settings = self._settings, settings
+        self._arbiter.change(settings.rules())
+        self._staleness = StalenessMonitor(self.contract, settings.staleness)
+        self._values = ValuesMonitor(self.contract, settings.values)
+        self._margin = SensorMarginMonitor(settings.sensor_margin)
+        self._model_error = ModelErrorMonitor(
+            self.calibration.model_error_limit(settings.model_error.quantile),
+            settings.model_error)
+        self._cost_value = CostValueMonitor(settings.cost_value)
+        if settings.deadline != before.deadline:
+            self._deadline = DeadlineMonitor(settings.deadline)
+        now, then = settings.cost_value, before.cost_value
+        if (now.coverage, now.window, now.rate) != (then.coverage, then.window, then.rate):
+            self._bound = self._new_bound(settings)  # otherwise what was learned stays
+
+    def _new_bound(self, settings: ControllerSettings) -> AdaptiveBound:
+        return AdaptiveBound(self.calibration.cost_value_offset(settings.cost_value.coverage),
+                             settings.planner.cost_discount, settings.cost_value)
+
+    def reset(self) -> None:
+        """
+        Begin anew, as at the start of an episode.
+
+        Monitors that are tripped stay so until released, and the bound's offset stays learned.
+        """
+        self._step = 0
+        self._last_action = self.stop_action
+        self._announce = True
+        self._restart_planner = True
+        self._executed_cost_value = math.nan
+        self._arbiter.reset()
+        self._deadline.reset()
+        self._bound.reset()
+        self._hazards.reset()
+
+    def resume(self, step: int, before: Decision) -> None:
+        """
+        Begin at any decision, in a replay, as far as its predecessor tells how things stood.
+
+        :param before: the decision before; of it only what outlasts a reset is taken
+        """
+        self.reset()
+        self._step = step
+        self._last_action = before.action
+        self._measured_ns = None
+        self._arbiter.restore(before.tripped)
+        if math.isfinite(before.cost_offset):
+            self._bound.offset = before.cost_offset
+
+    def decide(self, observation: Observation, deadline_s: float | None = None,
+               iterations: int | None = None, deadline_missed: bool | None = None,
+               cost: float = math.nan) -> Decision:
+        """
+        Decide what to do.
+
+        :param deadline_s: seconds from now in which the decision must be there; None takes the
+            time that the settings' iterations need
+        :param iterations: improvements of the plan as recorded, in a replay; the clock is ignored
+        :param deadline_missed: as recorded, in a replay; None measures it
+        :param cost: what the last decision cost, where it can be observed
+        """
+        start = time.perf_counter()
+        self._follow_time(observation)
+        deadline = None if deadline_s is None else start + deadline_s
+        self._bound.record(self._executed_cost_value, cost)
+        self._seen = self._hazards.update(observation)
+        readings = [self._staleness.check(observation), self._values.check(observation),
+                    self._deadline.check(), self._margin.check(self._seen)]
+        for reading in readings:
+            self._arbiter.update(reading)
+
+        plan: Plan | None = None
+        error = cost_value = math.nan
+        if self._arbiter.verdict().level < Level.STOP:
+            plan = self._plan(observation, deadline, iterations)
+            error, cost_value = plan.model_error, plan.plan_cost_value
+        late = [self._model_error.check(error),
+                self._cost_value.check(cost_value, self._bound.offset)]
+        for reading in late:
+            self._arbiter.update(reading)
+
+        wanted, source, reason, monitor = self._choose(plan)
+        action = wanted if source == 'stop' else tuple(self.contract.action.held(
+            np.array(wanted), np.array(self._last_action)).tolist())
+        self._restart_planner = plan is None or not np.isfinite(plan.latent).all()
+        if plan is not None:
+            self._planner.executed(source if action == wanted else 'neither')
+        self._executed_cost_value = math.nan if plan is None else {
+            'plan': plan.plan_cost_value, 'policy': plan.cost_value}.get(source, math.nan)
+        total = time.perf_counter() - start
+        if deadline_missed is None:
+            deadline_missed = deadline_s is not None and total > deadline_s
+        self._deadline.record(deadline_missed)
+        return self._finish(Decision(
+            step=self._step, now_ns=observation.now_ns, action=action, source=source,
+            reason=reason, monitor=monitor,
+            stamps_ns=tuple(int(stamp) for stamp in observation.stamps_ns),
+            silences=tuple(float(silence) for silence in observation.silences),
+            plan=None if plan is None else _record(plan), cost=cost,
+            cost_offset=self._bound.offset, deadline_missed=deadline_missed,
+            readings=(*readings, *late), tripped=self._tripped(),
+            seconds={**({} if plan is None else plan.seconds), 'total': total},
+            settings=self._settings_text()))
+
+    def _follow_time(self, observation: Observation) -> None:
+        """Reset where time went back or leapt: another episode, or a clock that was set."""
+        measured = float(np.median(observation.stamps_ns))  # one wrong stamp is not a leap
+        if self._measured_ns is not None:
+            elapsed = (measured - self._measured_ns) * 1e-9
+            if not 0.0 <= elapsed <= _LEAP_PERIODS * self.contract.control_period:
+                self.reset()
+        self._measured_ns = measured
+
+    def stop(self, now_ns: int, reason: str) -> Decision:
+        """
+        Decide to stop without an observation: nothing was received yet, or an error happened.
+
+        :param now_ns: the node's clock, nanoseconds
+        """
+        self._restart_planner = True
+        self._executed_cost_value = math.nan
+        return self._finish(Decision(
+            step=self._step, now_ns=now_ns, action=self.stop_action, source='stop',
+            reason=reason, tripped=self._tripped(), seconds={'total': 0.0},
+            settings=self._settings_text()))
+
+    def _plan(self, observation: Observation, deadline: float | None,
+              iterations: int | None) -> Plan:
+        if self._restart_planner:
+            self._planner.reset()
+        if iterations is None and self._arbiter.leads('deadline'):
+            iterations = 0
+        return self._planner.plan(observation.values, self._step, deadline, iterations)
+
+    def _choose(self, plan: Plan | None) -> tuple[tuple[float, ...], str, str, str]:
+        """Return action, source, reason and leading monitor."""
+        verdict = self._arbiter.verdict()
+        if plan is None or verdict.level is Level.STOP:
+            return self.stop_action, 'stop', verdict.reason, verdict.monitor
+        if verdict.level is Level.MONITOR:
+            action = avoid(self.contract, self._seen, self.stop_action)
+            return action, 'monitor', verdict.reason, verdict.monitor
+        if verdict.level is Level.POLICY:
+            chosen, source, reason = plan.policy_action, 'policy', verdict.reason
+        else:
+            chosen, source, reason = plan.action, plan.source, _why(plan)
+        if not np.isfinite(chosen).all():
+            return self.stop_action, 'stop', f'action of the {source} is not finite', ''
+        return tuple(float(part) for part in chosen), source, reason, verdict.monitor
+
+    def _tripped(self) -> tuple[str, ...]:
+        return tuple(name for name in self._settings.rules() if self._arbiter.tripped(name))
+
+    def _settings_text(self) -> str:
+        if not self._announce:
+            return ''
+        return json.dumps({**self._identity, 'settings': flattened(self._settings)})
+
+    def _finish(self, decision: Decision) -> Decision:
+        self._step += 1
+        self._last_action = decision.action
+        self._announce = False
+        return decision
+
+
+def _record(plan: Plan) -> PlanRecord:
+    """Return what of a plan is recorded."""
+    planned = () if plan.plan_action is None else plan.plan_action
+    return PlanRecord(
+        source=plan.source,
+        plan_action=tuple(float(part) for part in planned),
+        policy_action=tuple(float(part) for part in plan.policy_action),
+        plan_value=plan.plan_value, policy_value=plan.value,
+        plan_cost_value=plan.plan_cost_value, policy_cost_value=plan.cost_value,
+        value_low=plan.value_low, cost_value_high=plan.cost_value_high,
+        value_threshold=plan.value_floor, cost_threshold=plan.cost_limit,
+        counted=plan.candidates_met, model_error=plan.model_error, iterations=plan.iterations)
+
+
+def _why(plan: Plan) -> str:
+    """Say why the planner took the policy's action; empty when it took the plan's."""
+    if plan.source == 'plan':
+        return ''
+    if plan.reason == 'not better':
+        if plan.plan_cost_value > plan.cost_value_high:
+            return (f'plan is less safe: cost value {plan.plan_cost_value:.3g}, '
+                    f'at most {plan.cost_value_high:.3g} wanted')
+        return f'plan is worse: value {plan.plan_value:.3g}, at least {plan.value_low:.3g} wanted'
+    return {'no time': 'no time to plan', 'kind': 'planning is switched off'}[plan.reason]

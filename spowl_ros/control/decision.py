@@ -1,0 +1,163 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""One decision, whole: what was done, why, and all that is needed to make it again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+import dataclasses
+from dataclasses import dataclass, field
+import math
+from typing import Any
+
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.control.monitors.base import Reading
+
+SOURCES = ('plan', 'policy', 'monitor', 'stop')
+"""Who an action may come from, from the most to the least trusting."""
+
+
+@dataclass(frozen=True)
+class PlanRecord:
+    """What the planner said at one decision; values are discounted sums from here on."""
+
+    source: str
+    """'plan' or 'policy': the planner's own switch between its two actions."""
+    plan_action: tuple[float, ...]
+    """Empty where nothing but the policy was asked, and the plan's numbers are not numbers."""
+    policy_action: tuple[float, ...]
+    plan_value: float
+    policy_value: float
+    plan_cost_value: float
+    policy_cost_value: float
+    value_low: float
+    """q_l: the plan's value must be at least this."""
+    cost_value_high: float
+    """k_h: the plan's cost value must be at most this."""
+    value_threshold: float
+    """q*: candidates counted have at least this value."""
+    cost_threshold: float
+    """k*: candidates counted have at most this cost value."""
+    counted: float
+    """Candidates within both thresholds."""
+    model_error: float
+    """Distance of this latent from the one predicted; not-a-number where nothing was."""
+    iterations: int
+    """Improvement calls made."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """
+    One action with its reasons, timings and inputs.
+
+    ``now_ns``, ``stamps_ns`` and ``silences`` are the observation's; with ``iterations`` of the
+    plan, ``deadline_missed`` and ``cost`` they are all that a replay needs beside the sensors.
+    """
+
+    step: int
+    """Decisions since the controller was reset; 0: it was reset just before."""
+    now_ns: int
+    action: tuple[float, ...]
+    """In [-1, 1], one per actuator."""
+    source: str
+    """One of SOURCES."""
+    reason: str
+    """Why the source is not the plan; empty when it is."""
+    monitor: str = ''
+    """The monitor that leads; empty where none does."""
+    stamps_ns: tuple[int, ...] = ()
+    silences: tuple[float, ...] = ()
+    plan: PlanRecord | None = None
+    """None where no plan was made."""
+    cost: float = math.nan
+    """Cost since the last decision, where it can be observed."""
+    cost_offset: float = math.nan
+    """What the bound of the plan's cost value lies above it."""
+    deadline_missed: bool = False
+    readings: tuple[Reading, ...] = ()
+    tripped: tuple[str, ...] = ()
+    """Names of the monitors that are tripped, those that are off included."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Stage to its duration; 'total' is the whole decision."""
+    settings: str = ''
+    """All settings as JSON at step 0 and when they changed, else empty."""
+
+    def to_items(self) -> list[tuple[str, str]]:
+        """Return names and texts that `from_items` turns into an equal decision."""
+        items: list[tuple[str, str]] = []
+        for entry in dataclasses.fields(self):
+            value = getattr(self, entry.name)
+            if entry.name == 'plan':
+                if value is not None:
+                    for name, part in vars(value).items():
+                        items += _to_items(f'plan.{name}', part)
+            elif entry.name == 'readings':
+                for reading in value:
+                    for name, part in vars(reading).items():
+                        if name != 'monitor':
+                            items += _to_items(f'monitors.{reading.monitor}.{name}', part)
+            elif entry.name == 'seconds':
+                items += [(f'seconds.{stage}', repr(part)) for stage, part in value.items()]
+            else:
+                items += _to_items(entry.name, value)
+        return items
+
+    @classmethod
+    def from_items(cls, items: Iterable[tuple[str, str]]) -> Decision:
+        """
+        Rebuild a decision.
+
+        :raises SpowlError: a name is missing, or a text is not of its type
+        """
+        texts = dict(items)
+        try:
+            values = {entry.name: _from_items(entry.name, str(entry.type), texts)
+                      for entry in dataclasses.fields(cls)
+                      if entry.name not in ('plan', 'readings', 'seconds')}
+            plan = None
+            if 'plan.source' in texts:
+                plan = PlanRecord(**{
+                    entry.name: _from_items(f'plan.{entry.name}', str(entry.type), texts)
+                    for entry in dataclasses.fields(PlanRecord)})
+            monitors = dict.fromkeys(name.split('.')[1] for name in texts
+                                     if name.startswith('monitors.'))
+            readings = tuple(Reading(name, **{
+                entry.name: _from_items(f'monitors.{name}.{entry.name}', str(entry.type), texts)
+                for entry in dataclasses.fields(Reading) if entry.name != 'monitor'})
+                for name in monitors)
+            seconds = {name.removeprefix('seconds.'): float(text)
+                       for name, text in texts.items() if name.startswith('seconds.')}
+            return cls(plan=plan, readings=readings, seconds=seconds, **values)
+        except (KeyError, ValueError) as error:
+            raise SpowlError(f'not a decision record: {error!r}') from error
+
+
+def _to_items(name: str, value: object) -> list[tuple[str, str]]:
+    """Return one item, or one for each component of an action, so that plots find it by name."""
+    if isinstance(value, tuple):
+        if name.endswith('action'):
+            return [(f'{name}.{index}', repr(part)) for index, part in enumerate(value)]
+        return [(name, ' '.join(part if isinstance(part, str) else repr(part)
+                                for part in value))]
+    if isinstance(value, bool):
+        return [(name, 'true' if value else 'false')]
+    return [(name, value if isinstance(value, str) else repr(value))]
+
+
+def _from_items(name: str, kind: str, texts: dict[str, str]) -> Any:
+    """Read one value back by the text of its type annotation."""
+    if name.endswith('action'):
+        result: list[float] = []
+        while f'{name}.{len(result)}' in texts:
+            result.append(float(texts[f'{name}.{len(result)}']))
+        return tuple(result)
+    text = texts[name]
+    if kind == 'str':
+        return text
+    if kind == 'bool':
+        return {'true': True, 'false': False}[text]
+    if kind.startswith('tuple'):
+        part = {'tuple[int, ...]': int, 'tuple[float, ...]': float, 'tuple[str, ...]': str}[kind]
+        return tuple(part(word) for word in text.split())
+    return {'int': int, 'float': float}[kind](text)

@@ -1,0 +1,83 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Hazards in the raw scans: how far, where, and how fast they come nearer; nothing learned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import math
+from typing import TYPE_CHECKING, Any
+
+from spowl_ros.control.contract import SCAN_RANGE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from spowl_ros.control.contract import Contract, Field
+    from spowl_ros.control.observation import Observation
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """The nearest hazard of one scan."""
+
+    field: str
+    distance: float
+    """Metres from the robot's centre to the edge of the hazard; negative inside."""
+    bearing: float
+    """Radians from the robot's x axis, counter-clockwise; the middle of the sector."""
+    closing_speed: float
+    """Metres a second; positive while it comes nearer."""
+
+
+class HazardTracker:
+    """
+    Follow the nearest hazard of every scan that has one, and how fast it comes nearer.
+
+    Needs the contract's scan fields with a ``hazard_radius``; with none it sees nothing.
+    """
+
+    def __init__(self, contract: Contract) -> None:
+        slices = contract.slices
+        self._scans: list[tuple[int, Field, slice]] = [
+            (index, field, slices[field.name]) for index, field in enumerate(contract.fields)
+            if field.sensor == 'scan' and field.hazard_radius is not None]
+        self._last: dict[str, tuple[int, float, float]] = {}
+
+    def reset(self) -> None:
+        """Forget past scans; closing speeds are zero at the next."""
+        self._last.clear()
+
+    def update(self, observation: Observation) -> list[Nearest]:
+        """Return the nearest hazard of each scan that sees one."""
+        seen = (self.see(field, observation.values[part], int(observation.stamps_ns[index]))
+                for index, field, part in self._scans)
+        return [nearest for nearest in seen if nearest is not None]
+
+    @property
+    def fields(self) -> list[Field]:
+        """Return the scan fields that it follows."""
+        return [field for _, field, _ in self._scans]
+
+    def see(self, field: Field, closeness: NDArray[Any], stamp_ns: int) -> Nearest | None:
+        """
+        Take one scan; return its nearest hazard, None where it sees none.
+
+        :param closeness: shape (sectors,), 1 at the robot's centre, 0 beyond the scan's range
+        :param stamp_ns: when it was measured, nanoseconds
+        """
+        sector = int(closeness.argmax())
+        if not closeness[sector] > 0.0:
+            self._last.pop(field.name, None)
+            return None
+        assert field.hazard_radius is not None
+        distance = (1.0 - float(closeness[sector])) * SCAN_RANGE - field.hazard_radius
+        speed = 0.0
+        if field.name in self._last:
+            last_ns, last_distance, speed = self._last[field.name]
+            elapsed = (stamp_ns - last_ns) * 1e-9
+            if elapsed > 0.0:
+                speed = (last_distance - distance) / elapsed
+        self._last[field.name] = (stamp_ns, distance, speed)
+        bearing = (sector + 0.5) * 2.0 * math.pi / closeness.size
+        return Nearest(field.name, distance, math.remainder(bearing, 2.0 * math.pi), speed)

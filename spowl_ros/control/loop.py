@@ -1,0 +1,216 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The one thread that decides: woken by sensors or by their silence, without ROS.
+
+Whoever receives sensors only stores them here. The latest observation wins: while a decision is
+being made, newer values replace older ones, and nothing queues.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+import math
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from spowl_ros.control.observation import ObservationAssembler
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from spowl_ros.control.controller import Controller, ControllerSettings
+    from spowl_ros.control.decision import Decision
+
+_EARLY = 0.9
+"""Fraction of a control period that lies at least between two measurements decided on."""
+_AFTER_LIMIT_S = 0.001
+"""How long after a sensor has become too old that is decided on."""
+_LATE = 0.02
+"""Part of the decisions that are ready only after the time at which commands go out."""
+_LATENCY_STEP_S = 0.0003
+_HANDOVER_S = 0.0002
+"""How long whoever completed a measurement leaves the interpreter to the thread that decides."""
+
+
+class SteadyLatency:
+    """
+    When commands go out: a fixed time after their sensors, at which nearly all are ready.
+
+    A constant delay is easier on a control loop than a shorter one that varies (as in logical
+    execution time, Henzinger et al. 2003). The time follows the quantile of what decisions took.
+
+    :param longest: seconds that it never exceeds
+    """
+
+    def __init__(self, longest: float) -> None:
+        self._longest = longest
+        self.seconds = 0.0
+        """After the arrival of the sensors."""
+
+    def wait(self, arrival: float) -> None:
+        """Return when a command is to go out, at once where it is late; steady clock, seconds."""
+        left = arrival + self.seconds - time.monotonic()
+        late = left < 0.0
+        self.seconds = min(max(self.seconds + _LATENCY_STEP_S * (late - _LATE), 0.0),
+                           self._longest)
+        if not late:
+            time.sleep(left)
+
+
+class DecisionLoop:
+    """
+    Decide whenever a measurement is complete, or overdue on a steady clock.
+
+    In lock-step (``rate`` 0) each complete measurement is answered once, whatever time it takes:
+    decisions then depend on nothing but the sensors. Otherwise a decision is due each control
+    period of the steady clock, and each has a deadline.
+
+    :param controller: what decides; only this loop's thread calls it while it runs
+    :param clock_ns: the node's clock, nanoseconds
+    :param publish: called with every decision, in the loop's thread, and the steady time at which
+        the newest sensor message arrived; minus infinity before any
+    :param failed: called once with what ended the loop, in its thread
+    :param rate: seconds of the node's clock in a second of the steady clock; 0: lock-step
+    :param deadline: part of the control period in which a decision is due
+    :param steady: hold commands of plan and policy back so that their latency is constant, below
+        the deadline; not in lock-step
+    """
+
+    def __init__(self, controller: Controller, clock_ns: Callable[[], int],
+                 publish: Callable[[Decision, float], None], failed: Callable[[Exception], None],
+                 rate: float, deadline: float, steady: bool = False) -> None:
+        self._controller = controller
+        self._clock_ns = clock_ns
+        self._publish = publish
+        self._failed = failed
+        self._rate = rate
+        period = controller.contract.control_period
+        self._early_ns = int(_EARLY * period * 1e9)
+        self._period = period / rate if rate > 0.0 else math.inf
+        self._deadline = deadline * self._period if rate > 0.0 else None
+        self._latency = SteadyLatency(self._deadline) if steady and self._deadline else None
+        self._assembler = ObservationAssembler(controller.contract)
+        self._condition = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name='decisions', daemon=True)
+        self._ended = False
+        self._jumped = False
+        self._settings: ControllerSettings | None = None
+        self._cost = math.nan
+        self._due = math.inf
+        self._decided_ns: int | None = None
+
+    def start(self) -> None:
+        """Begin to decide."""
+        self._due = time.monotonic() + self._patience()
+        self._thread.start()
+
+    def end(self) -> None:
+        """Stop deciding; returns once no decision is being made any more."""
+        with self._condition:
+            self._ended = True
+            self._condition.notify()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def put(self, parts: Iterable[tuple[str, ArrayLike]], stamp_ns: int,
+            waited: float = 0.0) -> None:
+        """
+        Store fields that were measured together.
+
+        :param parts: names and values of fields
+        :param waited: seconds since they arrived, in the middleware's queue
+        :raises SpowlError: see `ObservationAssembler.put`
+        """
+        arrival = time.monotonic() - waited
+        with self._condition:
+            for name, values in parts:
+                self._assembler.put(name, values, stamp_ns, arrival)
+            ready = self._ready()
+            if ready:
+                self._condition.notify()
+        if ready and self._rate > 0.0:
+            time.sleep(_HANDOVER_S)
+
+    def put_cost(self, cost: float) -> None:
+        """Add to the cost since the last decision, where it can be observed."""
+        with self._condition:
+            self._cost = cost + (0.0 if math.isnan(self._cost) else self._cost)
+
+    def clock_set_back(self) -> None:
+        """Begin anew on a clock that went back."""
+        with self._condition:
+            self._jumped = True
+            self._condition.notify()
+
+    def change(self, settings: ControllerSettings) -> None:
+        """Use other settings from the next decision on."""
+        with self._condition:
+            self._settings = settings
+
+    def silences(self) -> dict[str, float]:
+        """Return seconds since each field arrived; infinity: never did."""
+        with self._condition:
+            return self._assembler.silences(time.monotonic())
+
+    def _ready(self) -> bool:
+        """Whether a complete measurement waits that is not too soon after the last one."""
+        if not self._assembler.complete():
+            return False
+        newest = self._assembler.newest_ns()
+        return self._decided_ns is None or not (
+            self._decided_ns <= newest < self._decided_ns + self._early_ns)
+
+    def _patience(self) -> float:
+        """Return after how many steady seconds without a complete measurement to decide."""
+        if self._rate == 0.0:
+            return math.inf
+        return self._controller.shortest_timeout / self._rate + _AFTER_LIMIT_S
+
+    def _run(self) -> None:
+        try:
+            while True:
+                with self._condition:
+                    while not (self._ended or self._jumped or self._ready()
+                               or time.monotonic() >= self._due):
+                        wait = self._due - time.monotonic()
+                        self._condition.wait(None if math.isinf(wait) else max(wait, 0.0))
+                    if self._ended:
+                        return
+                self._decide()
+        except Exception as error:
+            self._failed(error)
+
+    def _decide(self) -> None:
+        """Make one decision with what there is now, and publish it."""
+        now = time.monotonic()
+        now_ns = self._clock_ns()
+        with self._condition:
+            if self._jumped:
+                self._jumped = False
+                self._decided_ns = None
+                self._assembler.forget_after(now_ns)
+                self._controller.reset()
+                if not self._ready():
+                    return
+            if self._settings is not None:
+                self._controller.change(self._settings)
+                self._settings = None
+            complete = self._assembler.complete()
+            missing = self._assembler.missing()
+            if self._rate == 0.0:
+                observation = self._assembler.observe(self._assembler.newest_ns())
+            else:
+                observation = self._assembler.observe(now_ns, now, self._rate)
+            cost, self._cost = self._cost, math.nan
+            arrival = now - min(self._assembler.silences(now).values())
+        if observation is None:
+            decision = self._controller.stop(now_ns, f'waiting for {", ".join(missing)}')
+        else:
+            self._decided_ns = observation.stamp_ns
+            decision = self._controller.decide(observation, self._deadline, cost=cost)
+        self._due = now + (self._patience() if complete else self._period)
+        if self._latency is not None and decision.source in ('plan', 'policy'):
+            self._latency.wait(arrival)
+        self._publish(decision, arrival)

@@ -1,0 +1,52 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Monitor: distance and closing speed to hazards from the raw scans, without any network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import math
+from typing import TYPE_CHECKING
+
+from spowl_ros.base.settings import group, setting
+from spowl_ros.control.monitors.base import Reading, Rule
+
+if TYPE_CHECKING:
+    from spowl_ros.control.hazards import Nearest
+
+
+@dataclass(frozen=True)
+class SensorMarginSettings:
+    """How near a hazard may come."""
+
+    rule: Rule = group(Rule, level='off', release=2)
+    margin: float = setting(0.05, 'metres kept free around the edge of a hazard',
+                            low=0.0, high=3.0)
+    lookahead: float = setting(0.3, 'seconds for which the closing speed is extrapolated',
+                               low=0.0, high=10.0)
+    hysteresis: float = setting(0.05, 'metres beyond the margin from which it is clear',
+                                low=0.0, high=3.0)
+
+
+class SensorMarginMonitor:
+    """Alarm when a hazard is within the margin, or will be within the look-ahead."""
+
+    name = 'sensor_margin'
+
+    def __init__(self, settings: SensorMarginSettings) -> None:
+        self.settings = settings
+
+    def check(self, hazards: list[Nearest]) -> Reading:
+        """Judge the nearest hazards; the value is minus the distance expected, in metres."""
+        margin, lookahead = self.settings.margin, self.settings.lookahead
+        worst, hazard = -math.inf, None
+        for nearest in hazards:
+            expected = nearest.distance - lookahead * max(nearest.closing_speed, 0.0)
+            if -expected > worst:
+                worst, hazard = -expected, nearest
+        if hazard is not None and worst > -margin:
+            return Reading(self.name, worst, -margin, alarm=True, reason=(
+                f'{hazard.field}: hazard at {hazard.distance:.2f} m, '
+                f'nearing at {hazard.closing_speed:.2f} m/s, margin {margin:.2f} m'))
+        return Reading(self.name, worst, -margin,
+                       clear=worst <= -(margin + self.settings.hysteresis))

@@ -1,0 +1,61 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Monitor: every sensor value is a number and within its plausible range."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spowl_ros.base.settings import group, setting
+from spowl_ros.control.monitors.base import Reading, Rule
+
+if TYPE_CHECKING:
+    from spowl_ros.control.contract import Contract
+    from spowl_ros.control.observation import Observation
+
+
+@dataclass(frozen=True)
+class ValuesSettings:
+    """What a sensor may say."""
+
+    rule: Rule = group(Rule, level='stop', release=3)
+    slack: float = setting(0.5, "how far beyond a field's range, in parts of half its width",
+                           low=0.0, high=100.0)
+
+
+class ValuesMonitor:
+    """Alarm at not-a-number, infinity, and values far out of the contract's range."""
+
+    name = 'values'
+
+    def __init__(self, contract: Contract, settings: ValuesSettings) -> None:
+        self.settings = settings
+        sizes = [field.size for field in contract.fields]
+        self._names = np.repeat([field.name for field in contract.fields], sizes)
+        low = np.repeat([field.low for field in contract.fields], sizes)
+        high = np.repeat([field.high for field in contract.fields], sizes)
+        self._middle = (low + high) / 2
+        self._half = (high - low) / 2
+
+    def check(self, observation: Observation) -> Reading:
+        """Judge the values; 1 is the edge of the range, the limit lies ``slack`` beyond it."""
+        limit = 1.0 + self.settings.slack
+        finite = np.isfinite(observation.values)
+        if not finite.all():
+            name = self._names[int(finite.argmin())]
+            return Reading(self.name, math.inf, limit, alarm=True, reason=(
+                f'{name} holds values that are not finite ({int((~finite).sum())} in all)'))
+        excess = np.abs(observation.values - self._middle) / self._half
+        worst = int(excess.argmax())
+        value = float(excess[worst])
+        if value > limit:
+            low, high = self._middle[worst] - self._half[worst], (
+                self._middle[worst] + self._half[worst])
+            return Reading(self.name, value, limit, alarm=True, reason=(
+                f'{self._names[worst]} is {observation.values[worst]:.4g}, '
+                f'plausible is {low:.4g} to {high:.4g}'))
+        return Reading(self.name, value, limit, clear=True)

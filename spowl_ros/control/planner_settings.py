@@ -1,0 +1,230 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Settings of the planner, declared once for training, export and run time.
+
+The defaults are the authors' (arXiv 2506.04828), the reference of every comparison; `compact()` is
+where our own start. Read-only settings decide the shape of the exported graphs and are fixed in a
+bundle; the others are inputs of the graphs and may be changed while the planner runs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.settings import changed, declared, setting
+
+KINDS = ('adaptive', 'threshold', 'unsafe', 'policy')
+NO_LIMIT = 1e9
+"""A budget that nothing exceeds."""
+
+
+@dataclass(frozen=True)
+class PlannerSettings:
+    """How the latent planner searches, judges and chooses."""
+
+    kind: str = setting(
+        'adaptive', 'adaptive: at least as good and as safe as the policy; threshold: summed cost '
+        'below a fixed value; unsafe: cost ignored; policy: no planning', choices=KINDS)
+    iterations: int = setting(6, 'Improvements of the search distribution per decision.',
+                              low=0, high=32)
+
+    # Sizes of the search
+    horizon: int = setting(3, 'Decisions that a candidate looks ahead.', low=1, high=16,
+                           read_only=True)
+    samples: int = setting(488, 'Candidates drawn from the search distribution per iteration.',
+                           low=1, high=4096, read_only=True)
+    policy_candidates: int = setting(24, 'Roll-outs of the policy among the candidates.',
+                                     low=1, high=512, read_only=True)
+    elites: int = setting(64, 'Best candidates that shape the next search distribution.',
+                          low=1, high=512, read_only=True)
+    heads: int = setting(2, 'Value heads whose mean judges a candidate; 0 takes all.',
+                         low=0, high=64, read_only=True)
+    head_choice: str = setting(
+        'random', 'random: each candidate draws its own heads; first: the same first ones for all',
+        choices=('random', 'first'), read_only=True)
+    cost_heads: int = setting(0, 'Heads of the cost model that judge a candidate, the first ones; '
+                              '0 takes all.', low=0, high=64, read_only=True)
+
+    # Search distribution
+    temperature: float = setting(0.5, 'Sharpness of the weights exp(temperature * score).',
+                                 low=0.01, high=100.0)
+    min_std: float = setting(0.05, 'Least standard deviation of the search.', low=0.001, high=2.0)
+    max_std: float = setting(2.0, 'Largest standard deviation of the search.', low=0.01, high=4.0)
+    first_std: float = setting(2.0, 'Standard deviation where a search starts cold.',
+                               low=0.01, high=4.0)
+    warm_std: float = setting(2.0, "Standard deviation where a search starts from the last one's.",
+                              low=0.01, high=4.0)
+    seed: str = setting(
+        'zero', "What fills the mean where the last decision's has nothing to say. zero: zeros; "
+        "policy: the roll-out of the policy's mean, also after the policy's own action was taken",
+        choices=('zero', 'policy'), read_only=True)
+    keep_elites: bool = setting(
+        False, 'Elites stay candidates in the next iteration and, shifted, in the next decision.',
+        read_only=True)
+
+    # Judging candidates
+    discount: float = setting(0.975, 'Discount of reward per decision.', low=0.0, high=1.0,
+                              read_only=True)
+    cost_discount: float = setting(0.997, 'Discount of cost per decision.', low=0.0, high=1.0,
+                                   read_only=True)
+    terminal_noise: str = setting(
+        'own', "The policy's last action of a candidate. own: drawn for each; common: one draw "
+        'for all; none: its mean', choices=('own', 'common', 'none'), read_only=True)
+    invalid: str = setting('zero', 'Value of a prediction that is not a number.',
+                           choices=('zero', 'worst'), read_only=True)
+    thresholds: str = setting(
+        'mean', "Level of cost and value that a candidate must reach (adaptive). mean: of the "
+        "policy's candidates; interval: ends of the intervals of the policy's own action",
+        choices=('mean', 'interval'), read_only=True)
+    interval: str = setting(
+        'bootstrap', "Interval of the policy's value. bootstrap: 95 % of resampled heads; "
+        'deviation: mean +- interval_width standard deviations',
+        choices=('bootstrap', 'deviation'), read_only=True)
+    interval_width: float = setting(1.0, 'Half width of a deviation interval.', low=0.0, high=10.0)
+    cost_threshold: float = setting(0.1, 'Summed cost that a candidate must stay below '
+                                    '(threshold).', low=0.0, high=NO_LIMIT)
+    cost_budget: float = setting(
+        NO_LIMIT, "Discounted cost no candidate may exceed, whatever the policy's (adaptive).",
+        low=0.0, high=NO_LIMIT)
+    cost_weight: float = setting(0.0, 'Price of a unit of discounted cost in the score.',
+                                 low=0.0, high=1000.0)
+    limit_elites: bool = setting(True, 'Only the best `elites` of the candidates that count are '
+                                 'elites; otherwise all of them (adaptive).', read_only=True)
+    fallback: str = setting(
+        'policy', "Elites where no candidate counts (adaptive). policy: the policy's candidates; "
+        'least_cost: those of least cost', choices=('policy', 'least_cost'), read_only=True)
+
+    # Choosing the action
+    choose: str = setting('random', 'Elite whose first action is taken. random: drawn by weight; '
+                          'best: of the highest score; mean: the mean of all',
+                          choices=('random', 'best', 'mean'), read_only=True)
+    switch: bool = setting(True, 'Take the planned action only where it is no worse and no less '
+                           "safe than the policy's own.")
+
+    def __post_init__(self) -> None:
+        """
+        Check every value and the combinations that make no sense.
+
+        :raises SpowlError: a value out of its range, or two settings that contradict each other
+        """
+        for entry in declared(self):
+            entry.check(entry.default)
+        for wrong, message in (
+            (self.min_std > self.max_std,
+             f'min_std {self.min_std} is above max_std {self.max_std}'),
+            (self.keep_elites and (self.terminal_noise == 'own' or self.head_choice == 'random'),
+             'keep_elites compares scores across iterations and so needs terminal_noise common or '
+             'none and head_choice first'),
+            (self.keep_elites and self.fallback == 'policy',
+             "keep_elites lets the policy's candidates go and so needs fallback least_cost"),
+            (self.keep_elites and not self.limit_elites, 'keep_elites needs limit_elites'),
+            (self.elites > self.samples + self.policy_candidates,
+             f'{self.elites} elites are more than the {self.samples + self.policy_candidates} '
+             'candidates'),
+        ):
+            if wrong:
+                raise SpowlError(f'planner settings: {message}')
+
+    @property
+    def carried(self) -> int:
+        """Return how many of the last decision's elites are tried again."""
+        return self.elites if self.keep_elites else 0
+
+    @property
+    def proposals(self) -> int:
+        """Return how many candidates exist before the first improvement."""
+        return self.policy_candidates + self.carried
+
+    @property
+    def candidates(self) -> int:
+        """Return how many candidates one improvement compares."""
+        return self.proposals + self.samples
+
+    def knobs(self) -> list[float]:
+        """Return what the graphs take of the settings at run time, in the order of KNOBS."""
+        adaptive, threshold = self.kind == 'adaptive', self.kind == 'threshold'
+        return [float(adaptive), float(threshold), float(self.switch), self.temperature,
+                self.min_std, self.max_std, self.first_std, self.warm_std, self.interval_width,
+                self.cost_threshold, self.cost_budget if adaptive else NO_LIMIT,
+                self.cost_weight if adaptive else 0.0]
+
+    def at_run_time(self, values: dict[str, Any]) -> PlannerSettings:
+        """
+        Return these settings with some changed, as far as a bundle allows it.
+
+        :raises SpowlError: unknown or fixed setting, wrong type, out of range
+        """
+        fixed = [entry.name for entry in declared(self)
+                 if entry.read_only and entry.name in values
+                 and values[entry.name] != entry.default]
+        if fixed:
+            raise SpowlError(f"planner setting '{fixed[0]}' is fixed in the bundle at "
+                             f'{getattr(self, fixed[0])!r}; export the checkpoint with another')
+        return changed(self, values)
+
+    def ranges(self) -> dict[str, Any]:
+        """Return what each setting that may change at run time may be, ready for JSON."""
+        return {entry.name: list(entry.choices) if entry.choices else [entry.low, entry.high]
+                for entry in declared(self) if not entry.read_only and entry.kind is not bool}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, ready for JSON or YAML."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> PlannerSettings:
+        """
+        Rebuild settings from what `to_dict` returned; what is absent takes its default.
+
+        :raises SpowlError: unknown setting, wrong type, out of range
+        """
+        known = {entry.name: entry for entry in declared(cls())}
+        unknown = sorted(set(data) - set(known))
+        if unknown:
+            raise SpowlError(f"no planner setting '{unknown[0]}'; known are "
+                             f"{', '.join(sorted(known))}")
+        return cls(**{name: known[name].check(value) for name, value in data.items()})
+
+    @classmethod
+    def compact(cls, **values: Any) -> PlannerSettings:
+        """Return the settings that fit a control period on two cores, some of them replaced."""
+        ours: dict[str, Any] = {
+            'iterations': 4, 'samples': 64, 'policy_candidates': 16, 'elites': 16,
+            'head_choice': 'first', 'terminal_noise': 'none', 'invalid': 'worst',
+            'interval': 'deviation', 'fallback': 'least_cost', 'keep_elites': True,
+            'seed': 'policy', 'warm_std': 0.5, 'first_std': 1.0, 'choose': 'best'}
+        return cls(**{**ours, **values})
+
+
+def parse_settings(changes: list[str]) -> dict[str, Any]:
+    """
+    Return the values of texts `setting=value`, each in the setting's own type.
+
+    :raises SpowlError: no such setting, or a value that is not of its type
+    """
+    known = {entry.name: entry for entry in declared(PlannerSettings())}
+    result = {}
+    for change in changes:
+        name, equals, text = change.partition('=')
+        if not equals or name not in known:
+            raise SpowlError(f"'{change}' is not SETTING=VALUE with one of the planner settings "
+                             f"{', '.join(sorted(known))}")
+        value: Any = text
+        try:
+            if known[name].kind is bool:
+                value = {'true': True, 'false': False}[text.lower()]
+            elif known[name].kind is not str:
+                value = known[name].kind(text)
+        except (KeyError, ValueError):
+            pass  # the check below says what is wanted
+        result[name] = known[name].check(value)
+    return result
+
+
+KNOBS = ('adaptive', 'threshold', 'switch', 'temperature', 'min_std', 'max_std', 'first_std',
+         'warm_std', 'interval_width', 'cost_threshold', 'cost_budget', 'cost_weight')
+"""Order of the numbers in the graphs' `knobs` input; the first two say the kind."""

@@ -1,0 +1,294 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""One decision as a picture: the scene from above, and what was decided and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+import functools
+import math
+import textwrap
+
+from PIL import Image, ImageDraw, ImageFont
+
+from spowl_ros.control.decision import SOURCES, Decision
+
+Point = tuple[float, float]
+Colour = tuple[int, int, int]
+
+SCENE_PX = 560
+"""Side of the square that shows the scene, and height of the picture."""
+PANEL_PX = 260
+OVERSAMPLING = 2
+"""Everything is drawn larger and scaled down, which smooths edges."""
+MARGIN_M = 0.6
+TRAIL = 300
+"""Positions of the robot's path that stay visible."""
+HISTORY = 200
+"""Decisions that the strip at the bottom shows: an episode at ten a second for 20 s."""
+
+BACKGROUND: Colour = (250, 250, 248)
+FLOOR: Colour = (238, 239, 235)
+GRID: Colour = (226, 227, 222)
+INK: Colour = (38, 42, 48)
+FAINT: Colour = (136, 142, 150)
+COST: Colour = (200, 40, 40)
+SOURCE_COLOURS: dict[str, Colour] = {
+    'plan': (31, 119, 80), 'policy': (44, 98, 178), 'monitor': (222, 140, 20), 'stop': COST}
+KIND_COLOURS: dict[str, Colour] = {
+    'goal': (72, 176, 96), 'hazards': (226, 112, 84), 'vases': (92, 190, 200),
+    'gremlins': (150, 70, 180), 'pillars': (104, 96, 160), 'buttons': (226, 170, 70),
+    'push_box': (212, 196, 84), 'robot': (74, 80, 90)}
+ZONES = ('goal', 'hazards')
+"""Kinds that lie on the floor: drawn see-through and first."""
+
+
+def colours() -> list[Colour]:
+    """Return at most 256 colours that are enough for every picture: all, and them fading."""
+    pure = {BACKGROUND, FLOOR, GRID, INK, FAINT, COST, *SOURCE_COLOURS.values(),
+            *KIND_COLOURS.values()}
+    return [_faded(colour, fade)
+            for colour in sorted(pure) for fade in (0.0, 0.2, 0.4, 0.55, 0.65, 0.75, 0.85)]
+
+
+def _faded(colour: Colour, fade: float) -> Colour:
+    """Return a colour part of the way to the floor's."""
+    red, green, blue = (round(c + (floor - c) * fade)
+                        for c, floor in zip(colour, FLOOR, strict=True))
+    return red, green, blue
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A solid seen from above; metres, world frame, x right and y up."""
+
+    kind: str
+    """A key of KIND_COLOURS; others are drawn grey."""
+    points: tuple[Point, ...]
+    """Corners, or the centre alone for a disc."""
+    radius: float = 0.0
+    """Of a disc."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What one picture shows."""
+
+    outlines: tuple[Outline, ...]
+    robot: Point
+    heading: float
+    """Radians from x."""
+    decision: Decision
+    episode: int
+    """From 1."""
+    episode_return: float
+    cost: float
+    """Both of the episode until now."""
+    cost_now: float
+    """Since the decision before."""
+
+
+def view_of(moments: Sequence[Moment]) -> tuple[Point, float]:
+    """Return centre and side, in metres, of the square that holds all that is ever to be seen."""
+    points = [point for moment in moments for outline in moment.outlines
+              for point in outline.points]
+    xs, ys = zip(*points, strict=True)
+    side = max(max(xs) - min(xs), max(ys) - min(ys)) + 2 * MARGIN_M
+    return ((min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2), side
+
+
+class Painter:
+    """
+    Draws the moments of a run, in order.
+
+    :param view: centre and side of the scene in metres, see `view_of`
+    """
+
+    def __init__(self, view: tuple[Point, float]) -> None:
+        (self._x, self._y), side = view
+        self._scale = SCENE_PX * OVERSAMPLING / side
+        self._side = side
+        self._trail: list[tuple[Point, str]] = []
+        self._history: list[tuple[str, bool]] = []
+        self._episode = 0
+
+    def paint(self, moment: Moment) -> Image.Image:
+        """Return the picture of a moment, (SCENE_PX + PANEL_PX) by SCENE_PX pixels, RGB."""
+        if moment.episode != self._episode:
+            self._episode = moment.episode
+            self._trail.clear()
+            self._history.clear()
+        self._trail = [*self._trail, (moment.robot, moment.decision.source)][-TRAIL:]
+        self._history = [*self._history, (moment.decision.source, moment.cost_now > 0)][-HISTORY:]
+        size = ((SCENE_PX + PANEL_PX) * OVERSAMPLING, SCENE_PX * OVERSAMPLING)
+        image = Image.new('RGB', size, BACKGROUND)
+        draw = ImageDraw.Draw(image, 'RGBA')
+        self._draw_floor(draw)
+        for outline in sorted(moment.outlines, key=lambda each: each.kind not in ZONES):
+            if outline.kind != 'robot':
+                self._draw_outline(draw, outline)
+        self._draw_trail(draw)
+        for outline in moment.outlines:
+            if outline.kind == 'robot':
+                self._draw_outline(draw, outline)
+        self._draw_robot(draw, moment)
+        Panel(draw, moment.decision).draw(moment, self._history)
+        return image.reduce(OVERSAMPLING)
+
+    def _pixel(self, point: Point) -> Point:
+        """Return where a point of the world is in the picture."""
+        middle = SCENE_PX * OVERSAMPLING / 2
+        return (middle + (point[0] - self._x) * self._scale,
+                middle - (point[1] - self._y) * self._scale)
+
+    def _draw_floor(self, draw: ImageDraw.ImageDraw) -> None:
+        """Draw a tile per metre."""
+        edge = SCENE_PX * OVERSAMPLING
+        draw.rectangle((0, 0, edge, edge), FLOOR)
+        half = self._side / 2
+        for line in range(math.ceil(self._x - half), math.floor(self._x + half) + 1):
+            x, _ = self._pixel((line, 0))
+            draw.line((x, 0, x, edge), GRID, OVERSAMPLING)
+        for line in range(math.ceil(self._y - half), math.floor(self._y + half) + 1):
+            _, y = self._pixel((0, line))
+            draw.line((0, y, edge, y), GRID, OVERSAMPLING)
+
+    def _draw_outline(self, draw: ImageDraw.ImageDraw, outline: Outline) -> None:
+        """Draw one solid or zone."""
+        colour = KIND_COLOURS.get(outline.kind, FAINT)
+        fill = (*colour, 90 if outline.kind in ZONES else 235)
+        if outline.radius:
+            self._disc(draw, outline.points[0], outline.radius, fill, colour)
+        else:
+            draw.polygon([self._pixel(point) for point in outline.points], fill, colour)
+
+    def _draw_trail(self, draw: ImageDraw.ImageDraw) -> None:
+        """Draw the path, each piece in the colour of the source that chose it."""
+        for (start, source), (end, _) in zip(self._trail, self._trail[1:], strict=False):
+            draw.line((self._pixel(start), self._pixel(end)), (*SOURCE_COLOURS[source], 190),
+                      3 * OVERSAMPLING)
+
+    def _draw_robot(self, draw: ImageDraw.ImageDraw, moment: Moment) -> None:
+        """Draw a ring in the source's colour, an arrow ahead, and a flash where there is cost."""
+        colour = SOURCE_COLOURS[moment.decision.source]
+        x, y = moment.robot
+        if moment.cost_now > 0:
+            self._disc(draw, moment.robot, 0.42, (*COST, 90), None)
+        self._disc(draw, moment.robot, 0.22, None, colour, width=3)
+        ahead = [self._pixel((x + r * math.cos(moment.heading + turn),
+                              y + r * math.sin(moment.heading + turn)))
+                 for r, turn in ((0.40, 0.0), (0.25, 0.45), (0.25, -0.45))]
+        draw.polygon(ahead, colour)
+
+    def _disc(self, draw: ImageDraw.ImageDraw, centre: Point, radius: float,
+              fill: tuple[int, ...] | None, edge: Colour | None, width: int = 1) -> None:
+        """Draw a disc with its radius in metres and its edge's width in pixels."""
+        x, y = self._pixel(centre)
+        r = radius * self._scale
+        draw.ellipse((x - r, y - r, x + r, y + r), fill, edge, width * OVERSAMPLING)
+
+
+class Panel:
+    """The column beside the scene."""
+
+    LEFT = SCENE_PX + 20
+    RIGHT = SCENE_PX + PANEL_PX - 20
+
+    def __init__(self, draw: ImageDraw.ImageDraw, decision: Decision) -> None:
+        self._draw = draw
+        self._decision = decision
+
+    def draw(self, moment: Moment, history: Sequence[tuple[str, bool]]) -> None:
+        """Draw everything from top to bottom."""
+        decision = self._decision
+        colour = SOURCE_COLOURS[decision.source]
+        self._text(self.LEFT, 18, f'episode {moment.episode}', 15, FAINT)
+        self._text(self.LEFT, 40, f'{moment.episode_return:.1f}', 34, INK)
+        self._text(self.LEFT, 80, 'return', 13, FAINT)
+        self._text(self.LEFT + 120, 40, f'{moment.cost:.0f}', 34, COST if moment.cost else INK)
+        self._text(self.LEFT + 120, 80, 'cost', 13, FAINT)
+        self._box(self.LEFT, 112, self.RIGHT, 148, colour)
+        self._text((self.LEFT + self.RIGHT) / 2, 130, decision.source.upper(), 20, BACKGROUND,
+                   anchor='mm')
+        for row, line in enumerate(textwrap.wrap(decision.reason, 38)[:2]):
+            self._text(self.LEFT, 154 + 15 * row, line, 11, FAINT)
+        self._draw_actions(196)
+        self._draw_values(372)
+        self._draw_history(history, 506)
+
+    def _draw_actions(self, top: float) -> None:
+        """Draw what plan and policy wanted, a bar per actuator; the chosen one is framed."""
+        plan = self._decision.plan
+        self._text(self.LEFT, top, 'action', 13, INK)
+        half = (self.RIGHT - self.LEFT) / 2
+        candidates = (('plan', plan.plan_action if plan else ()),
+                      ('policy', plan.policy_action if plan else ()))
+        for column, (name, action) in enumerate(candidates):
+            left = self.LEFT + column * half
+            colour = SOURCE_COLOURS[name]
+            if name == self._decision.source:
+                self._box(left - 6, top + 20, left + half - 10, top + 160, None, colour)
+            self._text(left + 2, top + 24, name, 13, colour)
+            step = min(30.0, 108 / max(len(action), 1))
+            middle = left + half / 2 - 8
+            self._line(middle, top + 44, middle, top + 154, FAINT)
+            for row, value in enumerate(action):
+                y = top + 48 + row * step
+                end = middle + value * (half / 2 - 16)
+                self._box(min(middle, end), y, max(middle, end), y + 0.6 * step, colour)
+
+    def _draw_values(self, top: float) -> None:
+        """Draw the two comparisons that the switch between plan and policy makes."""
+        plan = self._decision.plan
+        if plan is None:
+            self._text(self.LEFT, top, 'no plan was made', 13, FAINT)
+            return
+        rows = (('value', plan.plan_value, plan.policy_value, plan.plan_value >= plan.value_low),
+                ('cost value', plan.plan_cost_value, plan.policy_cost_value,
+                 plan.plan_cost_value <= plan.cost_value_high))
+        self._text(self.LEFT + 108, top, 'plan', 13, SOURCE_COLOURS['plan'])
+        self._text(self.LEFT + 168, top, 'policy', 13, SOURCE_COLOURS['policy'])
+        for row, (name, of_plan, of_policy, passed) in enumerate(rows):
+            y = top + 22 + 24 * row
+            self._text(self.LEFT, y, name, 13, INK)
+            self._text(self.LEFT + 108, y, f'{of_plan:.2f}', 13, INK if passed else COST)
+            self._text(self.LEFT + 168, y, f'{of_policy:.2f}', 13, INK)
+        y = top + 76
+        self._text(self.LEFT, y, 'latency', 13, INK)
+        self._text(self.LEFT + 108, y, f'{self._decision.seconds["total"] * 1e3:.0f} ms', 13, INK)
+
+    def _draw_history(self, history: Sequence[tuple[str, bool]], top: float) -> None:
+        """Draw the sources of the last decisions as a strip, with marks where there was cost."""
+        self._text(self.LEFT, top - 18, 'source of actions', 13, INK)
+        step = (self.RIGHT - self.LEFT) / HISTORY
+        for index, (source, cost) in enumerate(history):
+            x = self.LEFT + index * step
+            self._box(x, top, x + step, top + 18, SOURCE_COLOURS[source])
+            if cost:
+                self._box(x, top + 19, x + max(step, 1), top + 26, COST)
+        x = float(self.LEFT)
+        for source in SOURCES:
+            self._text(x, top + 30, source, 11, SOURCE_COLOURS[source])
+            x += 58
+
+    def _text(self, x: float, y: float, text: str, size: int, colour: Colour,
+              anchor: str = 'la') -> None:
+        self._draw.text((x * OVERSAMPLING, y * OVERSAMPLING), text, colour,
+                        _font(size * OVERSAMPLING), anchor=anchor)
+
+    def _box(self, left: float, top: float, right: float, bottom: float, fill: Colour | None,
+             edge: Colour | None = None) -> None:
+        corners = tuple(side * OVERSAMPLING for side in (left, top, right, bottom))
+        self._draw.rectangle(corners, fill, edge, OVERSAMPLING if edge else 0)
+
+    def _line(self, x0: float, y0: float, x1: float, y1: float, colour: Colour) -> None:
+        self._draw.line(tuple(end * OVERSAMPLING for end in (x0, y0, x1, y1)), colour,
+                        OVERSAMPLING)
+
+
+@functools.cache
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Return the font that comes with Pillow."""
+    return ImageFont.load_default(size)
+

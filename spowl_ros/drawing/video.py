@@ -1,0 +1,153 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Record a run as a video of the scene from above, drawn without OpenGL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+import math
+from pathlib import Path
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from tqdm import tqdm
+
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.control.decision import Decision
+from spowl_ros.drawing.picture import Moment, Outline, Painter, colours, view_of
+
+if TYPE_CHECKING:
+    from spowl_ros.control.run_record import RunRecord
+
+CUBE, SPHERE, CYLINDER = 1, 2, 3  # visualization_msgs/Marker
+UPRIGHT = 0.5
+"""An axis that is shorter than this from above points up or down."""
+Vectors = NDArray[np.float64]
+STILL_S = 1.0
+"""How long the last picture stays."""
+HASTE = 2.0
+"""How much faster than the robot a video runs: a decision at 10 Hz is 50 ms of video."""
+
+
+class Recording:
+    """Collects the moments of a run; give its methods the messages as they come."""
+
+    def __init__(self, record: RunRecord) -> None:
+        self._record = record
+        self._markers: dict[tuple[str, int], Any] = {}
+        self._cost = 0.0
+        self.moments: list[Moment] = []
+
+    def add_markers(self, message: Any) -> None:
+        """Take the scene of a visualization_msgs/MarkerArray."""
+        self._markers = {(marker.ns, marker.id): marker for marker in solids(message)}
+
+    def add_decision(self, decision: Decision) -> None:
+        """Take a decision made in the scene that was last seen."""
+        outlines = tuple(map(outline_of, self._markers.values()))
+        robot = next((marker for marker in self._markers.values() if marker.ns == 'robot'), None)
+        if robot is None:
+            return
+        position = robot.pose.position
+        cost_now = max(0.0, self._record.cost - self._cost)
+        self._cost = self._record.cost
+        self.moments.append(Moment(
+            outlines, (position.x, position.y), heading_of(robot.pose.orientation), decision,
+            len(self._record.episodes) + 1, self._record.reward, self._record.cost, cost_now))
+
+    def write(self, file: Path, interrupted: threading.Event) -> None:
+        """
+        Write the video, unless it is interrupted.
+
+        :raises SpowlError: nothing was seen, or the file cannot be written
+        """
+        if not self.moments:
+            raise SpowlError(f'{file} was not written: no markers and decisions were received')
+        painter = Painter(view_of(self.moments))
+        bar = tqdm(self.moments, 'drawing', unit=' pictures', leave=False, disable=None)
+        pictures = (painter.paint(moment) for moment in bar if not interrupted.is_set())
+        writer = write_gif if file.suffix.lower() == '.gif' else write_mp4
+        try:
+            writer(file, pictures, self._control_period() / HASTE)
+        except OSError as error:
+            raise SpowlError(f'{file} was not written: {error}') from error
+
+    def _control_period(self) -> float:
+        """Return the seconds of the robot's time between two decisions."""
+        times = np.array([moment.decision.now_ns for moment in self.moments])
+        steps = np.diff(times)
+        return float(np.median(steps[steps > 0])) * 1e-9 if (steps > 0).any() else STILL_S
+
+
+def solids(message: Any) -> list[Any]:
+    """Return the bodies among the markers of a MarkerArray, as boxes; lines are none."""
+    return [marker for marker in message.markers if marker.type in (CUBE, SPHERE, CYLINDER)]
+
+
+def outline_of(marker: Any) -> Outline:
+    """Return what is seen from above of a visualization_msgs/Marker: a box, ball or cylinder."""
+    centre = (marker.pose.position.x, marker.pose.position.y)
+    along, across, upward = axes_of(marker.pose.orientation)
+    length = marker.scale.z * upward
+    if marker.type == CUBE:
+        sides = (marker.scale.x * along, marker.scale.y * across)
+    elif marker.type == CYLINDER and np.hypot(*length) > marker.scale.x:  # it lies
+        sides = (length, marker.scale.x * np.array((-length[1], length[0])) / np.hypot(*length))
+    else:
+        return Outline(marker.ns, (centre,), marker.scale.x / 2)
+    corners = [(centre + (a * sides[0] + b * sides[1]) / 2).tolist()
+               for a, b in ((1, 1), (1, -1), (-1, -1), (-1, 1))]
+    return Outline(marker.ns, tuple((x, y) for x, y in corners))
+
+
+def axes_of(quaternion: Any) -> Vectors:
+    """Return a solid's own x, y and z axes as seen from above, shape (3, 2)."""
+    w, x, y, z = quaternion.w, quaternion.x, quaternion.y, quaternion.z
+    return np.array(((1 - 2 * (y * y + z * z), 2 * (x * y + w * z)),
+                     (2 * (x * y - w * z), 1 - 2 * (x * x + z * z)),
+                     (2 * (x * z + w * y), 2 * (y * z - w * x))))
+
+
+def heading_of(quaternion: Any) -> float:
+    """Return where a solid's x axis points seen from above, radians; its z axis if that is up."""
+    along, _, upward = axes_of(quaternion)
+    x, y = along if np.hypot(*along) > UPRIGHT else upward
+    return math.atan2(y, x)
+
+
+def write_mp4(file: Path, pictures: Iterable[Image.Image], period: float) -> None:
+    """Write H.264 that browsers play; `period` is the seconds of a picture."""
+    import imageio_ffmpeg
+
+    encoder = None
+    for picture in _with_still(pictures, period):
+        if encoder is None:
+            encoder = imageio_ffmpeg.write_frames(
+                str(file), picture.size, fps=1 / period, macro_block_size=2, quality=7,
+                ffmpeg_log_level='error')
+            encoder.send(None)
+        encoder.send(np.ascontiguousarray(picture))
+    if encoder is not None:
+        encoder.close()
+
+
+def write_gif(file: Path, pictures: Iterable[Image.Image], period: float) -> None:
+    """Write a GIF that loops; `period` is the seconds of a picture."""
+    palette = Image.new('P', (1, 1))
+    palette.putpalette(bytes(level for colour in colours() for level in colour))
+    frames = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
+    if frames:
+        durations = [round(period * 1e3)] * (len(frames) - 1) + [round(STILL_S * 1e3)]
+        frames[0].save(file, save_all=True, append_images=frames[1:], duration=durations, loop=0)
+
+
+def _with_still(pictures: Iterable[Image.Image], period: float) -> Iterator[Image.Image]:
+    """Return the pictures with the last one repeated."""
+    last = None
+    for last in pictures:
+        yield last
+    if last is not None:
+        yield from [last] * round(STILL_S / period)

@@ -1,0 +1,298 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Episodes of a controller in simulation, and what they say about it.
+
+Whoever decides is an `Agent`; the run-time controller and the PyTorch planner each have one. An
+agent decides for several episodes at once, its lanes, and several processes may each run some.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+import multiprocessing
+from multiprocessing.sharedctypes import Synchronized
+import signal
+import time
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.sim import environment
+from spowl_ros.sim.perturbation import Perturbation
+
+CONFIDENCE = 0.95
+RAW_STEPS = 1000
+"""Longest episode of the tasks."""
+_POLL_SECONDS = 0.5
+_RESAMPLES = 9_999
+
+
+class Agent(Protocol):
+    """Decides for several episodes that run side by side, one in each lane."""
+
+    def begin(self, seeds: Sequence[int]) -> None:
+        """Begin an episode in each of as many lanes; a lane's randomness hangs on its seed."""
+
+    def act(self, lanes: Sequence[int], observations: NDArray[np.float32]
+            ) -> tuple[NDArray[np.float32], list[str]]:
+        """Return actions (n, A) for observations (n, O) of these lanes, and their sources."""
+
+
+class AgentSource(Protocol):
+    """What makes an agent; small, and can be sent to another process."""
+
+    @property
+    def task(self) -> str:
+        """Return the task that it drives."""
+
+    @property
+    def action_repeat(self) -> int:
+        """Return the raw steps of one decision."""
+
+    @property
+    def lanes(self) -> int:
+        """Return how many episodes its agent runs side by side at most."""
+
+    def open(self) -> Agent:
+        """Return a fresh agent."""
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One episode; sums over its raw steps, discount 1."""
+
+    seed: int
+    reward: float
+    cost: float
+    decisions: int
+    raw_steps: int
+    goals: int
+    sources: dict[str, int]
+    """Decisions by source."""
+    action_change: float
+    """Mean absolute change of an actuator's command between decisions; its range is 2."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with the ends of its 95 % bootstrap interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Episodes of one controller in one task."""
+
+    task: str
+    planner: str
+    episodes: tuple[Episode, ...]
+    seconds: float
+    """Wall time of all."""
+    details: dict[str, Any] = field(default_factory=dict)
+    """What else defines the evaluation: model, settings, perturbation."""
+
+    @property
+    def returns(self) -> list[float]:
+        """Return of each episode."""
+        return [episode.reward for episode in self.episodes]
+
+    @property
+    def costs(self) -> list[float]:
+        """Cost of each episode."""
+        return [episode.cost for episode in self.episodes]
+
+    @property
+    def cost_free_fraction(self) -> float:
+        """Fraction of the episodes without any cost."""
+        return sum(cost == 0 for cost in self.costs) / len(self.episodes)
+
+    @property
+    def source_fraction(self) -> dict[str, float]:
+        """Fraction of all decisions by source."""
+        total: Counter[str] = Counter()
+        for episode in self.episodes:
+            total.update(episode.sources)
+        return {source: count / total.total() for source, count in sorted(total.items())}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is written as JSON."""
+        decisions = sum(episode.decisions for episode in self.episodes)
+        raw_steps = sum(episode.raw_steps for episode in self.episodes)
+        return {
+            'task': self.task, 'planner': self.planner, 'episodes': len(self.episodes),
+            'returns': self.returns, 'costs': self.costs,
+            'return': vars(bootstrap(self.returns)), 'cost': vars(bootstrap(self.costs)),
+            'cost_free_fraction': self.cost_free_fraction,
+            'source_fraction': self.source_fraction, 'seconds': self.seconds,
+            'rates': {'decisions_per_second': decisions / self.seconds,
+                      'raw_steps_per_second': raw_steps / self.seconds},
+            'seeds': [episode.seed for episode in self.episodes],
+            'steps': [episode.raw_steps for episode in self.episodes],
+            'goals': [episode.goals for episode in self.episodes],
+            'action_change': [episode.action_change for episode in self.episodes],
+            **self.details}
+
+
+def bootstrap(values: Sequence[float]) -> Interval:
+    """Return the mean of values with its 95 % percentile bootstrap interval."""
+    from scipy import stats
+
+    sample = np.asarray(values, np.float64)
+    mean = float(sample.mean())
+    if np.ptp(sample) == 0:  # also of a single value: nothing to resample
+        return Interval(mean, mean, mean)
+    result = stats.bootstrap((sample,), np.mean, confidence_level=CONFIDENCE,
+                             n_resamples=_RESAMPLES, method='percentile',
+                             rng=np.random.default_rng(0)).confidence_interval
+    return Interval(mean, float(result.low), float(result.high))
+
+
+def side_by_side(agent: Agent, environments: Sequence[environment.AnyEnvironment],
+                 seeds: Sequence[int], on_decisions: Callable[[int], bool] | None = None
+                 ) -> list[Episode]:
+    """
+    Run one episode in each environment until all have ended.
+
+    Actions are held within the contract's greatest change, as controllers and supervisor do.
+
+    :param environments: at least as many as seeds
+    :param on_decisions: told how many raw steps were made; False stops
+    :return: the episodes in the order of the seeds; none when stopped
+    """
+    agent.begin(seeds)
+    observations = {lane: environments[lane].reset(seed=seed) for lane, seed in enumerate(seeds)}
+    totals = [np.zeros(5) for _ in seeds]  # reward, cost, raw steps, goals, change of action
+    spec = environments[0].contract.action
+    rest = spec.rest.astype(np.float32)
+    last: dict[int, NDArray[np.float32]] = {}
+    sources: list[Counter[str]] = [Counter() for _ in seeds]
+    while observations:
+        lanes = list(observations)
+        actions, chosen = agent.act(lanes, np.stack(list(observations.values())))
+        raw_steps = 0
+        for lane, wanted, source in zip(lanes, actions, chosen, strict=True):
+            action = spec.held(wanted, last.get(lane, rest))
+            result = environments[lane].step(action)
+            sources[lane][source] += 1
+            change = float(np.abs(action - last.get(lane, action)).mean())
+            last[lane] = action
+            totals[lane] += (result.reward, result.cost, result.info['raw_steps'],
+                             result.info['goals'], change)
+            raw_steps += result.info['raw_steps']
+            if result.terminated or result.truncated:
+                del observations[lane]
+            else:
+                observations[lane] = result.observation
+        if on_decisions and not on_decisions(raw_steps):
+            return []
+    return [Episode(seed, float(total[0]), float(total[1]), count.total(), int(total[2]),
+                    int(total[3]), dict(count), float(total[4]) / max(count.total() - 1, 1))
+            for seed, total, count in zip(seeds, totals, sources, strict=True)]
+
+
+def evaluate(source: AgentSource, planner: str, seeds: Sequence[int], *, workers: int = 1,
+             perturbation: Perturbation | None = None, details: dict[str, Any] | None = None,
+             on_steps: Callable[[int], object] = lambda steps: None) -> Evaluation:
+    """
+    Run an episode for each seed.
+
+    :param planner: what the evaluation is called by
+    :param workers: processes that share the episodes
+    :param on_steps: told the raw steps made so far, now and then
+    :raises SpowlError: no episodes, or a worker that died
+    """
+    if not seeds:
+        raise SpowlError('there is no episode to evaluate; at least one is needed')
+    begin = time.perf_counter()
+    size = min(source.lanes, -(-len(seeds) // max(workers, 1)))
+    chunks = [list(seeds[i:i + size]) for i in range(0, len(seeds), size)]
+    workers = min(workers, len(chunks))
+    if workers > 1:
+        episodes = _in_processes(source, chunks, workers, perturbation, on_steps)
+    else:
+        episodes, made = [], 0
+
+        def count(steps: int) -> bool:
+            nonlocal made
+            made += steps
+            on_steps(made)
+            return True
+
+        agent, environments = source.open(), _environments(source, size, perturbation)
+        for chunk in chunks:
+            episodes += side_by_side(agent, environments, chunk, count)
+    return Evaluation(source.task, planner, tuple(episodes), time.perf_counter() - begin,
+                      details or {})
+
+
+def _environments(source: AgentSource, count: int, perturbation: Perturbation | None
+                  ) -> list[environment.AnyEnvironment]:
+    return [environment.make(source.task, action_repeat=source.action_repeat,
+                             perturbation=perturbation) for _ in range(count)]
+
+
+@dataclass
+class _Worker:
+    """What a worker process keeps from one chunk of episodes to the next."""
+
+    agent: Agent
+    environments: list[environment.AnyEnvironment]
+    made: Synchronized[int]
+    stop: Synchronized[int]
+
+
+_worker: _Worker | None = None
+
+
+def _open_worker(source: AgentSource, lanes: int, perturbation: Perturbation | None,
+                 made: Synchronized[int], stop: Synchronized[int]) -> None:
+    global _worker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    _worker = _Worker(source.open(), _environments(source, lanes, perturbation), made, stop)
+
+
+def _run_chunk(seeds: list[int]) -> list[Episode]:
+    worker = _worker
+    assert worker is not None, 'the pool opens every worker first'
+
+    def count(steps: int) -> bool:
+        with worker.made.get_lock():
+            worker.made.value += steps
+        return not worker.stop.value
+
+    return side_by_side(worker.agent, worker.environments, seeds, count)
+
+
+def _in_processes(source: AgentSource, chunks: list[list[int]], workers: int,
+                  perturbation: Perturbation | None, on_steps: Callable[[int], object]
+                  ) -> list[Episode]:
+    context = multiprocessing.get_context('spawn')  # forked threads of ONNX Runtime would hang
+    made, stop = context.Value('q', 0), context.Value('b', 0)
+    with ProcessPoolExecutor(workers, context, _open_worker,
+                             (source, len(chunks[0]), perturbation, made, stop)) as pool:
+        futures: list[Future[list[Episode]]] = [pool.submit(_run_chunk, c) for c in chunks]
+        try:
+            pending = set(futures)
+            while pending:
+                done, pending = wait(pending, _POLL_SECONDS, FIRST_COMPLETED)
+                on_steps(made.get_obj().value)  # a worker may have died with the lock
+                for future in done:
+                    future.result()
+        except BrokenProcessPool as error:
+            raise SpowlError('a worker process died (out of memory?); evaluate with fewer '
+                             '--workers') from error
+        finally:
+            stop.value = 1
+            for future in futures:
+                future.cancel()
+    return [episode for future in futures for episode in future.result()]

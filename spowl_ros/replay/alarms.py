@@ -1,0 +1,96 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Alarms of the monitors against the costs that came: hits, misses, false alarms, lead time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from spowl_ros.replay.trace import Trace
+
+FORESEEING = ('sensor_margin', 'model_error', 'cost_value')
+"""Monitors that are to warn of costs; the others judge sensors and timing."""
+WINDOW_S = 2.0
+"""How long before a cost an alarm may begin to count as a warning of it."""
+QUIET_S = 1.0
+"""How long no cost must have been for the next one to count as a new event."""
+
+
+@dataclass(frozen=True)
+class AlarmCount:
+    """What alarms were worth."""
+
+    hits: int
+    """Cost events that were warned of."""
+    misses: int
+    """Cost events without a warning."""
+    false_alarms: int
+    """Alarms that no cost followed within the window, as far as costs are known."""
+    leads: NDArray[np.float64]
+    """Shape (hits,): seconds from the first warning to the cost."""
+    alarmed: float
+    """Fraction of the decisions with an alarm; an alarm that never ends misses nothing."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures for JSON; `lead_seconds` is the median, None without hits."""
+        return {'hits': self.hits, 'misses': self.misses, 'false_alarms': self.false_alarms,
+                'lead_seconds': float(np.median(self.leads)) if self.leads.size else None,
+                'alarmed': self.alarmed}
+
+
+def judge_alarms(trace: Trace, monitors: tuple[str, ...] = FORESEEING,
+                 window_s: float = WINDOW_S) -> AlarmCount:
+    """
+    Compare the alarms of some monitors, taken together, with the costs of the same decisions.
+
+    An alarm lasts from the decision at which a monitor trips to its release. It warns of a cost
+    that begins while it lasts or at most `window_s` after its end, and did not begin with it; an
+    alarm raised by the decision whose own outcome cost is counted as a warning of no lead.
+    """
+    tripped = np.zeros(len(trace), bool)
+    for monitor in monitors:
+        tripped |= trace.alarms.get(monitor, False)
+    time = trace.time
+    alarms = runs(tripped, trace.episode)
+    events = cost_events(time, trace.cost, trace.episode)
+    useful = np.array([bool(np.isnan(trace.cost[first])) for first, _ in alarms], bool)
+    leads = []
+    for event in events:
+        # An alarm of another episode warns of nothing here, however near it is.
+        warning = [index for index, (first, last) in enumerate(alarms)
+                   if trace.episode[first] == trace.episode[event] and first <= event
+                   and time[last] >= time[event] - window_s]
+        useful[warning] = True
+        if warning:
+            leads.append(time[event] - time[alarms[warning[0]][0]])
+    return AlarmCount(len(leads), len(events) - len(leads), int(np.sum(~useful)),
+                      np.array(leads, np.float64), float(tripped.mean()))
+
+
+def runs(active: NDArray[np.bool_], episode: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Return first and last index of each stretch of True within an episode."""
+    result: list[tuple[int, int]] = []
+    for index in np.flatnonzero(active).tolist():
+        if result and result[-1][1] == index - 1 and episode[index] == episode[index - 1]:
+            result[-1] = result[-1][0], index
+        else:
+            result.append((index, index))
+    return result
+
+
+def cost_events(time: NDArray[np.float64], cost: NDArray[np.float64],
+                episode: NDArray[np.int64]) -> list[int]:
+    """Return the decisions at which a cost began after QUIET_S without any."""
+    events: list[int] = []
+    last: int | None = None
+    for index in np.flatnonzero(cost > 0.0).tolist():
+        if last is None or episode[index] != episode[last] or time[index] - time[last] > QUIET_S:
+            events.append(index)
+        last = index
+    return events

@@ -1,0 +1,178 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""How well the learned parts foresaw: predicted values against what followed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from spowl_ros.replay.trace import Trace
+
+HORIZONS = (1, 2, 5, 10, 20, 50, 100)
+"""Decisions after which a prediction is compared with what came until then."""
+CLOSING = 50
+"""Decisions after which what followed is closed with the prediction made there."""
+BINS = 10
+MOST_PAIRS = 200_000  # what a scatter or a rank correlation can use
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Calibration curve: decisions sorted by prediction, in groups of equal size."""
+
+    predicted: NDArray[np.float64]
+    """Shape (bins,): mean prediction of each group."""
+    followed: NDArray[np.float64]
+    """Shape (bins,): mean of what followed."""
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    """Shape (bins,): 10th and 90th percentile of what followed."""
+    count: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Foresight:
+    """Predictions of one quantity against what followed."""
+
+    predicted: NDArray[np.float64]
+    followed: NDArray[np.float64]
+    """Shape (decisions,): discounted sum of what followed, closed with a prediction after CLOSING
+    decisions or at the end of an episode; not-a-number where neither is known."""
+    discount: float
+    by_horizon: dict[int, tuple[float, float]]
+    """Decisions ahead to mean and root mean square of the prediction less what followed."""
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Which decisions have both."""
+        return np.isfinite(self.predicted) & np.isfinite(self.followed)
+
+    def curve(self) -> Curve:
+        """Return the calibration curve; fewer groups where there are few decisions."""
+        predicted, followed = self.predicted[self.known], self.followed[self.known]
+        order = np.argsort(predicted, kind='stable')
+        groups = [group for group in np.array_split(order, BINS) if group.size]
+        def each(function: Any, values: NDArray[np.float64]) -> NDArray[np.float64]:
+            return np.array([function(values[group]) for group in groups])
+        return Curve(
+            each(np.mean, predicted), each(np.mean, followed),
+            each(lambda part: np.quantile(part, 0.1), followed),
+            each(lambda part: np.quantile(part, 0.9), followed),
+            np.array([group.size for group in groups], np.int64))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all figures, ready for JSON; None where too little is known."""
+        predicted, followed = self.predicted[self.known], self.followed[self.known]
+        error = predicted - followed
+        curve = self.curve()
+        return {
+            'decisions': int(error.size),
+            'discount': self.discount,
+            'bias': number(error.mean()) if error.size else None,
+            'rmse': number(np.sqrt(np.mean(error**2))) if error.size else None,
+            'correlation': rank_correlation(predicted, followed),
+            'curve': [{'predicted': number(p), 'followed': number(f), 'low': number(low),
+                       'high': number(high), 'count': int(count)}
+                      for p, f, low, high, count in zip(
+                          curve.predicted, curve.followed, curve.low, curve.high, curve.count,
+                          strict=True)],
+            'by_horizon': [{'decisions': horizon, 'bias': number(bias), 'rmse': number(rmse)}
+                           for horizon, (bias, rmse) in self.by_horizon.items()],
+        }
+
+
+def number(value: float) -> float | None:
+    """Return a float that JSON can hold; None for what is not finite."""
+    return float(value) if np.isfinite(value) else None
+
+
+def rank_correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> float | None:
+    """Return Spearman's rank correlation; None where one of them is constant."""
+    if first.size > MOST_PAIRS:
+        chosen = np.random.default_rng(0).choice(first.size, MOST_PAIRS, replace=False)
+        first, second = first[chosen], second[chosen]
+    if first.size < 3 or np.ptp(first) == 0.0 or np.ptp(second) == 0.0:
+        return None
+    return float(np.corrcoef(_ranks(first), _ranks(second))[0, 1])
+
+
+def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return ranks, equal values sharing their mean rank."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    return (ends - (counts - 1) / 2.0)[inverse]
+
+
+def foresight(trace: Trace, quantity: str, discount: float) -> Foresight:
+    """
+    Compare predictions with what followed.
+
+    :param quantity: 'value' (against rewards) or 'cost_value' (against costs)
+    :param discount: per decision, that of the value function
+    """
+    amounts = trace.reward if quantity == 'value' else trace.cost
+    predicted = trace.executed(quantity)
+    by_horizon = {}
+    for horizon in HORIZONS:
+        error = predicted - sums_after(trace.episode, amounts, discount, horizon, predicted)
+        error = error[np.isfinite(error)]
+        if error.size:
+            by_horizon[horizon] = float(error.mean()), float(np.sqrt(np.mean(error**2)))
+    followed = sums_after(trace.episode, amounts, discount, CLOSING, predicted)
+    return Foresight(predicted, followed, discount, by_horizon)
+
+
+def sums_after(episode: NDArray[np.int64], amounts: NDArray[np.float64], discount: float,
+               horizon: int, closing: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    """
+    Return the discounted sum of the next amounts of the same episode, for each decision.
+
+    :param episode: shape (n,), episode of each decision
+    :param amounts: shape (n,), what each decision brought until the next one
+    :param horizon: decisions that are summed
+    :param closing: shape (n,), added discounted at the end of the sum: what the last decision of
+        it predicts; None: nothing is added
+    :return: shape (n,); not-a-number where the episode ends before the horizon
+    """
+    count = len(amounts)
+    result = np.full(count, np.nan)
+    weights = discount ** np.arange(horizon)
+    for start, end in episode_bounds(episode):
+        length = end - start
+        if length <= horizon:
+            continue
+        part = amounts[start:end]
+        # The reversed weights make the convolution look ahead instead of back.
+        sums = np.convolve(part, weights[::-1], mode='valid')[:length - horizon]
+        if closing is not None:
+            sums = sums + discount**horizon * closing[start + horizon:end]
+        result[start:end - horizon] = sums
+    return result
+
+
+def episode_bounds(episode: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Return first decision of each episode and the one after its last."""
+    if not len(episode):
+        return []
+    starts = [0, *(np.flatnonzero(np.diff(episode)) + 1).tolist()]
+    return list(zip(starts, [*starts[1:], len(episode)], strict=True))
+
+
+def coverage(trace: Trace, discount: float, window: int) -> float | None:
+    """
+    Return how often the discounted cost of the next decisions stayed below its conformal bound.
+
+    :param window: decisions over which the bound was calibrated
+    :return: None where nothing can be judged
+    """
+    # Costs are never negative, so that a bound below 0 promises no less than one of 0.
+    bound = np.maximum(trace.executed('cost_value') + trace.cost_offset, 0.0)
+    followed = sums_after(trace.episode, trace.cost, discount, window)
+    known = np.isfinite(bound) & np.isfinite(followed)
+    return float(np.mean(followed[known] <= bound[known])) if known.any() else None

@@ -1,0 +1,163 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that is measured on a replay, as numbers ready for JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spowl_ros.base.settings import declared
+from spowl_ros.control.decision import SOURCES
+from spowl_ros.replay.alarms import FORESEEING, judge_alarms
+from spowl_ros.replay.foresight import coverage, episode_bounds, foresight, number
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from spowl_ros.replay.replay import Replay
+    from spowl_ros.replay.trace import Trace
+
+PERCENTILES = (50, 95, 99)
+
+
+def measure(replay: Replay) -> dict[str, Any]:
+    """
+    Return all figures of a replay.
+
+    Predictions and alarms are those of the replayed decisions; rewards and costs are those that
+    were recorded; times are those of the machine that recorded, where it did.
+    """
+    trace, live, planner = driving(replay), driving(replay, live=True), replay.settings.planner
+    episodes = [(one.episode_return, one.cost) for one in replay.episodes] or [
+        (float(live.reward[start:end].sum()), float(live.cost[start:end].sum()))
+        for start, end in episode_bounds(live.episode)]
+    window = replay.settings.cost_value.window
+    cost_value = foresight(trace, 'cost_value', planner.cost_discount).to_dict()
+    cost_value['coverage'] = {
+        'wanted': replay.settings.cost_value.coverage, 'window': window,
+        'observed': coverage(trace, planner.cost_discount, window)}
+    return {
+        'bag': str(replay.bag),
+        'task': replay.task,
+        'seconds': float(trace.time[-1]),
+        'bundle_sha256': replay.bundle_sha256,
+        'same_bundle': replay.same_bundle,
+        'other_robot': replay.other_robot,
+        'settings': {entry.name: entry.default for entry in declared(replay.settings)},
+        'changes': replay.changes,
+        'damage': list(replay.damage),
+        'decisions': len(replay.replayed),
+        'stops_after_end': replay.stops_after_end,
+        'decisions_without_inputs': replay.without_inputs,
+        'decisions_without_past': replay.without_past,
+        'identical': replay.identical,
+        'diverged_at': replay.diverged_at,
+        'compared_from': int(replay.compared.argmax()) if replay.compared.any() else None,
+        'divergence': divergence(replay) if replay.compared.any() else None,
+        'return': number(float(np.mean([episode_return for episode_return, _ in episodes]))),
+        'cost': number(float(np.mean([cost for _, cost in episodes]))),
+        'episodes': [{'return': number(episode_return), 'cost': number(cost)}
+                     for episode_return, cost in episodes],
+        'value_calibration': foresight(trace, 'value', planner.discount).to_dict(),
+        'cost_value_calibration': cost_value,
+        'model_error': percentiles(trace.plan['model_error']),
+        'alarm': {**judge_alarms(trace).to_dict(), 'by_monitor': {
+            monitor: judge_alarms(trace, (monitor,)).to_dict()
+            for monitor in FORESEEING if monitor in trace.alarms}},
+        'source_fraction': source_fraction(trace),
+        'switches': switches(trace),
+        'latency_ms': {**percentiles(live.seconds * 1e3),
+                       'deadline_misses': int(live.deadline_missed.sum())},
+    }
+
+
+def driving(replay: Replay, live: bool = False) -> Trace:
+    """
+    Return the decisions of a replay less the stops after the robot had gone.
+
+    :param live: those that were recorded, where there are any, instead of the replayed ones
+    """
+    trace = replay.replayed if replay.recorded is None or not live else replay.recorded
+    # A recording of nothing but a robot that has gone is shown as it is.
+    count = len(trace) - replay.stops_after_end or len(trace)
+    return trace.select(np.arange(len(trace)) < count)
+
+
+def remarks(measured: dict[str, Any]) -> list[str]:
+    """Return sentences on what one must know to read the figures of `measure` rightly."""
+    lines = list(measured['damage'])
+    if measured['same_bundle'] is False:
+        lines.append('the bag was made with another bundle')
+    if measured['other_robot']:
+        lines.append(f'the bag was made with the robot of {measured["other_robot"]}; give its '
+                     'file with --robot')
+    if measured['cost'] is None:
+        lines.append('no costs were recorded; what the alarms were worth is not known')
+    if count := measured['decisions_without_inputs']:
+        lines.append(f'the bag lacks inputs of {count} decisions; these were made with others')
+    if count := measured['decisions_without_past']:
+        begin = measured['compared_from']
+        lines.append(
+            f'{count} decisions are not compared: the bag lacks earlier ones, or inputs, on which '
+            'their plans were built; '
+            + ('no episode begins in it' if begin is None
+               else f'comparison begins at decision {begin}'))
+    if measured['changes'] and measured['identical']:
+        lines.append(f'{", ".join(measured["changes"])} made no difference to any decision')
+    return lines
+
+
+def divergence(replay: Replay) -> dict[str, Any]:
+    """Return what differs between the recorded and the replayed decisions, and by how much."""
+    assert replay.recorded is not None  # the caller's condition
+    recorded, replayed = (trace.select(replay.compared)
+                          for trace in (replay.recorded, replay.replayed))
+    changed = recorded.source != replayed.source
+    pairs = Counter(f'{SOURCES[before]} to {SOURCES[after]}' for before, after in zip(
+        recorded.source[changed], replayed.source[changed], strict=True))
+    action = np.abs(recorded.action - replayed.action).max(axis=1)
+    others = np.flatnonzero(replay.compared)[action > 0.0]
+    return {
+        'decisions': len(replay.differences),
+        'parts': dict(replay.differing_parts.most_common()),
+        'sources': dict(pairs.most_common()),
+        'action': {'decisions': len(others), 'first': int(others[0]) if len(others) else None,
+                   'mean': float(action.mean()), 'max': float(action.max())},
+        **{quantity: _mean(replayed.executed(quantity) - recorded.executed(quantity))
+           for quantity in ('value', 'cost_value')},
+    }
+
+
+def _mean(values: NDArray[np.float64]) -> float | None:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if finite.size else None
+
+
+def percentiles(values: NDArray[np.float64]) -> dict[str, float | None]:
+    """Return some percentiles and the greatest of the finite values; None where there are none."""
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return {**{f'p{part}': None for part in PERCENTILES}, 'max': None}
+    return {**{f'p{part}': number(np.percentile(finite, part)) for part in PERCENTILES},
+            'max': number(finite.max())}
+
+
+def source_fraction(trace: Trace) -> dict[str, float]:
+    """Return the fraction of decisions by source."""
+    counts = np.bincount(trace.source, minlength=len(SOURCES))
+    return {name: float(count / max(len(trace), 1))
+            for name, count in zip(SOURCES, counts, strict=True)}
+
+
+def switches(trace: Trace) -> dict[str, int]:
+    """Return how often one source followed another within an episode, by both names."""
+    counts: Counter[str] = Counter()
+    for start, end in episode_bounds(trace.episode):
+        counts.update(f'{SOURCES[before]} to {SOURCES[after]}'
+                      for before, after in pairwise(trace.source[start:end].tolist())
+                      if before != after)
+    return dict(counts.most_common())

@@ -1,0 +1,219 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A bag as a stream of what matters for evaluation: sensor fields, decisions, rewards, costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spowl_ros.bags.context import read_context
+from spowl_ros.bags.reader import Bag
+from spowl_ros.bags.types import type_name
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.control.decision import Decision
+from spowl_ros.control.run_record import Episode
+from spowl_ros.drawing.picture import Outline
+from spowl_ros.drawing.video import outline_of, solids
+from spowl_ros.robot.topics import load_robot, sources
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from spowl_ros.control.contract import Contract
+    from spowl_ros.robot.config import RobotConfig
+
+DECISION = 'controller/decision'
+OUTCOMES = ('reward', 'cost')
+MARKERS = 'simulator/markers'
+EPISODE = 'simulator/episode'
+TYPES = {**dict.fromkeys((DECISION, EPISODE), 'diagnostic_msgs/msg/DiagnosticArray'),
+         **dict.fromkeys(OUTCOMES, 'std_msgs/msg/Float64'),
+         MARKERS: 'visualization_msgs/msg/MarkerArray'}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One field of the observation as it was measured."""
+
+    field: str
+    values: NDArray[np.float64]
+    stamp_ns: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A reward or a cost."""
+
+    name: str
+    """One of OUTCOMES."""
+    amount: float
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a simulator showed of its scene; metres, world frame."""
+
+    outlines: tuple[Outline, ...]
+
+    @property
+    def robot(self) -> tuple[float, float]:
+        """Where the robot was; not-a-number where it is not shown."""
+        return next((outline.points[0] for outline in self.outlines if outline.kind == 'robot'),
+                    (np.nan, np.nan))
+
+
+Event = Sample | Outcome | Decision | Scene | Episode
+
+
+class RecordedRun:
+    """
+    A bag of a robot that a contract fits.
+
+    :param contract: with the robot's topics
+    :param robot: which messages its sensors send
+    :param namespace: of the robot's topics; None finds it by the decisions or the sensors
+    :raises SpowlError: a topic is missing or of another type, or nothing was recorded
+    """
+
+    def __init__(self, bag: Bag, contract: Contract, robot: RobotConfig,
+                 namespace: str | None = None) -> None:
+        self.bag = bag
+        self.contract = contract
+        self._sensors = {entry.topic: entry for entry in sources(contract, robot)}
+        if not any(topic.messages for topic in bag.topics.values()):
+            raise SpowlError(f'bag {bag.path} holds no messages')
+        if namespace is None:
+            namespace = self._find_namespace()
+        self._prefix = f'/{namespace.strip("/")}/' if namespace.strip('/') else '/'
+        self._check()
+
+    @property
+    def namespace(self) -> str:
+        """The robot's, without slashes at its ends."""
+        return self._prefix.strip('/')
+
+    @property
+    def sensors(self) -> list[str]:
+        """Full names of the topics that an observation is made of."""
+        return [self._prefix + topic for topic in self._sensors]
+
+    @property
+    def decided(self) -> bool:
+        """Whether a controller's decisions were recorded."""
+        topic = self.bag.topics.get(self._prefix + DECISION)
+        return topic is not None and topic.messages > 0
+
+    @property
+    def outcomes(self) -> tuple[str, ...]:
+        """Which of rewards and costs were recorded."""
+        return tuple(name for name in OUTCOMES if self._prefix + name in self.bag.topics)
+
+    @property
+    def robot_file(self) -> str:
+        """Path of the robot's file on the machine that recorded; empty: none, or not known."""
+        parameters = read_context(self.bag).parameters.get(f'{self._prefix}controller', {})
+        return str(parameters.get('robot', ''))
+
+    def events(self) -> Iterator[tuple[int, Event]]:
+        """Yield time of reception (nanoseconds) and event, in order."""
+        readers: dict[str, Callable[[str, Any], Iterator[Event]]] = {
+            **dict.fromkeys(self._sensors, self._samples), DECISION: _decisions,
+            MARKERS: _scenes, EPISODE: _episodes, **dict.fromkeys(OUTCOMES, _outcomes)}
+        present = {self._prefix + name: (name, reader) for name, reader in readers.items()}
+        for stored in self.bag.messages(present):
+            name, reader = present[stored.topic]
+            message = self.bag.decode(stored)
+            for event in reader(name, message):
+                yield stored.time_ns, event
+
+    def first_settings(self) -> dict[str, Any] | None:
+        """Return what the first decision that tells its settings says of them, if any does."""
+        for stored in self.bag.messages([self._prefix + DECISION]):
+            for decision in _decisions(DECISION, self.bag.decode(stored)):
+                if decision.settings:
+                    return dict(json.loads(decision.settings))
+        return None
+
+    def _samples(self, topic: str, message: Any) -> Iterator[Sample]:
+        entry = self._sensors[topic]
+        stamp_ns = entry.stamp_ns(message)
+        for name, values in entry.fields(message):
+            yield Sample(name, values, stamp_ns)
+
+    def _find_namespace(self) -> str:
+        """Return the namespace in which there are decisions, or else most of the sensors."""
+        found = [name.removesuffix(DECISION) for name, topic in self.bag.topics.items()
+                 if name.endswith('/' + DECISION) and topic.messages]
+        if len(found) > 1:
+            raise SpowlError(f'bag {self.bag.path} holds the decisions of {len(found)} robots; '
+                             f'choose a --namespace of {", ".join(sorted(found))}')
+        if found:
+            return found[0]
+        suffixes = tuple('/' + topic for topic in self._sensors)
+        near = [name[:len(name) - len(suffix)] for name in self.bag.topics for suffix in suffixes
+                if name.endswith(suffix)]
+        return max(set(near), key=near.count, default='')
+
+    def _check(self) -> None:
+        """
+        Make sure that every sensor is there, and of its type.
+
+        :raises SpowlError: names the topic
+        """
+        types = {topic: type_name(entry.message_type)
+                 for topic, entry in self._sensors.items()} | TYPES
+        missing = [topic for topic in self._sensors
+                   if not getattr(self.bag.topics.get(self._prefix + topic), 'messages', 0)]
+        if missing:
+            raise SpowlError(
+                f'bag {self.bag.path} has no messages on {self._prefix + missing[0]}, from which '
+                f'{self.contract.task} takes a part of the observation'
+                + (f' ({len(missing)} of its {len(self._sensors)} sensor topics are missing)'
+                   if len(missing) > 1 else '')
+                + f'; the bag has {", ".join(sorted(self.bag.topics)[:12])}. Is it of another '
+                  f'task, or of another --namespace?')
+        for topic, wanted in types.items():
+            present = self.bag.topics.get(self._prefix + topic)
+            if present is not None and present.type != wanted:
+                raise SpowlError(f'bag {self.bag.path}: {self._prefix + topic} is a '
+                                 f'{present.type}, wanted {wanted}')
+
+
+def sensors_in(path: Path, contract: Contract, robot_file: str,
+               namespace: str | None) -> tuple[str, list[str]]:
+    """
+    Return the namespace of a robot in a bag, and the full names of its sensors' topics.
+
+    :param robot_file: YAML file of the robot; empty: one that has the contract's own topics
+    :raises SpowlError: not a bag, or not one of this robot
+    """
+    robot = load_robot(robot_file)
+    with Bag(path) as bag:
+        run = RecordedRun(bag, robot.applied_to(contract), robot, namespace)
+        return run.namespace, run.sensors
+
+
+def _decisions(_: str, message: Any) -> Iterator[Decision]:
+    for status in message.status:
+        yield Decision.from_items((item.key, item.value) for item in status.values)
+
+
+def _episodes(_: str, message: Any) -> Iterator[Episode]:
+    for status in message.status:
+        values = {item.key: item.value for item in status.values}
+        yield Episode(float(values['return']), float(values['cost']), int(values['steps']))
+
+
+def _outcomes(name: str, message: Any) -> Iterator[Outcome]:
+    yield Outcome(name, float(message.data))
+
+
+def _scenes(_: str, message: Any) -> Iterator[Scene]:
+    yield Scene(tuple(map(outline_of, solids(message))))

@@ -1,0 +1,327 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Decide again what a recorded controller decided, from the recorded sensors, without a robot.
+
+The recorded sensors go through the assembler and the controller that the live node uses. Each
+recorded decision names the stamp of every part of its observation, the clock it saw, and what
+depended on how quick the machine was; so the same bundle and settings give the same decisions,
+bit for bit, and others show what they would have done with the same observations.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Iterator
+import dataclasses
+from dataclasses import dataclass, field
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.control.controller import Controller, ControllerSettings
+from spowl_ros.control.decision import SOURCES, Decision
+from spowl_ros.control.observation import ObservationAssembler
+from spowl_ros.control.run_record import Episode
+from spowl_ros.replay.recording import Event, Outcome, RecordedRun, Sample, Scene
+from spowl_ros.replay.trace import Trace, TraceBuilder
+from spowl_ros.robot.topics import load_robot
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from spowl_ros.bags.reader import Bag
+    from spowl_ros.control.bundle import Bundle
+    from spowl_ros.control.contract import Contract
+
+REMEMBERED = 4096
+"""Values of each field that are kept: decisions use recent ones."""
+AHEAD_NS = 2_000_000_000
+"""How much later than a decision its inputs may lie in the bag, nanoseconds of reception."""
+NOT_DECIDED = ('seconds', 'settings')
+"""Parts of a decision that say how long it took and with what, not what was decided."""
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What is to be other than in the recording."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    """Dotted name of a controller setting to its value."""
+    namespace: str | None = None
+    """Of the robot's topics in the bag; None finds it."""
+    robot: str = ''
+    """YAML file of the robot's topics and units; empty: those of the contract."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What came of replaying one bag."""
+
+    bag: Path
+    task: str
+    recorded: Trace | None
+    """None where the bag has no decisions: then ours were made at the contract's period."""
+    replayed: Trace
+    differences: dict[int, tuple[str, ...]]
+    """Index of each decision that is not the recorded one to the parts that differ."""
+    compared: NDArray[np.bool_]
+    """Whether each decision can be compared with the recorded one: not where none was recorded,
+    nor where the bag lacks its inputs or any decision before it in its episode."""
+    without_inputs: int
+    """Decisions of which the bag lacks a part of the observation."""
+    stops_after_end: int
+    """Last decisions that are nothing but stops, after the last episode that a simulator said to
+    have ended: the robot had gone."""
+    bundle_sha256: str
+    """SHA-256 of the bundle's manifest that decided."""
+    same_bundle: bool | None
+    """Whether the bag was made with this bundle; None where it does not say."""
+    other_robot: str
+    """Path, where it was recorded, of the robot's file that the replay was not given."""
+    changes: dict[str, Any]
+    """What was asked to be other than recorded, by the dotted names of settings."""
+    settings: ControllerSettings
+    """Those of the last decision."""
+    episodes: tuple[Episode, ...]
+    """What a simulator said of each that ended."""
+    scenes: dict[int, Scene]
+    """Episode to the first that was seen of its scene."""
+    damage: tuple[str, ...]
+
+    @property
+    def identical(self) -> bool | None:
+        """Whether every decision compared is the recorded one; None where there was none."""
+        return not self.differences if self.compared.any() else None
+
+    @property
+    def without_past(self) -> int:
+        """Recorded decisions that are not compared."""
+        return 0 if self.recorded is None else int(np.sum(~self.compared))
+
+    @property
+    def diverged_at(self) -> int | None:
+        """Index of the first decision that differs."""
+        return min(self.differences, default=None)
+
+    @property
+    def differing_parts(self) -> Counter[str]:
+        """Part of a decision to the number of decisions in which it differs."""
+        return Counter(part for parts in self.differences.values() for part in parts)
+
+
+class _Memory:
+    """The last values of every field by their stamps."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._fields = [field.name for field in contract.fields]
+        self._values: dict[str, OrderedDict[int, NDArray[np.float64]]] = {
+            name: OrderedDict() for name in self._fields}
+
+    def add(self, sample: Sample) -> None:
+        """Remember one value."""
+        values = self._values[sample.field]
+        values[sample.stamp_ns] = sample.values
+        if len(values) > REMEMBERED:
+            values.popitem(last=False)
+
+    def has(self, stamps_ns: tuple[int, ...]) -> bool:
+        """Whether the value of every field at its stamp is known."""
+        return all(stamp in self._values[name]
+                   for name, stamp in zip(self._fields, stamps_ns, strict=False))
+
+    def put_into(self, assembler: ObservationAssembler, stamps_ns: tuple[int, ...]) -> None:
+        """Give the assembler the values at these stamps, as far as they are known."""
+        for name, stamp in zip(self._fields, stamps_ns, strict=True):
+            if (values := self._values[name].get(stamp)) is not None:
+                assembler.put(name, values, stamp)
+
+
+class Replayer:
+    """
+    Replays one bag with one bundle.
+
+    :param changes: what is to be other than recorded
+    :raises SpowlError: the bag is not one of the bundle's robot
+    """
+
+    def __init__(self, bag: Bag, bundle: Bundle, changes: Changes | None = None) -> None:
+        changes = changes or Changes()
+        robot = load_robot(changes.robot)
+        bundle = dataclasses.replace(bundle, contract=robot.applied_to(bundle.contract))
+        self._run = RecordedRun(bag, bundle.contract, robot, changes.namespace)
+        self._bundle = bundle
+        self._changes = changes.values
+        # What depended on the clock is replayed as recorded, unless the planner is to do more.
+        self._own_iterations = not {'planner.kind', 'planner.iterations'}.isdisjoint(self._changes)
+        self._memory = _Memory(bundle.contract)
+        self._assembler = ObservationAssembler(bundle.contract)
+        self._controller: Controller | None = None
+        self._same_bundle: bool | None = None
+        self._other_robot = self._run.robot_file if not changes.robot else ''
+        self._recorded = TraceBuilder(self._run.outcomes)
+        self._replayed = TraceBuilder(self._run.outcomes)
+        self._differences: dict[int, tuple[str, ...]] = {}
+        self._before: Decision | None = None
+        self._past_known = True
+        self._compared: list[bool] = []
+        self._without_inputs = 0
+        self._episodes: list[Episode] = []
+        self._ended_at = -1
+        self._scenes: dict[int, Scene] = {}
+
+    def run(self, progress: Callable[[int], None] = lambda decisions: None) -> Replay:
+        """
+        Replay the bag.
+
+        :param progress: called with 1 after each decision
+        :raises SpowlError: nothing in the bag can be decided on
+        """
+        for _ in self._decide_again() if self._run.decided else self._decide_anew():
+            progress(1)
+        if not len(self._replayed) or self._controller is None:
+            raise SpowlError(f'bag {self._run.bag.path} has no moment at which every sensor was '
+                             'known; nothing can be decided')
+        replayed = self._replayed.build()
+        recorded = self._recorded.build() if self._run.decided else None
+        if recorded is not None:
+            replayed = dataclasses.replace(replayed, **{
+                name: getattr(recorded, name)[:len(replayed)]
+                for name in ('reward', 'cost', 'position')})
+        return Replay(
+            self._run.bag.path, self._run.contract.task, recorded, replayed, self._differences,
+            np.array(self._compared), self._without_inputs,
+            self._stops_after_end(recorded or replayed), self._bundle.digest, self._same_bundle,
+            self._other_robot, self._changes, self._controller.settings, tuple(self._episodes),
+            self._scenes, tuple(self._run.bag.damage))
+
+    def _stops_after_end(self, live: Trace) -> int:
+        """Return how many decisions came after the last episode, if all of them are stops."""
+        if self._ended_at < 0:
+            return 0
+        after = live.source[self._ended_at:]
+        return len(after) if np.all(after == SOURCES.index('stop')) else 0
+
+    def _decide_again(self) -> Iterator[Decision]:
+        """Make each recorded decision again as soon as its inputs have been read."""
+        waiting: deque[tuple[int, Decision]] = deque()
+        for time_ns, event in self._run.events():
+            if isinstance(event, Decision):
+                self._recorded.add(event)
+                waiting.append((time_ns, event))
+            else:
+                self._take(event, self._recorded)
+            while waiting and (self._memory.has(waiting[0][1].stamps_ns)
+                               or time_ns - waiting[0][0] > AHEAD_NS):
+                yield self._again(waiting.popleft()[1])
+        for _, decision in waiting:
+            yield self._again(decision)
+
+    def _again(self, recorded: Decision) -> Decision:
+        """Make one recorded decision again and note what differs."""
+        controller = self._controller_as_of(recorded)
+        self._before = recorded
+        if not recorded.stamps_ns:
+            decision = controller.stop(recorded.now_ns, recorded.reason)
+        else:
+            complete = self._memory.has(recorded.stamps_ns)
+            self._without_inputs += not complete
+            self._past_known &= complete
+            self._memory.put_into(self._assembler, recorded.stamps_ns)
+            observation = self._assembler.observe(recorded.now_ns)
+            if observation is None:
+                decision = controller.stop(recorded.now_ns, 'the bag lacks the inputs')
+            else:
+                made = recorded.plan is not None and not self._own_iterations
+                decision = controller.decide(
+                    dataclasses.replace(observation, silences=np.array(recorded.silences)),
+                    iterations=recorded.plan.iterations if made and recorded.plan else None,
+                    deadline_missed=recorded.deadline_missed, cost=recorded.cost)
+        self._compared.append(self._past_known)
+        if self._past_known and (parts := differing(recorded, decision)):
+            self._differences[len(self._replayed)] = parts
+        self._replayed.add(decision)
+        return decision
+
+    def _decide_anew(self) -> Iterator[Decision]:
+        """Decide at the contract's period whenever every field is new; nothing was recorded."""
+        self._controller = Controller(self._bundle, self._settings(None))
+        # Half a raw step early is still in time: stamps are not exact multiples of it.
+        period_ns = (self._run.contract.control_period - self._run.contract.raw_period / 2) * 1e9
+        last_ns = -period_ns
+        for _, event in self._run.events():
+            if isinstance(event, Sample):
+                self._assembler.put(event.field, event.values, event.stamp_ns)
+                if event.stamp_ns < last_ns:
+                    self._controller.reset()
+                    self._assembler.forget_after(event.stamp_ns)
+                    last_ns = event.stamp_ns - period_ns
+                if self._assembler.complete() and event.stamp_ns - last_ns >= period_ns:
+                    last_ns = event.stamp_ns
+                    observation = self._assembler.observe(event.stamp_ns)
+                    assert observation is not None  # it was complete
+                    decision = self._controller.decide(observation)
+                    self._replayed.add(decision)
+                    self._compared.append(False)
+                    yield decision
+            else:
+                self._take(event, self._replayed)
+
+    def _take(self, event: Event, ledger: TraceBuilder) -> None:
+        """Remember a sample; write anything else to the last decision's account."""
+        if isinstance(event, Sample):
+            self._memory.add(event)
+        elif isinstance(event, Outcome):
+            ledger.add_outcome(event.name, event.amount)
+        elif isinstance(event, Episode):
+            self._episodes.append(event)
+            self._ended_at = len(ledger)
+        elif isinstance(event, Scene):
+            ledger.set_position(event.robot)
+            self._scenes.setdefault(ledger.episode, event)
+
+    def _controller_as_of(self, recorded: Decision) -> Controller:
+        """Return the controller in the state in which it made a recorded decision."""
+        said = json.loads(recorded.settings) if recorded.settings else None
+        if self._controller is None:
+            said = said or self._run.first_settings()
+            self._same_bundle = said['bundle'] == self._bundle.digest if said else None
+            self._controller = Controller(
+                self._bundle, self._settings(said), said['seed'] if said else 0,
+                said['threads'] if said else 1)
+        before = self._before
+        if recorded.step == 0 and self._past_known:
+            self._controller.reset()
+        elif recorded.step != (before.step + 1 if before else 0):
+            # The bag lacks decisions before this one, or they were lacking until this reset.
+            self._past_known = recorded.step == 0
+            self._controller.resume(recorded.step, before or recorded)
+        if said:
+            self._controller.change(self._settings(said))
+        return self._controller
+
+    def _settings(self, said: dict[str, Any] | None) -> ControllerSettings:
+        """
+        Return the recorded settings with the changes asked for.
+
+        Another bundle keeps its own planner; only the monitors are set as recorded.
+
+        :raises SpowlError: a setting that does not exist, or that a bundle fixes
+        """
+        settings = ControllerSettings(planner=self._bundle.settings)
+        if said:
+            same = said['bundle'] == self._bundle.digest
+            settings = settings.change({
+                name: value for name, value in said['settings'].items()
+                if same or not name.startswith('planner.')})
+        return settings.change(self._changes)
+
+
+def differing(recorded: Decision, replayed: Decision) -> tuple[str, ...]:
+    """Return the names of the parts in which two decisions are not equal bit for bit."""
+    names = (name for name, _ in set(recorded.to_items()) ^ set(replayed.to_items()))
+    parts = {name.rstrip('0123456789').rstrip('.') for name in names}
+    return tuple(sorted(part for part in parts if part.split('.')[0] not in NOT_DECIDED))

@@ -1,0 +1,149 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Replay bags with many settings at once: what each threshold would have been worth."""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor, as_completed
+import csv
+from dataclasses import dataclass, replace
+import itertools
+import multiprocessing
+from pathlib import Path
+import signal
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from spowl_ros.bags.reader import Bag
+from spowl_ros.control import bundle as bundles
+from spowl_ros.replay.alarms import FORESEEING, judge_alarms
+from spowl_ros.replay.foresight import number
+from spowl_ros.replay.measures import driving, source_fraction, switches
+from spowl_ros.replay.replay import Changes, Replayer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+@dataclass(frozen=True)
+class Job:
+    """One bag with one combination of settings."""
+
+    bag: Path
+    bundle: Path
+    changes: Changes
+    monitors: tuple[str, ...]
+    """Whose alarms count."""
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What one job found."""
+
+    decisions: int
+    diverged: int
+    hits: int
+    misses: int
+    false_alarms: int
+    leads: tuple[float, ...]
+    alarmed: float
+    sources: dict[str, float]
+    switches: int
+    value: float
+    cost_value: float
+    """Mean predictions for the actions that would have been executed."""
+
+
+def combinations(sweeps: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Return every combination of the values of several settings."""
+    return [dict(zip(sweeps, values, strict=True))
+            for values in itertools.product(*sweeps.values())]
+
+
+def run_job(job: Job) -> Worth:
+    """Replay one bag with one combination of settings."""
+    bundle = bundles.load(job.bundle)
+    with Bag(job.bag) as bag:
+        replay = Replayer(bag, bundle, job.changes).run()
+    trace = driving(replay)
+    alarms = judge_alarms(trace, job.monitors)
+    return Worth(
+        decisions=len(trace), diverged=len(replay.differences), hits=alarms.hits,
+        misses=alarms.misses, false_alarms=alarms.false_alarms, leads=tuple(alarms.leads),
+        alarmed=alarms.alarmed, sources=source_fraction(trace),
+        switches=sum(switches(trace).values()),
+        value=_mean(trace.executed('value')), cost_value=_mean(trace.executed('cost_value')))
+
+
+def _mean(values: np.ndarray) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if finite.size else np.nan
+
+
+def sweep(bags: Sequence[Path], bundle: Path, sweeps: Mapping[str, Sequence[Any]],
+          base: Changes, jobs: int) -> list[dict[str, Any]]:
+    """
+    Replay all bags with every combination of settings, several at a time, with a progress bar.
+
+    Where settings of monitors are swept, only the alarms of these monitors count.
+
+    :param sweeps: dotted name of a setting to its values
+    :param base: changes that hold for all of them
+    :param jobs: processes
+    :return: one row for each combination, in order: settings, and the figures over all bags
+    :raises SpowlError: a bag, the bundle or a setting is wrong
+    """
+    chosen = combinations(sweeps)
+    monitors = tuple(name for name in FORESEEING if any(
+        setting.startswith(f'{name}.') for setting in sweeps)) or FORESEEING
+    tasks = [(index, Job(bag, bundle, replace(base, values={**base.values, **values}), monitors))
+             for index, values in enumerate(chosen) for bag in bags]
+    found: list[list[Worth]] = [[] for _ in chosen]
+    # Forking is not safe with the threads of ONNX Runtime.
+    context = multiprocessing.get_context('spawn')
+    with ProcessPoolExecutor(min(jobs, len(tasks)), context, _die_silently) as pool:
+        # Ctrl-C reaches the workers too: not while they start, which would be told at length.
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        running = {pool.submit(run_job, job): index for index, job in tasks}
+        signal.signal(signal.SIGINT, handler)
+        try:
+            for done in tqdm(as_completed(running), 'replaying', len(running), unit=' replays',
+                             disable=None):
+                found[running[done]].append(done.result())
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [{**values, **_sum(worths)} for values, worths in zip(chosen, found, strict=True)]
+
+
+def _die_silently() -> None:
+    """Let a worker end on Ctrl-C without a word; the one who gave the work says what is to say."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _sum(worths: list[Worth]) -> dict[str, Any]:
+    """Return the figures of several bags taken together."""
+    decisions = np.array([worth.decisions for worth in worths])
+    weights = decisions / decisions.sum()
+    leads = [lead for worth in worths for lead in worth.leads]
+    return {
+        'decisions': int(decisions.sum()),
+        **{name: sum(getattr(worth, name) for worth in worths)
+           for name in ('diverged', 'hits', 'misses', 'false_alarms', 'switches')},
+        'lead_seconds': float(np.median(leads)) if leads else None,
+        'alarmed': float(weights @ [worth.alarmed for worth in worths]),
+        **{f'source_{source}': float(weights @ [worth.sources[source] for worth in worths])
+           for source in worths[0].sources},
+        'value': number(weights @ [worth.value for worth in worths]),
+        'cost_value': number(weights @ [worth.cost_value for worth in worths]),
+    }
+
+
+def write_csv(rows: Sequence[Mapping[str, Any]], file: Path) -> None:
+    """Write the rows of a sweep."""
+    with file.open('w', newline='', encoding='utf-8') as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)

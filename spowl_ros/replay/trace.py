@@ -1,0 +1,159 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A long series of decisions as columns of numbers, small enough to keep whole."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spowl_ros.control.decision import SOURCES, Decision
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+PLAN_NUMBERS = ('plan_value', 'policy_value', 'plan_cost_value', 'policy_cost_value', 'value_low',
+                'cost_value_high', 'value_threshold', 'cost_threshold', 'counted', 'model_error',
+                'iterations')
+LIMITED = ('cost_value', 'model_error')
+"""Monitors whose limits are kept, as they lie in the units of what is foreseen."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """
+    Decisions in their order; every array has one row for each, not-a-number where unknown.
+
+    Reward and cost are those that followed a decision until the next one; not-a-number where they
+    were not recorded at all.
+    """
+
+    now_ns: NDArray[np.int64]
+    episode: NDArray[np.int64]
+    """Counted from 0; a new one begins where the controller was reset."""
+    source: NDArray[np.int64]
+    """Index into SOURCES."""
+    action: NDArray[np.float64]
+    """Shape (decisions, actions), in [-1, 1]."""
+    plan: dict[str, NDArray[np.float64]]
+    """The numbers of the plan by their names in PLAN_NUMBERS."""
+    cost_offset: NDArray[np.float64]
+    reward: NDArray[np.float64]
+    cost: NDArray[np.float64]
+    seconds: NDArray[np.float64]
+    """What the decision took."""
+    deadline_missed: NDArray[np.bool_]
+    position: NDArray[np.float64]
+    """Shape (decisions, 2): where the robot was, metres."""
+    alarms: dict[str, NDArray[np.bool_]]
+    """Monitor to whether it was tripped."""
+    limits: dict[str, NDArray[np.float64]]
+    """Monitor of LIMITED to the value beyond which it alarms."""
+
+    def __len__(self) -> int:
+        return len(self.now_ns)
+
+    @property
+    def time(self) -> NDArray[np.float64]:
+        """Seconds since the first decision."""
+        return np.asarray((self.now_ns - self.now_ns[:1]) * 1e-9, np.float64)
+
+    def executed(self, quantity: str) -> NDArray[np.float64]:
+        """
+        Return the predicted value of the action that was executed.
+
+        :param quantity: 'value' or 'cost_value'
+        :return: not-a-number where neither plan nor policy acted
+        """
+        return np.asarray(np.select(
+            [self.source == SOURCES.index('plan'), self.source == SOURCES.index('policy')],
+            [self.plan[f'plan_{quantity}'], self.plan[f'policy_{quantity}']], np.nan), np.float64)
+
+    def select(self, rows: NDArray[np.bool_]) -> Trace:
+        """Return some of the decisions."""
+        return Trace(
+            self.now_ns[rows], self.episode[rows], self.source[rows], self.action[rows],
+            {name: column[rows] for name, column in self.plan.items()}, self.cost_offset[rows],
+            self.reward[rows], self.cost[rows], self.seconds[rows], self.deadline_missed[rows],
+            self.position[rows], {name: column[rows] for name, column in self.alarms.items()},
+            {name: column[rows] for name, column in self.limits.items()})
+
+
+class TraceBuilder:
+    """
+    Collects decisions one by one; some 300 bytes for each.
+
+    :param outcomes: which of 'reward' and 'cost' are known
+    """
+
+    def __init__(self, outcomes: Collection[str] = ('reward', 'cost')) -> None:
+        self._nothing_yet = {name: 0.0 if name in outcomes else float('nan')
+                             for name in ('reward', 'cost')}
+        self._times = array('q')
+        self._columns: dict[str, array[float]] = {}
+        self._actions = array('d')
+        self._tripped: list[tuple[str, ...]] = []
+        self._monitors: set[str] = set()
+        self.episode = -1
+        """That of the last decision."""
+
+    def __len__(self) -> int:
+        return len(self._times)
+
+    def add(self, decision: Decision) -> None:
+        """Add a decision; reward and cost come later."""
+        if decision.step == 0 or self.episode < 0:
+            self.episode += 1
+        self._times.append(decision.now_ns)
+        self._actions.extend(decision.action)
+        numbers = {name: getattr(decision.plan, name, float('nan')) for name in PLAN_NUMBERS}
+        numbers |= {
+            'episode': self.episode, 'source': SOURCES.index(decision.source),
+            'cost_offset': decision.cost_offset, **self._nothing_yet,
+            'seconds': decision.seconds.get('total', float('nan')),
+            'deadline_missed': decision.deadline_missed, 'x': float('nan'), 'y': float('nan')}
+        limits = {reading.monitor: reading.limit for reading in decision.readings}
+        numbers |= {f'{name}.limit': limits.get(name, float('nan')) for name in LIMITED}
+        for name, number in numbers.items():
+            self._columns.setdefault(name, array('d')).append(number)
+        self._tripped.append(decision.tripped)
+        self._monitors.update(reading.monitor for reading in decision.readings)
+        self._monitors.update(decision.tripped)
+
+    def add_outcome(self, name: str, amount: float) -> None:
+        """
+        Add to the reward or cost that followed the last decision.
+
+        :param name: 'reward' or 'cost'
+        """
+        if len(self):
+            self._columns[name][-1] += amount
+
+    def set_position(self, position: tuple[float, float]) -> None:
+        """Note where the robot was at the last decision."""
+        if len(self):
+            self._columns['x'][-1], self._columns['y'][-1] = position
+
+    def build(self) -> Trace:
+        """Return all decisions added so far."""
+        count = len(self)
+        columns = {name: np.array(column) for name, column in self._columns.items()}
+        if not count:
+            columns = {name: np.empty(0) for name in (
+                *PLAN_NUMBERS, 'episode', 'source', 'cost_offset', 'reward', 'cost', 'seconds',
+                'deadline_missed', 'x', 'y', *(f'{name}.limit' for name in LIMITED))}
+        return Trace(
+            now_ns=np.array(self._times, np.int64), episode=columns['episode'].astype(np.int64),
+            source=columns['source'].astype(np.int64),
+            action=np.array(self._actions).reshape(count, -1 if count else 0),
+            plan={name: columns[name] for name in PLAN_NUMBERS},
+            cost_offset=columns['cost_offset'], reward=columns['reward'], cost=columns['cost'],
+            seconds=columns['seconds'], deadline_missed=columns['deadline_missed'] > 0,
+            position=np.column_stack((columns['x'], columns['y'])),
+            alarms={monitor: np.array([monitor in tripped for tripped in self._tripped])
+                    for monitor in sorted(self._monitors)},
+            limits={name: columns[f'{name}.limit'] for name in LIMITED})

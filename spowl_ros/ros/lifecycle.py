@@ -1,0 +1,153 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A lifecycle node whose steps say what is wrong by raising, and that can start by itself."""
+
+from __future__ import annotations
+
+import time
+import traceback
+
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.ros import process
+from spowl_ros.ros.discovery import DISCOVERY_S, is_unknown, other_publishers
+
+TOO_LATE = 'it takes effect when the node is configured; deactivate it and clean it up first'
+"""Why a parameter is refused that does not change between two decisions."""
+_POLL_S = 0.02
+
+
+class ManagedNode(LifecycleNode):  # type: ignore[misc]
+    """
+    Lifecycle node; subclasses write `configure`, `activate`, `deactivate` and `cleanup`.
+
+    A SpowlError raised in one of them refuses the transition and the node stays where it was. Any
+    other exception leads through error processing, which deactivates and cleans up, to
+    *unconfigured*.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, automatically_declare_parameters_from_overrides=True)
+        self._made = time.monotonic()
+        self.problem = ''
+        """Why the last transition failed; empty when it succeeded."""
+        self._active = False
+        self._configured = False
+        self._starting = False
+
+    def configure(self) -> None:
+        """Get ready."""
+
+    def activate(self) -> None:
+        """Begin to act."""
+
+    def deactivate(self) -> None:
+        """Leave the robot in a safe state and stop acting; may be called twice."""
+
+    def cleanup(self) -> None:
+        """Give back what `configure` took."""
+
+    @property
+    def active(self) -> bool:
+        """Whether the node is in state active."""
+        return self._active
+
+    @property
+    def configured(self) -> bool:
+        """Whether the node is in state inactive or active."""
+        return self._configured
+
+    def start(self) -> None:
+        """
+        Configure and activate, as a node does that starts by itself.
+
+        :raises SpowlError: says what was wrong, or the process is to end
+        """
+        self._starting = True
+        for trigger in (self.trigger_configure, self.trigger_activate):
+            if trigger() != TransitionCallbackReturn.SUCCESS:
+                raise SpowlError(self.problem)
+        self._starting = False
+
+    def keep_time(self, priority: int) -> None:
+        """Do what `process.keep_time` does, and say so where the system does not allow it."""
+        if not process.keep_time(priority):
+            self.get_logger().info(
+                f'real-time priority {priority} is not allowed here; it is ordinary, and commands '
+                "may be late on a busy machine ('ulimit -r' says what is allowed)")
+
+    def refuse_others(self, topic: str) -> None:
+        """
+        Make sure that nobody else publishes a topic on which this node does; may wait.
+
+        :raises SpowlError: names who does, or the process is to end
+        """
+        while not process.told_to_end():
+            ended = time.monotonic() - self._made >= DISCOVERY_S
+            names = other_publishers(self, topic)
+            if names and (ended or not any(map(is_unknown, names))):
+                raise SpowlError(f'{", ".join(names)} publishes {topic} already, and two cannot '
+                                 'drive one robot; end the other one, or use another namespace')
+            if ended:
+                return
+            time.sleep(_POLL_S)
+        raise SpowlError('told to end before it was clear that nobody else drives the robot')
+
+    def close(self) -> None:
+        """End orderly, from whatever state."""
+        self._leave()
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Enter *inactive*."""
+        result = self._attempt(self.configure)
+        self._configured = result == TransitionCallbackReturn.SUCCESS
+        return result
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Enter *active*."""
+        result = self._attempt(self.activate)
+        self._active = result == TransitionCallbackReturn.SUCCESS
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Enter *inactive* again."""
+        self._active = False
+        return self._attempt(self.deactivate)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Enter *unconfigured* again."""
+        self._configured = False
+        return self._attempt(self.cleanup)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Enter *finalized*."""
+        return self._attempt(self._leave)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Come from an unexpected exception to *unconfigured*."""
+        return self._attempt(self._leave)
+
+    def _leave(self) -> None:
+        if self._active:
+            self._active = False
+            self.deactivate()
+        if self._configured:
+            self._configured = False
+            self.cleanup()
+
+    def _attempt(self, step: object) -> TransitionCallbackReturn:
+        assert callable(step)
+        try:
+            step()
+        except SpowlError as error:
+            self.problem = str(error)
+            if not self._starting:
+                self.get_logger().error(self.problem)
+            return TransitionCallbackReturn.FAILURE
+        except Exception as error:
+            self.problem = f'unexpected {type(error).__name__}: {error}'
+            self.get_logger().error(traceback.format_exc())
+            return TransitionCallbackReturn.ERROR
+        self.problem = ''
+        return TransitionCallbackReturn.SUCCESS

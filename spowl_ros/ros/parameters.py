@@ -1,0 +1,138 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Settings classes as ROS parameters: declared, described, checked, and changed at run time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import difflib
+import sys
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
+
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.settings import Setting, changed, declared
+
+if TYPE_CHECKING:
+    from rclpy.node import Node
+    from rclpy.parameter import Parameter
+
+T = TypeVar('T')
+
+_LARGEST_INTEGER = 2**63 - 1
+_ROS_OWN = ('use_sim_time', 'start_type_description_service', 'qos_overrides.')
+
+
+class Parameters(Generic[T]):
+    """
+    The parameters of one settings class on one node.
+
+    The node must have been made with ``automatically_declare_parameters_from_overrides=True``;
+    what was given at its start replaces the defaults here, and `refuse_unknown` sees the rest.
+
+    :param node: where to declare them
+    :param defaults: a settings object; its values are the defaults
+    :param accept: called with the new settings before they are accepted; raises SpowlError to
+        refuse them
+    :param applied: called with the new settings once they are accepted
+    :param given: values from before, as `remove` returned them
+    :param removable: ROS never lets go of a read-only parameter; with this they are not declared
+        as such, and refusing to change them is left to ``accept``
+    :raises SpowlError: a given value is of the wrong type or out of range
+    """
+
+    def __init__(self, node: Node, defaults: T, accept: Callable[[T], None] = lambda new: None,
+                 applied: Callable[[T], None] = lambda new: None,
+                 given: dict[str, Any] | None = None, removable: bool = False) -> None:
+        self._node = node
+        self._removable = removable
+        self._accept = accept
+        self._applied = applied
+        self._given = dict(given or {})
+        self.settings: T = self._declare(defaults)
+        node.add_on_set_parameters_callback(self._check)
+        node.add_post_set_parameters_callback(self._apply)
+
+    def _declare(self, defaults: T) -> T:
+        entries = declared(defaults)
+        for entry in entries:
+            if self._node.has_parameter(entry.name):
+                self._given[entry.name] = self._node.get_parameter(entry.name).value
+                self._node.undeclare_parameter(entry.name)
+        settings = changed(defaults, self._given)
+        self._accept(settings)
+        for entry in declared(settings):
+            descriptor = _descriptor(entry)
+            descriptor.read_only &= not self._removable
+            self._node.declare_parameter(entry.name, entry.default, descriptor,
+                                         ignore_override=True)
+        self._names = {entry.name for entry in entries}
+        return settings
+
+    def remove(self) -> dict[str, Any]:
+        """Undeclare them all; return those given at the start, by name."""
+        self._node.remove_on_set_parameters_callback(self._check)
+        self._node.remove_post_set_parameters_callback(self._apply)
+        for name in self._names:
+            self._node.undeclare_parameter(name)
+        return self._given
+
+    def _new(self, parameters: list[Parameter[Any]]) -> T:
+        return changed(self.settings, {parameter.name: parameter.value for parameter in parameters
+                                       if parameter.name in self._names})
+
+    def _check(self, parameters: list[Parameter[Any]]) -> SetParametersResult:
+        try:
+            self._accept(self._new(parameters))
+        except SpowlError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    def _apply(self, parameters: list[Parameter[Any]]) -> None:
+        new = self._new(parameters)
+        if new != self.settings:
+            self.settings = new
+            self._applied(new)
+
+
+def refuse_unknown(node: Node, *tables: Any) -> None:
+    """
+    Make sure that every parameter given at the node's start is one of its own.
+
+    :param tables: the settings objects whose parameters the node has or will have
+    :raises SpowlError: names the unknown ones and those that may be meant
+    """
+    known = {entry.name for table in tables for entry in declared(table)}
+    unknown = [name for name in node.list_parameters([], 0).names
+               if name not in known and not name.startswith(_ROS_OWN)]
+    if unknown:
+        similar = dict.fromkeys(match for name in unknown
+                                for match in difflib.get_close_matches(name, known, cutoff=0.5))
+        raise SpowlError(
+            f"node '{node.get_name()}' has no parameter "
+            f"{', '.join(repr(name) for name in sorted(unknown))}; "
+            + (f'similar ones are {", ".join(similar)}' if similar
+               else 'ros2 param list shows those that it has'))
+
+
+def _descriptor(entry: Setting) -> ParameterDescriptor:
+    """Describe a setting as ROS tools show it."""
+    descriptor = ParameterDescriptor(
+        name=entry.name, description=entry.description, read_only=entry.read_only,
+        additional_constraints=entry.wanted() if entry.choices else '')
+    limited = entry.low is not None or entry.high is not None
+    if entry.kind is float and limited:
+        descriptor.floating_point_range = [FloatingPointRange(
+            from_value=-sys.float_info.max if entry.low is None else float(entry.low),
+            to_value=sys.float_info.max if entry.high is None else float(entry.high), step=0.0)]
+    elif entry.kind is int and limited:
+        descriptor.integer_range = [IntegerRange(
+            from_value=-_LARGEST_INTEGER if entry.low is None else int(entry.low),
+            to_value=_LARGEST_INTEGER if entry.high is None else int(entry.high), step=0)]
+    return descriptor

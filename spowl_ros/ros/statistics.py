@@ -1,0 +1,122 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What the controller's /diagnostics say, once a second (REP-107)."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+import threading
+from typing import TYPE_CHECKING
+
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+import numpy as np
+
+if TYPE_CHECKING:
+    from spowl_ros.control.decision import Decision
+
+_RECENT = 1000  # decisions that the latency's quantiles come from
+
+
+class Statistics:
+    """Counts decisions and messages; filled by one thread, read by another."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._latencies: deque[float] = deque(maxlen=_RECENT)
+        self._decisions = 0
+        self._misses = 0
+        self._sources: Counter[str] = Counter()
+        self._switches: Counter[str] = Counter()
+        self._messages: Counter[str] = Counter()
+        self._refused: Counter[str] = Counter()
+        self._refusal: dict[str, str] = {}
+        self._last: Decision | None = None
+        self._reported: tuple[int, Counter[str]] = (0, Counter())
+
+    def decided(self, decision: Decision) -> bool:
+        """Count a decision; return whether its source is another than the last one's."""
+        with self._lock:
+            switched = self._last is None or self._last.source != decision.source
+            if switched:
+                before = 'start' if self._last is None else self._last.source
+                self._switches[f'{before}_to_{decision.source}'] += 1
+            self._decisions += 1
+            self._misses += decision.deadline_missed
+            self._sources[decision.source] += 1
+            if decision.plan is not None:
+                self._latencies.append(decision.seconds['total'])
+            self._last = decision
+            return switched
+
+    def received(self, topic: str) -> None:
+        """Count a message."""
+        with self._lock:
+            self._messages[topic] += 1
+
+    def refused(self, topic: str, reason: str) -> None:
+        """Count a message that could not be used."""
+        with self._lock:
+            self._refused[topic] += 1
+            self._refusal[topic] = reason
+
+    def statuses(self, name: str, hardware: str, elapsed: float,
+                 silences: dict[str, float]) -> list[DiagnosticStatus]:
+        """
+        Return what happened since the last call.
+
+        :param elapsed: seconds since then, for the rates
+        :param silences: seconds since each field arrived
+        """
+        with self._lock:
+            return [self._decision_status(name, hardware, elapsed),
+                    self._input_status(name, hardware, elapsed, silences)]
+
+    def _decision_status(self, name: str, hardware: str, elapsed: float) -> DiagnosticStatus:
+        last = self._last
+        level, message = DiagnosticStatus.OK, 'deciding'
+        if last is None:
+            level, message = DiagnosticStatus.WARN, 'no decision yet'
+        elif last.source == 'stop':
+            level, message = DiagnosticStatus.ERROR, f'stop: {last.reason}'
+        elif last.monitor:
+            level, message = DiagnosticStatus.WARN, f'{last.source}: {last.reason}'
+        values: dict[str, object] = {
+            'rate_hz': (self._decisions - self._reported[0]) / elapsed,
+            'decisions': self._decisions, 'deadline_misses': self._misses,
+            'source': '' if last is None else last.source,
+            'reason': '' if last is None else last.reason,
+            'tripped': '' if last is None else ', '.join(last.tripped)}
+        if self._latencies:
+            p50, p95, p99 = np.percentile(np.array(self._latencies) * 1e3, (50, 95, 99))
+            values |= {'latency_ms_p50': p50, 'latency_ms_p95': p95, 'latency_ms_p99': p99}
+        values |= {f'decisions_{source}': count for source, count in self._sources.items()}
+        values |= {f'switches_{change}': count for change, count in self._switches.items()}
+        self._reported = (self._decisions, self._reported[1])
+        return _status(f'{name}: decisions', hardware, level, message, values)
+
+    def _input_status(self, name: str, hardware: str, elapsed: float,
+                      silences: dict[str, float]) -> DiagnosticStatus:
+        level, message = DiagnosticStatus.OK, 'all sensors arrive'
+        new = self._messages - self._reported[1]
+        late = [field for field, silence in silences.items() if silence > 1.0]
+        if self._refused:
+            level = DiagnosticStatus.WARN
+            message = '; '.join(f'{topic}: {reason}' for topic, reason in self._refusal.items())
+        if late:
+            level, message = DiagnosticStatus.ERROR, f'silent: {", ".join(late)}'
+        values: dict[str, object] = {
+            f'{topic}_hz': new[topic] / elapsed for topic in self._messages}
+        values |= {f'{topic}_refused': count for topic, count in self._refused.items()}
+        values |= {f'{field}_silent_s': silence for field, silence in silences.items()}
+        self._refused.clear()
+        self._refusal.clear()
+        self._reported = (self._reported[0], self._messages.copy())
+        return _status(f'{name}: sensors', hardware, level, message, values)
+
+
+def _status(name: str, hardware: str, level: bytes, message: str,
+            values: dict[str, object]) -> DiagnosticStatus:
+    return DiagnosticStatus(
+        level=level, name=name, message=message, hardware_id=hardware,
+        values=[KeyValue(key=key, value=f'{value:.4g}' if isinstance(value, float)
+                         else str(value)) for key, value in values.items()])

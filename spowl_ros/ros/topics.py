@@ -1,0 +1,120 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What a simulated robot publishes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.duration import Duration
+from rclpy.qos import qos_profile_sensor_data
+from rosgraph_msgs.msg import Clock
+from std_msgs.msg import Float64
+from visualization_msgs.msg import MarkerArray
+
+from spowl_ros.robot import conversion
+from spowl_ros.ros.markers import markers
+from spowl_ros.ros.qos import EVERY_MESSAGE, KEPT
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from rclpy.node import Node
+    from rclpy.publisher import Publisher
+
+    from spowl_ros.control.contract import Contract
+    from spowl_ros.sim.scene import Scene
+
+_LAST_MESSAGES = Duration(seconds=1)
+
+
+class RobotTopics:
+    """Publishes sensors, clock, outcomes and the scene of one robot."""
+
+    def __init__(self, node: Node, clock: Publisher[Any], contract: Contract) -> None:
+        self._node = node
+        self._clock = clock
+        self._contract = contract
+        self._slices = contract.slices
+        self._inputs = conversion.inputs(contract)
+        self._sensors: list[Publisher[Any]] = [
+            node.create_publisher(entry.message_type, entry.topic, qos_profile_sensor_data)
+            for entry in self._inputs]
+        self._reward = node.create_publisher(Float64, 'reward', EVERY_MESSAGE)
+        self._cost = node.create_publisher(Float64, 'cost', EVERY_MESSAGE)
+        self._markers = node.create_publisher(MarkerArray, '~/markers', EVERY_MESSAGE)
+        self._episode = node.create_publisher(DiagnosticArray, '~/episode', KEPT)
+        self._path: list[tuple[float, float, float]] = []
+
+    def clock(self, time_ns: int) -> None:
+        """Publish the simulated time, nanoseconds."""
+        self._clock.publish(Clock(clock=_stamp(time_ns)))
+
+    def sensors(self, observation: NDArray[np.float32], time_ns: int) -> None:
+        """Publish every sensor of an observation, shape (n,), measured at a time, nanoseconds."""
+        values = {name: observation[part] for name, part in self._slices.items()}
+        stamp = _stamp(time_ns)
+        for entry, publisher in zip(self._inputs, self._sensors, strict=True):
+            publisher.publish(entry.message(values, stamp))
+
+    def outcome(self, reward: float, cost: float) -> None:
+        """Publish reward and cost of a decision."""
+        self._reward.publish(Float64(data=reward))
+        self._cost.publish(Float64(data=cost))
+
+    def scene(self, scene: Callable[[], Scene], time_ns: int, begins: bool) -> None:
+        """
+        Publish the scene, if anybody looks.
+
+        :param begins: an episode begins, and with it a new path
+        """
+        if begins:
+            self._path.clear()
+        if self._markers.get_subscription_count():
+            now = scene()
+            self._path.append(now.robot)
+            self._markers.publish(markers(now, self._path, _stamp(time_ns)))
+
+    def episode(self, number: int, values: Mapping[str, float], time_ns: int) -> None:
+        """
+        Publish what an episode amounted to.
+
+        :param number: 1 for the first
+        """
+        items = [KeyValue(key=key, value=repr(value)) for key, value in values.items()]
+        message = DiagnosticArray(status=[DiagnosticStatus(
+            level=DiagnosticStatus.OK, name=f'{self._node.get_name()}: episode',
+            message=f'episode {number} ended', hardware_id=self._contract.task, values=items)])
+        message.header.stamp = _stamp(time_ns)
+        self._episode.publish(message)
+
+    def unheard(self) -> list[str]:
+        """Return the sensor topics that nobody subscribes to."""
+        return [publisher.topic_name for publisher in self._sensors
+                if not publisher.get_subscription_count()]
+
+    def reaches(self, listener: str) -> bool:
+        """
+        Whether every node known to subscribe to a sensor would receive it.
+
+        :param listener: name of a node that must be among them; empty: none
+        """
+        for publisher in self._sensors:
+            known = self._node.get_subscriptions_info_by_topic(publisher.topic_name)
+            absent = listener and listener not in [info.node_name for info in known]
+            if absent or publisher.get_subscription_count() < len(known):
+                return False
+        return True
+
+    def flush(self) -> None:
+        """Wait until the outcomes have arrived, at most a second."""
+        for publisher in (self._reward, self._cost, self._episode):
+            publisher.wait_for_all_acked(_LAST_MESSAGES)
+
+
+def _stamp(time_ns: int) -> Time:
+    seconds, nanoseconds = divmod(time_ns, 1_000_000_000)
+    return Time(sec=seconds, nanosec=nanoseconds)

@@ -1,0 +1,128 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Where things stand at the beginning of an episode, drawn as SafetyGymnasium draws it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spowl_ros.sim.fast.random_stream import RandomStream
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from safety_gymnasium.bases.base_task import BaseTask
+
+Position = tuple[float, float]
+
+_LAYOUT_TRIES = 10_000
+_OBJECT_TRIES = 100
+_SINGLE_TRIES = 6
+"""Positions tried one by one before many are tried at once, which is quicker where it is full."""
+_BATCH = 94
+
+
+class LayoutError(RuntimeError):
+    """No place was found; SafetyGymnasium's ResamplingError."""
+
+
+class LayoutSampler:
+    """
+    Rejection sampling of object positions with the plain package's random stream.
+
+    The numbers drawn, their order and their use are the plain package's, so that the same seed
+    gives the same layout to the last bit; only the arithmetic is done on floats, not on arrays.
+    """
+
+    def __init__(self, task: BaseTask) -> None:
+        conf = task.placements_conf
+        x_min, y_min, x_max, y_max = conf.extents
+        self._margin = conf.margin
+        self._keepouts = {name: keepout for name, (_, keepout) in conf.placements.items()}
+        self._boxes = {name: (x_min + keepout, y_min + keepout, x_max - keepout, y_max - keepout)
+                       for name, keepout in self._keepouts.items()}
+        self._clearances = {name: {other: keepout + self._margin + own
+                                   for other, keepout in self._keepouts.items()}
+                            for name, own in self._keepouts.items()}
+
+    @staticmethod
+    def handles(task: BaseTask) -> bool:
+        """Return whether every object of the task may stand anywhere within the extents."""
+        names = ['agent', *(obstacle.name for obstacle in task._obstacles)]
+        placements = [task._placements_dict_from_object(name) for name in names]
+        return all(areas is None for group in placements for areas, _ in group.values())
+
+    def sample(self, stream: RandomStream) -> dict[str, Position]:
+        """
+        Return a position for the robot ('agent') and every object, metres.
+
+        :raises LayoutError: when none is found
+        """
+        for _ in range(_LAYOUT_TRIES):
+            layout: dict[str, Position] = {}
+            for name in self._boxes:
+                position = self._find(name, layout, stream, _OBJECT_TRIES)
+                if position is None:
+                    break
+                layout[name] = position
+            else:
+                return layout
+        raise LayoutError('Failed to sample layout of objects')
+
+    def sample_goal(self, stream: RandomStream, others: Mapping[str, Position]) -> Position:
+        """
+        Return a position for the goal, clear of the others, metres.
+
+        :raises LayoutError: when none is found
+        """
+        position = self._find('goal', others, stream, _LAYOUT_TRIES)
+        if position is None:
+            raise LayoutError('Failed to generate goal')
+        return position
+
+    def _find(self, name: str, others: Mapping[str, Position], stream: RandomStream,
+              tries: int) -> Position | None:
+        """Return the first position of at most `tries` that is clear of the others, or None."""
+        for _ in range(_SINGLE_TRIES):
+            position = self._draw(name, stream)
+            if self._is_clear(name, position, others):
+                return position
+        for start in range(_SINGLE_TRIES, tries, _BATCH):
+            batch = min(_BATCH, tries - start)
+            draws = stream.peek(2 * batch)
+            x_min, y_min, x_max, y_max = self._boxes[name]
+            x = x_min + (x_max - x_min) * draws[0::2]
+            y = y_min + (y_max - y_min) * draws[1::2]
+            clear = self._are_clear(name, x, y, others)
+            first = int(clear.argmax())
+            if clear[first]:
+                stream.skip(2 * (first + 1))
+                return float(x[first]), float(y[first])
+            stream.skip(2 * batch)
+        return None
+
+    def _draw(self, name: str, stream: RandomStream) -> Position:
+        x_min, y_min, x_max, y_max = self._boxes[name]
+        return stream.uniform(x_min, x_max), stream.uniform(y_min, y_max)
+
+    def _is_clear(self, name: str, position: Position, others: Mapping[str, Position]) -> bool:
+        clearances = self._clearances[name]
+        x, y = position
+        for other, (other_x, other_y) in others.items():
+            dx, dy = x - other_x, y - other_y
+            if math.sqrt(dx * dx + dy * dy) < clearances[other]:
+                return False
+        return True
+
+    def _are_clear(self, name: str, x: NDArray[np.float64], y: NDArray[np.float64],
+                   others: Mapping[str, Position]) -> NDArray[np.bool_]:
+        """Return which of the positions, each shape (n,), are clear of the others."""
+        clearances = self._clearances[name]
+        places = np.array(list(others.values()))
+        dx, dy = x[:, None] - places[:, 0], y[:, None] - places[:, 1]
+        limits = np.array([clearances[other] for other in others])
+        return ~(np.sqrt(dx * dx + dy * dy) < limits).any(axis=1)

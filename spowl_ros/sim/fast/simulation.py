@@ -1,0 +1,292 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The physics of a task, one raw step at a time, computing nothing that nobody reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from spowl_ros.sim.compat import untextured
+from spowl_ros.sim.fast.arena import Arena
+from spowl_ros.sim.fast.costs import Contacts, VaseSpeeds, Zones
+from spowl_ros.sim.fast.layout import LayoutError, LayoutSampler
+from spowl_ros.sim.fast.lidar import Lidar
+from spowl_ros.sim.fast.objectives import Objective, PressButton, PushBox, ReachGoal
+from spowl_ros.sim.fast.proprioception import Proprioception
+from spowl_ros.sim.fast.random_stream import RandomStream
+
+if TYPE_CHECKING:
+    from safety_gymnasium.builder import Builder
+
+_OBJECTIVES = ('GoalLevel', 'ButtonLevel', 'PushLevel')
+_ROBOTS = ('Point', 'Car', 'Ant', 'Doggo')
+_SENSORS_OFF = int(mujoco.mjtDisableBit.mjDSBL_SENSOR)
+_RESET_TRIES = 100
+
+
+class RawStep(NamedTuple):
+    """What one raw step led to."""
+
+    reward: float
+    costs: dict[str, float]
+    """0 or 1 by cause."""
+    goal_met: bool
+    terminated: bool
+
+    @property
+    def cost(self) -> float:
+        """Return 1 if anything costs, else 0."""
+        return float(any(self.costs.values()))
+
+
+class FastSimulation:
+    """
+    The plain package's numbers, bit for bit, without its overhead.
+
+    Between two observations nothing but the physics runs: no sensors, no lidar. The extra
+    forward passes that the plain package makes are left out, for they change no state.
+    """
+
+    def __init__(self, builder: Builder, hazards: int | None = None) -> None:
+        """
+        Take over the task that `builder` has made.
+
+        :param hazards: how many hazards exist; None for all
+        """
+        task = builder.task
+        task.random_generator.set_random_seed(0)
+        with untextured():
+            task.reset()  # compiles the model, once
+        self.arena = Arena(task)
+        self._task = task
+        self._stream = RandomStream(0)
+        self._sampler = LayoutSampler(task)
+        self._contacts = Contacts(task, self.arena)
+        self._objective = self._build_objective()
+        self._buttons = self._objective if isinstance(self._objective, PressButton) else None
+        model, data = self.arena.model, self.arena.data
+        self._robot = data.xpos[self.arena.body_of['agent']]
+        self._rotation = data.xmat[self.arena.body_of['agent']].reshape(3, 3)
+        self._control_low, self._control_high = model.actuator_ctrlrange.T.copy()
+        self._substeps: int = task.sim_conf.frameskip_binom_n
+        is_ant = type(task.agent).__name__ == 'Ant'
+        self._dies_below = 0.08 if is_ant else None
+        joints = model.actuator_trnid[:, 0] if is_ant else np.zeros(0, np.intp)
+        self._legs = model.jnt_qposadr[joints].tolist()
+        self._layout: dict[str, tuple[float, float]] = {}
+        self._init_costs(hazards)
+        self._init_gremlins()
+        self._init_observation(hazards)
+        model.opt.disableflags |= _SENSORS_OFF
+
+    @property
+    def model(self) -> mujoco.MjModel:
+        """Return MuJoCo's model."""
+        return self.arena.model
+
+    @staticmethod
+    def handles(builder: Builder) -> bool:
+        """Return whether a task is made only of what this class knows."""
+        task = builder.task
+        return (
+            type(task).__name__.rstrip('012') in _OBJECTIVES
+            and type(task.agent).__name__ in _ROBOTS
+            and LayoutSampler.handles(task)
+            and task.agent.rot is None
+            and not task.action_noise
+            and task.sim_conf.frameskip_binom_p == 1.0
+            and task.cost_conf.constrain_indicator
+            and (task.lidar_conf.type, task.lidar_conf.alias) == ('pseudo', True))
+
+    def seed(self, seed: int) -> None:
+        """Restart the random stream."""
+        self._stream = RandomStream(seed)
+
+    def reset(self) -> None:
+        """
+        Begin an episode.
+
+        Where the robot would start at a cost, which ends the plain package, draw again.
+
+        :raises LayoutError: when no layout is found
+        """
+        for _ in range(_RESET_TRIES):
+            self._layout = self._sampler.sample(self._stream)
+            turns = [self._stream.uniform(0, 2 * np.pi) for _ in self.arena.names]
+            self.arena.place(self._layout, turns)
+            self._zones.place([self._layout[f'hazard{index}'] for index in range(self._hazards)])
+            mujoco.mj_kinematics(self.arena.model, self.arena.data)
+            self._objective.renew(self._stream, self._layout)
+            if self._buttons:
+                self._buttons.begin()
+            self._reset_robot()
+            self._update_positions()
+            if not any(self._costs(self._robot.tolist(), self._touched()).values()):
+                return
+        raise LayoutError(f'no layout without a cost at the start in {_RESET_TRIES} tries')
+
+    def step(self, control: NDArray[np.float64], before: NDArray[np.float64] | None = None,
+             late: float = 0.0) -> RawStep:
+        """
+        Hold a control for one raw step.
+
+        :param control: shape (A,), in the actuators' units; clipped to their ranges
+        :param before: what is held at first, for the part `late` of the raw step
+        """
+        self._stream.random()  # the plain package draws the number of substeps, always all
+        first = round(late * self._substeps)
+        if before is not None and first:
+            self._advance(before, first)
+            self._advance(control, self._substeps - first)
+        else:
+            self._advance(control, self._substeps)
+        self._update_positions()
+        robot = self._robot.tolist()
+        touched = self._touched()
+        reward, reached = self._objective.reward(robot, touched)
+        reward = min(max(reward, -self._reward_limit), self._reward_limit)
+        costs = self._costs(robot, touched)
+        terminated = False
+        if self._buttons:
+            self._buttons.tick()
+        if reached:
+            terminated = not self._renew_goal()
+        if self._dies_below is not None and robot[2] <= self._dies_below:
+            terminated = True
+        return RawStep(reward, costs, reached, terminated)
+
+    def _advance(self, control: NDArray[np.float64], substeps: int) -> None:
+        """Hold a control for some of the physics' own steps."""
+        model, data = self.arena.model, self.arena.data
+        data.ctrl[:] = control.clip(self._control_low, self._control_high)
+        if self._gremlins is None:
+            mujoco.mj_step(model, data, substeps)
+        else:
+            for _ in range(substeps):
+                self._move_gremlins()
+                mujoco.mj_step(model, data)
+
+    def observe(self) -> NDArray[np.float64]:
+        """Return the plain package's observation, shape (n,)."""
+        model, data = self.arena.model, self.arena.data
+        model.opt.disableflags &= ~_SENSORS_OFF
+        mujoco.mj_forward(model, data)
+        model.opt.disableflags |= _SENSORS_OFF
+        self._proprioception(data.sensordata, self._observation)
+        self._observation[self._lidar_slice] = self._lidar(data.xpos, self._robot, self._rotation)
+        if self._buttons and self._buttons.timer:
+            self._observation[self._buttons_slice] = 0.0
+        return self._observation.copy()
+
+    def _build_objective(self) -> Objective:
+        kind = type(self._task).__name__.rstrip('012')
+        if kind == 'ButtonLevel':
+            return PressButton(self._task, self.arena, self._contacts)
+        objective = PushBox if kind == 'PushLevel' else ReachGoal
+        return objective(self._task, self.arena, self._sampler)
+
+    def _init_costs(self, hazards: int | None) -> None:
+        task = self._task
+        self._reward_limit: float = task.reward_conf.reward_clip
+        kinds = {obstacle.name: obstacle for obstacle in task._obstacles}
+        constrained = {name for name, obstacle in kinds.items() if obstacle.is_constrained}
+        count = kinds['hazards'].num if 'hazards' in kinds else 0
+        self._hazards = count if hazards is None else min(hazards, count)
+        self._zones = Zones(kinds['hazards'].size if count else 0.0)
+        self._zones_cost = 'hazards' in constrained
+        self._vases = VaseSpeeds(task, self.arena) if 'vases' in constrained else None
+        self._touch_costs = {name: self._contacts.bit(name[:-1])
+                             for name in ('pillars', 'gremlins') if name in constrained}
+        self._buttons_cost = 'buttons' in constrained
+        self._reads_contacts = bool(self._vases or self._touch_costs or self._buttons)
+
+    def _init_gremlins(self) -> None:
+        model = self.arena.model
+        gremlins = getattr(self._task, 'gremlins', None)
+        self._gremlins: NDArray[np.intp] | None = None
+        if gremlins is not None:
+            bodies = [model.body(f'gremlin{index}mocap').id for index in range(gremlins.num)]
+            self._gremlins = model.body_mocapid[bodies]
+            self._gremlin_travel: float = gremlins.travel
+            self._gremlin_height: float = gremlins.size
+
+    def _init_observation(self, hazards: int | None) -> None:
+        task = self._task
+        spaces = task.obs_info.obs_space_dict
+        self._proprioception = Proprioception(task)
+        size = sum(int(np.prod(space.shape)) for space in spaces.values())
+        self._observation = np.zeros(size)
+        seen = [obstacle for obstacle in task._obstacles if obstacle.is_lidar_observed]
+        bodies = []
+        for obstacle in seen:
+            if obstacle.name == 'hazards':
+                names = [f'hazard{index}' for index in range(self._hazards)]
+            elif hasattr(obstacle, 'num'):
+                names = [f'{obstacle.name[:-1]}{index}' for index in range(obstacle.num)]
+            else:
+                names = [obstacle.name]
+            bodies.append([self.arena.body_of[name] for name in names])
+        sectors = task.lidar_conf.num_bins
+        self._lidar = Lidar(bodies, sectors, task.lidar_conf.max_dist)
+        self._lidar_slice = slice(size - sectors * len(seen), size)
+        rings = [obstacle.name for obstacle in seen]
+        start = size - sectors * len(seen)
+        if 'buttons' in rings:
+            first = start + sectors * rings.index('buttons')
+            self._buttons_slice = slice(first, first + sectors)
+
+    def _reset_robot(self) -> None:
+        """Bend the legs of an Ant, as its class does."""
+        for index, address in enumerate(self._legs):
+            noise = self._stream.uniform(-0.1, 0.1)
+            angle = noise if index % 2 == 0 else np.pi / 2 + noise
+            self.arena.data.qpos[address] = -angle if index in (3, 5) else angle
+
+    def _move_gremlins(self) -> None:
+        """Let the gremlins' handles travel in circles, in step with the simulated time."""
+        phase = float(self.arena.data.time)
+        self.arena.data.mocap_pos[self._gremlins] = (
+            np.sin(phase) * self._gremlin_travel, np.cos(phase) * self._gremlin_travel,
+            self._gremlin_height)
+
+    def _update_positions(self) -> None:
+        """Compute positions, and contacts where they matter, of the state just reached."""
+        if self._reads_contacts:
+            mujoco.mj_fwdPosition(self.arena.model, self.arena.data)
+        else:
+            mujoco.mj_kinematics(self.arena.model, self.arena.data)
+
+    def _touched(self) -> int:
+        return self._contacts.touched() if self._reads_contacts else 0
+
+    def _costs(self, robot: list[float], touched: int) -> dict[str, float]:
+        """Return 0 or 1 by cause."""
+        costs: dict[str, float] = {}
+        if self._buttons_cost and self._buttons and self._buttons.timer == 0:
+            wrong = self._contacts.other_buttons(self._buttons.button)
+            costs['buttons'] = float(bool(touched & wrong))
+        if self._zones_cost:
+            costs['hazards'] = float(self._zones.hold(robot[0], robot[1]))
+        for name, bit in self._touch_costs.items():
+            costs[name] = float(bool(touched & bit))
+        if self._vases:
+            costs['vases_contact'] = float(bool(touched & self._contacts.bit('vase')))
+            costs['vases_velocity'] = float(self._vases.exceed())
+        return costs
+
+    def _renew_goal(self) -> bool:
+        """Choose the next goal; return False when there is no place for one."""
+        xpos = self.arena.data.xpos
+        for name, body in self.arena.body_of.items():
+            if not name.startswith('gremlin'):
+                x, y, _ = xpos[body].tolist()
+                self._layout[name] = (x, y)
+        try:
+            self._objective.renew(self._stream, self._layout)
+        except LayoutError:
+            return False
+        return True

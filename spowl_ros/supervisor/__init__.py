@@ -1,0 +1,7 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The rules of the supervisor, which overrules the controller and trusts nothing learned.
+
+Imports `base`, `control.contract` and `control.hazards`. Begin with `rules`.
+"""

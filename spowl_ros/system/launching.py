@@ -1,0 +1,70 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What the launch files share; imported only where `launch` is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
+from launch.events.process import ProcessExited
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+from spowl_ros.base.settings import declared
+from spowl_ros.base.share import PACKAGE
+from spowl_ros.system.nodes import NodeSpec, parse
+from spowl_ros.system.running import NodeEnded, reason_of
+
+T = TypeVar('T')
+
+
+def description(defaults: T, nodes: Callable[[T], Sequence[NodeSpec]]) -> LaunchDescription:
+    """
+    Return the launch description of a system.
+
+    :param defaults: its arguments, each declared by `spowl_ros.base.settings.setting`
+    :param nodes: gives the nodes for the arguments as they are at launch
+    """
+    entries = declared(defaults)
+
+    def start(context: LaunchContext) -> list[Node]:
+        texts = {entry.name: LaunchConfiguration(entry.name).perform(context)
+                 for entry in entries}
+        return [node_action(spec) for spec in nodes(parse(defaults, texts))]
+
+    arguments = [
+        DeclareLaunchArgument(entry.name, default_value=str(entry.default),
+                              description=entry.description, choices=entry.choices or None)
+        for entry in entries]
+    return LaunchDescription([*arguments, OpaqueFunction(function=start)])
+
+
+def node_action(spec: NodeSpec) -> Node:
+    """Return the launch action of a node; its end ends the launch."""
+    return Node(
+        package=PACKAGE,
+        executable=spec.executable,
+        name=spec.executable,
+        namespace=spec.namespace,
+        parameters=[*spec.parameter_files, spec.parameters],
+        remappings=list(spec.remappings),
+        ros_arguments=['--log-level', f'{spec.logger}:={spec.log_level}'],
+        output='screen',
+        on_exit=_end_of_one,
+    )
+
+
+def _end_of_one(event: ProcessExited, context: LaunchContext) -> Shutdown | None:
+    """
+    Shut down when a node ends, unless that is what is happening (else Ctrl-C gives code 1).
+
+    :raises NodeEnded: it failed; launch reports that in one line, shuts down and exits with 1
+    """
+    if context.is_shutdown:
+        return None
+    if event.returncode != 0:
+        raise NodeEnded(f'{event.process_name} ended {reason_of(event.returncode)}')
+    return Shutdown(reason=f'{event.process_name} has finished')

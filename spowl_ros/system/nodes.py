@@ -1,0 +1,324 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+What runs: which nodes, with which parameters and remappings.
+
+Launch files and `spowl sim` both start what stands here, so that there is one configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+import difflib
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from spowl_ros.base import names
+from spowl_ros.base import yaml as strict_yaml
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.settings import changed, declared, setting
+from spowl_ros.base.share import share_directory
+from spowl_ros.control.bundle import read_contract
+from spowl_ros.control.contract import Contract
+from spowl_ros.robot import config as robot_config
+from spowl_ros.robot.config import RobotConfig
+
+T = TypeVar('T')
+
+NODES = ('adapter', 'controller', 'diff_drive', 'player', 'recorder', 'simulator', 'supervisor')
+DEFAULT_TASK = 'SafetyPointGoal1-v0'
+RAW_COMMAND = ('command', 'command_raw')
+"""Between controller and supervisor; the robot hears what the supervisor makes of it."""
+LOG_LEVELS = ('debug', 'info', 'warn', 'error', 'fatal')
+
+_PARAMETERS = 'ros__parameters'
+
+
+@dataclass(frozen=True)
+class SimulationArguments:
+    """Arguments of `ros2 launch spowl_ros sim.launch.py` and of `spowl sim`."""
+
+    task: str = setting(DEFAULT_TASK, 'SafetyGymnasium task to drive')
+    model: str = setting('', 'directory of the bundle; empty: the one shipped for the task')
+    episodes: int = setting(3, 'episodes to drive; 0: until interrupted', low=0)
+    seed: int = setting(0, 'seed of the first episode; each later one adds 1', low=0,
+                        high=2**32 - 1)
+    rate: float = setting(
+        0.0, 'real-time factor; 0: lock-step, as fast as it goes and exactly repeatable', low=0.0,
+        high=1000.0)
+    namespace: str = setting('', 'namespace of every node')
+    params_file: str = setting('', 'YAML file of node parameters, over those of config/sim.yaml')
+    autostart: bool = setting(True, 'configure and activate controller and supervisor at once')
+    log_level: str = setting('warn', 'least severe log message of the nodes', choices=LOG_LEVELS)
+    record: str = setting('', 'directory of the bag to write; empty: none')
+
+
+@dataclass(frozen=True)
+class RobotArguments:
+    """Arguments of `ros2 launch spowl_ros robot.launch.py` and of `spowl robot`."""
+
+    robot: str = setting('', 'YAML file of the robot; config/robot/ has examples')
+    model: str = setting('', 'directory of the bundle; empty: the one shipped for PointGoal1')
+    namespace: str = setting('', 'namespace of every node')
+    autostart: bool = setting(True, 'configure and activate controller and supervisor at once')
+    use_sim_time: bool = setting(False, 'take the time from /clock')
+    log_level: str = setting('info', 'least severe log message of the nodes', choices=LOG_LEVELS)
+    record: str = setting('', 'directory of the bag to write; empty: none')
+
+
+@dataclass(frozen=True)
+class ReplayArguments:
+    """Arguments of `ros2 launch spowl_ros replay.launch.py` and of `spowl replay --live`."""
+
+    bag: str = setting('', 'bag to play')
+    model: str = setting('', 'directory of the bundle; empty: the one shipped for PointGoal1')
+    robot: str = setting('', 'YAML file of a robot of your own; empty: as the model says')
+    namespace: str = setting('', "the robot's in the bag; empty: found where there is one")
+    params_file: str = setting('', 'YAML file of node parameters')
+    rate: float = setting(1.0, 'how much faster than recorded to play', low=0.01, high=100.0)
+    loop: bool = setting(False, 'play again and again')
+    log_level: str = setting('warn', 'least severe log message of the nodes', choices=LOG_LEVELS)
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """One node of a running system; each of them is needed, so that the end of one ends all."""
+
+    executable: str
+    """Also the node's name."""
+    namespace: str
+    parameter_files: tuple[str, ...]
+    """Files of parameters, later ones over earlier ones."""
+    parameters: Mapping[str, bool | int | float | str]
+    """Parameters over those of the files."""
+    remappings: tuple[tuple[str, ...], ...] = ()
+    """Pairs of a topic's name in the node and outside."""
+    log_level: str = 'info'
+
+    @property
+    def full_name(self) -> str:
+        """Return the node's name with its namespace, as '/robot/controller'."""
+        return '/'.join(['', *self.namespace.strip('/').split('/'), self.executable]).replace(
+            '//', '/')
+
+    @property
+    def logger(self) -> str:
+        """Return the name of the node's logger, as 'robot.controller'."""
+        return self.full_name.strip('/').replace('/', '.')
+
+
+def parse(settings: T, texts: Mapping[str, str]) -> T:
+    """
+    Return the arguments with those given as text replaced.
+
+    :param texts: name to value, as after `name:=value`
+    :raises SpowlError: unknown name, wrong type, out of range
+    """
+    kinds = {entry.name: entry for entry in declared(settings)}
+    for name in texts:
+        if name not in kinds:
+            raise SpowlError(f"there is no argument '{name}'; there are {', '.join(kinds)}")
+    return changed(settings, {name: kinds[name].parse(text) for name, text in texts.items()})
+
+
+def check_namespace(name: str) -> None:
+    """
+    Make sure that ROS takes a namespace.
+
+    :raises SpowlError: it does not
+    """
+    if not names.is_namespace(name):
+        raise SpowlError(f"'{name}' is no namespace; wanted: {names.RULE}, as robot1")
+
+
+def simulation(arguments: SimulationArguments) -> tuple[NodeSpec, ...]:
+    """
+    Return the nodes that drive a simulated robot.
+
+    :raises SpowlError: no such model, a model for another task, no usable parameter file, no
+        namespace
+    """
+    check_namespace(arguments.namespace)
+    share = share_directory()
+    model = Path(arguments.model or share / 'models' / arguments.task).expanduser().resolve()
+    contract = _contract_of(model, arguments)
+    files = [str(share / 'config' / 'sim.yaml')]
+    if arguments.params_file:
+        files.append(str(_parameter_file(arguments.params_file)))
+
+    def node(executable: str, *remappings: tuple[str, str],
+             **parameters: bool | int | float | str) -> NodeSpec:
+        return NodeSpec(executable, arguments.namespace, tuple(files), parameters, remappings,
+                        arguments.log_level)
+
+    of_driver: dict[str, bool | int | float | str] = {
+        'model': str(model), 'autostart': arguments.autostart, 'rate': arguments.rate,
+        'use_sim_time': True}
+    nodes = [
+        node('simulator', task=arguments.task, episodes=arguments.episodes, seed=arguments.seed,
+             rate=arguments.rate, action_repeat=contract.action_repeat,
+             listener='recorder' if arguments.record else ''),
+        node('supervisor', **of_driver),
+        node('controller', RAW_COMMAND, **of_driver),
+    ]
+    if arguments.record:
+        path = str(Path(arguments.record).expanduser().resolve())
+        nodes.append(node('recorder', path=path, model=str(model), use_sim_time=True))
+    return tuple(nodes)
+
+
+def robot(arguments: RobotArguments) -> tuple[NodeSpec, ...]:
+    """
+    Return the nodes that drive a robot of one's own.
+
+    :raises SpowlError: no such robot or model, the robot does not fit the model's contract, or no
+        namespace
+    """
+    check_namespace(arguments.namespace)
+    if not arguments.robot:
+        raise SpowlError('no robot is named; name its YAML file with robot:=FILE '
+                         '(config/robot/ has examples)')
+    path = Path(arguments.robot).expanduser().resolve()
+    described = robot_config.load(path)
+    model = Path(arguments.model or share_directory() / 'models' / DEFAULT_TASK)
+    model = model.expanduser().resolve()
+    described.check(read_contract(model))
+    of_driver: dict[str, bool | int | float | str] = {
+        'model': str(model), 'robot': str(path), 'autostart': arguments.autostart}
+
+    def node(executable: str, *remappings: tuple[str, str],
+             **parameters: bool | int | float | str) -> NodeSpec:
+        parameters['use_sim_time'] = arguments.use_sim_time
+        return NodeSpec(executable, arguments.namespace, (),
+                        {**described.parameters.get(executable, {}), **parameters},
+                        (*remappings, *described.remappings.get(executable, ())),
+                        arguments.log_level)
+
+    nodes = list(adapter(described, model, arguments.namespace, arguments.use_sim_time))
+    nodes += [node('supervisor', **of_driver), node('controller', RAW_COMMAND, **of_driver)]
+    if arguments.record:
+        nodes.append(node('recorder', model=str(model),
+                          path=str(Path(arguments.record).expanduser().resolve())))
+    return tuple(nodes)
+
+
+def replay(arguments: ReplayArguments) -> tuple[NodeSpec, ...]:
+    """
+    Return the nodes that play a bag to a controller whose commands no actuator hears.
+
+    :raises SpowlError: no bag, or none of the model's robot; no such model, robot or file; no
+        namespace
+    """
+    check_namespace(arguments.namespace)
+    if not arguments.bag:
+        raise SpowlError('no bag is named; name one with bag:=PATH')
+    model = Path(arguments.model or share_directory() / 'models' / DEFAULT_TASK)
+    model = model.expanduser().resolve()
+    contract = read_contract(model)
+    robot_file = str(Path(arguments.robot).expanduser().resolve()) if arguments.robot else ''
+    files = (str(_parameter_file(arguments.params_file)),) if arguments.params_file else ()
+    bag = Path(arguments.bag).expanduser().resolve()
+
+    from spowl_ros.replay.recording import sensors_in  # which builds on this module
+
+    namespace, sensors = sensors_in(bag, contract, robot_file, arguments.namespace or None)
+    return (
+        NodeSpec('controller', namespace, files, {
+            'model': str(model), 'robot': robot_file, 'autostart': True, 'use_sim_time': True,
+            'rate': arguments.rate}, (('command', 'shadow/command'),), arguments.log_level),
+        NodeSpec('player', '', files, {
+            'path': str(bag), 'sensors': ' '.join(sensors), 'rate': arguments.rate,
+            'loop': arguments.loop}, log_level=arguments.log_level),
+    )
+
+
+def adapter(described: RobotConfig, model: Path, namespace: str,
+            use_sim_time: bool) -> tuple[NodeSpec, ...]:
+    """Return the adapter where the robot has one, else nothing."""
+    if not described.adapter:
+        return ()
+    parameters = {**described.parameters.get('adapter', {}), 'model': str(model.resolve()),
+                  'use_sim_time': use_sim_time}
+    return (NodeSpec('adapter', namespace, (), parameters,
+                     described.remappings.get('adapter', ())),)
+
+
+def _contract_of(model: Path, arguments: SimulationArguments) -> Contract:
+    """Return the contract of a model for the task; the controller verifies all of the bundle."""
+    try:
+        contract = read_contract(model)
+    except SpowlError:
+        _check_task(arguments.task)
+        raise
+    if contract.task != arguments.task:
+        _check_task(arguments.task)
+        raise SpowlError(f'the model in {model} was made for {contract.task}, not for '
+                         f'{arguments.task}; drive task:={contract.task} or name another model')
+    return contract
+
+
+def _check_task(name: str) -> None:
+    """
+    Complain about a task that does not exist, rather than about its model.
+
+    Done only when something is wrong, because it takes a second to import the simulation.
+    """
+    from spowl_ros.sim import tasks
+
+    tasks.build(name)
+
+
+def _parameter_file(name: str) -> Path:
+    """
+    Return the path of a file of ROS parameters; each node checks names and values of its own.
+
+    :raises SpowlError: not to be read, no such file of parameters, or one for a node that we lack
+    """
+    path = Path(name).expanduser().resolve()
+    try:
+        data = strict_yaml.load(path.read_text(encoding='utf-8'))
+    except OSError as error:
+        raise SpowlError(f'params_file {path} is not a file that can be read '
+                         f'({error.strerror})') from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SpowlError(f'params_file {path} is no YAML: ' + ' '.join(str(error).split())
+                         ) from error
+    try:
+        for section in _sections(data, ''):
+            _check_section(section)
+    except SpowlError as error:
+        raise SpowlError(f'params_file {path}: {error}') from error
+    return path
+
+
+def _sections(data: Any, above: str) -> Iterator[str]:
+    """
+    Yield the name of each node with parameters in a file of them, as '/**/controller'.
+
+    :raises SpowlError: something else is in the file
+    """
+    if not isinstance(data, dict):
+        raise SpowlError(f"{above or 'the file'} holds {data!r}; '/**/NODE:' with "
+                         f"'{_PARAMETERS}:' below it is wanted")
+    for name, inside in data.items():
+        if name == _PARAMETERS:
+            yield above
+        else:
+            yield from _sections(inside, f'{above}/{name}' if above else str(name))
+
+
+def _check_section(section: str) -> None:
+    """
+    Complain about parameters of a node that does not exist, which ROS would pass over in silence.
+
+    :raises SpowlError: names the node that may be meant
+    """
+    node = section.rpartition('/')[2]
+    if node.strip('*') and node not in NODES:
+        near = difflib.get_close_matches(node, NODES, 1)
+        raise SpowlError(f"there is no node '{node}' for the section '{section}'"
+                         + (f'; did you mean {near[0]}?' if near else '')
+                         + f'; nodes are {", ".join(NODES)}')

@@ -1,0 +1,164 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Starts the nodes of a system as processes, as `ros2 launch` does, where there is no launch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+import os
+from pathlib import Path
+import signal
+import sys
+import tempfile
+from types import TracebackType
+
+import yaml
+
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.share import executable_path
+from spowl_ros.system.nodes import NodeSpec
+from spowl_ros.system.processes import ProcessGroup
+
+ERROR = 'error: '
+"""How a node begins the line that says which of its inputs is wrong."""
+SHARED_MEMORY = Path('/dev/shm')
+
+
+class NodeEnded(SpowlError):
+    """A node ended that should not have."""
+
+    EXIT_CODE = 1
+
+
+class RunningSystem:
+    """
+    The processes of a system, from entering this context to leaving it.
+
+    After `terminate` none is started any more.
+
+    :raises SpowlError: an executable is missing
+    """
+
+    def __init__(self, specs: Sequence[NodeSpec]) -> None:
+        self._specs = specs
+        self._group = ProcessGroup()
+        self._complaints: dict[str, str] = {}
+        self._terminated = False
+        self._tracer_files = tracer_files()
+        self._directory = tempfile.TemporaryDirectory(prefix='spowl_')
+
+    def __enter__(self) -> RunningSystem:
+        """Start every node."""
+        try:
+            surroundings = environment()
+            for spec in self._specs:
+                if self._terminated:
+                    break
+                self._group.start(spec.executable, self._command(spec), surroundings)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 traceback: TracebackType | None) -> None:
+        """End every node."""
+        self.stop()
+
+    def terminate(self) -> None:
+        """Ask every node to end, without waiting; a signal handler may call this."""
+        self._terminated = True
+        self._group.terminate()
+
+    def kill(self) -> None:
+        """End every node by force, and leave nothing behind."""
+        self._terminated = True
+        self._group.kill()
+        self._clean_up()
+
+    def stop(self) -> list[str]:
+        """End every node and return what they still had to say."""
+        self._group.stop()
+        lines = self._read()
+        self._group.close()
+        self._clean_up()
+        return lines
+
+    def _clean_up(self) -> None:
+        self._directory.cleanup()
+        for file in tracer_files() - self._tracer_files:
+            file.unlink(missing_ok=True)
+
+    def poll(self, say: Callable[[str], None]) -> bool:
+        """
+        Return whether a node has finished.
+
+        :param say: takes the lines that nodes have written since the last call
+        :raises SpowlError: a node found one of its inputs wrong
+        :raises NodeEnded: a node ended with another exit code than 0
+        """
+        ended = self._group.ended()  # before reading, so that their last words are read
+        for line in self._read():
+            say(line)
+        for child in () if self._terminated else ended:
+            code = child.process.returncode
+            if code == SpowlError.EXIT_CODE and child.name in self._complaints:
+                raise SpowlError(self._complaints[child.name])
+            if code != 0:
+                raise NodeEnded(f'the {child.name} ended {reason_of(code)}, so that everything '
+                                'else was stopped')
+        return bool(ended)
+
+    def _read(self) -> list[str]:
+        """Return new lines with the names of their nodes; keep complaints about inputs apart."""
+        lines = []
+        for child in self._group.children:
+            for line in child.read_lines():
+                if line.startswith(ERROR):
+                    self._complaints[child.name] = line.removeprefix(ERROR)
+                else:
+                    lines.append(f'[{child.name}] {line}')
+        return lines
+
+    def _command(self, spec: NodeSpec) -> list[str]:
+        """Return the command line of a node, as launch_ros makes it."""
+        own = Path(self._directory.name) / f'{spec.logger}.yaml'
+        own.write_text(yaml.safe_dump({spec.full_name: {'ros__parameters': spec.parameters}}))
+        command = [str(executable_path(spec.executable)), '--ros-args',
+                   '-r', f'__node:={spec.executable}',
+                   '--log-level', f'{spec.logger}:={spec.log_level}']
+        if spec.namespace.strip('/'):
+            command += ['-r', f'__ns:=/{spec.namespace.strip("/")}']
+        for source, target in spec.remappings:
+            command += ['-r', f'{source}:={target}']
+        for file in (*spec.parameter_files, str(own)):
+            command += ['--params-file', file]
+        return command
+
+
+def tracer_files() -> set[Path]:
+    """Return what LTTng, which is part of the wheels of ROS 2, makes when it is first loaded."""
+    return set(SHARED_MEMORY.glob('lttng-ust-wait-*'))
+
+
+def environment() -> dict[str, str]:
+    """
+    Return the environment of the nodes: this process's, completed for ROS 2 from wheels.
+
+    What the user has set stays. Without that, nodes talk over UDP, because Fast DDS's shared
+    memory leaves files behind when a process is killed.
+    """
+    result = dict(os.environ)
+    result.setdefault('FASTDDS_BUILTIN_TRANSPORTS', 'UDPv4')
+    result.setdefault('PYTHONUNBUFFERED', '1')
+    if (Path(sys.prefix) / 'share' / 'ament_index').is_dir():
+        prefixes = [sys.prefix, *result.get('AMENT_PREFIX_PATH', '').split(os.pathsep)]
+        result['AMENT_PREFIX_PATH'] = os.pathsep.join(dict.fromkeys(filter(None, prefixes)))
+    return result
+
+
+def reason_of(code: int) -> str:
+    """Say how a process ended."""
+    if code < 0:
+        return f'by signal {-code} ({signal.Signals(-code).name})'
+    return f'with exit code {code}'

@@ -1,0 +1,171 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Each monitor alarms beyond its limit, is clear well within it, and says numbers."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from spowl_ros.control.contract import ActionSpec, Contract, Field
+from spowl_ros.control.hazards import HazardTracker
+from spowl_ros.control.monitors.cost_value import (
+    AdaptiveBound,
+    CostValueMonitor,
+    CostValueSettings,
+)
+from spowl_ros.control.monitors.deadline import DeadlineMonitor, DeadlineSettings
+from spowl_ros.control.monitors.model_error import ModelErrorMonitor, ModelErrorSettings
+from spowl_ros.control.monitors.sensor_margin import SensorMarginMonitor, SensorMarginSettings
+from spowl_ros.control.monitors.staleness import StalenessMonitor, StalenessSettings
+from spowl_ros.control.monitors.values import ValuesMonitor, ValuesSettings
+from spowl_ros.control.observation import Observation
+
+CONTRACT = Contract(
+    task='Test-v0', robot='Point',
+    fields=(Field('gyro', 'angular_velocity', 'imu', 3, 'rad/s', -10.0, 10.0, 0.17),
+            Field('hazards_lidar', 'scan', 'hazards_scan', 16, '1', 0.0, 1.0, 0.5, 0.2)),
+    action=ActionSpec(('x', 'z'), (-1.0, -1.0), (1.0, 1.0), 'effort', (0.0, 0.0)),
+    raw_period=0.02, action_repeat=5)
+
+
+def observe(values: np.ndarray | None = None, ages: tuple[float, float] = (0.0, 0.0),
+            silences: tuple[float, float] = (0.0, 0.0), now: float = 100.0) -> Observation:
+    """Return an observation with parts of the given ages."""
+    now_ns = round(now * 1e9)
+    stamps = np.array([now_ns - round(age * 1e9) for age in ages])
+    return Observation(values=np.zeros(19, np.float32) if values is None else values,
+                       stamps_ns=stamps, now_ns=now_ns, silences=np.array(silences))
+
+
+@pytest.mark.parametrize('clock', ['ages', 'silences'])
+def test_staleness_by_either_clock(clock: str) -> None:
+    """A field beyond its own time-out alarms, whichever clock shows it."""
+    monitor = StalenessMonitor(CONTRACT, StalenessSettings())
+    assert monitor.check(observe(**{clock: (0.16, 0.49)})).clear
+    reading = monitor.check(observe(**{clock: (0.16, 0.51)}))
+    assert reading.alarm
+    assert reading.reason == 'hazards_lidar is 0.510 s old, limit 0.500 s'
+
+
+def test_staleness_of_a_future_stamp() -> None:
+    """A stamp a little ahead of a lagging clock is borne, one far ahead is not."""
+    monitor = StalenessMonitor(CONTRACT, StalenessSettings())
+    assert monitor.check(observe(ages=(-0.1, 0.0))).clear
+    reading = monitor.check(observe(ages=(-10.0, 0.0)))
+    assert reading.alarm
+    assert 'gyro is stamped 10.000 s in the future' in reading.reason
+
+
+@pytest.mark.parametrize('bad', [math.nan, math.inf, -math.inf])
+def test_values_that_are_not_finite(bad: float) -> None:
+    """One such value among all alarms and is named."""
+    values = np.zeros(19, np.float32)
+    values[7] = bad
+    reading = ValuesMonitor(CONTRACT, ValuesSettings()).check(observe(values))
+    assert reading.alarm
+    assert reading.reason == 'hazards_lidar holds values that are not finite (1 in all)'
+
+
+def test_values_out_of_range() -> None:
+    """A value beyond the plausible range by more than the slack alarms."""
+    monitor = ValuesMonitor(CONTRACT, ValuesSettings(slack=0.5))
+    values = np.zeros(19, np.float32)
+    values[1] = 14.9
+    assert monitor.check(observe(values)).clear
+    values[1] = -15.1
+    reading = monitor.check(observe(values))
+    assert reading.alarm
+    assert reading.reason == 'gyro is -15.1, plausible is -10 to 10'
+
+
+def test_deadline_counts_late_decisions() -> None:
+    """More late decisions in the window than are borne alarm; forgetting releases."""
+    monitor = DeadlineMonitor(DeadlineSettings(window=3, misses=1))
+    alarms = []
+    for late in (True, False, True, False, False):
+        monitor.record(late)
+        alarms.append(monitor.check().alarm)
+    assert alarms == [False, False, True, False, False]
+    monitor.record(True)
+    monitor.record(True)
+    monitor.reset()
+    assert monitor.check().clear
+
+
+def test_model_error_against_its_quantile() -> None:
+    """Beyond the limit is an alarm, just below is neither, well below is clear."""
+    monitor = ModelErrorMonitor(2.0, ModelErrorSettings(factor=1.5, hysteresis=0.5))
+    assert monitor.check(3.01).alarm
+    between = monitor.check(2.9)
+    assert not between.alarm and not between.clear
+    assert monitor.check(1.5).clear
+    assert not monitor.check(math.nan).known
+    assert ModelErrorMonitor(math.inf, ModelErrorSettings()).check(1e9).clear
+
+
+def test_cost_value_bound_against_budget() -> None:
+    """The offset counts towards the bound."""
+    monitor = CostValueMonitor(CostValueSettings(budget=5.0, hysteresis=0.8))
+    assert monitor.check(3.0, 2.5).alarm
+    assert monitor.check(3.0, 1.0).clear
+    assert not monitor.check(math.nan, 1.0).known
+
+
+def test_adaptive_bound_reaches_its_coverage() -> None:
+    """On costs that calibration did not foresee the bound comes to cover the wanted part."""
+    rng = np.random.default_rng(0)
+    settings = CostValueSettings(coverage=0.9, window=1, rate=0.05)
+    bound = AdaptiveBound(0.0, 0.99, settings)
+    costs = rng.exponential(2.0, 4000)
+    covered = []
+    for cost in costs:
+        covered.append(cost <= 1.0 + bound.offset)
+        bound.record(1.0, float(cost))
+    assert np.mean(covered[1000:]) == pytest.approx(0.9, abs=0.02)
+
+
+def test_adaptive_bound_stays_without_observed_costs() -> None:
+    """Where cost is not observable, or following is off, the calibrated offset stands."""
+    for rate, cost in ((0.1, math.nan), (0.0, 100.0)):
+        bound = AdaptiveBound(1.5, 0.99, CostValueSettings(window=1, rate=rate))
+        for _ in range(10):
+            bound.record(0.0, cost)
+        assert bound.offset == 1.5
+
+
+def scan(distance: float, sector: int = 0) -> np.ndarray:
+    """Return values with a hazard's centre at a distance (metres) in a sector."""
+    values = np.zeros(19, np.float32)
+    values[3 + sector] = 1.0 - distance / 3.0
+    return values
+
+
+def test_hazard_distance_bearing_and_closing_speed() -> None:
+    """Range, direction and closing speed come from the scan alone."""
+    tracker = HazardTracker(CONTRACT)
+    assert tracker.update(observe()) == []
+    first, = tracker.update(observe(scan(1.0, sector=15), now=1.0))
+    assert first.distance == pytest.approx(0.8, abs=1e-6)
+    assert first.bearing == pytest.approx(-math.pi / 16)
+    assert first.closing_speed == 0.0
+    second, = tracker.update(observe(scan(0.9, sector=15), now=1.1))
+    assert second.closing_speed == pytest.approx(1.0, abs=1e-4)
+    again, = tracker.update(observe(scan(0.9, sector=15), now=1.1))
+    assert again.closing_speed == second.closing_speed  # the same scan says nothing new
+
+
+def test_sensor_margin_looks_ahead() -> None:
+    """A hazard far enough away but closing fast alarms; receding at the same place does not."""
+    monitor = SensorMarginMonitor(SensorMarginSettings(margin=0.1, lookahead=0.5, hysteresis=0.1))
+    tracker = HazardTracker(CONTRACT)
+    assert monitor.check([]).clear
+    assert monitor.check(tracker.update(observe(scan(0.8), now=1.0))).clear
+    reading = monitor.check(tracker.update(observe(scan(0.7), now=1.1)))
+    assert reading.alarm
+    assert reading.reason == (
+        'hazards_lidar: hazard at 0.50 m, nearing at 1.00 m/s, margin 0.10 m')
+    assert monitor.check(tracker.update(observe(scan(0.8), now=1.2))).clear
+    assert monitor.check(tracker.update(observe(scan(0.25), now=9.0))).alarm

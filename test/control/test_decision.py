@@ -1,0 +1,64 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A decision survives as text, to the last bit."""
+
+from __future__ import annotations
+
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+import pytest
+
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.control.decision import SOURCES, Decision, PlanRecord
+from spowl_ros.control.monitors.base import Reading
+
+NUMBERS = st.floats(allow_nan=False)
+ACTIONS = st.lists(NUMBERS, max_size=12).map(tuple)
+INTEGERS = st.integers(-2**62, 2**62)
+NAMES = st.sampled_from(['staleness', 'values', 'deadline', 'model_error'])
+TEXTS = st.text(max_size=20)
+PLANS = st.builds(
+    PlanRecord, source=st.sampled_from(['plan', 'policy']), plan_action=ACTIONS,
+    policy_action=ACTIONS, iterations=INTEGERS,
+    **dict.fromkeys(
+        ('plan_value', 'policy_value', 'plan_cost_value', 'policy_cost_value', 'value_low',
+         'cost_value_high', 'value_threshold', 'cost_threshold', 'counted', 'model_error'),
+        NUMBERS))
+READINGS = st.lists(
+    st.builds(Reading, monitor=NAMES, value=NUMBERS, limit=NUMBERS, alarm=st.booleans(),
+              clear=st.booleans(), reason=TEXTS),
+    max_size=4, unique_by=lambda reading: reading.monitor).map(tuple)
+DECISIONS = st.builds(
+    Decision, step=INTEGERS, now_ns=INTEGERS, action=ACTIONS, source=st.sampled_from(SOURCES),
+    reason=TEXTS, monitor=TEXTS, stamps_ns=st.lists(INTEGERS).map(tuple), silences=ACTIONS,
+    plan=st.none() | PLANS, cost=NUMBERS, cost_offset=NUMBERS, deadline_missed=st.booleans(),
+    readings=READINGS, tripped=st.lists(NAMES).map(tuple),
+    seconds=st.dictionaries(NAMES, NUMBERS), settings=TEXTS)
+
+
+@given(DECISIONS)
+def test_text_gives_the_same_decision(decision: Decision) -> None:
+    """Every number comes back equal."""
+    assert Decision.from_items(decision.to_items()) == decision
+
+
+def test_not_a_number_survives() -> None:
+    """What was not known is not known afterwards."""
+    decision = Decision(0, 0, (0.0,), 'stop', 'no sensors')
+    assert math.isnan(Decision.from_items(decision.to_items()).cost)
+
+
+def test_actions_have_one_name_per_component() -> None:
+    """Plotting tools find each component by its name."""
+    names = dict(Decision(0, 0, (0.5, -0.25), 'stop', '').to_items())
+    assert names['action.0'] == '0.5'
+    assert names['action.1'] == '-0.25'
+
+
+@pytest.mark.parametrize('items', [[], [('step', 'one')]])
+def test_other_records_are_refused(items: list[tuple[str, str]]) -> None:
+    """A record that is not a decision is named as such."""
+    with pytest.raises(SpowlError, match='not a decision record'):
+        Decision.from_items(items)

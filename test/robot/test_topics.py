@@ -1,0 +1,130 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A robot's own messages become a contract's fields, and commands its own messages."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from builtin_interfaces.msg import Time as Stamp
+from nav_msgs.msg import Odometry
+import numpy as np
+import pytest
+from rclpy.time import Time
+from sensor_msgs.msg import Imu, JointState
+
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.control.contract import ActionSpec, Contract
+from spowl_ros.robot import config, conversion
+from spowl_ros.robot.topics import RobotCommand, sources
+from spowl_ros.sim.environment import contract
+
+STAMP = Stamp(sec=3, nanosec=5)
+
+
+@pytest.fixture(scope='module')
+def point() -> Contract:
+    """Return the contract of PointGoal1."""
+    return contract('SafetyPointGoal1-v0', 5)
+
+
+def robot(data: dict[str, Any], of: Contract) -> tuple[config.RobotConfig, Contract]:
+    """Return a robot and the contract with its topics."""
+    described = config.from_dict(data)
+    return described, described.applied_to(of)
+
+
+def test_without_inputs_it_is_the_contract(point: Contract) -> None:
+    """A robot that says nothing is read as the simulated one, value for value."""
+    described, applied = robot({}, point)
+    values = {field.name: np.linspace(0.1, 0.9, field.size) for field in point.fields}
+    read = {}
+    for source, usual in zip(sources(applied, described), conversion.inputs(point), strict=True):
+        assert (source.topic, source.names) == (usual.topic, usual.names)
+        message = usual.message(values, STAMP)
+        assert source.stamp_ns(message) == 3_000_000_005
+        read |= dict(source.fields(message))
+    for name, expected in values.items():
+        np.testing.assert_allclose(read[name], expected, atol=1e-6)
+
+
+def test_odometry_in_place_of_a_velocity(point: Contract) -> None:
+    """A field comes out of another message by its path, in the contract's unit and axes."""
+    described, applied = robot({'inputs': {'velocimeter': {
+        'topic': 'odom', 'type': 'nav_msgs/msg/Odometry', 'field': 'twist.twist.linear',
+        'unit': 'km/h', 'rotation': [0.0, 0.0, math.pi]}}}, point)
+    source = next(s for s in sources(applied, described) if s.topic == 'odom')
+    message = Odometry()
+    message.header.stamp = STAMP
+    message.twist.twist.linear.x = 3.6
+    (name, values), = source.fields(message)
+    assert name == 'velocimeter' and source.stamp_ns(message) == 3_000_000_005
+    np.testing.assert_allclose(values, [-1.0, 0.0, 0.0], atol=1e-12)
+
+
+def test_wrong_frame_is_refused(point: Contract) -> None:
+    """A message in another frame than the robot's file names is not read."""
+    described, applied = robot({'inputs': {'gyro': {'frame': 'imu_link'}}}, point)
+    source = next(s for s in sources(applied, described) if 'gyro' in s.names)
+    message = Imu()
+    message.header.frame_id = 'laser'
+    with pytest.raises(SpowlError, match='imu_link'):
+        list(source.fields(message))
+
+
+def test_joints_by_the_robots_names() -> None:
+    """Joint fields are found under the robot's names, in whatever order it sends them."""
+    doggo = contract('SafetyDoggoGoal1-v0', 5)
+    position = next(f for f in doggo.fields if f.sensor == 'joint_position')
+    velocity = next(f for f in doggo.fields if f.sensor == 'joint_velocity')
+    described, applied = robot({'inputs': {
+        position.name: {'topic': 'legs', 'joint': 'front_hip'},
+        velocity.name: {'topic': 'legs', 'joint': 'front_hip'}}}, doggo)
+    source = next(s for s in sources(applied, described) if s.topic == 'legs')
+    message = JointState(name=['other', 'front_hip'], position=[0.0, math.pi / 2],
+                         velocity=[0.0, 7.0])
+    read = dict(source.fields(message))
+    np.testing.assert_allclose(read[position.name], [1.0, 0.0], atol=1e-12)
+    assert read[velocity.name].tolist() == [7.0]
+
+
+@pytest.mark.parametrize(('data', 'words'), [
+    ({'topic': 'odom', 'type': 'no_msgs/msg/Thing', 'field': 'x'}, 'not installed'),
+    ({'topic': 'odom', 'type': 'nav_msgs/msg/Odometry', 'field': 'twist.linear'},
+     "Odometry has no 'twist.linear'"),
+    ({'topic': 'v', 'type': 'geometry_msgs/msg/Twist', 'field': 'linear'}, 'no header'),
+    ({'topic': 'imu', 'type': 'nav_msgs/msg/Odometry', 'field': 'twist.twist.linear'},
+     'a topic has one type'),
+])
+def test_unusable_types_are_refused(point: Contract, data: dict[str, str], words: str) -> None:
+    """A type that is missing, has no stamp, or clashes with another field's is named."""
+    described, applied = robot({'inputs': {'velocimeter': data}}, point)
+    with pytest.raises(SpowlError, match=words):
+        sources(applied, described)
+
+
+def two_actuators(of: Contract) -> Contract:
+    """Return the contract with actuators that can be told apart."""
+    action = ActionSpec(('x', 'z'), (-2.0, -4.0), (2.0, 4.0), 'effort', (0.0, 0.0))
+    return dataclasses.replace(of, action=action)
+
+
+def test_effort_array_in_the_robots_order(point: Contract) -> None:
+    """Order, scale and limits of the robot's file are applied, in this sequence: limit, scale."""
+    described = config.from_dict({
+        'command': {'joints': ['z', 'x'], 'scale': [10.0, 1.0]}, 'limits': {'z': 3.0}})
+    command = RobotCommand(described, two_actuators(point))
+    assert list(command.message([1.0, -4.0], Time()).data) == [-30.0, 1.0]
+
+
+def test_twist(point: Contract) -> None:
+    """Each actuator drives the axis that the file names, in the frame that it names."""
+    described = config.from_dict({'command': {
+        'type': 'TwistStamped', 'joints': ['linear.x', 'angular.z'], 'scale': [0.5, 1.0],
+        'frame': 'base_link'}})
+    message = RobotCommand(described, two_actuators(point)).message(
+        [2.0, -1.0], Time(seconds=4))
+    assert (message.twist.linear.x, message.twist.angular.z) == (1.0, -1.0)
+    assert (message.header.frame_id, message.header.stamp.sec) == ('base_link', 4)

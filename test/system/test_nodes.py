@@ -1,0 +1,192 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What runs, and how the arguments of launch files and of `spowl sim` are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+import shutil
+
+import pytest
+
+from spowl_ros.base import share
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.system import nodes as system
+
+
+@pytest.fixture
+def model(untrained_bundle: Path, tmp_path: Path) -> Path:
+    """Return a bundle for PointGoal1 that a test may damage."""
+    return Path(shutil.copytree(untrained_bundle, tmp_path / 'model'))
+
+
+def arguments(**texts: str) -> system.SimulationArguments:
+    """Return arguments given as they are on a command line."""
+    return system.parse(system.SimulationArguments(), texts)
+
+
+def test_arguments_are_read_in_their_own_types() -> None:
+    """`name:=value` gives a value of the declared type."""
+    given = arguments(episodes='7', rate='2', autostart='False', namespace='/robot')
+    assert (given.episodes, given.rate, given.autostart) == (7, 2.0, False)
+    assert given.namespace == '/robot'
+
+
+@pytest.mark.parametrize(
+    ('texts', 'message'),
+    [
+        ({'rat': '1'}, "no argument 'rat'; there are task, model"),
+        ({'rate': 'fast'}, "'rate' is 'fast' (str), wanted a number from 0 to 1000"),
+        ({'rate': 'inf'}, "'rate' is inf, wanted a number from 0 to 1000"),
+        ({'seed': '4294967296'}, "'seed' is 4294967296, wanted an integer from 0 to 4294967295"),
+        ({'episodes': '-1'}, "'episodes' is -1, wanted an integer of at least 0"),
+        ({'autostart': 'perhaps'}, "'autostart' is 'perhaps' (str), wanted true or false"),
+        ({'log_level': 'loud'}, "'log_level' is 'loud', wanted one of 'debug'"),
+    ],
+)
+def test_a_bad_argument_is_named_with_what_was_wanted(texts: dict[str, str], message: str) -> None:
+    """Unknown names, wrong types and values out of range are refused."""
+    with pytest.raises(SpowlError) as error:
+        arguments(**texts)
+    assert message in str(error.value)
+
+
+def test_the_simulator_holds_actions_as_long_as_the_model_was_trained_to(model: Path) -> None:
+    """The simulator's action repeat is the one in the bundle's contract."""
+    nodes = system.simulation(arguments(model=str(model)))
+    assert [node.executable for node in nodes] == ['simulator', 'supervisor', 'controller']
+    assert nodes[0].parameters['action_repeat'] == 5
+    assert nodes[2].parameters['model'] == str(model)
+
+
+def test_a_recorder_runs_only_when_asked_for(model: Path, tmp_path: Path) -> None:
+    """`record:=PATH` adds the recorder, which writes there."""
+    nodes = system.simulation(arguments(model=str(model), record=str(tmp_path / 'bag')))
+    assert nodes[-1].executable == 'recorder'
+    assert nodes[-1].parameters['path'] == str(tmp_path / 'bag')
+
+
+def test_the_users_parameter_file_comes_after_ours(model: Path, tmp_path: Path) -> None:
+    """Later files win in ROS 2, so that the user's file wins."""
+    file = tmp_path / 'my.yaml'
+    file.write_text('{}')
+    nodes = system.simulation(arguments(model=str(model), params_file=str(file)))
+    assert nodes[0].parameter_files[0].endswith('config/sim.yaml')
+    assert nodes[0].parameter_files[1] == str(file)
+
+
+@pytest.mark.parametrize(
+    ('namespace', 'full_name', 'logger'),
+    [('', '/simulator', 'simulator'), ('/a/b/', '/a/b/simulator', 'a.b.simulator'),
+     ('robot', '/robot/simulator', 'robot.simulator')],
+)
+def test_names_follow_the_namespace(
+    model: Path, namespace: str, full_name: str, logger: str
+) -> None:
+    """A node's full name and its logger's name contain the namespace."""
+    node = system.simulation(arguments(model=str(model), namespace=namespace))[0]
+    assert (node.full_name, node.logger) == (full_name, logger)
+
+
+def test_a_model_for_another_task_is_refused(model: Path) -> None:
+    """The error names both tasks and what to do."""
+    with pytest.raises(SpowlError, match='was made for SafetyPointGoal1-v0, not for SafetyCar'):
+        system.simulation(arguments(model=str(model), task='SafetyCarGoal1-v0'))
+
+
+def test_an_unknown_task_is_refused_with_those_that_exist(model: Path) -> None:
+    """A mistyped task is reported as such, whether there is a model or not."""
+    for directory in (model, model / 'absent'):
+        with pytest.raises(SpowlError, match="no task 'SafetyNoGoal1-v0'.*tested.*SafetyPoint"):
+            system.simulation(arguments(model=str(directory), task='SafetyNoGoal1-v0'))
+
+
+def test_a_missing_model_is_refused_with_those_that_exist(model: Path, tmp_path: Path) -> None:
+    """The error lists the bundles beside the one that is missing."""
+    with pytest.raises(SpowlError, match=f'no model in .*models beside it: {model.name}'):
+        system.simulation(arguments(model=str(model.parent / 'absent')))
+
+
+def test_a_damaged_manifest_is_refused(model: Path) -> None:
+    """A manifest that is none is reported, not raised as a KeyError."""
+    (model / 'manifest.json').write_text('{}')
+    with pytest.raises(SpowlError, match='not the manifest of a bundle'):
+        system.simulation(arguments(model=str(model)))
+
+
+def test_a_missing_parameter_file_is_refused(model: Path) -> None:
+    """The error names the file."""
+    with pytest.raises(SpowlError, match='params_file .*absent.yaml is not a file'):
+        system.simulation(arguments(model=str(model), params_file='absent.yaml'))
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('hello', "the file holds 'hello'; '/\\*\\*/NODE:' with 'ros__parameters:'"),
+        ('/**/controller:\n  ros_parameters:\n    rate: 1.0\n', '/ros_parameters/rate holds 1.0'),
+        ('/**/controler:\n  ros__parameters: {}\n', "no node 'controler'.*mean controller"),
+        ('robot1:\n  plan:\n    ros__parameters: {}\n', "no node 'plan'.*'robot1/plan'"),
+        ('/**/controller: {ros__parameters\n', 'is no YAML'),
+    ],
+)
+def test_a_parameter_file_for_no_node_is_refused(
+    model: Path, tmp_path: Path, text: str, message: str
+) -> None:
+    """What ROS would pass over in silence, or complain about in its parser's words, is named."""
+    file = tmp_path / 'my.yaml'
+    file.write_text(text)
+    with pytest.raises(SpowlError, match=f'params_file .*my.yaml.*{message}') as error:
+        system.simulation(arguments(model=str(model), params_file=str(file)))
+    assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('section', ['/**', '*', '/**/controller', '/robot1/supervisor', 'player'])
+def test_a_parameter_file_may_name_nodes_as_ros_does(
+    model: Path, tmp_path: Path, section: str
+) -> None:
+    """Wildcards, namespaces and nodes that do not run this time are taken."""
+    file = tmp_path / 'my.yaml'
+    file.write_text(f"'{section}': {{ros__parameters: {{use_sim_time: true}}}}\n")
+    nodes = system.simulation(arguments(model=str(model), params_file=str(file)))
+    assert nodes[0].parameter_files[1] == str(file)
+
+
+def test_what_ros_does_not_take_is_no_namespace() -> None:
+    """What rclpy would refuse with a traceback is refused in one line."""
+    with pytest.raises(SpowlError, match="'9 lives' is no namespace"):
+        system.check_namespace('9 lives')
+
+
+def test_executables_are_found_where_they_are_installed() -> None:
+    """Each node's executable exists."""
+    assert share.executable_path('simulator').is_file()
+    with pytest.raises(SpowlError, match="executable 'no_such' is in none of"):
+        share.executable_path('no_such')
+
+
+def test_a_robot_starts_what_its_file_says(model: Path, tmp_path: Path) -> None:
+    """Adapter, supervisor and controller get the robot, its parameters and its remappings."""
+    file = tmp_path / 'robot.yaml'
+    file.write_text('adapter: true\n'
+                    'parameters: {adapter: {robot_radius: 0.3}, controller: {model: other}}\n'
+                    'remappings: {adapter: [[scan, front/scan]]}\n')
+    nodes = system.robot(system.parse(system.RobotArguments(), {
+        'robot': str(file), 'model': str(model), 'use_sim_time': 'true', 'record': 'bag'}))
+    assert [node.executable for node in nodes] == [
+        'adapter', 'supervisor', 'controller', 'recorder']
+    assert nodes[0].parameters == {
+        'robot_radius': 0.3, 'model': str(model), 'use_sim_time': True}
+    assert nodes[0].remappings == (('scan', 'front/scan'),)
+    assert nodes[2].parameters['model'] == str(model)  # what is said at the start leads
+    assert nodes[2].parameters['robot'] == str(file)
+
+
+def test_a_robot_that_does_not_fit_starts_nothing(model: Path, tmp_path: Path) -> None:
+    """A robot without a file, or with a field that the model does not know, is refused."""
+    with pytest.raises(SpowlError, match='robot:=FILE'):
+        system.robot(system.RobotArguments())
+    file = tmp_path / 'robot.yaml'
+    file.write_text('inputs: {sonar: {topic: imu}}')
+    with pytest.raises(SpowlError, match='has no such field'):
+        system.robot(system.RobotArguments(robot=str(file), model=str(model)))
