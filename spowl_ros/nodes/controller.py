@@ -28,6 +28,7 @@ from spowl_ros.control.loop import DecisionLoop
 from spowl_ros.robot.command import COMMAND_TYPES, CommandFormat
 from spowl_ros.robot.topics import Source, load_robot, sources
 from spowl_ros.ros import process
+from spowl_ros.ros.last_command import publish_last
 from spowl_ros.ros.lifecycle import TOO_LATE, ManagedNode
 from spowl_ros.ros.parameters import Parameters, refuse_unknown
 from spowl_ros.ros.qos import KEPT, LATCHED
@@ -172,8 +173,8 @@ class ControllerNode(ManagedNode):
         loop, self._loop = self._loop, None
         if loop is not None:
             loop.end()
-        self._publish_command(self._controller.stop_action)
         self._mode.publish(String(data='stop'))
+        publish_last(self._command, self._command_message(self._controller.stop_action))
 
     def cleanup(self) -> None:
         """Forget the bundle."""
@@ -260,7 +261,10 @@ class ControllerNode(ManagedNode):
         self._decisions.publish(message)
 
     def _publish_command(self, action: Sequence[float]) -> None:
-        self._command.publish(self._command_format.message(action, self.get_clock().now()))
+        self._command.publish(self._command_message(action))
+
+    def _command_message(self, action: Sequence[float]) -> Any:
+        return self._command_format.message(action, self.get_clock().now())
 
     def _fail(self, error: Exception) -> None:
         self._publish_command(self._controller.stop_action)
