@@ -22,9 +22,10 @@ from tqdm import tqdm
 
 from benchmarks import tables
 from spowl_ros.base.seeds import EVALUATION
+from spowl_ros.base.statistics import bootstrap
 from spowl_ros.cli._output import write_json
 from spowl_ros.cli.evaluate import open_model
-from spowl_ros.evaluation.episodes import RAW_STEPS, bootstrap, evaluate
+from spowl_ros.evaluation.episodes import RAW_STEPS, evaluate
 from spowl_ros.sim import environment
 from spowl_ros.sim.perturbation import Perturbation
 

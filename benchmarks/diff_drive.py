@@ -19,10 +19,10 @@ import sys
 
 import numpy as np
 
+from spowl_ros.base.statistics import bootstrap
 from spowl_ros.control import bundle
 from spowl_ros.control.controller import Controller, ControllerSettings
 from spowl_ros.control.observation import ObservationAssembler
-from spowl_ros.evaluation.episodes import bootstrap
 from spowl_ros.robot import adaptation
 from spowl_ros.sim.diff_drive import ROBOT_RADIUS, DiffDriveWorld
 

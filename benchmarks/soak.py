@@ -19,11 +19,11 @@ from pathlib import Path
 import sys
 import time
 
-import numpy as np
 import psutil
 
 from benchmarks.faults import System, relieve, running, saturate
 from benchmarks.robot_stand import PRIORITY
+from spowl_ros.base.statistics import latency_ms
 from spowl_ros.control import bundle
 from spowl_ros.ros.process import keep_time
 
@@ -58,7 +58,7 @@ def sample(system: System, start: float, measurements: int) -> Sample:
     stand = system.stand
     commands, stand.commands = stand.commands, []
     decisions, stand.decisions = stand.decisions, []
-    totals = [decision.seconds['total'] * 1e3 for _, decision in decisions] or [float('nan')]
+    totals = latency_ms([decision.seconds['total'] for _, decision in decisions])
     controller, supervisor = (psutil.Process(system.nodes[name].pid)
                               for name in ('controller', 'supervisor'))
     return Sample(
@@ -67,8 +67,8 @@ def sample(system: System, start: float, measurements: int) -> Sample:
         late=sum(decision.deadline_missed for _, decision in decisions),
         commands=len(commands),
         stop_commands=sum(stand.is_stop(values) for _, values in commands),
-        latency_ms_p50=round(float(np.percentile(totals, 50)), 3),
-        latency_ms_p99=round(float(np.percentile(totals, 99)), 3),
+        latency_ms_p50=round(totals['p50'], 3),
+        latency_ms_p99=round(totals['p99'], 3),
         controller_rss_mb=round(controller.memory_info().rss / 1e6, 1),
         supervisor_rss_mb=round(supervisor.memory_info().rss / 1e6, 1),
         controller_threads=controller.num_threads(), supervisor_threads=supervisor.num_threads(),

@@ -8,13 +8,13 @@ import math
 import time
 from typing import TYPE_CHECKING
 
-import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from spowl_ros.base.statistics import latency_ms, shares
 from spowl_ros.control.decision import SOURCES, Decision
 
 if TYPE_CHECKING:
@@ -55,12 +55,12 @@ def headline(picture: Picture, now: float) -> RenderableType:
         text.append(f'  {decision.reason}')
     span = picture.arrivals[-1] - picture.arrivals[0]
     rate = (len(picture.arrivals) - 1) / span if span > 0.0 else 0.0
-    p50, p95, p99 = np.percentile(np.array(picture.latencies) * 1e3, (50, 95, 99))
-    total = sum(picture.sources.values())
-    text.append(f'\n{total} decisions, {rate:.1f} a second; latency p50 {p50:.1f}  p95 {p95:.1f}  '
-                f'p99 {p99:.1f} ms; {picture.misses} deadlines missed\n')
-    for source in SOURCES:
-        text.append(f'{source} {picture.sources[source] / total:.0%}   ', COLOURS[source])
+    latency = '  '.join(f'{name} {value:.1f}'
+                        for name, value in latency_ms(picture.latencies).items())
+    text.append(f'\n{picture.sources.total()} decisions, {rate:.1f} a second; latency {latency} '
+                f'ms; {picture.misses} deadlines missed\n')
+    for source, share in shares(picture.sources, SOURCES).items():
+        text.append(f'{source} {share:.0%}   ', COLOURS[source])
     text.append('\nsupervisor: ')
     text.append(picture.supervisor or 'not heard',
                 LEVELS[min(picture.supervisor_level, len(LEVELS) - 1)][1])

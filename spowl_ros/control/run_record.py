@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from spowl_ros.base.statistics import latency_ms, shares
 from spowl_ros.control.decision import SOURCES, Decision
 
 
@@ -67,16 +68,11 @@ class RunRecord:
 
     def source_fraction(self) -> dict[str, float]:
         """Return the fraction of decisions by source."""
-        return {source: self.sources[source] / max(self.decisions, 1) for source in SOURCES}
+        return shares(self.sources, SOURCES)
 
     def latency_ms(self) -> dict[str, float]:
         """Return quantiles of the time that decisions took, in milliseconds; empty before any."""
-        if not self._seconds:
-            return {}
-        milliseconds = np.array(self._seconds) * 1e3
-        p50, p95, p99 = np.percentile(milliseconds, (50, 95, 99))
-        return {'p50': float(p50), 'p95': float(p95), 'p99': float(p99),
-                'max': float(milliseconds.max())}
+        return latency_ms(self._seconds) if self._seconds else {}
 
     def summary(self) -> dict[str, Any]:
         """Return everything as JSON takes it."""

@@ -24,14 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.statistics import bootstrap, shares
 from spowl_ros.sim import environment
 from spowl_ros.sim.perturbation import Perturbation
 
-CONFIDENCE = 0.95
 RAW_STEPS = 1000
 """Longest episode of the tasks."""
 _POLL_SECONDS = 0.5
-_RESAMPLES = 9_999
 
 
 class Agent(Protocol):
@@ -81,15 +80,6 @@ class Episode:
 
 
 @dataclass(frozen=True)
-class Interval:
-    """A mean with the ends of its 95 % bootstrap interval."""
-
-    mean: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
 class Evaluation:
     """Episodes of one controller in one task."""
 
@@ -122,7 +112,7 @@ class Evaluation:
         total: Counter[str] = Counter()
         for episode in self.episodes:
             total.update(episode.sources)
-        return {source: count / total.total() for source, count in sorted(total.items())}
+        return shares(total)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is written as JSON."""
@@ -141,20 +131,6 @@ class Evaluation:
             'goals': [episode.goals for episode in self.episodes],
             'action_change': [episode.action_change for episode in self.episodes],
             **self.details}
-
-
-def bootstrap(values: Sequence[float]) -> Interval:
-    """Return the mean of values with its 95 % percentile bootstrap interval."""
-    from scipy import stats
-
-    sample = np.asarray(values, np.float64)
-    mean = float(sample.mean())
-    if np.ptp(sample) == 0:  # also of a single value: nothing to resample
-        return Interval(mean, mean, mean)
-    result = stats.bootstrap((sample,), np.mean, confidence_level=CONFIDENCE,
-                             n_resamples=_RESAMPLES, method='percentile',
-                             rng=np.random.default_rng(0)).confidence_interval
-    return Interval(mean, float(result.low), float(result.high))
 
 
 def side_by_side(agent: Agent, environments: Sequence[environment.AnyEnvironment],

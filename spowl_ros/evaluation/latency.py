@@ -20,7 +20,7 @@ from typing import Any
 
 from spowl_ros.base.errors import SpowlError
 
-PERCENTILES = {'p50': 50.0, 'p95': 95.0, 'p99': 99.0, 'p99.9': 99.9, 'max': 100.0}
+PARTS = (50.0, 95.0, 99.0, 99.9)
 WARM_UP = 20
 PEAK_SIZE = 1024
 PEAK_RUNS = 8
@@ -65,13 +65,11 @@ def run_process(bundle: Path, *arguments: str, threads: int) -> dict[str, Any]:
     return result
 
 
-def percentiles(seconds: Any) -> dict[str, float]:
+def percentiles(seconds: list[float]) -> dict[str, float]:
     """Return percentiles of durations in milliseconds."""
-    import numpy as np
+    from spowl_ros.base.statistics import latency_ms
 
-    milliseconds = 1e3 * np.asarray(seconds)
-    return {name: round(float(np.percentile(milliseconds, q)), 4)
-            for name, q in PERCENTILES.items()}
+    return {name: round(value, 4) for name, value in latency_ms(seconds, PARTS).items()}
 
 
 def peak_gflops() -> float:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spowl_ros.base.statistics import number
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -85,11 +87,6 @@ class Foresight:
             'by_horizon': [{'decisions': horizon, 'bias': number(bias), 'rmse': number(rmse)}
                            for horizon, (bias, rmse) in self.by_horizon.items()],
         }
-
-
-def number(value: float) -> float | None:
-    """Return a float that JSON can hold; None for what is not finite."""
-    return float(value) if np.isfinite(value) else None
 
 
 def rank_correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> float | None:

@@ -11,17 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spowl_ros.base.settings import declared
+from spowl_ros.base.statistics import latency_ms, mean, number, percentiles, shares
 from spowl_ros.control.decision import SOURCES
 from spowl_ros.replay.alarms import FORESEEING, judge_alarms
-from spowl_ros.replay.foresight import coverage, episode_bounds, foresight, number
+from spowl_ros.replay.foresight import coverage, episode_bounds, foresight
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from spowl_ros.replay.replay import Replay
     from spowl_ros.replay.trace import Trace
-
-PERCENTILES = (50, 95, 99)
 
 
 def measure(replay: Replay) -> dict[str, Any]:
@@ -64,13 +61,13 @@ def measure(replay: Replay) -> dict[str, Any]:
                      for episode_return, cost in episodes],
         'value_calibration': foresight(trace, 'value', planner.discount).to_dict(),
         'cost_value_calibration': cost_value,
-        'model_error': percentiles(trace.plan['model_error']),
+        'model_error': _numbers(percentiles(trace.plan['model_error'])),
         'alarm': {**judge_alarms(trace).to_dict(), 'by_monitor': {
             monitor: judge_alarms(trace, (monitor,)).to_dict()
             for monitor in FORESEEING if monitor in trace.alarms}},
         'source_fraction': source_fraction(trace),
         'switches': switches(trace),
-        'latency_ms': {**percentiles(live.seconds * 1e3),
+        'latency_ms': {**_numbers(latency_ms(live.seconds)),
                        'deadline_misses': int(live.deadline_missed.sum())},
     }
 
@@ -127,30 +124,19 @@ def divergence(replay: Replay) -> dict[str, Any]:
         'sources': dict(pairs.most_common()),
         'action': {'decisions': len(others), 'first': int(others[0]) if len(others) else None,
                    'mean': float(action.mean()), 'max': float(action.max())},
-        **{quantity: _mean(replayed.executed(quantity) - recorded.executed(quantity))
+        **{quantity: number(mean(replayed.executed(quantity) - recorded.executed(quantity)))
            for quantity in ('value', 'cost_value')},
     }
 
 
-def _mean(values: NDArray[np.float64]) -> float | None:
-    finite = values[np.isfinite(values)]
-    return float(finite.mean()) if finite.size else None
-
-
-def percentiles(values: NDArray[np.float64]) -> dict[str, float | None]:
-    """Return some percentiles and the greatest of the finite values; None where there are none."""
-    finite = values[np.isfinite(values)]
-    if not finite.size:
-        return {**{f'p{part}': None for part in PERCENTILES}, 'max': None}
-    return {**{f'p{part}': number(np.percentile(finite, part)) for part in PERCENTILES},
-            'max': number(finite.max())}
+def _numbers(values: dict[str, float]) -> dict[str, float | None]:
+    return {name: number(value) for name, value in values.items()}
 
 
 def source_fraction(trace: Trace) -> dict[str, float]:
     """Return the fraction of decisions by source."""
     counts = np.bincount(trace.source, minlength=len(SOURCES))
-    return {name: float(count / max(len(trace), 1))
-            for name, count in zip(SOURCES, counts, strict=True)}
+    return shares(dict(zip(SOURCES, counts.tolist(), strict=True)), SOURCES)
 
 
 def switches(trace: Trace) -> dict[str, int]:

@@ -12,6 +12,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 import numpy as np
 
+from spowl_ros.base.statistics import latency_ms, percentiles
 from spowl_ros.control.decision import SOURCES
 from spowl_ros.drawing.picture import KIND_COLOURS, SOURCE_COLOURS
 from spowl_ros.replay.alarms import runs
@@ -212,12 +213,11 @@ def latency(trace: Trace) -> Figure:
     axes.set(xlabel='ms', ylabel='decisions')
     if milliseconds.size:
         # One slow decision must not squeeze all others into one bar.
-        end = float(np.percentile(milliseconds, 99.5)) * 1.15
+        end = percentiles(milliseconds, (99.5,))['p99.5'] * 1.15
         axes.hist(np.minimum(milliseconds, end), bins=60, color=BLUE, alpha=0.8)
-        for part, style in ((50, '-'), (95, '--'), (99, ':')):
-            at = float(np.percentile(milliseconds, part))
+        for (part, at), style in zip(latency_ms(trace.seconds).items(), ('-', '--', ':')):
             axes.axvline(at, color='#38404c', linewidth=1.0, linestyle=style,
-                         label=f'p{part}: {at:.1f} ms')
+                         label=f'{part}: {at:.1f} ms')
         axes.legend()
     return figure
 

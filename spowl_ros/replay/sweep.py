@@ -17,9 +17,9 @@ import numpy as np
 from tqdm import tqdm
 
 from spowl_ros.bags.reader import Bag
+from spowl_ros.base.statistics import mean, number
 from spowl_ros.control import bundle as bundles
 from spowl_ros.replay.alarms import FORESEEING, judge_alarms
-from spowl_ros.replay.foresight import number
 from spowl_ros.replay.measures import driving, source_fraction, switches
 from spowl_ros.replay.replay import Changes, Replayer
 
@@ -74,12 +74,7 @@ def run_job(job: Job) -> Worth:
         misses=alarms.misses, false_alarms=alarms.false_alarms, leads=tuple(alarms.leads),
         alarmed=alarms.alarmed, sources=source_fraction(trace),
         switches=sum(switches(trace).values()),
-        value=_mean(trace.executed('value')), cost_value=_mean(trace.executed('cost_value')))
-
-
-def _mean(values: np.ndarray) -> float:
-    finite = values[np.isfinite(values)]
-    return float(finite.mean()) if finite.size else np.nan
+        value=mean(trace.executed('value')), cost_value=mean(trace.executed('cost_value')))
 
 
 def sweep(bags: Sequence[Path], bundle: Path, sweeps: Mapping[str, Sequence[Any]],

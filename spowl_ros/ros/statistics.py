@@ -9,7 +9,8 @@ import threading
 from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
-import numpy as np
+
+from spowl_ros.base.statistics import latency_ms
 
 if TYPE_CHECKING:
     from spowl_ros.control.decision import Decision
@@ -87,8 +88,8 @@ class Statistics:
             'reason': '' if last is None else last.reason,
             'tripped': '' if last is None else ', '.join(last.tripped)}
         if self._latencies:
-            p50, p95, p99 = np.percentile(np.array(self._latencies) * 1e3, (50, 95, 99))
-            values |= {'latency_ms_p50': p50, 'latency_ms_p95': p95, 'latency_ms_p99': p99}
+            values |= {f'latency_ms_{name}': value
+                       for name, value in latency_ms(self._latencies).items()}
         values |= {f'decisions_{source}': count for source, count in self._sources.items()}
         values |= {f'switches_{change}': count for change, count in self._switches.items()}
         self._reported = (self._decisions, self._reported[1])

@@ -9,8 +9,6 @@ import contextlib
 import json
 from pathlib import Path
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
 import numpy as np
 from numpy.typing import NDArray
 import psutil
@@ -22,7 +20,7 @@ from spowl_ros.base.seeds import CALIBRATION, EVALUATION, FIRST_TRAINING, VALIDA
 from spowl_ros.cli import evaluate as verb
 from spowl_ros.cli import main
 from spowl_ros.control.planner_settings import PlannerSettings
-from spowl_ros.evaluation.episodes import bootstrap, evaluate, side_by_side
+from spowl_ros.evaluation.episodes import evaluate, side_by_side
 from spowl_ros.sim import environment
 from spowl_ros.training import checkpoint
 from spowl_ros.training.agent import NetworkAgents, PlannerAgent, joined
@@ -209,28 +207,6 @@ def test_joined_noise_is_each_ones_own() -> None:
         for name, value in whole._asdict().items():
             assert value.shape == getattr(pattern, name).shape, name
         assert torch.equal(whole.samples[:, :, 1], parts[1].samples[:, :, 0])
-
-
-@settings(max_examples=20, deadline=None)
-@given(st.lists(st.floats(-100, 100), min_size=1, max_size=60))
-def test_interval_holds_the_mean(values: list[float]) -> None:
-    """The interval lies around the mean, within the values, and shifts with them."""
-    interval = bootstrap(values)
-    slack = 1e-9 * (1 + max(map(abs, values)))
-    assert min(values) - slack <= interval.low <= interval.mean + slack
-    assert interval.mean - slack <= interval.high <= max(values) + slack
-    moved = bootstrap([value + 5 for value in values])
-    assert moved.low == pytest.approx(interval.low + 5, abs=1e-6)
-
-
-def test_interval_covers_as_often_as_it_says() -> None:
-    """95 % intervals of 50 draws contain the truth about as often."""
-    random = np.random.default_rng(1)
-    inside = 0
-    for _ in range(200):
-        interval = bootstrap(random.exponential(size=50))
-        inside += interval.low <= 1.0 <= interval.high
-    assert 0.86 <= inside / 200 <= 0.99
 
 
 def test_uses_share_no_seed() -> None:
