@@ -204,9 +204,11 @@ class Recorder(Node):
         received_ns = info['received_timestamp'] or time.time_ns()
         self.bag.write(self._numbers[topic], received_ns, data)
         number = info['publication_sequence_number']
-        if number is None:
+        gid: Any = info.get('publisher_gid')  # Jazzy's rclpy does not tell it
+        publisher = topic, gid['data'] if gid else b''
+        if number is None or (gid is None and self.count_publishers(topic) > 1):
+            self._last_number.pop(publisher, None)  # whose number is it?
             return
-        publisher = topic, info['publisher_gid']['data']  # type: ignore[index]
         self.lost += max(0, number - self._last_number.get(publisher, number - 1) - 1)
         self._last_number[publisher] = number
 

@@ -169,7 +169,7 @@ class SupervisorNode(ManagedNode):
             command = self._format.to_command(message)
         except SpowlError:
             command = np.zeros(0)
-        source = info['publisher_gid']
+        source = info.get('publisher_gid')  # Jazzy's rclpy does not tell it
         self._send(self._supervision.command(
             command, self._now(), None if source is None else bytes(source['data'])))
 
