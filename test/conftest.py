@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+import contextlib
 import fcntl
 import os
 from pathlib import Path
 import random
 import sys
 import tempfile
+import threading
 import time
 from typing import IO
 
@@ -21,33 +23,39 @@ ROOT = Path(__file__).resolve().parent.parent
 DOMAINS = range(21, 102)  # isolated on every system; the low ones are left to people
 SESSION_MARK = 'SPOWL_TEST_SESSION'  # in the environment of every process that a test starts
 SHARED_MEMORY = Path('/dev/shm')
+SHARED_MEMORY_LOOK_S = 0.05
 DDS_PORT_BASE, DDS_PORTS_PER_DOMAIN = 7400, 250  # DDSI-RTPS 2.5, 9.6.2.3
 PROCESS_EXIT_S = 20.0
 REFERENCE_DIRECTORY = pytest.StashKey[Path]()
 
 
+def domains_in_use() -> set[int]:
+    """Return the ROS domains in which some process of this machine has a UDP socket open."""
+    ports = [int(line.split()[1].rpartition(':')[2], 16)
+             for table in Path('/proc/net').glob('udp*')
+             for line in table.read_text().splitlines()[1:]]
+    return {(port - DDS_PORT_BASE) // DDS_PORTS_PER_DOMAIN for port in ports}
+
+
 class DomainPool:
-    """Hands out ROS domain ids that no other test session on this machine is using."""
+    """Hands out ROS domain ids in which nobody on this machine is."""
 
     def __init__(self) -> None:
         self._locks: dict[int, IO[str]] = {}
-        self.used: set[int] = set()
-        """Every domain id that was ever taken."""
 
     def take(self) -> int:
         """Return a free domain id and hold it until it is released or the process ends."""
-        for domain in random.SystemRandom().sample(DOMAINS, len(DOMAINS)):
+        free = sorted(set(DOMAINS) - domains_in_use())
+        for domain in random.SystemRandom().sample(free, len(free)):
             path = Path(tempfile.gettempdir()) / f'spowl_ros_test_domain_{domain}.lock'
-            lock = path.open('w')
             try:
+                lock = path.open('w')
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                lock.close()
+            except OSError:  # another session's, or another user's
                 continue
             self._locks[domain] = lock
-            self.used.add(domain)
             return domain
-        raise RuntimeError(f'all ROS domains of {DOMAINS} are in use by other test sessions')
+        raise RuntimeError(f'all ROS domains of {DOMAINS} are in use')
 
     def release(self, domain: int) -> None:
         """Give a domain id back."""
@@ -136,38 +144,66 @@ def ros_domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     DOMAIN_POOL.release(domain)
 
 
+def is_ours(process: psutil.Process) -> bool:
+    """Whether this test session started a process, orphans included, or is it."""
+    try:
+        return process.pid == os.getpid() or (
+            process.environ().get(SESSION_MARK) == str(os.getpid()))
+    except psutil.Error:  # gone meanwhile, or another user's
+        return False
+
+
 def session_processes() -> list[psutil.Process]:
-    """Return the living processes that this test session started, orphans included."""
+    """Return the living processes that this test session started."""
     found = []
-    for process in psutil.process_iter():
-        try:
-            marked = process.environ().get(SESSION_MARK) == str(os.getpid())
-            if marked and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
+    for process in filter(is_ours, psutil.process_iter()):
+        with contextlib.suppress(psutil.Error):
+            if process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
-        except psutil.Error:  # gone meanwhile, or another user's
-            continue
     return found
 
 
-def shared_memory_of_our_domains() -> set[Path]:
+class SharedMemoryWatch:
     """
-    Return Fast DDS's port files in /dev/shm that belong to this session's ROS domains.
+    Notes which of Fast DDS's new port files in /dev/shm are this session's.
 
-    A process that uses shared memory makes one, and leaves it behind when it is killed. The name
-    ends in the UDP port that it stands for, which tells the domain.
+    A process that uses shared memory makes one, and leaves it behind when it is killed. Other
+    people's processes make them too, in any domain: whose a file is tells who has it mapped while
+    it is new.
     """
-    found = set()
-    for path in SHARED_MEMORY.glob('*fast*_port*'):
-        port = int(''.join(filter(str.isdigit, path.name.partition('_port')[2])))
-        if (port - DDS_PORT_BASE) // DDS_PORTS_PER_DOMAIN in DOMAIN_POOL.used:
-            found.add(path)
-    return found
+
+    def __init__(self) -> None:
+        self.ours: set[Path] = set()
+        self._known = self.files()
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def close(self) -> set[Path]:
+        """Return the session's files that are still there; end the watch."""
+        self._end.set()
+        self._thread.join()
+        return {path for path in self.ours if path.exists()}
+
+    @staticmethod
+    def files() -> set[Path]:
+        """Return everybody's port files."""
+        return set(SHARED_MEMORY.glob('fast*_port*[0-9]'))
+
+    def _watch(self) -> None:
+        while not self._end.wait(SHARED_MEMORY_LOOK_S):
+            files = self.files()
+            new, self._known = files - self._known, files
+            for process in filter(is_ours, psutil.process_iter()) if new else ():
+                with contextlib.suppress(OSError):
+                    maps = Path(f'/proc/{process.pid}/maps').read_text()
+                    self.ours |= {path for path in new if f'{path}\n' in maps}
 
 
 @pytest.fixture(scope='session', autouse=True)
 def nothing_left_behind() -> Iterator[None]:
     """Fail the session that leaves a process or a shared-memory file behind."""
-    before = set(SHARED_MEMORY.glob('*'))
+    watch = SharedMemoryWatch()
     yield
     deadline = time.monotonic() + PROCESS_EXIT_S
     while (left := session_processes()) and time.monotonic() < deadline:
@@ -178,5 +214,5 @@ def nothing_left_behind() -> Iterator[None]:
     for process in left:
         process.kill()
     assert not commands, f'processes left behind: {commands}'
-    files = shared_memory_of_our_domains() - before
+    files = watch.close()
     assert not files, f'left behind: {files}'

@@ -17,6 +17,8 @@ import time
 import psutil
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SPOWL = Path(sys.prefix) / 'bin' / 'spowl'
 END_S = 3.0
 """How long everything may take to end after Ctrl-C."""

@@ -50,6 +50,7 @@ def test_every_spowl_command_exists(page: Path) -> None:
                 parse(words[1:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('page', commands.PAGES,
                          ids=lambda page: f'{page.parent.name}-{page.stem}')
 def test_quick_commands_run(page: Path, untrained_bundle: Path, tmp_path: Path) -> None:

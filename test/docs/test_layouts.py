@@ -31,6 +31,8 @@ from spowl_ros.ros.process import make_executor
 from spowl_ros.system import nodes as system
 from spowl_ros.system.running import RunningSystem
 
+pytestmark = pytest.mark.slow
+
 CONFIG = Path(__file__).resolve().parents[2] / 'config'
 PATIENCE_S = 150.0
 SHOWS = {'MarkerArray': 'visualization_msgs/msg/MarkerArray',

@@ -60,6 +60,7 @@ def test_tables_round_up_and_survive_json() -> None:
         Calibration.from_dict({'model_error': 3})
 
 
+@pytest.mark.slow
 def test_calibrating_a_bundle(untrained_bundle: Path, tmp_path: Path) -> None:
     """The verb writes tables into the manifest that the monitors of a controller then use."""
     model = tmp_path / 'model'

@@ -84,6 +84,7 @@ def test_side_by_side_equals_one_after_the_other() -> None:
         assert episode.sources == {'plan' if lane % 2 else 'policy': 1000 // REPEAT}
 
 
+@pytest.mark.slow
 def test_processes_give_the_same_episodes(saved: Path) -> None:
     """Episodes in worker processes are those of this process, in the order of the seeds."""
     settings = PlannerSettings.compact(kind='policy')

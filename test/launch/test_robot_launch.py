@@ -21,6 +21,8 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource  # n
 import launch_pytest  # noqa: E402
 import launch_ros.actions  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCH_FILE = ROOT / 'launch' / 'robot.launch.py'
 ROBOT = ROOT / 'config' / 'robot' / 'diff_drive.yaml'

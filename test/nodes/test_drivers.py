@@ -28,6 +28,8 @@ from benchmarks.robot_stand import NodeProcess, RobotStand
 from spowl_ros.control import bundle
 from spowl_ros.control.contract import Contract
 
+pytestmark = pytest.mark.slow
+
 ANSWER_S = 20.0
 
 

@@ -25,6 +25,8 @@ from std_msgs.msg import Float64, String
 from spowl_ros.bags.context import TOPIC, read_context
 from spowl_ros.bags.reader import Bag
 
+pytestmark = pytest.mark.slow
+
 MATCH_S = 60.0
 OUR_RATE = 50  # raw steps a second of the quickest robot
 SENSORS = 8  # topics that it publishes each step

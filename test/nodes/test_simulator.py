@@ -30,6 +30,8 @@ from spowl_ros.control.observation import ObservationAssembler
 from spowl_ros.robot import conversion
 from spowl_ros.sim import environment, tasks
 
+pytestmark = pytest.mark.slow
+
 PATIENCE_S = 120.0
 """A loaded machine takes long to start a process."""
 KINDS = ('SafetyPointGoal1-v0', 'SafetyCarGoal2-v0', 'SafetyAntGoal1-v0', 'SafetyDoggoGoal1-v0',

@@ -30,6 +30,8 @@ from spowl_ros.ros.process import make_executor
 from spowl_ros.system import nodes as system
 from spowl_ros.system.running import RunningSystem
 
+pytestmark = pytest.mark.slow
+
 NAMESPACES = ('red', 'blue')
 PATIENCE_S = 150.0
 MOVED = 0.03  # metres

@@ -15,6 +15,8 @@ from spowl_ros.bags.context import read_context
 from spowl_ros.bags.reader import Bag
 from spowl_ros.control.bundle import Bundle
 
+pytestmark = pytest.mark.slow
+
 SPOWL = (sys.executable, '-m', 'spowl_ros.cli.main')
 
 

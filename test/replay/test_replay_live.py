@@ -21,6 +21,8 @@ from spowl_ros.control.bundle import Bundle
 from spowl_ros.nodes.player import played_topic
 from spowl_ros.ros.qos import EVERY_MESSAGE
 
+pytestmark = pytest.mark.slow
+
 PATIENCE_S = 90.0
 LOOPS = 2
 

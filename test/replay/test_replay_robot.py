@@ -18,6 +18,8 @@ from spowl_ros.cli.main import main
 from spowl_ros.system import nodes as system
 from spowl_ros.system.running import RunningSystem
 
+pytestmark = pytest.mark.slow
+
 ROBOT = share.share_directory() / 'config' / 'robot' / 'diff_drive.yaml'
 PATIENCE_S = 90.0
 DRIVE_S = 6.0
