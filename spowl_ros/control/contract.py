@@ -4,13 +4,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 import dataclasses
 from dataclasses import dataclass
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spowl_ros.base import names
 from spowl_ros.base.errors import SpowlError
 
 SCAN_RANGE = 3.0
@@ -25,6 +29,16 @@ SENSORS = (
     'contact_force', 'height', 'body_angular_velocity', 'scan', 'vector',
 )
 """The kinds of sensor that a field may come from; a 'vector' is any numbers in any message."""
+
+KINDS = ('effort', 'velocity')
+"""Command interfaces, as ros2_control calls them; the zero of each means rest."""
+CONTROL_PERIODS = (0.005, 2.0)
+"""Least and greatest control period, seconds."""
+GREATEST_TIMEOUT = 5.0
+"""Seconds that a sensor may be silent at most, whatever a contract says."""
+_LARGEST = 1e9
+_LONGEST_NAME = 100
+_MOST_VALUES = 4096
 
 
 class ContractError(SpowlError):
@@ -75,7 +89,7 @@ class ActionSpec:
     high: tuple[float, ...]
     """Greatest command; the planner's +1 stands for it."""
     kind: str
-    """'effort' or 'velocity': the command interface, as ros2_control calls it."""
+    """One of KINDS."""
     stop: tuple[float, ...]
     """The command that brings the robot to rest."""
     change: float = 1.0
@@ -100,7 +114,11 @@ class ActionSpec:
 
 @dataclass(frozen=True)
 class Contract:
-    """Observation fields in order, actions, and timing of one task."""
+    """
+    Observation fields in order, actions, and timing of one task.
+
+    :raises ContractError: names every value that makes no sense
+    """
 
     task: str
     robot: str
@@ -110,6 +128,12 @@ class Contract:
     """Seconds of one raw step of the simulation."""
     action_repeat: int
     """Raw steps for which one action is held."""
+
+    def __post_init__(self) -> None:
+        """Make sure that every value makes sense: whoever reads a contract relies on it."""
+        if found := list(_nonsense(self)):
+            raise ContractError(f'the contract of {str(self.task)[:_LONGEST_NAME]!r} makes no '
+                                f'sense: {"; ".join(found)}')
 
     @property
     def control_period(self) -> float:
@@ -155,7 +179,7 @@ class Contract:
         """
         Rebuild a contract from what `to_dict` returned.
 
-        :raises ContractError: when keys are missing or unknown
+        :raises ContractError: keys are missing or unknown, or values make no sense
         """
         try:
             action: dict[str, Any] = {
@@ -163,5 +187,89 @@ class Contract:
                 for key, value in data['action'].items()}
             return cls(**{**data, 'fields': tuple(Field(**field) for field in data['fields']),
                           'action': ActionSpec(**action)})
-        except (KeyError, TypeError, AttributeError) as error:
+        except ContractError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ContractError(f'malformed contract: {error}') from error
+
+
+def _nonsense(contract: Contract) -> Iterator[str]:
+    """Yield what makes no sense in a contract, one phrase each."""
+    for name in ('task', 'robot'):
+        if not _is_name(getattr(contract, name)):
+            yield f'{name} is no name'
+    repeat, raw = contract.action_repeat, contract.raw_period
+    if type(repeat) is not int or not 1 <= repeat <= 1000:
+        yield f'action_repeat is {repeat!r}, wanted an integer from 1 to 1000'
+    elif not _is_number(raw) or not CONTROL_PERIODS[0] <= raw * repeat <= CONTROL_PERIODS[1]:
+        yield (f'raw_period is {raw!r}; with action_repeat {repeat} a control period from '
+               f'{CONTROL_PERIODS[0]} to {CONTROL_PERIODS[1]} s is wanted')
+    yield from _nonsense_of_action(contract.action)
+    scans = {field.name for field in contract.fields if field.sensor == 'scan'}
+    for field in contract.fields:
+        for phrase in _nonsense_of_field(field, scans):
+            yield f'{str(field.name)[:_LONGEST_NAME]}: {phrase}'
+    yield from (f'field {name!r} stands {count} times' for name, count in
+                Counter(str(field.name) for field in contract.fields).items() if count > 1)
+
+
+def _nonsense_of_action(action: ActionSpec) -> Iterator[str]:
+    if not isinstance(action.names, tuple) or not 1 <= len(action.names) <= _MOST_VALUES:
+        yield 'action.names lists no actuators'
+        return
+    if not all(map(_is_name, action.names)) or len(set(action.names)) < len(action.names):
+        yield 'action.names are no names, each another'
+    for name in ('low', 'high', 'stop'):
+        values = getattr(action, name)
+        if not isinstance(values, tuple) or len(values) != action.size:
+            yield f'action.{name} has not one number for each of {action.size} actuators'
+            return
+        if not all(map(_is_number, values)):
+            yield f'action.{name} is {list(values)!r}, wanted numbers'
+            return
+    if any(not low < high for low, high in zip(action.low, action.high, strict=True)):
+        yield 'action.low is not below action.high'
+    if any(not low <= 0.0 <= high for low, high in zip(action.low, action.high, strict=True)):
+        yield 'action.low to action.high do not hold 0, which is rest'
+    if action.kind not in KINDS:
+        yield f'action.kind is {action.kind!r}, wanted one of {", ".join(KINDS)}'
+    if any(value != 0.0 for value in action.stop):
+        yield f'action.stop is {list(action.stop)}; only zeros are rest'
+    if not _is_number(action.change) or not 0.0 < action.change <= 1.0:
+        yield f'action.change is {action.change!r}, wanted more than 0 and at most 1'
+
+
+def _nonsense_of_field(field: Field, scans: set[str]) -> Iterator[str]:
+    if not _is_name(field.name):
+        yield 'name is no name'
+    if field.sensor not in SENSORS:
+        yield f'sensor is {field.sensor!r}, wanted one of {", ".join(SENSORS)}'
+    if not _is_name(field.topic) or not names.is_topic(field.topic.removeprefix('/')):
+        yield f'topic is no topic; wanted {names.RULE}'
+    if not isinstance(field.unit, str) or len(field.unit) > _LONGEST_NAME:
+        yield 'unit is no text'
+    if type(field.size) is not int or not 1 <= field.size <= _MOST_VALUES:
+        yield f'size is {field.size!r}, wanted an integer from 1 to {_MOST_VALUES}'
+    if not _is_number(field.low) or not _is_number(field.high) or not field.low < field.high:
+        yield f'values from {field.low!r} to {field.high!r}, wanted two numbers in order'
+    if not _is_number(field.timeout) or not 0.0 < field.timeout <= GREATEST_TIMEOUT:
+        yield f'timeout is {field.timeout!r} s, wanted at most {GREATEST_TIMEOUT:g} s'
+    for name in ('hazard_radius', 'others_radius'):
+        radius = getattr(field, name)
+        if radius is None:
+            continue
+        if field.sensor != 'scan':
+            yield f'{name} stands on a sensor that is no scan'
+        if not _is_number(radius) or not 0.0 < radius < SCAN_RANGE:
+            yield f'{name} is {radius!r} m, wanted more than 0 and less than {SCAN_RANGE:g}'
+    if field.wanted is not None and (field.sensor != 'scan' or field.wanted not in scans):
+        yield f'wanted is {field.wanted!r}, which is no scan'
+
+
+def _is_number(value: Any) -> bool:
+    return (isinstance(value, (int, float)) and not isinstance(value, bool)
+            and math.isfinite(value) and abs(value) <= _LARGEST)
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME and value.isprintable()
