@@ -21,8 +21,9 @@ import numpy as np
 
 from spowl_ros.base.statistics import bootstrap
 from spowl_ros.control import bundle
-from spowl_ros.control.controller import Controller, ControllerSettings
+from spowl_ros.control.controller import Controller
 from spowl_ros.control.observation import ObservationAssembler
+from spowl_ros.control.settings import ControllerSettings
 from spowl_ros.robot import adaptation
 from spowl_ros.sim.diff_drive import ROBOT_RADIUS, DiffDriveWorld
 

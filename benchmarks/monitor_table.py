@@ -18,7 +18,7 @@ import sys
 from spowl_ros.base.seeds import EVALUATION
 from spowl_ros.base.statistics import bootstrap
 from spowl_ros.control import bundle
-from spowl_ros.control.controller import ControllerSettings
+from spowl_ros.control.settings import ControllerSettings
 from spowl_ros.evaluation.agents import BundleAgents
 from spowl_ros.evaluation.episodes import evaluate
 from spowl_ros.sim.perturbation import Perturbation

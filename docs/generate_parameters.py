@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spowl_ros.base.settings import Setting, declared
-from spowl_ros.control.controller import ControllerSettings
+from spowl_ros.control.settings import ControllerSettings
 from spowl_ros.nodes import (
     adapter,
     controller,

@@ -41,7 +41,6 @@ def run(args: argparse.Namespace) -> int:
     bundle.amend(args.bundle, calibration=tables.to_dict())
     print(f'{tables.decisions} decisions in {tables.episodes} episodes from seed '
           f'{tables.first_seed}')
-    for title, table in (('model error', tables.model_error),
-                         ('offset of the cost value', tables.cost_offset)):
-        print(f'{title:>25}  ' + '  '.join(f'{p:g}: {value:.3g}' for p, value in table))
+    for title, table in tables.tables.items():
+        print(f'{title:>12}  ' + '  '.join(f'{p:g}: {value:.3g}' for p, value in table))
     return 0

@@ -117,7 +117,7 @@ def _of_bundle(model: Path, values: dict[str, Any], details: dict[str, Any], mon
                device: str | None) -> tuple[AgentSource, dict[str, Any]]:
     from spowl_ros.base.settings import flattened
     from spowl_ros.control import bundle
-    from spowl_ros.control.controller import ControllerSettings
+    from spowl_ros.control.settings import ControllerSettings
     from spowl_ros.evaluation.agents import BundleAgents
 
     loaded = bundle.load(model)

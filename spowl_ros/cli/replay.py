@@ -209,7 +209,7 @@ def _split(text: str) -> tuple[str, str]:
 def _setting(name: str) -> Any:
     """Return the setting of a name, or the only one whose last word or words it is."""
     from spowl_ros.base.settings import declared
-    from spowl_ros.control.controller import ControllerSettings
+    from spowl_ros.control.settings import ControllerSettings
 
     known = {entry.name: entry for entry in declared(ControllerSettings())}
     if name in known:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import math
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ Others can only be stopped.
 """
 
 
-def avoid(contract: Contract, hazards: list[Nearest], stop: Action) -> Action:
+def avoid(contract: Contract, hazards: Sequence[Nearest], stop: Action) -> Action:
     """
     Return the action that brings the nearest hazard farther away.
 

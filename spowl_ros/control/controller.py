@@ -10,7 +10,7 @@ observations, settings and seed it decides the same, bit for bit; what depends o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
 import json
 import math
 import time
@@ -18,64 +18,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spowl_ros.base.settings import changed, flattened, group
+from spowl_ros.base.settings import flattened
 from spowl_ros.control.arbiter import Arbiter
 from spowl_ros.control.avoidance import avoid
 from spowl_ros.control.decision import Decision, PlanRecord
-from spowl_ros.control.hazards import HazardTracker, Nearest
-from spowl_ros.control.monitors.base import Level, Rule
+from spowl_ros.control.hazards import HazardTracker
+from spowl_ros.control.monitors.base import Context, Grounds, Level, Monitor, Reading, Stage
 from spowl_ros.control.monitors.calibration import Calibration
-from spowl_ros.control.monitors.cost_value import (
-    AdaptiveBound,
-    CostValueMonitor,
-    CostValueSettings,
-)
-from spowl_ros.control.monitors.deadline import DeadlineMonitor, DeadlineSettings
-from spowl_ros.control.monitors.model_error import ModelErrorMonitor, ModelErrorSettings
-from spowl_ros.control.monitors.sensor_margin import SensorMarginMonitor, SensorMarginSettings
-from spowl_ros.control.monitors.staleness import StalenessMonitor, StalenessSettings
-from spowl_ros.control.monitors.values import ValuesMonitor, ValuesSettings
+from spowl_ros.control.monitors.registry import kinds
 from spowl_ros.control.planner import Planner
-from spowl_ros.control.planner_settings import PlannerSettings
+from spowl_ros.control.settings import ControllerSettings
 
 if TYPE_CHECKING:
     from spowl_ros.control.bundle import Bundle
     from spowl_ros.control.observation import Observation
     from spowl_ros.control.planner import Plan
 
-
-_LEAP_PERIODS = 5.0
-
-
-@dataclass(frozen=True)
-class ControllerSettings:
-    """Settings of the planner and of each monitor."""
-
-    planner: PlannerSettings = group(PlannerSettings)
-    staleness: StalenessSettings = group(StalenessSettings)
-    values: ValuesSettings = group(ValuesSettings)
-    deadline: DeadlineSettings = group(DeadlineSettings)
-    sensor_margin: SensorMarginSettings = group(SensorMarginSettings)
-    model_error: ModelErrorSettings = group(ModelErrorSettings)
-    cost_value: CostValueSettings = group(CostValueSettings)
-
-    def rules(self) -> dict[str, Rule]:
-        """Return each monitor's rule, in the order in which they are asked."""
-        return {name: getattr(self, name).rule for name in (
-            'staleness', 'values', 'deadline', 'sensor_margin', 'model_error', 'cost_value')}
-
-    def change(self, values: dict[str, Any]) -> ControllerSettings:
-        """
-        Return the settings with some replaced.
-
-        :param values: dotted name to value
-        :raises SpowlError: unknown, fixed in the bundle, wrong type, out of range
-        """
-        prefix = 'planner.'
-        inner = {name.removeprefix(prefix): value for name, value in values.items()
-                 if name.startswith(prefix)}
-        self.planner.at_run_time(inner)
-        return changed(self, values)
+LEAP_PERIODS = 5.0
+"""A measurement so many control periods after the last one is no successor: begin anew."""
 
 
 class Controller:
@@ -97,14 +57,13 @@ class Controller:
         settings = settings or ControllerSettings(planner=bundle.settings)
         self._planner = Planner(bundle, settings.planner, threads=threads, seed=seed)
         self._arbiter = Arbiter(settings.rules())
-        self._deadline = DeadlineMonitor(settings.deadline)
-        self._bound = self._new_bound(settings)
+        grounds = Grounds(self.contract, self.calibration, settings.planner.cost_discount)
+        self._monitors: tuple[Monitor[Any], ...] = tuple(
+            kind(getattr(settings, kind.name), grounds) for kind in kinds())
         self._hazards = HazardTracker(self.contract)
-        self._seen: list[Nearest] = []
         self.stop_action: tuple[float, ...] = tuple(self.contract.action.rest.tolist())
         """In [-1, 1], one per actuator: what brings the robot to rest."""
         self._settings = settings
-        self._apply(settings)
         self._measured_ns: float | None = None
         self.reset()
 
@@ -116,7 +75,7 @@ class Controller:
     @property
     def shortest_timeout(self) -> float:
         """Return the seconds after which the first of the sensors is too old."""
-        return float(self._staleness.limits.min())
+        return min(monitor.patience for monitor in self._monitors)
 
     def change(self, settings: ControllerSettings) -> None:
         """
@@ -126,29 +85,13 @@ class Controller:
         """
         if settings == self._settings:
             return
-        self._apply(settings)
-        self._announce = True
-
-    def _apply(self, settings: ControllerSettings) -> None:
         self._planner.change(settings.planner)
-        before, self._settings = self._settings, settings
         self._arbiter.change(settings.rules())
-        self._staleness = StalenessMonitor(self.contract, settings.staleness)
-        self._values = ValuesMonitor(self.contract, settings.values)
-        self._margin = SensorMarginMonitor(settings.sensor_margin)
-        self._model_error = ModelErrorMonitor(
-            self.calibration.model_error_limit(settings.model_error.quantile),
-            settings.model_error)
-        self._cost_value = CostValueMonitor(settings.cost_value)
-        if settings.deadline != before.deadline:
-            self._deadline = DeadlineMonitor(settings.deadline)
-        now, then = settings.cost_value, before.cost_value
-        if (now.coverage, now.window, now.rate) != (then.coverage, then.window, then.rate):
-            self._bound = self._new_bound(settings)  # otherwise what was learned stays
-
-    def _new_bound(self, settings: ControllerSettings) -> AdaptiveBound:
-        return AdaptiveBound(self.calibration.cost_value_offset(settings.cost_value.coverage),
-                             settings.planner.cost_discount, settings.cost_value)
+        for monitor in self._monitors:
+            if (changed := getattr(settings, monitor.name)) != monitor.settings:
+                monitor.change(changed)
+        self._settings = settings
+        self._announce = True
 
     def reset(self) -> None:
         """
@@ -160,11 +103,10 @@ class Controller:
         self._last_action = self.stop_action
         self._announce = True
         self._restart_planner = True
-        self._executed_cost_value = math.nan
         self._arbiter.reset()
-        self._deadline.reset()
-        self._bound.reset()
         self._hazards.reset()
+        for monitor in self._monitors:
+            monitor.reset()
 
     def resume(self, step: int, before: Decision) -> None:
         """
@@ -177,8 +119,9 @@ class Controller:
         self._last_action = before.action
         self._measured_ns = None
         self._arbiter.restore(before.tripped)
-        if math.isfinite(before.cost_offset):
-            self._bound.offset = before.cost_offset
+        for monitor in self._monitors:
+            if monitor.learned_in:
+                monitor.recall(getattr(before, monitor.learned_in))
 
     def decide(self, observation: Observation, deadline_s: float | None = None,
                iterations: int | None = None, deadline_missed: bool | None = None,
@@ -195,52 +138,49 @@ class Controller:
         start = time.perf_counter()
         self._follow_time(observation)
         deadline = None if deadline_s is None else start + deadline_s
-        self._bound.record(self._executed_cost_value, cost)
-        self._seen = self._hazards.update(observation)
-        readings = [self._staleness.check(observation), self._values.check(observation),
-                    self._deadline.check(), self._margin.check(self._seen)]
-        for reading in readings:
-            self._arbiter.update(reading)
-
+        context = Context(observation, self._hazards.update(observation), cost=cost)
+        readings = self._judge(Stage.BEFORE_PLANNING, context)
         plan: Plan | None = None
-        error = cost_value = math.nan
         if self._arbiter.verdict().level < Level.STOP:
             plan = self._plan(observation, deadline, iterations)
-            error, cost_value = plan.model_error, plan.plan_cost_value
-        late = [self._model_error.check(error),
-                self._cost_value.check(cost_value, self._bound.offset)]
-        for reading in late:
-            self._arbiter.update(reading)
+            context = dataclasses.replace(context, plan=plan)
+        readings += self._judge(Stage.AFTER_PLANNING, context)
 
-        wanted, source, reason, monitor = self._choose(plan)
+        wanted, source, reason, monitor = self._choose(context, plan)
         action = wanted if source == 'stop' else tuple(self.contract.action.held(
             np.array(wanted), np.array(self._last_action)).tolist())
         self._restart_planner = plan is None or not np.isfinite(plan.latent).all()
         if plan is not None:
             self._planner.executed(source if action == wanted else 'neither')
-        self._executed_cost_value = math.nan if plan is None else {
-            'plan': plan.plan_cost_value, 'policy': plan.cost_value}.get(source, math.nan)
         total = time.perf_counter() - start
         if deadline_missed is None:
             deadline_missed = deadline_s is not None and total > deadline_s
-        self._deadline.record(deadline_missed)
+        learned: dict[str, Any] = {monitor.learned_in: monitor.learned
+                                   for monitor in self._monitors if monitor.learned_in}
         return self._finish(Decision(
             step=self._step, now_ns=observation.now_ns, action=action, source=source,
             reason=reason, monitor=monitor,
             stamps_ns=tuple(int(stamp) for stamp in observation.stamps_ns),
             silences=tuple(float(silence) for silence in observation.silences),
             plan=None if plan is None else _record(plan), cost=cost,
-            cost_offset=self._bound.offset, deadline_missed=deadline_missed,
-            readings=(*readings, *late), tripped=self._tripped(),
+            deadline_missed=deadline_missed, readings=tuple(readings), tripped=self._tripped(),
             seconds={**({} if plan is None else plan.seconds), 'total': total},
-            settings=self._settings_text()))
+            settings=self._settings_text(), **learned))
+
+    def _judge(self, stage: Stage, context: Context) -> list[Reading]:
+        """Ask the monitors of a stage, and tell the arbiter what they say."""
+        readings = [monitor.judge(context) for monitor in self._monitors
+                    if monitor.stage is stage]
+        for reading in readings:
+            self._arbiter.update(reading)
+        return readings
 
     def _follow_time(self, observation: Observation) -> None:
         """Reset where time went back or leapt: another episode, or a clock that was set."""
         measured = float(np.median(observation.stamps_ns))  # one wrong stamp is not a leap
         if self._measured_ns is not None:
             elapsed = (measured - self._measured_ns) * 1e-9
-            if not 0.0 <= elapsed <= _LEAP_PERIODS * self.contract.control_period:
+            if not 0.0 <= elapsed <= LEAP_PERIODS * self.contract.control_period:
                 self.reset()
         self._measured_ns = measured
 
@@ -251,7 +191,6 @@ class Controller:
         :param now_ns: the node's clock, nanoseconds
         """
         self._restart_planner = True
-        self._executed_cost_value = math.nan
         return self._finish(Decision(
             step=self._step, now_ns=now_ns, action=self.stop_action, source='stop',
             reason=reason, tripped=self._tripped(), seconds={'total': 0.0},
@@ -261,17 +200,20 @@ class Controller:
               iterations: int | None) -> Plan:
         if self._restart_planner:
             self._planner.reset()
-        if iterations is None and self._arbiter.leads('deadline'):
+        if iterations is None and any(
+                monitor.spares_planning and self._arbiter.leads(monitor.name)
+                for monitor in self._monitors):
             iterations = 0
         return self._planner.plan(observation.values, self._step, deadline, iterations)
 
-    def _choose(self, plan: Plan | None) -> tuple[tuple[float, ...], str, str, str]:
+    def _choose(self, context: Context, plan: Plan | None
+                ) -> tuple[tuple[float, ...], str, str, str]:
         """Return action, source, reason and leading monitor."""
         verdict = self._arbiter.verdict()
         if plan is None or verdict.level is Level.STOP:
             return self.stop_action, 'stop', verdict.reason, verdict.monitor
         if verdict.level is Level.MONITOR:
-            action = avoid(self.contract, self._seen, self.stop_action)
+            action = avoid(self.contract, context.hazards, self.stop_action)
             return action, 'monitor', verdict.reason, verdict.monitor
         if verdict.level is Level.POLICY:
             chosen, source, reason = plan.policy_action, 'policy', verdict.reason
@@ -282,7 +224,8 @@ class Controller:
         return tuple(float(part) for part in chosen), source, reason, verdict.monitor
 
     def _tripped(self) -> tuple[str, ...]:
-        return tuple(name for name in self._settings.rules() if self._arbiter.tripped(name))
+        return tuple(monitor.name for monitor in self._monitors
+                     if self._arbiter.tripped(monitor.name))
 
     def _settings_text(self) -> str:
         if not self._announce:
@@ -293,6 +236,8 @@ class Controller:
         self._step += 1
         self._last_action = decision.action
         self._announce = False
+        for monitor in self._monitors:
+            monitor.record(decision)
         return decision
 
 

@@ -20,8 +20,9 @@ from spowl_ros.control.observation import ObservationAssembler
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from spowl_ros.control.controller import Controller, ControllerSettings
+    from spowl_ros.control.controller import Controller
     from spowl_ros.control.decision import Decision
+    from spowl_ros.control.settings import ControllerSettings
 
 _EARLY = 0.9
 """Fraction of a control period that lies at least between two measurements decided on."""

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spowl_ros.control import bundle
-from spowl_ros.control.controller import Controller, ControllerSettings
+from spowl_ros.control.controller import Controller
 from spowl_ros.control.observation import Observation
+from spowl_ros.control.settings import ControllerSettings
 
 
 class BundleAgent:

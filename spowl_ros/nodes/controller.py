@@ -23,8 +23,9 @@ from std_msgs.msg import Float64, String
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.settings import setting
 from spowl_ros.control import bundle
-from spowl_ros.control.controller import Controller, ControllerSettings
+from spowl_ros.control.controller import Controller
 from spowl_ros.control.loop import DecisionLoop
+from spowl_ros.control.settings import ControllerSettings
 from spowl_ros.robot.command import COMMAND_TYPES, CommandFormat
 from spowl_ros.robot.topics import Source, load_robot, sources
 from spowl_ros.ros import process

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spowl_ros.control.monitors.registry import kinds
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from spowl_ros.replay.trace import Trace
 
-FORESEEING = ('sensor_margin', 'model_error', 'cost_value')
-"""Monitors that are to warn of costs; the others judge sensors and timing."""
 WINDOW_S = 2.0
 """How long before a cost an alarm may begin to count as a warning of it."""
 QUIET_S = 1.0
@@ -44,17 +44,24 @@ class AlarmCount:
                 'alarmed': self.alarmed}
 
 
-def judge_alarms(trace: Trace, monitors: tuple[str, ...] = FORESEEING,
+def foreseeing() -> tuple[str, ...]:
+    """Return the monitors that are to warn of costs; the others judge sensors and timing."""
+    return tuple(kind.name for kind in kinds() if kind.foresees)
+
+
+def judge_alarms(trace: Trace, monitors: tuple[str, ...] | None = None,
                  window_s: float = WINDOW_S) -> AlarmCount:
     """
     Compare the alarms of some monitors, taken together, with the costs of the same decisions.
+
+    :param monitors: None takes those that are to warn of costs
 
     An alarm lasts from the decision at which a monitor trips to its release. It warns of a cost
     that begins while it lasts or at most `window_s` after its end, and did not begin with it; an
     alarm raised by the decision whose own outcome cost is counted as a warning of no lead.
     """
     tripped = np.zeros(len(trace), bool)
-    for monitor in monitors:
+    for monitor in foreseeing() if monitors is None else monitors:
         tripped |= trace.alarms.get(monitor, False)
     time = trace.time
     alarms = runs(tripped, trace.episode)

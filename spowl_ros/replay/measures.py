@@ -13,7 +13,7 @@ import numpy as np
 from spowl_ros.base.settings import declared
 from spowl_ros.base.statistics import latency_ms, mean, number, percentiles, shares
 from spowl_ros.control.decision import SOURCES
-from spowl_ros.replay.alarms import FORESEEING, judge_alarms
+from spowl_ros.replay.alarms import foreseeing, judge_alarms
 from spowl_ros.replay.foresight import coverage, episode_bounds, foresight
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def measure(replay: Replay) -> dict[str, Any]:
         'model_error': _numbers(percentiles(trace.plan['model_error'])),
         'alarm': {**judge_alarms(trace).to_dict(), 'by_monitor': {
             monitor: judge_alarms(trace, (monitor,)).to_dict()
-            for monitor in FORESEEING if monitor in trace.alarms}},
+            for monitor in foreseeing() if monitor in trace.alarms}},
         'source_fraction': source_fraction(trace),
         'switches': switches(trace),
         'latency_ms': {**_numbers(latency_ms(live.seconds)),

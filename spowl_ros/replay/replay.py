@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.control.controller import Controller, ControllerSettings
+from spowl_ros.control.controller import Controller
 from spowl_ros.control.decision import SOURCES, Decision
 from spowl_ros.control.observation import ObservationAssembler
 from spowl_ros.control.run_record import Episode
+from spowl_ros.control.settings import ControllerSettings
 from spowl_ros.replay.recording import Event, Outcome, RecordedRun, Sample, Scene
 from spowl_ros.replay.trace import Trace, TraceBuilder
 from spowl_ros.robot.topics import load_robot

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from spowl_ros.bags.reader import Bag
 from spowl_ros.base.statistics import mean, number
 from spowl_ros.control import bundle as bundles
-from spowl_ros.replay.alarms import FORESEEING, judge_alarms
+from spowl_ros.replay.alarms import foreseeing, judge_alarms
 from spowl_ros.replay.measures import driving, source_fraction, switches
 from spowl_ros.replay.replay import Changes, Replayer
 
@@ -91,8 +91,8 @@ def sweep(bags: Sequence[Path], bundle: Path, sweeps: Mapping[str, Sequence[Any]
     :raises SpowlError: a bag, the bundle or a setting is wrong
     """
     chosen = combinations(sweeps)
-    monitors = tuple(name for name in FORESEEING if any(
-        setting.startswith(f'{name}.') for setting in sweeps)) or FORESEEING
+    monitors = tuple(name for name in foreseeing() if any(
+        setting.startswith(f'{name}.') for setting in sweeps)) or foreseeing()
     tasks = [(index, Job(bag, bundle, replace(base, values={**base.values, **values}), monitors))
              for index, values in enumerate(chosen) for bag in bags]
     found: list[list[Worth]] = [[] for _ in chosen]

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spowl_ros.control.decision import SOURCES, Decision
+from spowl_ros.control.monitors.base import Stage
+from spowl_ros.control.monitors.registry import kinds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 PLAN_NUMBERS = ('plan_value', 'policy_value', 'plan_cost_value', 'policy_cost_value', 'value_low',
                 'cost_value_high', 'value_threshold', 'cost_threshold', 'counted', 'model_error',
                 'iterations')
-LIMITED = ('cost_value', 'model_error')
+LIMITED = tuple(kind.name for kind in kinds() if kind.stage is Stage.AFTER_PLANNING)
 """Monitors whose limits are kept, as they lie in the units of what is foreseen."""
 
 

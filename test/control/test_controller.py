@@ -18,9 +18,10 @@ import pytest
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control import bundle
 from spowl_ros.control.bundle import Bundle
-from spowl_ros.control.controller import Controller, ControllerSettings
+from spowl_ros.control.controller import Controller
 from spowl_ros.control.decision import SOURCES, Decision
 from spowl_ros.control.observation import Observation
+from spowl_ros.control.settings import ControllerSettings
 
 PERIOD_NS = 100_000_000
 

@@ -14,9 +14,10 @@ import pytest
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control import bundle
 from spowl_ros.control.bundle import Bundle
-from spowl_ros.control.controller import Controller, ControllerSettings
+from spowl_ros.control.controller import Controller
 from spowl_ros.control.decision import Decision
 from spowl_ros.control.loop import DecisionLoop, SteadyLatency
+from spowl_ros.control.settings import ControllerSettings
 
 PERIOD_NS = 100_000_000
 

@@ -50,12 +50,13 @@ def test_discounted_sums_of_whole_windows() -> None:
 
 def test_tables_round_up_and_survive_json() -> None:
     """Between two tabulated probabilities the more careful one holds."""
-    tables = Calibration(quantile_table(np.arange(1001)), ((0.5, 1.0), (0.9, 2.0)), 100, 1, 1, 7)
-    assert tables.model_error_limit(0.97) == pytest.approx(980)
-    assert tables.cost_value_offset(0.6) == 2.0
-    assert tables.cost_value_offset(0.99) == 2.0  # the most that was measured
+    tables = Calibration({'model_error': quantile_table(np.arange(1001)),
+                          'cost_offset': ((0.5, 1.0), (0.9, 2.0))}, 100, 1, 1, 7)
+    assert tables.at('model_error', 0.97, 0.0) == pytest.approx(980)
+    assert tables.at('cost_offset', 0.6, 0.0) == 2.0
+    assert tables.at('cost_offset', 0.99, 0.0) == 2.0  # the most that was measured
     assert Calibration.from_dict(tables.to_dict()) == tables
-    assert Calibration.from_dict(None).model_error_limit(0.9) == math.inf
+    assert Calibration.from_dict(None).at('model_error', 0.9, math.inf) == math.inf
     with pytest.raises(SpowlError, match='malformed calibration'):
         Calibration.from_dict({'model_error': 3})
 
@@ -71,9 +72,9 @@ def test_calibrating_a_bundle(untrained_bundle: Path, tmp_path: Path) -> None:
     assert tables.episodes == 2
     assert tables.decisions == 400
     assert tables.first_seed == 20_000
-    errors = [value for _, value in tables.model_error]
+    errors = [value for _, value in tables.tables['model_error']]
     assert errors == sorted(errors)
     assert errors[0] > 0.0
-    assert tables.cost_offset
+    assert tables.tables['cost_offset']
     controller = Controller(loaded)
     assert controller.calibration == tables

@@ -1,14 +1,49 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a monitor says at one decision, and who leads when it trips."""
+"""
+What a monitor is: it judges each decision once, and says one `Reading`.
+
+A monitor is one file of this folder: a frozen dataclass of settings with a field ``rule``, and a
+subclass of `Monitor` under `register`. The controller's settings, its ROS parameters and their
+documentation, the arbiter's rules, recordings and reports follow from the class::
+
+    @dataclass(frozen=True)
+    class TiltSettings:
+        \"\"\"How far the robot may lean.\"\"\"
+
+        rule: Rule = group(Rule, level='stop')
+        limit: float = setting(0.5, 'greatest angle, radians', low=0.0, high=3.2)
+
+    @register
+    class TiltMonitor(Monitor[TiltSettings]):
+        \"\"\"Alarm when the robot leans too far.\"\"\"
+
+        name, settings_type, stage = 'tilt', TiltSettings, Stage.BEFORE_PLANNING
+
+        def judge(self, context: Context) -> Reading:
+            ...
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 import enum
 import math
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from spowl_ros.base.settings import setting
+
+if TYPE_CHECKING:
+    from spowl_ros.control.contract import Contract
+    from spowl_ros.control.decision import Decision, PlanRecord
+    from spowl_ros.control.hazards import Nearest
+    from spowl_ros.control.monitors.calibration import Calibration, Episode, Table
+    from spowl_ros.control.observation import Observation
+    from spowl_ros.control.planner import Plan
+
+S = TypeVar('S')
 
 
 class Level(enum.IntEnum):
@@ -55,7 +90,115 @@ class Reading:
         return self.alarm or self.clear or not math.isnan(self.value)
 
 
-def judge(monitor: str, value: float, limit: float, release: float, reason: str) -> Reading:
+class Stage(enum.IntEnum):
+    """When a monitor is asked."""
+
+    BEFORE_PLANNING = 0
+    """A stop saves the planning."""
+    AFTER_PLANNING = 1
+    """The plan is among what it judges."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """All that can be judged at one decision."""
+
+    observation: Observation
+    hazards: Sequence[Nearest] = ()
+    """The nearest of each scan that sees one."""
+    plan: Plan | PlanRecord | None = None
+    """None before planning, and where no plan was made."""
+    cost: float = math.nan
+    """What the last decision cost; not-a-number where it cannot be observed."""
+
+
+@dataclass(frozen=True)
+class Grounds:
+    """What a monitor knows of the robot and its bundle from the start."""
+
+    contract: Contract
+    calibration: Calibration
+    cost_discount: float
+    """Of the cost value, for each decision."""
+
+
+class Monitor(ABC, Generic[S]):
+    """
+    Judges one decision after another.
+
+    :param settings: of ``settings_type``
+    :param grounds: what holds as long as the monitor
+    """
+
+    name: ClassVar[str]
+    """Also that of its settings: `name.rule.level` and the like."""
+    settings_type: ClassVar[type[Any]]
+    """Frozen dataclass of `setting` fields, and ``rule``: its `Rule`."""
+    stage: ClassVar[Stage]
+    rank: ClassVar[int] = 100
+    """Place among the monitors of its stage; of equal levels the first one leads."""
+    foresees: ClassVar[bool] = False
+    """Whether it is to warn of costs; reports then count its hits and misses."""
+    spares_planning: ClassVar[bool] = False
+    """Whether planning is not tried while it leads."""
+    learned_in: ClassVar[str] = ''
+    """Field of a Decision that keeps what it has `learned`; empty where it learns nothing."""
+    table: ClassVar[str] = ''
+    """Key of its table in a bundle's calibration; empty where it needs none."""
+
+    def __init__(self, settings: S, grounds: Grounds) -> None:
+        self.settings = settings
+        self.grounds = grounds
+
+    @abstractmethod
+    def judge(self, context: Context) -> Reading:
+        """Judge the present decision; called exactly once for each."""
+
+    def record(self, decision: Decision) -> None:
+        """Take note of what was decided; the next `judge` is about what came of it."""
+
+    def change(self, settings: S) -> None:
+        """Judge by other settings from the next decision on."""
+        self.settings = settings
+
+    def reset(self) -> None:
+        """Begin a new episode; what was learned stays."""
+
+    @property
+    def patience(self) -> float:
+        """Seconds without sensors after which it alarms; infinity where it never does."""
+        return math.inf
+
+    @property
+    def learned(self) -> float:
+        """What it has learned and keeps beyond a reset; not-a-number: nothing."""
+        return math.nan
+
+    def recall(self, learned: float) -> None:
+        """Take up again what was `learned`, in a replay."""
+
+    @classmethod
+    def calibrate(cls, episodes: Sequence[Episode], discount: float) -> Table:
+        """
+        Return the monitor's table from held-out episodes; empty where they are too few.
+
+        :param discount: of the cost value, for each decision
+        """
+        return ()
+
+
+REGISTERED: dict[str, type[Monitor[Any]]] = {}
+"""Name to monitor; see `registry`."""
+M = TypeVar('M', bound=type[Monitor[Any]])
+
+
+def register(kind: M) -> M:
+    """Make a monitor known to the controller and all that reports on it."""
+    REGISTERED[kind.name] = kind
+    return kind
+
+
+def judged(monitor: str, value: float, limit: float, release: float, reason: str) -> Reading:
     """Compare a value (larger is worse) with the limit that trips and the one that releases."""
     alarm = value > limit
     return Reading(monitor, float(value), float(limit), alarm,

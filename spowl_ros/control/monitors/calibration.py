@@ -4,8 +4,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -16,66 +15,83 @@ from spowl_ros.base.errors import SpowlError
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from spowl_ros.control.decision import Decision
+
 Table = tuple[tuple[float, float], ...]
 """Probability and value, ascending."""
 
 PROBABILITIES = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 1.0)
 
 
+WINDOW = 100
+"""Decisions over which costs are summed to judge a cost value."""
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One held-out episode, one entry a decision."""
+
+    decisions: list[Decision] = field(default_factory=list)
+    costs: list[float] = field(default_factory=list)
+    """What came of each."""
+
+
 @dataclass(frozen=True)
 class Calibration:
-    """Tables of one bundle; empty ones where it was never calibrated."""
+    """Tables of one bundle; none where it was never calibrated."""
 
-    model_error: Table = ()
-    """Quantiles of the distance between predicted and encoded latent."""
-    cost_offset: Table = ()
-    """What must be added to a cost value to cover the discounted cost that follows."""
+    tables: dict[str, Table] = field(default_factory=dict)
+    """A monitor's `table` to what it made of the episodes."""
     window: int = 0
-    """Decisions over which those costs were summed."""
+    """Decisions over which costs were summed."""
     episodes: int = 0
     decisions: int = 0
     first_seed: int = -1
     """Seed of the first episode; no training saw it or those that follow."""
 
-    def model_error_limit(self, quantile: float) -> float:
-        """Return the error at a quantile, rounded up to a tabulated one; infinity without."""
-        return _at(self.model_error, quantile, math.inf)
+    def at(self, table: str, probability: float, absent: float) -> float:
+        """
+        Return the value at a probability, rounded up to a tabulated one.
 
-    def cost_value_offset(self, coverage: float) -> float:
-        """Return the offset at a coverage, rounded up to a tabulated one; zero without."""
-        return _at(self.cost_offset, coverage, 0.0)
+        :param absent: what to return without the table
+        """
+        rows = self.tables.get(table, ())
+        for tabulated, value in rows:
+            if tabulated >= probability:
+                return value
+        return rows[-1][1] if rows else absent
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, ready for JSON."""
-        return dataclasses.asdict(self)
+        """Return plain values, ready for JSON; the tables stand beside the figures."""
+        figures = {name: getattr(self, name) for name in _FIGURES}
+        return {**self.tables, **figures}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any] | None) -> Calibration:
         """
-        Rebuild tables from what `to_dict` returned; None gives empty ones.
+        Rebuild tables from what `to_dict` returned; None gives none.
 
         :raises SpowlError: malformed
         """
         if data is None:
             return cls()
         try:
-            tables = {name: tuple((float(p), float(value)) for p, value in data[name])
-                      for name in ('model_error', 'cost_offset')}
-            return cls(**{**data, **tables})
+            figures = {name: int(data[name]) for name in _FIGURES}
+            tables = {name: tuple((float(p), float(value)) for p, value in rows)
+                      for name, rows in data.items() if name not in _FIGURES}
         except (KeyError, TypeError, ValueError) as error:
             raise SpowlError(f'malformed calibration: {error!r}') from error
+        return cls(tables, **figures)
 
 
-def _at(table: Table, probability: float, absent: float) -> float:
-    for tabulated, value in table:
-        if tabulated >= probability:
-            return value
-    return table[-1][1] if table else absent
+_FIGURES = ('window', 'episodes', 'decisions', 'first_seed')
 
 
 def quantile_table(values: ArrayLike) -> Table:
-    """Return the quantiles of some values at PROBABILITIES."""
+    """Return the quantiles of some values at PROBABILITIES; nothing of none."""
     finite = np.asarray(values, np.float64)
+    if not finite.size:
+        return ()
     return tuple((p, float(np.quantile(finite, p))) for p in PROBABILITIES)
 
 

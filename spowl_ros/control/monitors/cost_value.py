@@ -5,11 +5,27 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 import math
+from typing import TYPE_CHECKING
 
 from spowl_ros.base.settings import group, setting
-from spowl_ros.control.monitors.base import Reading, Rule, judge
+from spowl_ros.control.monitors.base import (
+    Context,
+    Grounds,
+    Monitor,
+    Reading,
+    Rule,
+    Stage,
+    judged,
+    register,
+)
+from spowl_ros.control.monitors.calibration import WINDOW, conformal_table, discounted_sums
+
+if TYPE_CHECKING:
+    from spowl_ros.control.decision import Decision
+    from spowl_ros.control.monitors.calibration import Episode, Table
 
 
 @dataclass(frozen=True)
@@ -22,7 +38,7 @@ class CostValueSettings:
                               low=0.5, high=0.999)
     hysteresis: float = setting(0.8, 'a bound up to this part of the budget is clear',
                                 low=0.0, high=1.0)
-    window: int = setting(100, 'decisions over which a cost is summed to judge its prediction',
+    window: int = setting(WINDOW, 'decisions over which a cost is summed to judge its prediction',
                           low=1, high=10000)
     rate: float = setting(
         0.05, 'step by which the bound follows costs, where they are observed; 0: it stays',
@@ -41,7 +57,7 @@ class AdaptiveBound:
     """
 
     def __init__(self, offset: float, discount: float, settings: CostValueSettings) -> None:
-        self._start = self.offset = offset
+        self.offset = offset
         self._discount = discount
         self._settings = settings
         self._pending: deque[float] = deque()
@@ -73,19 +89,78 @@ class AdaptiveBound:
             self.offset += self._settings.rate * (missed - (1.0 - self._settings.coverage))
 
 
-class CostValueMonitor:
+@register
+class CostValueMonitor(Monitor[CostValueSettings]):
     """Alarm when the upper bound of the plan's discounted cost exceeds the budget."""
 
     name = 'cost_value'
+    settings_type = CostValueSettings
+    stage = Stage.AFTER_PLANNING
+    rank = 20
+    foresees = True
+    learned_in = 'cost_offset'
+    table = 'cost_offset'
 
-    def __init__(self, settings: CostValueSettings) -> None:
-        self.settings = settings
+    def __init__(self, settings: CostValueSettings, grounds: Grounds) -> None:
+        super().__init__(settings, grounds)
+        self._bound = self._new_bound()
+        self._expected = math.nan
 
-    def check(self, cost_value: float, offset: float) -> Reading:
-        """Judge a plan's cost value raised by the bound's offset; not-a-number says nothing."""
-        bound, budget = cost_value + offset, self.settings.budget
+    def _new_bound(self) -> AdaptiveBound:
+        offset = self.grounds.calibration.at(self.table, self.settings.coverage, 0.0)
+        return AdaptiveBound(offset, self.grounds.cost_discount, self.settings)
+
+    def change(self, settings: CostValueSettings) -> None:
+        """Take other settings; what was learned stays unless it was learned for other ones."""
+        before, now = self.settings, settings
+        super().change(settings)
+        if (now.coverage, now.window, now.rate) != (before.coverage, before.window, before.rate):
+            self._bound = self._new_bound()
+
+    def reset(self) -> None:
+        """Begin a new episode; the offset stays learned."""
+        self._bound.reset()
+        self._expected = math.nan
+
+    def record(self, decision: Decision) -> None:
+        """Take note of which cost the action executed is expected to bring."""
+        self._expected = executed_cost_value(decision)
+
+    def judge(self, context: Context) -> Reading:
+        """Judge a plan's cost value raised by the bound's offset; no plan says nothing."""
+        self._bound.record(self._expected, context.cost)
+        predicted = math.nan if context.plan is None else context.plan.plan_cost_value
+        bound, budget = predicted + self._bound.offset, self.settings.budget
         if math.isnan(bound):
             return Reading(self.name, bound, budget)
-        return judge(self.name, bound, budget, self.settings.hysteresis * budget, (
+        return judged(self.name, bound, budget, self.settings.hysteresis * budget, (
             f'discounted cost of the plan at most {bound:.3g} '
-            f'({cost_value:.3g} predicted), budget {budget:.3g}'))
+            f'({predicted:.3g} predicted), budget {budget:.3g}'))
+
+    @property
+    def learned(self) -> float:
+        """The bound's offset."""
+        return self._bound.offset
+
+    def recall(self, learned: float) -> None:
+        """Take up an offset again; not-a-number leaves it."""
+        if math.isfinite(learned):
+            self._bound.offset = learned
+
+    @classmethod
+    def calibrate(cls, episodes: Sequence[Episode], discount: float) -> Table:
+        """Return the offsets that cover the discounted cost of whole windows."""
+        pairs = [(value, float(total)) for episode in episodes
+                 for value, total in zip(
+                     map(executed_cost_value, episode.decisions),
+                     discounted_sums(episode.costs, discount, WINDOW), strict=False)
+                 if not math.isnan(value)]
+        return conformal_table([value for value, _ in pairs], [total for _, total in pairs])
+
+
+def executed_cost_value(decision: Decision) -> float:
+    """Return the cost value of the action that was executed; not-a-number where none is known."""
+    if decision.plan is None:
+        return math.nan
+    return {'plan': decision.plan.plan_cost_value,
+            'policy': decision.plan.policy_cost_value}.get(decision.source, math.nan)

@@ -6,9 +6,22 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from spowl_ros.base.settings import group, setting
-from spowl_ros.control.monitors.base import Reading, Rule, judge
+from spowl_ros.control.monitors.base import (
+    Context,
+    Grounds,
+    Monitor,
+    Reading,
+    Rule,
+    Stage,
+    judged,
+    register,
+)
+
+if TYPE_CHECKING:
+    from spowl_ros.control.decision import Decision
 
 
 @dataclass(frozen=True)
@@ -20,25 +33,36 @@ class DeadlineSettings:
     misses: int = setting(1, 'late decisions among them that are borne', low=0, high=1000)
 
 
-class DeadlineMonitor:
+@register
+class DeadlineMonitor(Monitor[DeadlineSettings]):
     """Alarm when too many of the last decisions were late; the policy's action is quick."""
 
     name = 'deadline'
+    settings_type = DeadlineSettings
+    stage = Stage.BEFORE_PLANNING
+    rank = 30
+    spares_planning = True
 
-    def __init__(self, settings: DeadlineSettings) -> None:
-        self.settings = settings
+    def __init__(self, settings: DeadlineSettings, grounds: Grounds) -> None:
+        super().__init__(settings, grounds)
         self._late: deque[bool] = deque(maxlen=settings.window)
+
+    def change(self, settings: DeadlineSettings) -> None:
+        """Forget the past, which was judged by other settings."""
+        super().change(settings)
+        self._late = deque(maxlen=settings.window)
 
     def reset(self) -> None:
         """Forget past decisions."""
         self._late.clear()
 
-    def record(self, late: bool) -> None:
-        """Take note of whether a decision missed its deadline."""
-        self._late.append(late)
+    def record(self, decision: Decision) -> None:
+        """Take note of whether a decision was late; a stop without an observation cannot be."""
+        if decision.stamps_ns:
+            self._late.append(decision.deadline_missed)
 
-    def check(self) -> Reading:
+    def judge(self, context: Context) -> Reading:
         """Judge the number of late decisions in the window."""
         misses, borne = sum(self._late), self.settings.misses
-        return judge(self.name, float(misses), borne, borne, (
+        return judged(self.name, float(misses), borne, borne, (
             f'{misses} of the last {len(self._late)} decisions were late, {borne} are borne'))

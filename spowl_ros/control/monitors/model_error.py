@@ -4,11 +4,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 import math
+from typing import TYPE_CHECKING
 
 from spowl_ros.base.settings import group, setting
-from spowl_ros.control.monitors.base import Reading, Rule, judge
+from spowl_ros.control.monitors.base import (
+    Context,
+    Monitor,
+    Reading,
+    Rule,
+    Stage,
+    judged,
+    register,
+)
+from spowl_ros.control.monitors.calibration import quantile_table
+
+if TYPE_CHECKING:
+    from spowl_ros.control.monitors.calibration import Episode, Table
 
 
 @dataclass(frozen=True)
@@ -23,23 +37,34 @@ class ModelErrorSettings:
                                 low=0.0, high=1.0)
 
 
-class ModelErrorMonitor:
+@register
+class ModelErrorMonitor(Monitor[ModelErrorSettings]):
     """
     Alarm when the encoded latent is far from the one predicted at the last decision.
 
-    :param quantile_value: the calibrated error at ``settings.quantile``; infinity without
-        calibration, and the monitor never alarms
+    Without calibration the limit is infinity, and it never alarms.
     """
 
     name = 'model_error'
+    settings_type = ModelErrorSettings
+    stage = Stage.AFTER_PLANNING
+    rank = 10
+    foresees = True
+    table = 'model_error'
 
-    def __init__(self, quantile_value: float, settings: ModelErrorSettings) -> None:
-        self.settings = settings
-        self._limit = settings.factor * quantile_value
-
-    def check(self, error: float) -> Reading:
-        """Judge the distance of two latents; not-a-number says nothing."""
+    def judge(self, context: Context) -> Reading:
+        """Judge the distance of two latents; without a plan, or a prediction, nothing is said."""
+        s = self.settings
+        limit = s.factor * self.grounds.calibration.at(self.table, s.quantile, math.inf)
+        error = math.nan if context.plan is None else context.plan.model_error
         if math.isnan(error):
-            return Reading(self.name, error, self._limit)
-        return judge(self.name, error, self._limit, self.settings.hysteresis * self._limit,
-                     f'model error {error:.4g}, limit {self._limit:.4g}')
+            return Reading(self.name, error, limit)
+        return judged(self.name, error, limit, s.hysteresis * limit,
+                      f'model error {error:.4g}, limit {limit:.4g}')
+
+    @classmethod
+    def calibrate(cls, episodes: Sequence[Episode], discount: float) -> Table:
+        """Return the quantiles of the errors."""
+        errors = [decision.plan.model_error for episode in episodes
+                  for decision in episode.decisions if decision.plan is not None]
+        return quantile_table([error for error in errors if not math.isnan(error)])

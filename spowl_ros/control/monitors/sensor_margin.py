@@ -6,13 +6,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 import math
-from typing import TYPE_CHECKING
 
 from spowl_ros.base.settings import group, setting
-from spowl_ros.control.monitors.base import Reading, Rule
-
-if TYPE_CHECKING:
-    from spowl_ros.control.hazards import Nearest
+from spowl_ros.control.monitors.base import Context, Monitor, Reading, Rule, Stage, register
 
 
 @dataclass(frozen=True)
@@ -28,19 +24,21 @@ class SensorMarginSettings:
                                 low=0.0, high=3.0)
 
 
-class SensorMarginMonitor:
+@register
+class SensorMarginMonitor(Monitor[SensorMarginSettings]):
     """Alarm when a hazard is within the margin, or will be within the look-ahead."""
 
     name = 'sensor_margin'
+    settings_type = SensorMarginSettings
+    stage = Stage.BEFORE_PLANNING
+    rank = 40
+    foresees = True
 
-    def __init__(self, settings: SensorMarginSettings) -> None:
-        self.settings = settings
-
-    def check(self, hazards: list[Nearest]) -> Reading:
+    def judge(self, context: Context) -> Reading:
         """Judge the nearest hazards; the value is minus the distance expected, in metres."""
         margin, lookahead = self.settings.margin, self.settings.lookahead
         worst, hazard = -math.inf, None
-        for nearest in hazards:
+        for nearest in context.hazards:
             expected = nearest.distance - lookahead * max(nearest.closing_speed, 0.0)
             if -expected > worst:
                 worst, hazard = -expected, nearest

@@ -5,16 +5,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from spowl_ros.base.settings import group, setting
-from spowl_ros.control.monitors.base import Reading, Rule
-
-if TYPE_CHECKING:
-    from spowl_ros.control.contract import Contract
-    from spowl_ros.control.observation import Observation
+from spowl_ros.control.monitors.base import (
+    Context,
+    Grounds,
+    Monitor,
+    Reading,
+    Rule,
+    Stage,
+    register,
+)
 
 
 @dataclass(frozen=True)
@@ -28,31 +31,41 @@ class StalenessSettings:
                             low=0.0, high=100.0)
 
 
-class StalenessMonitor:
+@register
+class StalenessMonitor(Monitor[StalenessSettings]):
     """Alarm when the stamp or the arrival of any field is older than its time-out."""
 
     name = 'staleness'
+    settings_type = StalenessSettings
+    stage = Stage.BEFORE_PLANNING
+    rank = 10
 
-    def __init__(self, contract: Contract, settings: StalenessSettings) -> None:
-        self.settings = settings
-        self._names = [field.name for field in contract.fields]
-        self._future = settings.future * contract.control_period
-        self.limits = settings.factor * np.array([field.timeout for field in contract.fields])
-        """Shape (fields,): greatest age of each field, seconds."""
+    def __init__(self, settings: StalenessSettings, grounds: Grounds) -> None:
+        super().__init__(settings, grounds)
+        self._names = [field.name for field in grounds.contract.fields]
+        self._timeouts = np.array([field.timeout for field in grounds.contract.fields])
 
-    def check(self, observation: Observation) -> Reading:
+    @property
+    def patience(self) -> float:
+        """Seconds after which the first of the sensors is too old."""
+        return float((self.settings.factor * self._timeouts).min())
+
+    def judge(self, context: Context) -> Reading:
         """Judge the ages; the value is the worst age over its time-out (1 is the limit)."""
+        observation = context.observation
+        limits = self.settings.factor * self._timeouts
+        future = self.settings.future * self.grounds.contract.control_period
         oldest = np.maximum(observation.ages, observation.silences)
-        ratios = oldest / self.limits
+        ratios = oldest / limits
         worst = int(ratios.argmax())
         value = float(ratios[worst])
         ahead = float(-observation.ages.min())
         if value >= 1.0:
             return Reading(self.name, value, 1.0, alarm=True, reason=(
                 f'{self._names[worst]} is {oldest[worst]:.3f} s old, '
-                f'limit {self.limits[worst]:.3f} s'))
-        if ahead > self._future:
+                f'limit {limits[worst]:.3f} s'))
+        if ahead > future:
             name = self._names[int(observation.ages.argmin())]
             return Reading(self.name, value, 1.0, alarm=True, reason=(
-                f'{name} is stamped {ahead:.3f} s in the future, limit {self._future:.3f} s'))
+                f'{name} is stamped {ahead:.3f} s in the future, limit {future:.3f} s'))
         return Reading(self.name, value, 1.0, clear=True)

@@ -6,16 +6,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from spowl_ros.base.settings import group, setting
-from spowl_ros.control.monitors.base import Reading, Rule
-
-if TYPE_CHECKING:
-    from spowl_ros.control.contract import Contract
-    from spowl_ros.control.observation import Observation
+from spowl_ros.control.monitors.base import (
+    Context,
+    Grounds,
+    Monitor,
+    Reading,
+    Rule,
+    Stage,
+    register,
+)
 
 
 @dataclass(frozen=True)
@@ -27,13 +30,18 @@ class ValuesSettings:
                            low=0.0, high=100.0)
 
 
-class ValuesMonitor:
+@register
+class ValuesMonitor(Monitor[ValuesSettings]):
     """Alarm at not-a-number, infinity, and values far out of the contract's range."""
 
     name = 'values'
+    settings_type = ValuesSettings
+    stage = Stage.BEFORE_PLANNING
+    rank = 20
 
-    def __init__(self, contract: Contract, settings: ValuesSettings) -> None:
-        self.settings = settings
+    def __init__(self, settings: ValuesSettings, grounds: Grounds) -> None:
+        super().__init__(settings, grounds)
+        contract = grounds.contract
         sizes = [field.size for field in contract.fields]
         self._names = np.repeat([field.name for field in contract.fields], sizes)
         low = np.repeat([field.low for field in contract.fields], sizes)
@@ -41,9 +49,9 @@ class ValuesMonitor:
         self._middle = (low + high) / 2
         self._half = (high - low) / 2
 
-    def check(self, observation: Observation) -> Reading:
+    def judge(self, context: Context) -> Reading:
         """Judge the values; 1 is the edge of the range, the limit lies ``slack`` beyond it."""
-        limit = 1.0 + self.settings.slack
+        observation, limit = context.observation, 1.0 + self.settings.slack
         finite = np.isfinite(observation.values)
         if not finite.all():
             name = self._names[int(finite.argmin())]

@@ -4,13 +4,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 
 from spowl_ros.control.contract import ActionSpec, Contract, Field
+from spowl_ros.control.decision import Decision, PlanRecord
 from spowl_ros.control.hazards import HazardTracker
+from spowl_ros.control.monitors.base import Context, Grounds, Monitor, Reading
+from spowl_ros.control.monitors.calibration import Calibration
 from spowl_ros.control.monitors.cost_value import (
     AdaptiveBound,
     CostValueMonitor,
@@ -40,21 +44,46 @@ def observe(values: np.ndarray | None = None, ages: tuple[float, float] = (0.0, 
                        stamps_ns=stamps, now_ns=now_ns, silences=np.array(silences))
 
 
+def grounds(**tables: float) -> Grounds:
+    """Return what a monitor knows of the robot above, with tables of one value each."""
+    return Grounds(CONTRACT, Calibration({name: ((1.0, value),) for name, value
+                                          in tables.items()}), 0.99)
+
+
+def judge(monitor: Monitor, observation: Observation | None = None, hazards: tuple = (),
+          **plan: float) -> Reading:
+    """Return what a monitor says of an observation, hazards, and a plan's numbers."""
+    return monitor.judge(Context(observe() if observation is None else observation, hazards,
+                                 a_plan(**plan) if plan else None))
+
+
+def a_plan(**numbers: float) -> PlanRecord:
+    """Return a plan of which only some numbers matter."""
+    names = [field.name for field in dataclasses.fields(PlanRecord)]
+    return PlanRecord(**{**dict.fromkeys(names, math.nan), 'source': 'plan', **numbers})
+
+
+def decided(late: bool) -> Decision:
+    """Return a decision that was late or not."""
+    return Decision(step=0, now_ns=0, action=(0.0, 0.0), source='plan', reason='',
+                    stamps_ns=(0, 0), deadline_missed=late)
+
+
 @pytest.mark.parametrize('clock', ['ages', 'silences'])
 def test_staleness_by_either_clock(clock: str) -> None:
     """A field beyond its own time-out alarms, whichever clock shows it."""
-    monitor = StalenessMonitor(CONTRACT, StalenessSettings())
-    assert monitor.check(observe(**{clock: (0.16, 0.49)})).clear
-    reading = monitor.check(observe(**{clock: (0.16, 0.51)}))
+    monitor = StalenessMonitor(StalenessSettings(), grounds())
+    assert judge(monitor, observe(**{clock: (0.16, 0.49)})).clear
+    reading = judge(monitor, observe(**{clock: (0.16, 0.51)}))
     assert reading.alarm
     assert reading.reason == 'hazards_lidar is 0.510 s old, limit 0.500 s'
 
 
 def test_staleness_of_a_future_stamp() -> None:
     """A stamp a little ahead of a lagging clock is borne, one far ahead is not."""
-    monitor = StalenessMonitor(CONTRACT, StalenessSettings())
-    assert monitor.check(observe(ages=(-0.1, 0.0))).clear
-    reading = monitor.check(observe(ages=(-10.0, 0.0)))
+    monitor = StalenessMonitor(StalenessSettings(), grounds())
+    assert judge(monitor, observe(ages=(-0.1, 0.0))).clear
+    reading = judge(monitor, observe(ages=(-10.0, 0.0)))
     assert reading.alarm
     assert 'gyro is stamped 10.000 s in the future' in reading.reason
 
@@ -64,54 +93,59 @@ def test_values_that_are_not_finite(bad: float) -> None:
     """One such value among all alarms and is named."""
     values = np.zeros(19, np.float32)
     values[7] = bad
-    reading = ValuesMonitor(CONTRACT, ValuesSettings()).check(observe(values))
+    reading = judge(ValuesMonitor(ValuesSettings(), grounds()), observe(values))
     assert reading.alarm
     assert reading.reason == 'hazards_lidar holds values that are not finite (1 in all)'
 
 
 def test_values_out_of_range() -> None:
     """A value beyond the plausible range by more than the slack alarms."""
-    monitor = ValuesMonitor(CONTRACT, ValuesSettings(slack=0.5))
+    monitor = ValuesMonitor(ValuesSettings(slack=0.5), grounds())
     values = np.zeros(19, np.float32)
     values[1] = 14.9
-    assert monitor.check(observe(values)).clear
+    assert judge(monitor, observe(values)).clear
     values[1] = -15.1
-    reading = monitor.check(observe(values))
+    reading = judge(monitor, observe(values))
     assert reading.alarm
     assert reading.reason == 'gyro is -15.1, plausible is -10 to 10'
 
 
 def test_deadline_counts_late_decisions() -> None:
     """More late decisions in the window than are borne alarm; forgetting releases."""
-    monitor = DeadlineMonitor(DeadlineSettings(window=3, misses=1))
+    monitor = DeadlineMonitor(DeadlineSettings(window=3, misses=1), grounds())
     alarms = []
     for late in (True, False, True, False, False):
-        monitor.record(late)
-        alarms.append(monitor.check().alarm)
+        monitor.record(decided(late))
+        alarms.append(judge(monitor).alarm)
     assert alarms == [False, False, True, False, False]
-    monitor.record(True)
-    monitor.record(True)
+    monitor.record(decided(True))
+    monitor.record(decided(True))
     monitor.reset()
-    assert monitor.check().clear
+    assert judge(monitor).clear
 
 
 def test_model_error_against_its_quantile() -> None:
     """Beyond the limit is an alarm, just below is neither, well below is clear."""
-    monitor = ModelErrorMonitor(2.0, ModelErrorSettings(factor=1.5, hysteresis=0.5))
-    assert monitor.check(3.01).alarm
-    between = monitor.check(2.9)
+    settings = ModelErrorSettings(factor=1.5, hysteresis=0.5)
+    monitor = ModelErrorMonitor(settings, grounds(model_error=2.0))
+    assert judge(monitor, model_error=3.01).alarm
+    between = judge(monitor, model_error=2.9)
     assert not between.alarm and not between.clear
-    assert monitor.check(1.5).clear
-    assert not monitor.check(math.nan).known
-    assert ModelErrorMonitor(math.inf, ModelErrorSettings()).check(1e9).clear
+    assert judge(monitor, model_error=1.5).clear
+    assert not judge(monitor, model_error=math.nan).known
+    assert not judge(monitor).known
+    assert judge(ModelErrorMonitor(ModelErrorSettings(), grounds()), model_error=1e9).clear
 
 
-def test_cost_value_bound_against_budget() -> None:
+@pytest.mark.parametrize(('offset', 'alarm'), [(2.5, True), (1.0, False)])
+def test_cost_value_bound_against_budget(offset: float, alarm: bool) -> None:
     """The offset counts towards the bound."""
-    monitor = CostValueMonitor(CostValueSettings(budget=5.0, hysteresis=0.8))
-    assert monitor.check(3.0, 2.5).alarm
-    assert monitor.check(3.0, 1.0).clear
-    assert not monitor.check(math.nan, 1.0).known
+    monitor = CostValueMonitor(CostValueSettings(budget=5.0, hysteresis=0.8),
+                               grounds(cost_offset=offset))
+    reading = judge(monitor, plan_cost_value=3.0)
+    assert (reading.alarm, reading.clear) == (alarm, not alarm)
+    assert not judge(monitor, plan_cost_value=math.nan).known
+    assert not judge(monitor).known
 
 
 def test_adaptive_bound_reaches_its_coverage() -> None:
@@ -159,13 +193,14 @@ def test_hazard_distance_bearing_and_closing_speed() -> None:
 
 def test_sensor_margin_looks_ahead() -> None:
     """A hazard far enough away but closing fast alarms; receding at the same place does not."""
-    monitor = SensorMarginMonitor(SensorMarginSettings(margin=0.1, lookahead=0.5, hysteresis=0.1))
+    monitor = SensorMarginMonitor(
+        SensorMarginSettings(margin=0.1, lookahead=0.5, hysteresis=0.1), grounds())
     tracker = HazardTracker(CONTRACT)
-    assert monitor.check([]).clear
-    assert monitor.check(tracker.update(observe(scan(0.8), now=1.0))).clear
-    reading = monitor.check(tracker.update(observe(scan(0.7), now=1.1)))
+    assert judge(monitor).clear
+    assert judge(monitor, hazards=tracker.update(observe(scan(0.8), now=1.0))).clear
+    reading = judge(monitor, hazards=tracker.update(observe(scan(0.7), now=1.1)))
     assert reading.alarm
     assert reading.reason == (
         'hazards_lidar: hazard at 0.50 m, nearing at 1.00 m/s, margin 0.10 m')
-    assert monitor.check(tracker.update(observe(scan(0.8), now=1.2))).clear
-    assert monitor.check(tracker.update(observe(scan(0.25), now=9.0))).alarm
+    assert judge(monitor, hazards=tracker.update(observe(scan(0.8), now=1.2))).clear
+    assert judge(monitor, hazards=tracker.update(observe(scan(0.25), now=9.0))).alarm
