@@ -31,7 +31,7 @@ SENSORS = (
 """The kinds of sensor that a field may come from; a 'vector' is any numbers in any message."""
 
 KINDS = ('effort', 'velocity')
-"""Command interfaces, as ros2_control calls them; the zero of each means rest."""
+"""Command interfaces, as ros2_control calls them; zero is rest for a robot's actuators."""
 CONTROL_PERIODS = (0.005, 2.0)
 """Least and greatest control period, seconds."""
 GREATEST_TIMEOUT = 5.0
@@ -229,12 +229,11 @@ def _nonsense_of_action(action: ActionSpec) -> Iterator[str]:
             return
     if any(not low < high for low, high in zip(action.low, action.high, strict=True)):
         yield 'action.low is not below action.high'
-    if any(not low <= 0.0 <= high for low, high in zip(action.low, action.high, strict=True)):
-        yield 'action.low to action.high do not hold 0, which is rest'
+    if any(not low <= stop <= high for low, stop, high in
+           zip(action.low, action.stop, action.high, strict=True)):
+        yield f'action.stop is {list(action.stop)}, outside action.low to action.high'
     if action.kind not in KINDS:
         yield f'action.kind is {action.kind!r}, wanted one of {", ".join(KINDS)}'
-    if any(value != 0.0 for value in action.stop):
-        yield f'action.stop is {list(action.stop)}; only zeros are rest'
     if not _is_number(action.change) or not 0.0 < action.change <= 1.0:
         yield f'action.change is {action.change!r}, wanted more than 0 and at most 1'
 
