@@ -122,12 +122,14 @@ class SimulatorNode(Node):
         self._commanded = -np.inf
         self._ended = False
         self._paused = False
+        self._steps = 0
         self._restart = False
         self._format: CommandFormat | None = None
         self._outcome: Exception = process.FinishedError()
         self._done = self.create_guard_condition(self._raise_outcome)
         self.create_service(Trigger, '~/reset', self._on_reset)
         self.create_service(SetBool, '~/pause', self._on_pause)
+        self.create_service(Trigger, '~/step', self._on_step)
         # Made now, so that two simulators find each other while they build their worlds.
         self._clock_publisher = self.create_publisher(Clock, '/clock', EVERY_MESSAGE)
         self._time_ns = 0
@@ -173,6 +175,15 @@ class SimulatorNode(Node):
             self._condition.notify()
         response.success = True
         response.message = 'paused' if request.data else 'running'
+        return response
+
+    def _on_step(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        with self._condition:
+            response.success = self._paused
+            if self._paused:
+                self._steps += 1
+                self._condition.notify()
+        response.message = 'one step' if response.success else 'not paused; pause it first'
         return response
 
     def _raise_outcome(self) -> None:
@@ -251,8 +262,10 @@ class SimulatorNode(Node):
         while True:
             if self._wall_period is None:
                 command = self._await_command(observation)
+                self._hold()
             else:
                 due = self._await_tick(due)
+                self._hold()
                 command = self._newest_command()
             result = self._step(command)
             totals['return'] += result.reward
@@ -304,17 +317,28 @@ class SimulatorNode(Node):
 
     def _check(self) -> None:
         """
-        Hold while paused; call with the condition's lock.
+        Look whether to go on; call with the condition's lock.
 
         :raises _EndedError: the node closes
         :raises _RestartError: the episode is to begin again
         """
-        while self._paused and not self._ended and not self._restart:
-            self._condition.wait()
         if self._ended:
             raise _EndedError
         if self._restart:
             raise _RestartError
+
+    def _hold(self) -> None:
+        """
+        Wait while paused, but for the steps that are asked for one by one.
+
+        :raises _EndedError: the node closes
+        :raises _RestartError: the episode is to begin again
+        """
+        with self._condition:
+            while self._paused and not self._steps and not self._ended and not self._restart:
+                self._condition.wait()
+            self._steps = max(self._steps - 1, 0) if self._paused else 0
+            self._check()
 
     def _await_listeners(self) -> None:
         """
@@ -378,10 +402,9 @@ class SimulatorNode(Node):
             repeat = time.monotonic() + _REPEAT_S
             with self._condition:
                 while True:
-                    if self._paused:
-                        self._check()
-                        end = time.monotonic() + self.settings.command_timeout
                     self._check()
+                    if self._paused:
+                        end = time.monotonic() + self.settings.command_timeout
                     if self._command is not None:
                         command, self._command = self._command, None
                         return command
