@@ -53,14 +53,16 @@ ANSWER_S = 3.0
 STALE_S = 3.0
 SHOWN_NODES = ('controller', 'supervisor')
 """Nodes whose settings are shown."""
-BUTTONS: dict[str, tuple[str, Any, bool | None]] = {
+Asked = tuple[str, Any, bool | None]
+BUTTONS: dict[str, Asked] = {
     'Stop': ('supervisor/stop', SetBool, True),
-    'Release': ('supervisor/stop', SetBool, False),
-    'Pause the simulation': ('simulator/pause', SetBool, True),
+    'Release': ('supervisor/stop', SetBool, False)}
+"""Label to service, its type, and what is asked."""
+SIMULATION: dict[str, Asked] = {
+    'Pause': ('simulator/pause', SetBool, True),
     'Go on': ('simulator/pause', SetBool, False),
     'One step': ('simulator/step', Trigger, None),
-    'Begin the episode again': ('simulator/reset', Trigger, None)}
-"""Label to service, its type, and what is asked."""
+    'Restart': ('simulator/reset', Trigger, None)}
 
 
 @dataclass(frozen=True)
@@ -231,6 +233,7 @@ class ViewerNode(Node):
     # What the buttons ask for: called in the page's threads
 
     buttons = tuple(BUTTONS)
+    simulation = tuple(SIMULATION)
 
     def press(self, robot: str, button: str) -> str:
         """
@@ -238,7 +241,7 @@ class ViewerNode(Node):
 
         :raises SpowlError: nobody offers it, it does not answer, or it refuses
         """
-        service, kind, wanted = BUTTONS[button]
+        service, kind, wanted = (BUTTONS | SIMULATION)[button]
         request = kind.Request()
         if wanted is not None:
             request.data = wanted

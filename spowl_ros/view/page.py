@@ -58,7 +58,9 @@ class Operator(Protocol):
     """Whoever does what the buttons ask for; each call may wait for an answer."""
 
     buttons: tuple[str, ...]
-    """Labels, in order."""
+    """Labels of what the robot can be asked for, in order."""
+    simulation: tuple[str, ...]
+    """Labels of what a simulation can be asked for."""
 
     def press(self, robot: str, button: str) -> str:
         """
@@ -357,19 +359,24 @@ class Panel:
         gui = self._server.gui
         with self._operate:
             for label in operator.buttons:
-                button = gui.add_button(label, color=(200, 40, 40) if label == 'Stop' else None)
+                button = gui.add_button(label, color=SOURCE_COLOURS['stop' if label == 'Stop'
+                                                                    else 'plan'])
                 button.on_click(self._pressed(label))
+            if operator.simulation:
+                group = gui.add_button_group('Simulation', operator.simulation)
+                group.on_click(lambda _: self._press(str(group.value)))
             self._answer = gui.add_html('')
             self._load = gui.add_button('Show settings')
             self._load.on_click(lambda _: self._tell(self._show_settings))
             self._settings = gui.add_folder('Settings', visible=False)
 
     def _pressed(self, label: str) -> Callable[[Any], None]:
-        def press(_: Any) -> None:
-            operator = self._operator
-            assert operator is not None
-            self._tell(lambda: operator.press(self.selected, label))
-        return press
+        return lambda _: self._press(label)
+
+    def _press(self, label: str) -> None:
+        operator = self._operator
+        assert operator is not None
+        self._tell(lambda: operator.press(self.selected, label))
 
     def _tell(self, act: Callable[[], str]) -> None:
         """Say what comes of an act."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SILENT_S = 1.0
 """Without a decision for so long the controller counts as silent."""
+ERROR = 2
 LEVELS = ('ok', 'warning', 'error', 'stale')
 MEANING = {
     'operator': 'a person drives', 'plan': 'the plan acts', 'policy': 'the policy acts',
@@ -29,6 +30,9 @@ def headline(frame: Frame) -> str:
         return _badge('no decision yet', (120, 120, 120))
     if frame.silence > SILENT_S:
         return _badge(f'no decision for {frame.silence:.0f} s', SOURCE_COLOURS['stop'])
+    if frame.supervisor is not None and frame.supervisor.level >= ERROR:
+        return (_badge('the supervisor has stopped the robot', SOURCE_COLOURS['stop'])
+                + _padded(html.escape(frame.supervisor.message)))
     colour = SOURCE_COLOURS.get(decision.source, (120, 120, 120))
     text = _badge(MEANING.get(decision.source, decision.source), colour)
     if decision.reason:
@@ -40,7 +44,7 @@ def supervisor(health: Health | None) -> str:
     """Return what the supervisor says of itself, as HTML."""
     if health is None:
         return _padded('<b>Supervisor:</b> not heard')
-    colour = SOURCE_COLOURS['stop'] if health.level >= 2 else (60, 60, 60)
+    colour = SOURCE_COLOURS['stop'] if health.level >= ERROR else (60, 60, 60)
     return _padded(f'<b>Supervisor:</b> <span style="color:rgb{colour}">'
             f'{html.escape(health.message)}</span>')
 
