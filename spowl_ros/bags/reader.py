@@ -17,7 +17,6 @@ from rosbags.interfaces import MessageDefinitionFormat
 from rosbags.rosbag2 import Reader
 from rosbags.serde import SerdeError
 from rosbags.typesys import get_types_from_idl, get_types_from_msg
-import yaml
 
 from spowl_ros.bags.recovery import (
     MCAP_MAGIC,
@@ -28,6 +27,7 @@ from spowl_ros.bags.recovery import (
     settle_sqlite3,
 )
 from spowl_ros.bags.types import installed_types
+from spowl_ros.base import yaml
 from spowl_ros.base.errors import SpowlError
 
 if sys.version_info >= (3, 14):
@@ -259,10 +259,10 @@ def _read_metadata(path: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        found = yaml.safe_load(file.read_text())['rosbag2_bagfile_information']
+        found = yaml.read(file, 'the bag')['rosbag2_bagfile_information']
         listed = found.get('relative_file_paths')
         whole = listed is None or all(isinstance(name, str) for name in listed)
-    except (OSError, yaml.YAMLError, UnicodeDecodeError, LookupError, TypeError, AttributeError):
+    except (OSError, SpowlError, LookupError, TypeError, AttributeError):
         whole = False
     return found if whole else {}  # the storage files say all that is needed
 

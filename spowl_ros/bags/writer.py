@@ -17,9 +17,9 @@ from rosbags.interfaces import (
 )
 from rosbags.rosbag2 import CompressionMode, StoragePlugin, Writer
 from rosbags.rosbag2.metadata import dump_qos_v9
-import yaml
 
 from spowl_ros.bags.types import message_definition
+from spowl_ros.base import yaml
 from spowl_ros.base.errors import SpowlError
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ class BagWriter:
     def _close_part(self) -> None:
         """Finish the current file."""
         information = self._metadata()['rosbag2_bagfile_information']
-        self._storage.close(VERSION, yaml.safe_dump(information))
+        self._storage.close(VERSION, yaml.dump(information))
         self._write_metadata()
         self._dirty = False
 
@@ -220,7 +220,7 @@ class BagWriter:
         if topic.connection.msgtype not in self._types_announced:
             self._storage.add_msgtype(topic.connection)
             self._types_announced.add(topic.connection.msgtype)
-        profiles = yaml.safe_dump(topic.profiles) if topic.profiles else ''
+        profiles = yaml.dump(topic.profiles) if topic.profiles else ''
         self._storage.add_connection(topic.connection, profiles)
         self._dirty = True
 
@@ -256,5 +256,5 @@ class BagWriter:
     def _write_metadata(self) -> None:
         """Replace ``metadata.yaml`` at once, so that no reader ever sees half of it."""
         unfinished = self.path / '.metadata.yaml'
-        unfinished.write_text(yaml.safe_dump(self._metadata(), sort_keys=False), encoding='utf-8')
+        unfinished.write_text(yaml.dump(self._metadata()), encoding='utf-8')
         unfinished.replace(self.path / 'metadata.yaml')

@@ -16,12 +16,9 @@ from pathlib import Path
 import re
 from typing import Any
 
-import dacite
-import yaml
-
-from spowl_ros.base import names
-from spowl_ros.base import yaml as strict_yaml
+from spowl_ros.base import names, yaml
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.settings import read
 from spowl_ros.control.contract import Contract, Field
 
 NODES = ('adapter', 'controller', 'recorder', 'supervisor')
@@ -152,10 +149,7 @@ def load(path: str | Path) -> RobotConfig:
     :raises SpowlError: unreadable, unknown key (naming the nearest), wrong type
     """
     path = Path(path).expanduser()
-    try:
-        data = strict_yaml.load(path.read_text(encoding='utf-8'))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SpowlError(f'cannot read the robot {path}: {str(error).splitlines()[0]}') from error
+    data = yaml.read(path, 'the robot')
     if not isinstance(data, dict):
         raise SpowlError(f'the robot {path} holds no mapping of keys; config/robot/ has examples')
     try:
@@ -170,30 +164,7 @@ def from_dict(data: dict[str, Any]) -> RobotConfig:
 
     :raises SpowlError: unknown key (naming the nearest), wrong type
     """
-    _check_keys(RobotConfig, data, '')
-    if isinstance(data.get('command'), dict):
-        _check_keys(Command, data['command'], 'command.')
-    if isinstance(data.get('inputs'), dict):
-        for name, entry in data['inputs'].items():
-            if isinstance(entry, dict):
-                _check_keys(Input, entry, f'inputs.{name}.')
-    try:
-        return dacite.from_dict(RobotConfig, data,
-                                dacite.Config(cast=[tuple], type_hooks={float: _number}))
-    except (dacite.DaciteError, ValueError, TypeError) as error:
-        raise SpowlError(str(error)) from error
-
-
-def _number(value: Any) -> Any:
-    """Take an integer for a number; leave the rest to be found wrong."""
-    return float(value) if type(value) is int else value
-
-
-def _check_keys(kind: type, data: dict[str, Any], where: str) -> None:
-    known = [entry.name for entry in dataclasses.fields(kind)]
-    for key in data:
-        if key not in known:
-            raise SpowlError(f'there is no key {where}{key}' + _hint(str(key), known))
+    return read(RobotConfig, data)
 
 
 def _hint(name: str, known: Any) -> str:
