@@ -33,6 +33,7 @@ from spowl_ros.base.settings import setting
 from spowl_ros.robot.command import COMMAND_TYPES, CommandFormat
 from spowl_ros.ros import process
 from spowl_ros.ros.discovery import DISCOVERY_S, other_publishers, publishers
+from spowl_ros.ros.messages import message_class
 from spowl_ros.ros.parameters import Parameters, refuse_unknown
 from spowl_ros.ros.qos import EVERY_MESSAGE
 from spowl_ros.ros.topics import RobotTopics
@@ -150,8 +151,6 @@ class SimulatorNode(Node):
         assert self._format is not None
         try:
             command = self._format.to_command(message)
-            if not np.isfinite(command).all():
-                raise SpowlError(f'a command with {command.tolist()}; numbers are needed')
         except SpowlError as error:
             self.get_logger().error(f'{error}; the robot is stopped',
                                     throttle_duration_sec=_LOG_PERIOD_S)
@@ -212,8 +211,7 @@ class SimulatorNode(Node):
             settings.task, settings.seed, settings.action_repeat, settings.perturbation)
         contract = self._env.contract
         self._format = CommandFormat(settings.command_type, contract.action)
-        self._low = np.array(contract.action.low)
-        self._range = np.array(contract.action.high) - self._low
+        self._action = contract.action
         self._stop = np.array(contract.action.stop)
         self._raw_ns = round(contract.raw_period * 1e9)
         self._period_ns = self._raw_ns * contract.action_repeat
@@ -222,7 +220,7 @@ class SimulatorNode(Node):
         self._refuse_rivals()
         self._topics = RobotTopics(self, self._clock_publisher, contract)
         self._subscription = self.create_subscription(
-            self._format.message_type, 'command', self._on_command, 10)
+            message_class(self._format.type), 'command', self._on_command, 10)
 
     def _refuse_rivals(self) -> None:
         """
@@ -286,8 +284,7 @@ class SimulatorNode(Node):
 
     def _step(self, command: NDArray[np.float64]) -> StepResult:
         """Carry out a command, shape (A,), in the actuators' units."""
-        action = np.clip(2.0 * (command - self._low) / self._range - 1.0, -1.0, 1.0)
-        result = self._env.step(action)
+        result = self._env.step(self._action.action(command))
         self._time_ns += self._raw_ns * int(result.info['raw_steps'])
         return result
 
