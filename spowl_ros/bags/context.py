@@ -62,13 +62,22 @@ def of_bundle(directory: Path) -> Context:
 
 
 def read_context(bag: Bag) -> Context:
-    """Return what the bag says it was made with."""
+    """
+    Return what the bag says it was made with.
+
+    :raises SpowlError: what it says is not of the form that `Context.messages` writes
+    """
     context = Context()
     for message in bag.messages([TOPIC]):
-        entry = json.loads(bag.decode(message).data)
-        if 'bundle' in entry:
-            context.bundle = entry['bundle']
-            context.bundle_sha256 = entry['bundle_sha256']
-        if 'node' in entry:
-            context.parameters[entry['node']] = entry['parameters']
+        try:
+            entry = dict(json.loads(bag.decode(message).data))
+            if 'bundle' in entry:
+                context.bundle = str(entry['bundle'])
+                context.bundle_sha256 = str(entry['bundle_sha256'])
+            if 'node' in entry:
+                context.parameters[str(entry['node'])] = dict(entry['parameters'])
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+            raise SpowlError(f'{bag.path}: a message on {TOPIC} does not say what the recording '
+                             f'was made with ({type(error).__name__}); it was not written by '
+                             '`recorder`') from None
     return context

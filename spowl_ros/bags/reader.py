@@ -4,30 +4,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+import hashlib
+import heapq
 from pathlib import Path
 import re
-from shutil import copyfileobj
 import sys
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
 
-from rosbags.interfaces import MessageDefinitionFormat
-from rosbags.rosbag2 import Reader
 from rosbags.serde import SerdeError
 from rosbags.typesys import get_types_from_idl, get_types_from_msg
+import yaml
 
-from spowl_ros.bags.recovery import (
-    MCAP_MAGIC,
+from spowl_ros.bags import mcap_file, sqlite_file
+from spowl_ros.bags.storage import (
+    LARGEST,
+    Block,
     DamageError,
+    StorageFile,
     StoredMessage,
-    read_mcap,
-    read_sqlite3,
-    settle_sqlite3,
+    Topic,
+    budget,
 )
 from spowl_ros.bags.types import installed_types
-from spowl_ros.base import yaml
 from spowl_ros.base.errors import SpowlError
 
 if sys.version_info >= (3, 14):
@@ -36,30 +37,26 @@ else:
     from backports import zstd
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable
 
-SQLITE_MAGIC = b'SQLite format 3\0'
 ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
 ROS1_MAGIC = b'#ROSBAG V2.0'
 PADDINGS = (4, 8)  # bytes
-SALVAGE = {'.mcap': read_mcap, '.db3': read_sqlite3}
-
-
-@dataclass
-class Topic:
-    """A topic of a bag."""
-
-    type: str
-    definition: str
-    messages: int
+STORAGES: dict[bytes, Callable[[Path], StorageFile]] = {
+    mcap_file.MAGIC: mcap_file.open_mcap, sqlite_file.MAGIC: sqlite_file.open_sqlite}
+PIECE = 2**20  # bytes that are unpacked at a time
+LARGEST_METADATA, DEEPEST_METADATA = 2**22, 32
+DIGEST = 'sha256 of '
+"""How the keys of the metadata begin that hold the digest of a file without checksums."""
 
 
 class Bag:
     """
     A bag opened for reading: a rosbag2 directory, or one of its storage files.
 
-    Messages are streamed, never held; files compressed as a whole are unpacked into a temporary
-    directory first. A damaged file is read up to the damage, and ``damage`` says so.
+    Opening reads and checks it once; afterwards messages are streamed, never held. Files
+    compressed as a whole are unpacked into a temporary directory first. A damaged file is read up
+    to the damage, and ``damage`` says so.
 
     :raises SpowlError: not a bag, or not readable at all
     """
@@ -68,15 +65,20 @@ class Bag:
         self.path = Path(path)
         self.topics: dict[str, Topic] = {}
         self.damage: list[str] = []
-        """One line for each damaged file met so far."""
+        """One line for all that is not as it was recorded."""
+        self._files: dict[str, StorageFile] = {}
         self._cleanup = ExitStack()
         try:
             metadata = _read_metadata(self.path)
-            self.custom_data: dict[str, str] = metadata.get('custom_data') or {}
-            self._files = self._open(_storage_files(self.path, metadata))
-            self._damaged: set[Path] = set()
-            for file in self._files:
-                self._survey(file)
+            files = _storage_files(self.path, metadata)
+            for file in files:
+                self._open(file, metadata)
+            for name in sorted({file.name for file in _stored_in(self.path)}
+                               - {file.name for file in files}):
+                self._report(f'{name} is left out: metadata.yaml does not name it')
+            if not self._files:
+                raise SpowlError(self.damage[-1])
+            self._count(metadata)
         except BaseException:
             self.close()
             raise
@@ -92,24 +94,13 @@ class Bag:
         self._cleanup.close()
 
     def messages(self, topics: Collection[str] | None = None) -> Iterator[StoredMessage]:
-        """
-        Yield the messages of all or of some topics, in the order of their time in each file.
-
-        Damage ends a file early and is noted in ``damage``.
-        """
-        for file in self._files:
-            source = self._salvage(file) if file in self._damaged else self._read(file, topics)
-            for count, message in enumerate(source):
-                if topics is not None and message.topic not in topics:
-                    continue
-                # A recorder may compress every message; CDR itself never begins like this.
-                if message.data[:4] == ZSTD_MAGIC:
-                    try:
-                        message = message._replace(data=zstd.decompress(message.data))
-                    except zstd.ZstdError as error:
-                        self._report(file, f'a message on {message.topic} cannot be unpacked '
-                                     f'({error})', count)
-                        break
+        """Yield the messages of all or of some topics, in the order of their time."""
+        wanted = self.topics.keys() if topics is None else self.topics.keys() & set(topics)
+        read: dict[str, int] = dict.fromkeys(self._files, 0)
+        streams = [self._stream(name, block, wanted, read)
+                   for name, file in self._files.items() for block in file.blocks]
+        for _, message in heapq.merge(*streams, key=lambda item: item[0]):
+            if message is not None:
                 yield message
 
     def decode(self, message: StoredMessage) -> Any:
@@ -141,104 +132,121 @@ class Bag:
         store.register({name: fields for name, fields in types.items()
                         if name not in store.fielddefs})
 
-    def _survey(self, file: Path) -> None:
-        """Note the topics of a file, and whether it is damaged."""
-        try:
-            if file.suffix == '.db3':
-                settle_sqlite3(file)
-            with Reader(file) as reader:
-                for connection in reader.connections:
-                    known = connection.msgdef.format is not MessageDefinitionFormat.NONE
-                    self._count(connection.topic, connection.msgtype,
-                                connection.msgdef.data if known else '', connection.msgcount)
-        except Exception:  # rosbags raises whatever the damaged bytes provoke
-            self._damaged.add(file)
-            for message in self._salvage(file):
-                self._count(message.topic, message.type, message.definition, 1)
+    def _stream(self, name: str, block: Block, topics: Collection[str], read: dict[str, int],
+                ) -> Iterator[tuple[int, StoredMessage | None]]:
+        """
+        Yield when a block begins, and its messages only when they are asked for.
 
-    def _count(self, name: str, message_type: str, definition: str, messages: int) -> None:
-        topic = self.topics.setdefault(name, Topic(message_type, definition, 0))
-        if topic.type != message_type:
-            raise SpowlError(f'{self.path}: topic {name} holds both {topic.type} and '
-                             f'{message_type}; record one type per topic')
-        topic.messages += messages
-
-    def _read(self, file: Path, topics: Collection[str] | None) -> Iterator[StoredMessage]:
-        """Yield the messages of a file that looked whole."""
-        count = 0
+        :param read: file to the messages read of it; one that proves damaged is removed from it
+        """
+        yield block.start_ns, None
         try:
-            with Reader(file) as reader:
-                wanted = [connection for connection in reader.connections
-                          if topics is None or connection.topic in topics]
-                for connection, time_ns, data in reader.messages(wanted) if wanted else ():
-                    yield StoredMessage(connection.topic, connection.msgtype,
-                                        self.topics[connection.topic].definition, time_ns,
-                                        bytes(data))
-                    count += 1
-        except Exception as error:  # rosbags raises whatever the damaged bytes provoke
-            self._report(file, str(error), count)
-
-    def _salvage(self, file: Path) -> Iterator[StoredMessage]:
-        """Yield the messages of a file that is damaged or was never closed."""
-        count = 0
-        try:
-            for message in SALVAGE[file.suffix](file):
-                yield message
-                count += 1
+            for message in block.read(topics) if name in read else ():
+                # A recorder may compress every message; CDR itself never begins like this.
+                if message.data[:4] == ZSTD_MAGIC:
+                    message = message._replace(data=_decompressed(message))
+                yield message.time_ns, message
+                read[name] += 1
         except DamageError as damage:
-            self._report(file, str(damage), count)
+            if not self._files[name].damage:  # it was whole when it was opened
+                self._report(f'{name} is damaged: {damage}; read {read.pop(name)} messages up to '
+                             'there')
 
-    def _report(self, file: Path, reason: str, count: int) -> None:
-        line = f'{file.name} is damaged: {reason}; read {count} messages up to there'
+    def _report(self, line: str) -> None:
         if line not in self.damage:
             self.damage.append(line)
 
-    def _open(self, files: list[Path]) -> list[Path]:
+    def _open(self, file: Path, metadata: dict[str, Any]) -> None:
         """
-        Return the files as rosbags reads them; one of several that is none is only damage.
+        Read and check a file; one of several that is none is only damage.
 
-        :raises SpowlError: none of them is a storage file
+        :raises SpowlError: the only file is none
         """
-        opened = []
-        for file in files:
-            try:
-                opened.append(self._unpack(file))
-            except SpowlError as error:
-                if file is files[-1] and not opened:
-                    raise
-                self.damage.append(f'{file.name} is damaged and left out: {error}')
-        return opened
+        try:
+            content, kind = self._unpacked(file)
+        except SpowlError as error:
+            if self.path.is_file():
+                raise
+            self._report(f'{file.name} is damaged and left out: {error}')
+            return
+        found = self._files[file.name] = STORAGES[kind](content)
+        if found.damage:
+            self._report(f'{file.name} is damaged: {found.damage}; read {found.messages} messages '
+                         'up to there')
+        known = metadata.get('custom_data', {})
+        wanted = known.get(DIGEST + content.name, known.get(DIGEST + file.name))
+        if wanted is not None and not found.damage and wanted != digest_of(content):
+            self._report(f'{file.name} is not as it was recorded: its SHA-256 has changed')
 
-    def _unpack(self, file: Path) -> Path:
+    def _count(self, metadata: dict[str, Any]) -> None:
+        """Note the topics of all files, leave those of two types out, and compare the counts."""
+        mixed = set()
+        for file in self._files.values():
+            for topic in file.topics.values():
+                known = self.topics.setdefault(topic.name, Topic(
+                    topic.name, topic.type, topic.definition, topic.qos))
+                known.messages += topic.messages
+                if known.type != topic.type:
+                    mixed.add(topic.name)
+                    self._report(f'topic {topic.name} is left out: it holds both {known.type} and '
+                                 f'{topic.type}')
+        for entry in metadata.get('topics_with_message_count', ()) if not self.damage else ():
+            name, said = entry['topic_metadata']['name'], entry['message_count']
+            found = self.topics[name].messages if name in self.topics else 0
+            if found < said:
+                self._report(f'{name} has {found} messages, {said} were recorded')
+        for name in mixed:
+            del self.topics[name]
+
+    def _unpacked(self, file: Path) -> tuple[Path, bytes]:
         """
-        Return the file itself, or its content where it is compressed as a whole.
+        Return a storage file, unpacked where it is compressed as a whole, and its first bytes.
 
         :raises SpowlError: it is no storage file, or cannot be read or unpacked
         """
-        kind = _kind(file)
-        if kind != '.zstd':
-            return self._named(file, kind)
+        magic = _magic(file)
+        if magic != ZSTD_MAGIC:
+            return file, magic
         folder = self._cleanup.enter_context(TemporaryDirectory(prefix='spowl_bag_'))
         unpacked = Path(folder) / file.stem
+        left = budget(file.stat().st_size)
         try:
             with zstd.open(file, 'rb') as source, unpacked.open('wb') as target:
-                copyfileobj(source, target)
+                while piece := source.read(PIECE):
+                    target.write(piece)
+                    left -= len(piece)
+                    if left < 0:
+                        raise SpowlError(f'{file} would grow to more than a hundred times its '
+                                         'size; unpack it with `zstd -d` if that is right')
         except (zstd.ZstdError, EOFError) as error:
-            self.damage.append(f'{file.name} is damaged: {error}; what could be unpacked of it '
-                               'is read')
+            self._report(f'{file.name} is damaged: {error}; what could be unpacked of it is read')
         except OSError as error:
             raise SpowlError(f'{file} cannot be unpacked into {folder}: {error.strerror}; set '
                              'TMPDIR to where there is room') from None
-        return self._named(unpacked, _kind(unpacked))
+        return unpacked, _magic(unpacked)
 
-    def _named(self, file: Path, kind: str) -> Path:
-        """Return the file under a name by which rosbags knows its kind."""
-        if file.suffix == kind:
-            return file
-        folder = self._cleanup.enter_context(TemporaryDirectory(prefix='spowl_bag_'))
-        link = Path(folder) / (file.name + kind)
-        link.symlink_to(file.resolve())
-        return link
+
+def digest_of(file: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with file.open('rb') as stream:
+        return hashlib.file_digest(stream, 'sha256').hexdigest()
+
+
+def _decompressed(message: StoredMessage) -> bytes:
+    """
+    Return what a message compressed by itself holds.
+
+    :raises DamageError: it is not whole, or grows too much
+    """
+    decompressor = zstd.ZstdDecompressor()
+    try:
+        data = decompressor.decompress(message.data, LARGEST)
+    except zstd.ZstdError as error:
+        raise DamageError(f'a message on {message.topic} cannot be unpacked ({error})') from None
+    if not decompressor.eof:
+        raise DamageError(f'a message on {message.topic} is cut off or grows to more than '
+                          f'{LARGEST} bytes')
+    return data
 
 
 def _deserialize(data: bytes, message_type: str) -> Any:
@@ -253,18 +261,69 @@ def _deserialize(data: bytes, message_type: str) -> Any:
         raise
 
 
+class _MetadataLoader(getattr(yaml, 'CSafeLoader', yaml.SafeLoader)):  # type: ignore[misc]
+    """YAML without merge keys, which let few lines grow without end."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """
+        Refuse what a recorder never writes.
+
+        :raises yaml.YAMLError: there is a merge key
+        """
+        if any(key.tag == 'tag:yaml.org,2002:merge' for key, _ in node.value):
+            raise yaml.YAMLError('merge keys are not read')
+
+
+def read_yaml(text: str) -> Any:
+    """
+    Return what a YAML text in a bag says.
+
+    :raises yaml.YAMLError: no YAML, or more than a recorder writes: long, deep, with merge keys
+    """
+    if len(text) > LARGEST_METADATA:
+        raise yaml.YAMLError('it is too long')
+    depth = 0
+    for event in yaml.parse(text, _MetadataLoader):  # events come without recursion
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST_METADATA:
+            raise yaml.YAMLError('it is too deep')
+    return yaml.load(text, _MetadataLoader)
+
+
 def _read_metadata(path: Path) -> dict[str, Any]:
-    """Return the content of ``metadata.yaml``, empty where there is none."""
+    """
+    Return the part of ``metadata.yaml`` that is used, empty where there is none or it is damaged.
+
+    The storage files say all that is needed; the metadata only say what is lacking in them.
+    """
     file = path / 'metadata.yaml'
-    if not file.is_file():
-        return {}
     try:
-        found = yaml.read(file, 'the bag')['rosbag2_bagfile_information']
-        listed = found.get('relative_file_paths')
-        whole = listed is None or all(isinstance(name, str) for name in listed)
-    except (OSError, SpowlError, LookupError, TypeError, AttributeError):
-        whole = False
-    return found if whole else {}  # the storage files say all that is needed
+        if not file.is_file() or file.stat().st_size > LARGEST_METADATA:
+            return {}
+        found = read_yaml(file.read_text())['rosbag2_bagfile_information']
+        return {
+            'relative_file_paths': [str(_of(name, str)) for name in
+                                    found.get('relative_file_paths') or ()],
+            'custom_data': {key: _of(value, str) for key, value in
+                            (found.get('custom_data') or {}).items()},
+            'topics_with_message_count': [
+                {'topic_metadata': {'name': _of(entry['topic_metadata']['name'], str)},
+                 'message_count': _of(entry['message_count'], int)}
+                for entry in found.get('topics_with_message_count') or ()]}
+    except (OSError, yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError):
+        return {}
+
+
+def _of(value: Any, kind: type) -> Any:
+    """
+    Return a value.
+
+    :raises TypeError: it is not of this type
+    """
+    if type(value) is not kind:
+        raise TypeError(value)
+    return value
 
 
 def _storage_files(path: Path, metadata: dict[str, Any]) -> list[Path]:
@@ -281,31 +340,34 @@ def _storage_files(path: Path, metadata: dict[str, Any]) -> list[Path]:
     missing = [file.name for file in listed if not file.is_file()]
     if missing:
         raise SpowlError(f'bag {path} lacks {", ".join(missing)}, which its metadata.yaml names')
-    found = [file for file in path.iterdir() if re.search(r'\.(mcap|db3)(\.zstd)?$', file.name)]
-    files = listed or sorted(found, key=lambda file: [
-        int(part) if part.isdigit() else part for part in re.split(r'(\d+)', file.name)])
+    files = listed or _stored_in(path)
     if not files:
         raise SpowlError(f'{path} is not a bag: no .mcap or .db3 file in it')
     return files
 
 
-def _kind(file: Path) -> str:
-    """
-    Return '.mcap', '.db3' or '.zstd', told from the first bytes.
+def _stored_in(directory: Path) -> list[Path]:
+    """Return the storage files in a directory, the tenth after the ninth; none in a file."""
+    found = directory.iterdir() if directory.is_dir() else ()
+    return sorted((file for file in found if re.search(r'\.(mcap|db3)(\.zstd)?$', file.name)),
+                  key=lambda file: [int(part) if part.isdecimal() else part
+                                    for part in re.split(r'(\d+)', file.name)])
 
-    :raises SpowlError: none of them, or not readable
+
+def _magic(file: Path) -> bytes:
+    """
+    Return the first bytes of a storage file, by which its kind is known.
+
+    :raises SpowlError: it is none, or not readable
     """
     try:
         with file.open('rb') as stream:
             head = stream.read(16)
     except OSError as error:
         raise SpowlError(f'{file} cannot be read: {error.strerror}') from None
-    if head.startswith(MCAP_MAGIC):
-        return '.mcap'
-    if head.startswith(SQLITE_MAGIC):
-        return '.db3'
-    if head.startswith(ZSTD_MAGIC):
-        return '.zstd'
+    for magic in (*STORAGES, ZSTD_MAGIC):
+        if head.startswith(magic):
+            return magic
     if head.startswith(ROS1_MAGIC):
         raise SpowlError(f'{file} is a ROS 1 bag; convert it with `rosbags-convert --src {file} '
                          f'--dst DIRECTORY`')

@@ -7,7 +7,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 import os
 from pathlib import Path
+import sqlite3
 from typing import TYPE_CHECKING, Any
+import zlib
 
 from rosbags.interfaces import (
     Connection,
@@ -15,20 +17,22 @@ from rosbags.interfaces import (
     MessageDefinition,
     MessageDefinitionFormat,
 )
-from rosbags.rosbag2 import CompressionMode, StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionMode
 from rosbags.rosbag2.metadata import dump_qos_v9
+from rosbags.rosbag2.storage_mcap import McapWriter
+from rosbags.rosbag2.storage_sqlite3 import Sqlite3Writer
+import yaml
 
+from spowl_ros.bags.reader import DIGEST, digest_of
 from spowl_ros.bags.types import message_definition
-from spowl_ros.base import yaml
 from spowl_ros.base.errors import SpowlError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from rosbags.interfaces import Qos
 
 VERSION = 9  # of the rosbag2 format
-STORAGES = {'mcap': StoragePlugin.MCAP, 'sqlite3': StoragePlugin.SQLITE3}
 COMPRESSIONS = {'none': CompressionMode.NONE, 'zstd': CompressionMode.STORAGE}
 NEVER = 2**63 - 1
 
@@ -57,15 +61,52 @@ class Settings:
                              f"'{self.compression}' wants storage 'mcap'")
 
 
-class _StoragePath:
-    """What rosbags takes for the bag's directory, of which it names the file after."""
+class _McapWriter(McapWriter):
+    """rosbags' writer, with a name of ours for the file and a checksum in each chunk."""
 
-    def __init__(self, directory: Path, name: str) -> None:
-        self.name = name
-        self._directory = directory
+    CHECKSUM_AT = 9 + 24  # bytes from the beginning of a chunk's record
+
+    def __init__(self, path: Path, compression: CompressionMode) -> None:
+        self.name = path.stem
+        self._directory = path.parent
+        super().__init__(self, compression)  # type: ignore[arg-type]
+        self.bio.flush()  # the header: without it a file is not even damaged
 
     def __truediv__(self, file: str) -> Path:
-        return self._directory / file
+        return self._directory / file  # what the base class takes for its directory is this
+
+    def close_chunk(self) -> None:
+        """Write the pending chunk."""
+        checksum, begin = zlib.crc32(self.chunk.bio.getbuffer()), self.bio.tell()
+        super().close_chunk()
+        end = self.bio.tell()
+        self.bio.seek(begin + self.CHECKSUM_AT)
+        self.bio.write(checksum.to_bytes(4, 'little'))
+        self.bio.seek(end)
+
+    def flush(self) -> None:
+        """Hand everything written so far to the operating system."""
+        self.close_chunk()
+        self.bio.flush()
+
+
+class _Sqlite3Writer(Sqlite3Writer):
+    """rosbags' writer, which would take some characters of a path for those of a URI."""
+
+    def __init__(self, path: Path, _: CompressionMode) -> None:
+        self.path = path
+        self.conn = sqlite3.connect(path)
+        self.conn.executescript(self.SQLITE_SCHEMA)
+        self.cursor = self.conn.cursor()
+
+    def flush(self) -> None:
+        """Hand everything written so far to the operating system."""
+        self.conn.commit()
+
+
+STORAGES: dict[str, tuple[str, type[_McapWriter | _Sqlite3Writer]]] = {
+    'mcap': ('.mcap', _McapWriter), 'sqlite3': ('.db3', _Sqlite3Writer)}
+"""Name of a storage to the suffix of its files and what writes them."""
 
 
 @dataclass
@@ -113,9 +154,9 @@ class BagWriter:
 
     path: Path
     settings: Settings = field(default_factory=Settings)
-    custom_data: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._digests: dict[str, str] = {}
         self._topics: list[_Topic] = []
         self._parts: list[_Part] = []
         self._dirty = False
@@ -172,15 +213,17 @@ class BagWriter:
         self._dirty = True
 
     def flush(self) -> None:
-        """Hand everything written so far to the operating system."""
-        if not self._dirty:
-            return
-        if self.settings.storage == 'mcap':
-            self._storage.close_chunk()
-            self._storage.bio.flush()
-        else:
-            self._storage.conn.commit()
-        self._dirty = False
+        """
+        Hand everything written so far to the operating system.
+
+        :raises SpowlError: the file was removed meanwhile
+        """
+        if not self._parts[-1].path.is_file():
+            raise SpowlError(f'{self._parts[-1].path} was removed while it was written; '
+                             'record again')
+        if self._dirty:
+            self._storage.flush()
+            self._dirty = False
 
     def close(self) -> None:
         """Write index and metadata; nothing can be written afterwards."""
@@ -188,15 +231,10 @@ class BagWriter:
 
     def _open_part(self) -> None:
         """Begin the next file, with all topics known so far."""
-        part_name = f'{self.path.name}_{len(self._parts)}'
-        plugin = Writer.STORAGE_PLUGINS[STORAGES[self.settings.storage]]
-        place: Any = _StoragePath(self.path, part_name)
-        # Any: flushing needs more of the storage than rosbags' protocol says.
-        storage: Any = plugin(place, COMPRESSIONS[self.settings.compression])
-        if self.settings.storage == 'mcap':
-            storage.bio.flush()  # the header: without it a file is not even damaged
-        self._storage = storage
-        self._parts.append(_Part(storage.path))
+        suffix, storage = STORAGES[self.settings.storage]
+        path = self.path / f'{self.path.name}_{len(self._parts)}{suffix}'
+        self._storage = storage(path, COMPRESSIONS[self.settings.compression])
+        self._parts.append(_Part(path))
         self._types_announced: set[str] = set()
         for topic in self._topics:
             self._announce(topic)
@@ -205,7 +243,10 @@ class BagWriter:
     def _close_part(self) -> None:
         """Finish the current file."""
         information = self._metadata()['rosbag2_bagfile_information']
-        self._storage.close(VERSION, yaml.dump(information))
+        self._storage.close(VERSION, yaml.safe_dump(information))
+        path = self._parts[-1].path
+        if self.settings.storage == 'sqlite3':  # MCAP has checksums of its own
+            self._digests[DIGEST + path.name] = digest_of(path)
         self._write_metadata()
         self._dirty = False
 
@@ -220,7 +261,7 @@ class BagWriter:
         if topic.connection.msgtype not in self._types_announced:
             self._storage.add_msgtype(topic.connection)
             self._types_announced.add(topic.connection.msgtype)
-        profiles = yaml.dump(topic.profiles) if topic.profiles else ''
+        profiles = yaml.safe_dump(topic.profiles) if topic.profiles else ''
         self._storage.add_connection(topic.connection, profiles)
         self._dirty = True
 
@@ -249,12 +290,12 @@ class BagWriter:
             'compression_mode': '',
             'relative_file_paths': [part.path.name for part in self._parts],
             'files': [part.metadata() for part in self._parts],
-            'custom_data': dict(self.custom_data),
+            'custom_data': self._digests,
             'ros_distro': os.environ.get('ROS_DISTRO', ''),
         }}
 
     def _write_metadata(self) -> None:
         """Replace ``metadata.yaml`` at once, so that no reader ever sees half of it."""
         unfinished = self.path / '.metadata.yaml'
-        unfinished.write_text(yaml.dump(self._metadata()), encoding='utf-8')
+        unfinished.write_text(yaml.safe_dump(self._metadata(), sort_keys=False), encoding='utf-8')
         unfinished.replace(self.path / 'metadata.yaml')

@@ -8,14 +8,13 @@ import argparse
 import os
 import signal
 import threading
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from spowl_ros.base.settings import assigned, changed, declared
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.settings import declared
 
 if TYPE_CHECKING:
     from spowl_ros.system.running import RunningSystem
-
-T = TypeVar('T')
 
 INTERRUPTED = 128 + signal.SIGINT
 """Exit code of a run that was ended by Ctrl-C."""
@@ -35,14 +34,19 @@ def add_launch_arguments(parser: argparse.ArgumentParser, defaults: Any) -> None
         for entry in declared(defaults))
 
 
-def launch_arguments(defaults: T, texts: list[str]) -> T:
+def launch_arguments(arguments: list[str]) -> dict[str, str]:
     """
-    Return a launch file's arguments with those given replaced.
+    Return name and value of each `name:=value`.
 
-    :param texts: each `name:=value`
-    :raises SpowlError: another form, no such argument, a wrong value
+    :raises SpowlError: an argument of another form
     """
-    return changed(defaults, assigned(declared(defaults), texts, ':='))
+    result = {}
+    for argument in arguments:
+        name, assigns, value = argument.partition(':=')
+        if not (name and assigns):
+            raise SpowlError(f"argument '{argument}' is not of the form name:=value")
+        result[name] = value
+    return result
 
 
 def watch_signals(nodes: RunningSystem) -> threading.Event:

@@ -13,12 +13,13 @@ import numpy as np
 
 from spowl_ros.bags.context import read_context
 from spowl_ros.bags.reader import Bag
+from spowl_ros.bags.types import type_name
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.decision import Decision
 from spowl_ros.control.run_record import Episode
 from spowl_ros.drawing.picture import Outline
 from spowl_ros.drawing.video import outline_of, solids
-from spowl_ros.robot.topics import Edge, load_robot, topics
+from spowl_ros.robot.topics import load_robot, sources
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,7 +86,7 @@ class RecordedRun:
                  namespace: str | None = None) -> None:
         self.bag = bag
         self.contract = contract
-        self._sensors = {entry.topic: entry for entry in topics(contract, robot)}
+        self._sensors = {entry.topic: entry for entry in sources(contract, robot)}
         if not any(topic.messages for topic in bag.topics.values()):
             raise SpowlError(f'bag {bag.path} holds no messages')
         if namespace is None:
@@ -126,33 +127,25 @@ class RecordedRun:
             **dict.fromkeys(self._sensors, self._samples), DECISION: _decisions,
             MARKERS: _scenes, EPISODE: _episodes, **dict.fromkeys(OUTCOMES, _outcomes)}
         present = {self._prefix + name: (name, reader) for name, reader in readers.items()}
-        self._edge = Edge()
-        self._refused: dict[str, tuple[int, str]] = {}
         for stored in self.bag.messages(present):
             name, reader = present[stored.topic]
             message = self.bag.decode(stored)
             for event in reader(name, message):
                 yield stored.time_ns, event
-        self.bag.damage += [f'{topic}: {count} messages are refused, the last because of {reason}'
-                            for topic, (count, reason) in self._refused.items()]
 
     def first_settings(self) -> dict[str, Any] | None:
         """Return what the first decision that tells its settings says of them, if any does."""
         for stored in self.bag.messages([self._prefix + DECISION]):
             for decision in _decisions(DECISION, self.bag.decode(stored)):
                 if decision.settings:
-                    return dict(json.loads(decision.settings))
+                    return settings_of(decision)
         return None
 
     def _samples(self, topic: str, message: Any) -> Iterator[Sample]:
-        try:
-            taken = self._edge.take(self._sensors[topic], message)
-        except SpowlError as error:  # nor did the controller take it
-            count, _ = self._refused.get(topic, (0, ''))
-            self._refused[topic] = count + 1, str(error)
-            return
-        for name, values in taken.values.items():
-            yield Sample(name, values, taken.stamp_ns)
+        entry = self._sensors[topic]
+        stamp_ns = entry.stamp_ns(message)
+        for name, values in entry.fields(message):
+            yield Sample(name, values, stamp_ns)
 
     def _find_namespace(self) -> str:
         """Return the namespace in which there are decisions, or else most of the sensors."""
@@ -174,7 +167,7 @@ class RecordedRun:
 
         :raises SpowlError: names the topic
         """
-        types = {topic: entry.type
+        types = {topic: type_name(entry.message_type)
                  for topic, entry in self._sensors.items()} | TYPES
         missing = [topic for topic in self._sensors
                    if not getattr(self.bag.topics.get(self._prefix + topic), 'messages', 0)]
@@ -207,6 +200,26 @@ def sensors_in(path: Path, contract: Contract, robot_file: str,
         return run.namespace, run.sensors
 
 
+def settings_of(decision: Decision) -> dict[str, Any] | None:
+    """
+    Return what a decision says of the bundle and settings that made it; None: it says nothing.
+
+    :return: bundle (SHA-256), settings (dotted names), seed and threads
+    :raises SpowlError: it says something else
+    """
+    if not decision.settings:
+        return None
+    try:
+        said = json.loads(decision.settings)
+        if (type(said['bundle']), type(said['settings']), type(said['seed']),
+                type(said['threads'])) == (str, dict, int, int) and 1 <= said['threads'] <= 256:
+            return dict(said)
+    except (ValueError, TypeError, LookupError, RecursionError):
+        pass
+    raise SpowlError('a recorded decision does not say its bundle, settings, seed and threads; '
+                     'it was not made by this controller')
+
+
 def _decisions(_: str, message: Any) -> Iterator[Decision]:
     for status in message.status:
         yield Decision.from_items((item.key, item.value) for item in status.values)
@@ -215,7 +228,11 @@ def _decisions(_: str, message: Any) -> Iterator[Decision]:
 def _episodes(_: str, message: Any) -> Iterator[Episode]:
     for status in message.status:
         values = {item.key: item.value for item in status.values}
-        yield Episode(float(values['return']), float(values['cost']), int(values['steps']))
+        try:
+            yield Episode(float(values['return']), float(values['cost']), int(values['steps']))
+        except (KeyError, ValueError) as error:
+            raise SpowlError(f'{EPISODE} is to hold the numbers return, cost and steps of an '
+                             f'episode: {error!r}') from None
 
 
 def _outcomes(name: str, message: Any) -> Iterator[Outcome]:

@@ -15,7 +15,6 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator
 import dataclasses
 from dataclasses import dataclass, field
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,14 @@ from spowl_ros.control.decision import SOURCES, Decision
 from spowl_ros.control.observation import ObservationAssembler
 from spowl_ros.control.run_record import Episode
 from spowl_ros.control.settings import ControllerSettings
-from spowl_ros.replay.recording import Event, Outcome, RecordedRun, Sample, Scene
+from spowl_ros.replay.recording import (
+    Event,
+    Outcome,
+    RecordedRun,
+    Sample,
+    Scene,
+    settings_of,
+)
 from spowl_ros.replay.trace import Trace, TraceBuilder
 from spowl_ros.robot.topics import load_robot
 
@@ -286,7 +292,7 @@ class Replayer:
 
     def _controller_as_of(self, recorded: Decision) -> Controller:
         """Return the controller in the state in which it made a recorded decision."""
-        said = json.loads(recorded.settings) if recorded.settings else None
+        said = settings_of(recorded)
         if self._controller is None:
             said = said or self._run.first_settings()
             self._same_bundle = said['bundle'] == self._bundle.digest if said else None

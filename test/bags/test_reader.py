@@ -62,7 +62,7 @@ def test_file_compressed_bag(samples, storage: str) -> None:
 
 def test_message_compressed_bag(samples) -> None:
     """`ros2 bag record --compression-mode message` compresses every message."""
-    path = samples.write(100, settings=Settings(storage='sqlite3'))
+    path = samples.write(100, close=False, settings=Settings(storage='sqlite3'))
     with sqlite3.connect(path / 'bag_0.db3') as database:
         for index in range(100):
             database.execute('UPDATE messages SET data = ? WHERE id = ?',
@@ -121,7 +121,7 @@ def test_flipped_bytes_end_the_reading_and_are_reported(samples) -> None:
 @pytest.mark.parametrize('journal', ['DELETE', 'WAL'])
 def test_database_killed_within_a_transaction(samples, journal: str) -> None:
     """What is half written is rolled back; what lies in a write-ahead log is taken in."""
-    path = samples.write(100, settings=Settings(storage='sqlite3'))
+    path = samples.write(100, close=False, settings=Settings(storage='sqlite3'))
     code = f"""
 import os, sqlite3
 database = sqlite3.connect({str(path / "bag_0.db3")!r}, isolation_level=None)
@@ -171,7 +171,7 @@ def test_empty_part_is_left_out(samples) -> None:
 
 def test_damaged_message_ends_the_reading_and_is_reported(samples) -> None:
     """A message compressed on its own, some bytes of it lost, is damage and no exception."""
-    path = samples.write(100, settings=Settings(storage='sqlite3'))
+    path = samples.write(100, close=False, settings=Settings(storage='sqlite3'))
     with sqlite3.connect(path / 'bag_0.db3') as database:
         database.execute('UPDATE messages SET data = ? WHERE id = 41',
                          (zstd.compress(samples.encoded(40))[:-20],))

@@ -1,0 +1,268 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Read MCAP files from their beginning (mcap.dev/spec), trusting neither index nor footer.
+
+The statistics in the footer only say what should have been found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
+import struct
+import sys
+from typing import TYPE_CHECKING, BinaryIO
+import zlib
+
+from lz4.frame import LZ4FrameDecompressor  # type: ignore[import-untyped]
+
+from spowl_ros.bags.storage import (
+    LARGEST,
+    Block,
+    DamageError,
+    StorageFile,
+    StoredMessage,
+    Topic,
+    budget,
+)
+
+if sys.version_info >= (3, 14):
+    from compression.zstd import ZstdDecompressor
+else:
+    from backports.zstd import ZstdDecompressor
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAGIC = b'\x89MCAP0\r\n'
+FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK = 0x02, 0x03, 0x04, 0x05, 0x06
+STATISTICS, DATA_END, PRIVATE = 0x0B, 0x0F, 0x80
+RUN = 2**20  # bytes of messages outside of chunks that make a block
+DECOMPRESSORS: dict[str, Callable[[bytes, int], bytes]] = {
+    '': lambda data, most: data[:most],
+    'lz4': lambda data, most: LZ4FrameDecompressor().decompress(data, max_length=most),
+    'zstd': lambda data, most: ZstdDecompressor().decompress(data, max_length=most),
+}
+
+Found = tuple[int, Topic, bytes]
+"""Time, topic and content of a message."""
+
+
+def open_mcap(path: Path) -> StorageFile:
+    """Read a file once to find its topics, its blocks, and what is damaged."""
+    scan = _Scan(path)
+    try:
+        scan.run()
+    except DamageError as damage:
+        scan.file.damage = str(damage)
+    except (struct.error, UnicodeDecodeError) as error:
+        scan.file.damage = f'a record cannot be decoded ({error})'
+    return scan.file
+
+
+class _Scan:
+    """One pass over a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = StorageFile()
+        self._path = path
+        self._schemas: dict[int, tuple[str, str]] = {}
+        """Number of a schema to its name and definition."""
+        self._left = budget(path.stat().st_size)
+        """Bytes to which chunks may still grow."""
+
+    def run(self) -> None:
+        """
+        Note all topics and blocks.
+
+        :raises DamageError: after the last readable message, where the file is not whole
+        """
+        run: tuple[int, int] | None = None  # begin and end of messages outside of chunks
+        ended = False
+        with self._path.open('rb') as stream:
+            stream.seek(len(MAGIC))
+            for code, begin, content in _records(stream):
+                if not ended and code in (SCHEMA, CHANNEL, MESSAGE):
+                    run = run[0] if run else begin, stream.tell()
+                    if run[1] - run[0] < RUN:
+                        continue
+                if run:
+                    self._add(*run, chunked=False)
+                    run = None
+                if code == CHUNK:
+                    self._add(begin, stream.tell(), chunked=True)
+                elif code == STATISTICS:
+                    self._compare(content)
+                elif code == FOOTER and stream.read(len(MAGIC)) == MAGIC:
+                    return
+                ended |= code == DATA_END
+        if run:
+            self._add(*run, chunked=False)
+        raise DamageError('it was never closed')
+
+    def _add(self, begin: int, end: int, chunked: bool) -> None:
+        """
+        Add the block between two bytes of the file.
+
+        :raises DamageError: it is not whole; what can be read of it is added
+        """
+        first, damage = None, None
+        try:
+            for time_ns, topic, _ in self._messages(begin, end, chunked, learn=True):
+                topic.messages += 1
+                first = time_ns if first is None else min(first, time_ns)
+        except DamageError as error:
+            damage = error
+        if first is not None:
+            self.file.blocks.append(Block(first, partial(self._read, begin, end, chunked)))
+        if damage:
+            raise damage
+
+    def _read(self, begin: int, end: int, chunked: bool,
+              topics: Collection[str] | None) -> Iterator[StoredMessage]:
+        """Yield the messages of a block in the order of their time."""
+        found, damage = [], None
+        try:
+            for time_ns, topic, content in self._messages(begin, end, chunked):
+                if topics is None or topic.name in topics:
+                    found.append(StoredMessage(
+                        topic.name, topic.type, topic.definition, time_ns, content))
+        except DamageError as error:
+            damage = error
+        yield from sorted(found, key=lambda message: message.time_ns)
+        if damage:
+            raise damage
+
+    def _messages(self, begin: int, end: int, chunked: bool, learn: bool = False,
+                  ) -> Iterator[Found]:
+        """
+        Yield the messages between two bytes of the file, in their order there.
+
+        :param learn: take schemas and channels in
+        """
+        with self._path.open('rb') as stream:
+            stream.seek(begin)
+            content = stream.read(end - begin)
+        records, damage = self._inflated(content, end, learn) if chunked else (content, None)
+        at = 0
+        while at + 9 <= len(records):
+            code, after = records[at], at + 9 + int.from_bytes(records[at + 1:at + 9], 'little')
+            if after > len(records):
+                break
+            if code == MESSAGE:
+                if after - at < 31:
+                    raise DamageError(f'a message before byte {end} is too short')
+                number, _, time_ns = struct.unpack_from('<HIQ', records, at + 9)
+                yield time_ns, self.file.topic(number), records[at + 31:after]
+            elif code not in (SCHEMA, CHANNEL) and code < PRIVATE:
+                raise DamageError(f'a record before byte {end} has no place there')
+            elif learn:
+                self._learn(code, records[at + 9:after])
+            at = after
+        if damage:
+            raise damage
+        if at < len(records):
+            raise DamageError(f'what is before byte {end} is cut off')
+
+    def _inflated(self, content: bytes, end: int,
+                  spend: bool) -> tuple[bytes, DamageError | None]:
+        """
+        Return the records of a chunk, as far as they are there, and what is wrong with it.
+
+        :param content: the chunk's record
+        :param spend: count it against what the file's chunks may grow to
+        """
+        try:
+            size, checksum, length = struct.unpack_from('<QII', content, 9 + 16)
+            name = content[41:41 + length].decode()
+            stored, = struct.unpack_from('<Q', content, 41 + length)
+            data = content[49 + length:49 + length + stored]
+            if spend:
+                self._left -= size
+            if self._left < 0 or size > LARGEST:
+                return b'', DamageError(f'the chunk before byte {end} would grow to {size} bytes')
+            records = DECOMPRESSORS[name](data, size + 1)
+        except Exception as error:  # whatever the decompressors make of damaged bytes
+            return b'', DamageError(
+                f'the chunk before byte {end} cannot be decoded ({error or type(error)})')
+        if len(data) < stored or len(content) < 9 + int.from_bytes(content[1:9], 'little'):
+            return records, DamageError(f'the chunk before byte {end} is cut off')
+        if len(records) != size:
+            return b'', DamageError(f'the chunk before byte {end} does not have the size it says')
+        if checksum and zlib.crc32(records) != checksum:
+            return b'', DamageError(f'the chunk before byte {end} fails its checksum')
+        return records, None
+
+    def _learn(self, code: int, content: bytes) -> None:
+        """Take a schema or a channel in."""
+        if code == SCHEMA:
+            name, rest = _string(content[2:])
+            _, rest = _string(rest)
+            self._schemas[int.from_bytes(content[:2], 'little')] = name, _string(rest)[0]
+        elif code == CHANNEL:
+            number, schema = struct.unpack_from('<HH', content)
+            topic, rest = _string(content[4:])
+            _, rest = _string(rest)
+            name, definition = self._schemas.get(schema, ('', ''))
+            known = self.file.topics.setdefault(
+                number, Topic(topic, name, definition, _map(rest).get('offered_qos_profiles', '')))
+            if (known.name, known.type) != (topic, name):
+                raise DamageError(f'channel {number} is of {known.name} and of {topic}')
+
+    def _compare(self, content: bytes) -> None:
+        """
+        Compare what was found with the statistics.
+
+        :raises DamageError: they say otherwise
+        """
+        said, = struct.unpack_from('<Q', content)
+        counts = dict(struct.iter_unpack('<HQ', content[46:46 + 10 * ((len(content) - 46) // 10)]))
+        lacking = [f'{topic.messages} instead of {counts[number]} messages on {topic.name}'
+                   for number, topic in self.file.topics.items()
+                   if counts.get(number, topic.messages) != topic.messages]
+        if said != self.file.messages and not lacking:
+            lacking = [f'{self.file.messages} instead of {said} messages']
+        if lacking:
+            raise DamageError(f'it holds {lacking[0]}, as its statistics say')
+
+
+def _records(stream: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
+    """
+    Yield code and first byte of each record, and the content of statistics.
+
+    A record that is cut off is yielded before the damage is raised.
+
+    :raises DamageError: a record is cut off or impossible
+    """
+    size = stream.seek(0, 2)
+    stream.seek(len(MAGIC))
+    while head := stream.read(9):
+        begin = stream.tell() - len(head)
+        if len(head) < 9:
+            raise DamageError(f'a record is cut off at byte {begin}')
+        length = int.from_bytes(head[1:], 'little')
+        whole = begin + 9 + length <= size
+        if whole and length > LARGEST:
+            raise DamageError(f'no record can be {length} bytes long, as byte {begin} says')
+        content = stream.read(length) if head[0] == STATISTICS and whole else b''
+        stream.seek(min(begin + 9 + length, size))
+        if whole or head[0] == CHUNK:
+            yield head[0], begin, content
+        if not whole:
+            raise DamageError(f'a record is cut off at byte {begin}')
+
+
+def _string(content: bytes) -> tuple[str, bytes]:
+    """Return the string that stands at the beginning, and what follows it."""
+    end = 4 + int.from_bytes(content[:4], 'little')
+    return content[4:end].decode(), content[end:]
+
+
+def _map(content: bytes) -> dict[str, str]:
+    """Return the map of strings that stands at the beginning."""
+    found, rest = {}, content[4:4 + int.from_bytes(content[:4], 'little')]
+    while rest:
+        key, rest = _string(rest)
+        found[key], rest = _string(rest)
+    return found

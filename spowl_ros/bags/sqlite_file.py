@@ -1,0 +1,149 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Read sqlite3 storage files in the order of writing, without their index."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import closing, suppress
+from functools import partial
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+from spowl_ros.bags.storage import (
+    LARGEST,
+    Block,
+    DamageError,
+    StorageFile,
+    StoredMessage,
+    Topic,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAGIC = b'SQLite format 3\0'
+
+
+def open_sqlite(path: Path) -> StorageFile:
+    """Read a file once to find its topics, and what is damaged."""
+    file = StorageFile()
+    last, ordered = None, True
+    try:
+        _settle(path)
+        with closing(_connect(path)) as database:
+            _expect_tables(database)
+            _read_topics(database, file)
+            room = path.stat().st_size
+            for number, time_ns, length in _rows(
+                    database, 'SELECT topic_id, timestamp, length(data) FROM messages '
+                    'ORDER BY rowid', (int, int, int)):
+                topic = file.topic(number)
+                room -= length + 1  # a row takes more than its data
+                if room < 0:
+                    raise DamageError('its messages are more than it has room for')
+                topic.messages += 1
+                ordered &= last is None or last <= time_ns
+                last = time_ns if last is None else max(last, time_ns)
+                file.blocks = file.blocks or [Block(time_ns, partial(_read, path, file))]
+    except DamageError as damage:
+        file.damage = str(damage)
+    if file.blocks and not ordered and not file.damage:
+        with closing(_connect(path)) as database:
+            first, = next(_rows(database, 'SELECT min(+timestamp) FROM messages', (int,)))
+        file.blocks = [Block(first, partial(_read, path, file, order='+timestamp, rowid'))]
+    return file
+
+
+def _read(path: Path, file: StorageFile, topics: Collection[str] | None, order: str = 'rowid',
+          ) -> Iterator[StoredMessage]:
+    """Yield the messages of some topics, or of all, as far as they were found to be readable."""
+    wanted = [number for number, topic in file.topics.items()
+              if topics is None or topic.name in topics]
+    left = file.messages
+    with closing(_connect(path)) as database:
+        for number, time_ns, data in _rows(
+                database, 'SELECT topic_id, timestamp, data FROM messages '
+                f'WHERE +topic_id IN ({", ".join(map(str, wanted))}) ORDER BY {order} '
+                f'LIMIT {left}', (int, int, bytes)):
+            topic = file.topic(number)
+            yield StoredMessage(topic.name, topic.type, topic.definition, time_ns, data)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """Open a file for reading, whatever characters its path has."""
+    database = sqlite3.connect(f'{path.resolve().as_uri()}?mode=ro', uri=True)
+    database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST)
+    # Without this SQLite refuses a file that is shorter than its header says.
+    database.execute('PRAGMA writable_schema = ON')
+    database.execute('PRAGMA trusted_schema = OFF')
+    return database
+
+
+def _rows(database: sqlite3.Connection, query: str, types: tuple[type, ...],
+          ) -> Iterator[tuple[Any, ...]]:
+    """
+    Yield the rows of a query.
+
+    :raises DamageError: the database is damaged, or a value is not of its type
+    """
+    try:
+        for row in database.execute(query):
+            for value, kind in zip(row, types, strict=True):
+                if type(value) is not kind:
+                    raise DamageError(f'it has {str(value)[:40]!r} where {kind.__name__} belongs')
+            yield row
+    except (sqlite3.Error, OverflowError, UnicodeDecodeError) as error:
+        raise DamageError(f'SQLite says: {error}') from None
+
+
+def _expect_tables(database: sqlite3.Connection) -> None:
+    """
+    Make sure that what is read is stored, not computed.
+
+    :raises DamageError: a view, a virtual table, or a column that is computed
+    """
+    for name in ('topics', 'messages'):
+        found = list(_rows(database, 'SELECT type, sql FROM sqlite_master '
+                           f"WHERE name = '{name}'", (str, str)))
+        hidden = [row for row in _rows(
+            database, f"SELECT hidden FROM pragma_table_xinfo('{name}')", (int,)) if row[0]]
+        if (len(found) != 1 or found[0][0] != 'table' or hidden
+                or found[0][1].lstrip().upper().startswith('CREATE VIRTUAL')):
+            raise DamageError(f"'{name}' is not one plain table")
+
+
+def _read_topics(database: sqlite3.Connection, file: StorageFile) -> None:
+    """Note the topics, with their definitions where the file has them."""
+    definitions: dict[str, str] = {}
+    with suppress(DamageError):  # older versions of the format have none
+        definitions = dict(_rows(database, 'SELECT topic_type, encoded_message_definition '
+                                 'FROM message_definitions', (str, str)))
+    profiles: dict[int, str] = {}
+    with suppress(DamageError):
+        profiles = dict(_rows(database, 'SELECT id, offered_qos_profiles FROM topics', (int, str)))
+    for number, name, kind in _rows(database, 'SELECT id, name, type FROM topics',
+                                    (int, str, str)):
+        file.topics[number] = Topic(name, kind, definitions.get(kind, ''),
+                                    profiles.get(number, ''))
+
+
+def _settle(path: Path) -> None:
+    """
+    Finish what a killed recorder left in the files beside the database.
+
+    Half a transaction is rolled back, a write-ahead log is taken in; SQLite does both itself when
+    the database is opened for writing.
+
+    :raises DamageError: the database or its directory cannot be written
+    """
+    beside = [path.with_name(path.name + suffix) for suffix in ('-journal', '-wal')]
+    if not any(file.is_file() and file.stat().st_size for file in beside):
+        return
+    try:
+        with closing(sqlite3.connect(path)) as database:
+            database.execute('SELECT count(*) FROM sqlite_master').fetchone()
+            database.execute('PRAGMA wal_checkpoint(TRUNCATE)')
+    except sqlite3.Error as error:
+        raise DamageError(f'its journal cannot be taken in: {error}; copy the bag to where it '
+                          'can be written') from None
