@@ -41,7 +41,7 @@ $(VENV)/.runtime: requirements/runtime.txt requirements/simulation.txt $(PINS) s
 	$(PIP_INSTALL) --no-deps --editable .
 	@touch $@
 
-$(VENV)/.test: requirements/training.txt requirements/test.txt $(VENV)/.runtime
+$(VENV)/.test: requirements/training.txt requirements/view.txt requirements/test.txt $(VENV)/.runtime
 	@echo '== installing PyTorch and the test tools into $(VENV) (once, a few minutes)'
-	$(PIP_INSTALL) -r requirements/training.txt -r requirements/test.txt -c $(PINS)
+	$(PIP_INSTALL) -r requirements/training.txt -r requirements/view.txt -r requirements/test.txt -c $(PINS)
 	@touch $@

@@ -15,7 +15,8 @@ from setuptools import find_packages, setup
 ROOT = Path(__file__).resolve().parent
 os.chdir(ROOT)
 
-NODES = ('adapter', 'controller', 'diff_drive', 'player', 'recorder', 'simulator', 'supervisor')
+NODES = ('adapter', 'controller', 'diff_drive', 'player', 'recorder', 'simulator', 'supervisor',
+         'viewer')
 SHARED = ('config', 'launch', 'models')
 
 
@@ -70,7 +71,7 @@ setup(
     package_data={'spowl_ros': ['py.typed']},
     data_files=data_files,
     # rclpy, launch and the messages come from package.xml or requirements/, never from here.
-    install_requires=['dacite', 'numpy', 'onnxruntime', 'pyyaml', 'rich', 'tqdm'],
+    install_requires=['numpy', 'onnxruntime', 'rich', 'ruamel.yaml', 'tqdm'],
     extras_require={'test': ['pytest']},  # without this `colcon test` runs nothing and succeeds
     zip_safe=False,
     entry_points={

@@ -21,17 +21,16 @@ import sys
 import tempfile
 import time
 
-from builtin_interfaces.msg import Time
 import numpy as np
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image
 from tqdm import tqdm
 
-from spowl_ros.bags.types import type_name
 from spowl_ros.bags.writer import BagWriter, Settings
 from spowl_ros.control.bundle import read_contract
 from spowl_ros.control.contract import Contract
-from spowl_ros.robot import conversion
+from spowl_ros.robot.topics import topics
+from spowl_ros.ros.messages import build
 
 FRAME_SIDE = 2000  # pixels of the camera's square picture, one byte each
 COLUMNS = ('storage', 'megabytes', 'decisions', 'seconds', 'peak_memory_megabytes')
@@ -40,8 +39,8 @@ COLUMNS = ('storage', 'megabytes', 'decisions', 'seconds', 'peak_memory_megabyte
 def write_bag(path: Path, contract: Contract, megabytes: int, storage: str) -> int:
     """Write a bag of about a size and return the number of observations in it."""
     bag = BagWriter(path, Settings(storage=storage))
-    inputs = conversion.inputs(contract)
-    topics = [bag.add_topic(f'/{entry.topic}', type_name(entry.message_type)) for entry in inputs]
+    inputs = topics(contract)
+    numbers = [bag.add_topic(f'/{entry.topic}', entry.type) for entry in inputs]
     camera = bag.add_topic('/camera', 'sensor_msgs/msg/Image')
     generator = np.random.default_rng(0)
     frame = serialize_message(Image(height=FRAME_SIDE, width=FRAME_SIDE, step=FRAME_SIDE,
@@ -50,10 +49,9 @@ def write_bag(path: Path, contract: Contract, megabytes: int, storage: str) -> i
     count = megabytes * 1_000_000 // len(frame)
     for index in tqdm(range(count), 'writing', unit=' observations', disable=None):
         now_ns = (index + 1) * period_ns
-        seconds, nanoseconds = divmod(now_ns, 10**9)
         values = {field.name: generator.uniform(0.0, 0.5, field.size) for field in contract.fields}
-        for topic, entry in zip(topics, inputs, strict=True):
-            message = entry.message(values, Time(sec=seconds, nanosec=nanoseconds))
+        for topic, entry in zip(numbers, inputs, strict=True):
+            message = build(entry.type, entry.content(values, now_ns))
             bag.write(topic, now_ns, serialize_message(message))
         bag.write(camera, now_ns, frame)
         if index % 100 == 99:

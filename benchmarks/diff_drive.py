@@ -54,7 +54,7 @@ def drive(model: bundle.Bundle, settings: ControllerSettings, seed: int, seconds
         now = index * contract.control_period
         x, y, heading = world.pose.tolist()
         hits = adaptation.laser_points(world.scan(BEAMS, SCAN_RANGE), -np.pi, 2 * np.pi / BEAMS,
-                                       0.02, SCAN_RANGE, (0.0, 0.0, 0.0))
+                                       (0.0, 0.0, 0.0))
         parts = {
             **adaptation.sense_motion(accelerometer.update(now, world.speed, world.turn_rate),
                                       world.speed, world.turn_rate, heading),

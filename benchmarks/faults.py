@@ -38,7 +38,7 @@ from benchmarks.robot_stand import (
     SimulatorObserver,
     tampered,
 )
-from spowl_ros.robot import conversion
+from spowl_ros.robot.topics import topics
 from spowl_ros.system import nodes as systems
 from spowl_ros.system.processes import end_with_parent
 
@@ -202,13 +202,13 @@ def put_through(system: System, fault: Fault, listen: bool = True) -> Outcome:
 
 def all_faults(contract: Contract) -> list[Fault]:
     """Return every fault, in the order in which the table lists them."""
-    topics = [entry.topic for entry in conversion.inputs(contract)]
-    scan = next(entry.topic for entry in conversion.inputs(contract)
-                if entry.parts[0].sensor == 'scan')
-    body = topics[0]
+    names = [entry.topic for entry in topics(contract)]
+    scan = next(entry.topic for entry in topics(contract)
+                if entry.parts[0].field.sensor == 'scan')
+    body = names[0]
     return [
-        *(Fault(f'{topic} silent', _silence(topic)) for topic in topics),
-        Fault('all sensors silent (robot or simulator dead)', _silence(*topics)),
+        *(Fault(f'{topic} silent', _silence(topic)) for topic in names),
+        Fault('all sensors silent (robot or simulator dead)', _silence(*names)),
         Fault(f'{scan}: not a number', _tamper(scan, _fill(math.nan))),
         Fault(f'{body}: infinite', _tamper(body, _infinite)),
         Fault(f'{scan}: wrong length', _tamper(scan, _shorten)),

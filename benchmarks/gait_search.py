@@ -23,8 +23,8 @@ import cma
 import numpy as np
 from numpy.typing import NDArray
 import torch
-import yaml
 
+from spowl_ros.base import yaml
 from spowl_ros.base.seeds import FIRST_TRAINING
 from spowl_ros.control.contract import Contract
 from spowl_ros.sim import environment
@@ -211,8 +211,7 @@ def main() -> None:
     torch.set_num_threads(1)
     config = search(arguments.robot, arguments.minutes, arguments.seed)
     content = {**vars(config), 'avoidance': vars(config.avoidance)}
-    arguments.output.write_text(yaml.safe_dump(content, sort_keys=False, width=99,
-                                               default_flow_style=None))
+    arguments.output.write_text(yaml.dump(content))
 
 
 if __name__ == '__main__':

@@ -22,8 +22,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 import numpy as np
 from numpy.typing import NDArray
-import yaml
 
+from spowl_ros.base import yaml
 from spowl_ros.training import checkpoint
 from spowl_ros.training.trainer import CHECKPOINT
 
@@ -73,7 +73,7 @@ def add(run: Path) -> Path:
     target = folder / f"seed_{config['seed']}.csv"
     shutil.copyfile(run / 'progress.csv', target)
     plain = json.loads(json.dumps(config))  # lists instead of tuples
-    target.with_suffix('.yaml').write_text(yaml.safe_dump(plain, sort_keys=False))
+    target.with_suffix('.yaml').write_text(yaml.dump(plain))
     return target
 
 

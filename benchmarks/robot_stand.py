@@ -29,7 +29,8 @@ from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Float64MultiArray
 
 from spowl_ros.control.decision import Decision
-from spowl_ros.robot import conversion
+from spowl_ros.robot.topics import topics
+from spowl_ros.ros.messages import build, message_class
 from spowl_ros.ros.qos import LATCHED
 from spowl_ros.system.processes import end_with_parent
 
@@ -174,9 +175,9 @@ class RobotStand(Observer):
         self._ended = threading.Event()
         self._random = np.random.default_rng(0)
         self._sensors = [
-            (entry, self.node.create_publisher(entry.message_type, entry.topic,
+            (entry, self.node.create_publisher(message_class(entry.type), entry.topic,
                                                qos_profile_sensor_data))
-            for entry in conversion.inputs(contract)]
+            for entry in topics(contract)]
         self.topics = [entry.topic for entry, _ in self._sensors]
         self._clock = self.node.create_publisher(Clock, '/clock', 10)
         self._measuring = threading.Thread(target=self._measure, daemon=True)
@@ -210,7 +211,7 @@ class RobotStand(Observer):
                 first, nth = self.divide.get(entry.topic, (0, 1))
                 if entry.topic in self.silent or (self.measurements - first + 1) % nth:
                     continue
-                message = entry.message(values, _time(now_ns))
+                message = build(entry.type, entry.content(values, now_ns))
                 publisher.publish(self.tamper.get(entry.topic, _unchanged)(message))
             self.last_sent = time.monotonic()
             self.last_stamp_ns = now_ns

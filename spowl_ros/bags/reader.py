@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from rosbags.serde import SerdeError
 from rosbags.typesys import get_types_from_idl, get_types_from_msg
-import yaml
 
 from spowl_ros.bags import mcap_file, sqlite_file
 from spowl_ros.bags.storage import (
@@ -29,6 +28,7 @@ from spowl_ros.bags.storage import (
     budget,
 )
 from spowl_ros.bags.types import installed_types
+from spowl_ros.base import yaml
 from spowl_ros.base.errors import SpowlError
 
 if sys.version_info >= (3, 14):
@@ -45,7 +45,6 @@ PADDINGS = (4, 8)  # bytes
 STORAGES: dict[bytes, Callable[[Path], StorageFile]] = {
     mcap_file.MAGIC: mcap_file.open_mcap, sqlite_file.MAGIC: sqlite_file.open_sqlite}
 PIECE = 2**20  # bytes that are unpacked at a time
-LARGEST_METADATA, DEEPEST_METADATA = 2**22, 32
 DIGEST = 'sha256 of '
 """How the keys of the metadata begin that hold the digest of a file without checksums."""
 
@@ -261,36 +260,6 @@ def _deserialize(data: bytes, message_type: str) -> Any:
         raise
 
 
-class _MetadataLoader(getattr(yaml, 'CSafeLoader', yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML without merge keys, which let few lines grow without end."""
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """
-        Refuse what a recorder never writes.
-
-        :raises yaml.YAMLError: there is a merge key
-        """
-        if any(key.tag == 'tag:yaml.org,2002:merge' for key, _ in node.value):
-            raise yaml.YAMLError('merge keys are not read')
-
-
-def read_yaml(text: str) -> Any:
-    """
-    Return what a YAML text in a bag says.
-
-    :raises yaml.YAMLError: no YAML, or more than a recorder writes: long, deep, with merge keys
-    """
-    if len(text) > LARGEST_METADATA:
-        raise yaml.YAMLError('it is too long')
-    depth = 0
-    for event in yaml.parse(text, _MetadataLoader):  # events come without recursion
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEEPEST_METADATA:
-            raise yaml.YAMLError('it is too deep')
-    return yaml.load(text, _MetadataLoader)
-
-
 def _read_metadata(path: Path) -> dict[str, Any]:
     """
     Return the part of ``metadata.yaml`` that is used, empty where there is none or it is damaged.
@@ -299,9 +268,7 @@ def _read_metadata(path: Path) -> dict[str, Any]:
     """
     file = path / 'metadata.yaml'
     try:
-        if not file.is_file() or file.stat().st_size > LARGEST_METADATA:
-            return {}
-        found = read_yaml(file.read_text())['rosbag2_bagfile_information']
+        found = yaml.read(file, 'the bag')['rosbag2_bagfile_information']
         return {
             'relative_file_paths': [str(_of(name, str)) for name in
                                     found.get('relative_file_paths') or ()],
@@ -311,7 +278,7 @@ def _read_metadata(path: Path) -> dict[str, Any]:
                 {'topic_metadata': {'name': _of(entry['topic_metadata']['name'], str)},
                  'message_count': _of(entry['message_count'], int)}
                 for entry in found.get('topics_with_message_count') or ()]}
-    except (OSError, yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError):
+    except (SpowlError, LookupError, TypeError, AttributeError):
         return {}
 
 

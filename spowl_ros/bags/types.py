@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from functools import cache
-import importlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,24 +36,6 @@ def message_definition(message_type: str) -> tuple[str, str]:
         _register(message_type, store)
     definition, _ = store.generate_msgdef(message_type, ros_version=2)
     return definition, store.hash_rihs01(message_type)
-
-
-def type_name(message_class: type) -> str:
-    """Return the name of a message class as bags have it, such as 'sensor_msgs/msg/Imu'."""
-    return f'{message_class.__module__.split(".")[0]}/msg/{message_class.__name__}'
-
-
-def message_class(message_type: str) -> Any:
-    """
-    Return the class of a message type.
-
-    :raises SpowlError: it is not installed
-    """
-    package, _, name = message_type.partition('/msg/')
-    try:
-        return getattr(importlib.import_module(f'{package}.msg'), name)
-    except (ImportError, AttributeError):
-        raise SpowlError(f"message type '{message_type}' is not installed") from None
 
 
 def _register(message_type: str, store: Typestore) -> None:

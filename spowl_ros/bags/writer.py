@@ -21,10 +21,10 @@ from rosbags.rosbag2 import CompressionMode
 from rosbags.rosbag2.metadata import dump_qos_v9
 from rosbags.rosbag2.storage_mcap import McapWriter
 from rosbags.rosbag2.storage_sqlite3 import Sqlite3Writer
-import yaml
 
 from spowl_ros.bags.reader import DIGEST, digest_of
 from spowl_ros.bags.types import message_definition
+from spowl_ros.base import yaml
 from spowl_ros.base.errors import SpowlError
 
 if TYPE_CHECKING:
@@ -243,7 +243,7 @@ class BagWriter:
     def _close_part(self) -> None:
         """Finish the current file."""
         information = self._metadata()['rosbag2_bagfile_information']
-        self._storage.close(VERSION, yaml.safe_dump(information))
+        self._storage.close(VERSION, yaml.dump(information))
         path = self._parts[-1].path
         if self.settings.storage == 'sqlite3':  # MCAP has checksums of its own
             self._digests[DIGEST + path.name] = digest_of(path)
@@ -261,7 +261,7 @@ class BagWriter:
         if topic.connection.msgtype not in self._types_announced:
             self._storage.add_msgtype(topic.connection)
             self._types_announced.add(topic.connection.msgtype)
-        profiles = yaml.safe_dump(topic.profiles) if topic.profiles else ''
+        profiles = yaml.dump(topic.profiles) if topic.profiles else ''
         self._storage.add_connection(topic.connection, profiles)
         self._dirty = True
 
@@ -297,5 +297,5 @@ class BagWriter:
     def _write_metadata(self) -> None:
         """Replace ``metadata.yaml`` at once, so that no reader ever sees half of it."""
         unfinished = self.path / '.metadata.yaml'
-        unfinished.write_text(yaml.safe_dump(self._metadata(), sort_keys=False), encoding='utf-8')
+        unfinished.write_text(yaml.dump(self._metadata()), encoding='utf-8')
         unfinished.replace(self.path / 'metadata.yaml')

@@ -1,14 +1,81 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The one exception that users are meant to read."""
+"""
+Errors that users are meant to read, and the one line in which each is said.
+
+A node says what is wrong as `to_line` writes it; whoever started the node reads it by `from_line`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+import tempfile
+import time
+import traceback
+
+_PREFIX = 'error: '
+_HEAD, _TAIL = 2000, 500
+"""Characters kept of a longer text: its beginning, and what to do, which stands at its end."""
 
 
 class SpowlError(Exception):
     """
     A mistake in an input: a file, an argument, a parameter, a model.
 
-    The message is one line that names the thing, what it had, what was wanted, and what to do.
-    The command line and the nodes print it without a traceback and exit with `EXIT_CODE`.
+    The message names the thing, what it had, what was wanted, and what to do. It is always one
+    line of bounded length without control characters, whatever was put into it. The command line
+    and the nodes print it without a traceback and exit with `EXIT_CODE`.
     """
 
     EXIT_CODE = 2
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
+
+
+def one_line(text: object) -> str:
+    """Return a text as one line: control characters escaped, a long middle left out."""
+    words = ' '.join(str(text).split())
+    if len(words) > _HEAD + _TAIL:
+        words = f'{words[:_HEAD]} [{len(words) - _HEAD - _TAIL} more] {words[-_TAIL:]}'
+    return ''.join(character if character.isprintable()
+                   else character.encode('unicode_escape').decode() for character in words)
+
+
+def to_line(message: object) -> str:
+    """Return the line that tells another process what is wrong with an input."""
+    return _PREFIX + one_line(message)
+
+
+def from_line(line: str) -> str | None:
+    """Return the message of a line that `to_line` wrote, None of any other line."""
+    return line.removeprefix(_PREFIX) if line.startswith(_PREFIX) else None
+
+
+def crash(error: BaseException) -> str:
+    """
+    Say in one line what nobody foresaw, and in which file the traceback is.
+
+    The file lies where ROS 2 puts its logs, or where temporary files go if that is impossible.
+    """
+    said = one_line(f'{type(error).__name__}: {error}')
+    text = ''.join(traceback.format_exception(error))
+    name = f'spowl_crash_{time.strftime("%Y%m%d_%H%M%S")}_{os.getpid()}.txt'
+    for folder in _log_folders():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text, encoding='utf-8', errors='backslashreplace')
+        except OSError:
+            continue
+        return f'unexpected {said}; the traceback is in {folder / name}: please report it'
+    return f'unexpected {said}; no folder takes the traceback: set ROS_LOG_DIR to one that does'
+
+
+def _log_folders() -> list[Path]:
+    """Return the folders that may take logs, the best first."""
+    named = os.environ.get('ROS_LOG_DIR'), os.environ.get('ROS_HOME'), os.environ.get('HOME')
+    log_dir, ros_home, home = (Path(name) if name else None for name in named)
+    folders = [log_dir, ros_home and ros_home / 'log', home and home / '.ros' / 'log',
+               Path(tempfile.gettempdir())]
+    return [folder for folder in folders if folder]

@@ -3,22 +3,38 @@
 """
 Settings declared once: type, default, range, choices and sentence of documentation.
 
-A settings class is a frozen dataclass whose fields are made by `setting`. Nested settings classes
-become dotted names (``sensor_margin.keepout``). ROS parameters, their documentation and the
-checks of a change all come from `declared`.
+A settings class is a frozen dataclass; a field made by `setting` carries its range and its
+sentence. Nested settings classes become dotted names (``sensor_margin.keepout``). ROS parameters,
+launch arguments, command lines, YAML files and their documentation all come from here: `declared`
+lists, `read` builds from nested dicts, `changed` replaces, `assigned` reads ``name=value``.
+
+Plain dataclasses and no library for them: ROS parameters need ranges, `control` may import little,
+and what is left of such a library is `read`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
 from dataclasses import dataclass
+import difflib
+from functools import partial
+import json
 import math
+import re
+import types
 import typing
 from typing import Any, TypeVar
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.scalars import scalar
 
 T = TypeVar('T')
+
+_WORDS = {bool: 'true or false', int: 'an integer', float: 'a number', str: 'a text',
+          type(None): 'null'}
+_SHOWN = 80
+"""Characters of a wrong value that a complaint repeats."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +43,10 @@ class Setting:
 
     name: str
     """Dotted name."""
-    kind: type
-    """bool, int, float or str."""
+    kind: Any
+    """bool, int, float or str, or a type made of these: a tuple, list or dict, or one or None."""
     default: Any
-    description: str
+    description: str = ''
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
@@ -43,43 +59,49 @@ class Setting:
 
         :raises SpowlError: wrong type, out of range, not among the choices
         """
-        if self.kind is float and type(value) is int:
-            value = float(value)
-        if type(value) is not self.kind:
-            raise SpowlError(f"'{self.name}' is {value!r} ({type(value).__name__}), "
-                             f'wanted {self.wanted()}')
+        try:
+            value = _converted(value, self.kind, self.name)
+        except SpowlError:
+            if self.kind in _WORDS:
+                raise self._wrong(value) from None
+            raise
         if self.choices and value not in self.choices:
-            raise SpowlError(f"'{self.name}' is {value!r}, wanted {self.wanted()}")
-        if self.kind in (int, float):
+            raise self._wrong(value)
+        if type(value) in (int, float):
             low = -math.inf if self.low is None else self.low
             high = math.inf if self.high is None else self.high
-            number: Any = value
-            if not low <= number <= high:
-                raise SpowlError(f"'{self.name}' is {value!r}, wanted {self.wanted()}")
+            if not low <= value <= high:
+                raise self._wrong(value)
         return value
 
     def parse(self, text: str) -> Any:
         """
         Return the value that a text stands for, as on a command line.
 
+        A setting of text takes it as it is written; any other as YAML 1.2 does, lists as JSON.
+
         :raises SpowlError: wrong type, out of range, not among the choices
         """
-        value: Any = text
-        try:
-            if self.kind is bool:
-                value = {'true': True, 'false': False}[text.lower()]
-            elif self.kind is not str:
-                value = self.kind(text)
-        except (KeyError, ValueError):
-            pass  # the check says what is wanted
-        return self.check(value)
+        if self.kind is str:
+            return self.check(text)
+        text = text.strip()
+        if text[:1] in ('[', '{'):
+            try:
+                return self.check(json.loads(text))
+            except (ValueError, RecursionError) as error:
+                raise SpowlError(f"'{self.name}' is {_shown(text)}, which is no JSON "
+                                 f'({error})') from error
+        value = scalar(text)
+        lower = text.lower()
+        if self.kind is bool and lower in ('true', 'false'):
+            value = lower == 'true'
+        return self.check(text if value is None and self.kind in _WORDS else value)
 
     def wanted(self) -> str:
         """Say in words what the setting takes."""
         if self.choices:
             return 'one of ' + ', '.join(repr(choice) for choice in self.choices)
-        name = {bool: 'true or false', int: 'an integer', float: 'a number',
-                str: 'a text'}[self.kind]
+        name = _in_words(self.kind)
         if self.low is not None and self.high is not None:
             return f'{name} from {_digits(self.low)} to {_digits(self.high)}'
         if self.low is not None:
@@ -88,14 +110,17 @@ class Setting:
             return f'{name} of at most {_digits(self.high)}'
         return name
 
+    def _wrong(self, value: Any) -> SpowlError:
+        """Return the complaint about a value."""
+        kind = f' ({type(value).__name__})' if type(value) is not self.kind else ''
+        hint = ''
+        if self.kind is str and type(value) is bool:
+            hint = "; ROS reads a bare on, off, yes and no as true or false: write 'off' in quotes"
+        return SpowlError(f"'{self.name}' is {_shown(value)}{kind}, wanted {self.wanted()}{hint}")
 
-def _digits(limit: float) -> str:
-    """Return a limit in short, but every digit of an integer."""
-    return str(limit) if type(limit) is int else f'{limit:g}'
 
-
-def setting(default: Any, description: str, *, low: float | None = None,
-            high: float | None = None, choices: tuple[str, ...] = (),
+def setting(default: Any = dataclasses.MISSING, description: str = '', *,
+            low: float | None = None, high: float | None = None, choices: tuple[str, ...] = (),
             read_only: bool = False) -> Any:
     """Declare a field of a settings class."""
     return dataclasses.field(default=default, metadata={
@@ -103,7 +128,7 @@ def setting(default: Any, description: str, *, low: float | None = None,
         'read_only': read_only})
 
 
-def group(cls: type[T], **defaults: Any) -> T:
+def group(cls: Callable[..., T], **defaults: Any) -> T:
     """Declare a nested settings class as a field, with its own defaults for some of its fields."""
     return dataclasses.field(default_factory=lambda: cls(**defaults))
 
@@ -126,7 +151,12 @@ def declared(defaults: Any, prefix: str = '') -> list[Setting]:
     return result
 
 
-def changed(settings: T, values: dict[str, Any]) -> T:
+def flattened(settings: Any) -> dict[str, Any]:
+    """Return every dotted name with its value."""
+    return {entry.name: entry.default for entry in declared(settings)}
+
+
+def changed(settings: T, values: Mapping[str, Any]) -> T:
     """
     Return the settings with some values replaced, all of them checked.
 
@@ -134,25 +164,219 @@ def changed(settings: T, values: dict[str, Any]) -> T:
     :raises SpowlError: unknown name, wrong type, out of range
     """
     known = {entry.name: entry for entry in declared(settings)}
+    for name in values:
+        if name not in known:
+            raise unknown('setting', name, known)
+    return _replaced(settings, nested({name: known[name].check(value)
+                                       for name, value in values.items()}))
+
+
+def parsed(settings: T, texts: Mapping[str, str]) -> T:
+    """
+    Return the settings with those replaced that are given as text.
+
+    :param texts: full name to what `Setting.parse` takes
+    :raises SpowlError: unknown name, wrong type, out of range
+    """
+    known = {entry.name: entry for entry in declared(settings)}
+    return changed(settings, {name: known[name].parse(text) if name in known else text
+                              for name, text in texts.items()})
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return dotted names and values as dicts within dicts."""
     tree: dict[str, Any] = {}
     for name, value in values.items():
-        if name not in known:
-            raise SpowlError(f"no setting '{name}'; known are {', '.join(sorted(known))}")
         *groups, last = name.split('.')
         branch = tree
         for part in groups:
             branch = branch.setdefault(part, {})
-        branch[last] = known[name].check(value)
-    return _replaced(settings, tree)
+        branch[last] = value
+    return tree
 
 
 def _replaced(settings: Any, tree: dict[str, Any]) -> Any:
     """Replace all values at once, so that those that need each other may come in any order."""
     return dataclasses.replace(settings, **{
-        name: _replaced(getattr(settings, name), value) if isinstance(value, dict) else value
+        name: _replaced(getattr(settings, name), value)
+        if dataclasses.is_dataclass(getattr(settings, name)) else value
         for name, value in tree.items()})
 
 
-def flattened(settings: Any) -> dict[str, Any]:
-    """Return every dotted name with its value."""
-    return {entry.name: entry.default for entry in declared(settings)}
+# name=value
+
+def assigned(table: Iterable[Setting], texts: Iterable[str], sign: str = '=', home: str = '',
+             ) -> dict[str, Any]:
+    """
+    Return full names and checked values of texts ``name=value``; the last of a name counts.
+
+    :param sign: what stands between name and value
+    :param home: as `find`
+    :raises SpowlError: another form, no such setting, a wrong value
+    """
+    known = list(table)
+    result = {}
+    for text in texts:
+        name, value = _split(text, sign)
+        entry = find(known, name, home)
+        result[entry.name] = entry.parse(value)
+    return result
+
+
+def swept(table: Iterable[Setting], texts: Iterable[str], home: str = '') -> dict[str, list[Any]]:
+    """
+    Return full names and the values of texts ``name=value1,value2,...``.
+
+    :raises SpowlError: as `assigned`
+    """
+    known = list(table)
+    result = {}
+    for text in texts:
+        name, values = _split(text, '=')
+        entry = find(known, name, home)
+        result[entry.name] = [entry.parse(value.strip()) for value in values.split(',')]
+    return result
+
+
+def find(table: Sequence[Setting], name: str, home: str = '') -> Setting:
+    """
+    Return the setting of a name, or the only one whose last word or words it is.
+
+    :param home: prefix of the names that are tried first, as 'planner.'
+    :raises SpowlError: none, or several
+    """
+    known = {entry.name: entry for entry in table}
+    for full in (name, home + name):
+        if full in known:
+            return known[full]
+    meant = [full for full in known if re.search(rf'[._]{re.escape(name)}$', full)]
+    exact = [full for full in meant if full.endswith(f'.{name}')]
+    chosen = exact if len(exact) == 1 else meant
+    if len(chosen) == 1:
+        return known[chosen[0]]
+    if chosen:
+        raise SpowlError(f"'{name}' could mean {', '.join(sorted(chosen))}; write it out")
+    raise unknown('setting', name, known)
+
+
+def unknown(what: str, name: object, known: Iterable[str]) -> SpowlError:
+    """Return the complaint about an unknown name, with the one that may be meant, or all."""
+    there = sorted(known)
+    near = difflib.get_close_matches(str(name), there, n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f'there are {", ".join(there)}'
+    return SpowlError(f"there is no {what} '{name}'; {hint}")
+
+
+def _split(text: str, sign: str) -> tuple[str, str]:
+    name, found, value = text.partition(sign)
+    if not (found and name.strip()):
+        raise SpowlError(f"'{text}' is not of the form NAME{sign}VALUE")
+    return name.strip(), value
+
+
+# Nested dicts
+
+def read(kind: type[T], data: Any, where: str = '') -> T:
+    """
+    Build a settings object from nested dicts, as YAML and JSON hold them.
+
+    What is left out is as the class says; a section that is there changes the class's own section.
+
+    :param where: dotted name of what is read, for complaints
+    :raises SpowlError: an unknown or missing key, a wrong type, a value out of its range
+    """
+    return _made(kind, kind, data, where)
+
+
+def _made(kind: type[T], make: Callable[..., T], data: Any, where: str) -> T:
+    """Read the values of a settings class and let `make` put them together."""
+    if not isinstance(data, Mapping):
+        raise SpowlError(f"{where or 'this'} is {_shown(data)}, wanted a mapping of keys")
+    fields = {field.name: field for field in dataclasses.fields(typing.cast(Any, kind))}
+    hints = typing.get_type_hints(kind)
+    prefix = f'{where}.' if where else ''
+    values: dict[str, Any] = {}
+    for name, value in data.items():
+        if name not in fields:
+            raise unknown('key', f'{prefix}{name}', [prefix + field for field in fields])
+        default = _default(fields[name])
+        if dataclasses.is_dataclass(default) and not isinstance(default, type):
+            values[name] = _made(type(default), partial(dataclasses.replace, default), value,
+                                 prefix + name)
+        else:
+            values[name] = Setting(prefix + name, hints[name], None,
+                                   **fields[name].metadata).check(value)
+    missing = [name for name, field in fields.items()
+               if name not in data and _default(field) is dataclasses.MISSING]
+    if missing and make is kind:
+        raise SpowlError(f'{prefix}{missing[0]} is missing; wanted {_in_words(hints[missing[0]])}')
+    try:
+        return make(**values)
+    except ValueError as error:
+        raise SpowlError(f'{where}: {error}' if where else str(error)) from error
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    """Return a field's default, or MISSING."""
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
+
+
+def _converted(value: Any, kind: Any, where: str) -> Any:
+    """
+    Return a value in a type; integers are numbers, lists are tuples, and nothing else changes.
+
+    :raises SpowlError: it does not fit
+    """
+    if kind is Any:
+        return value
+    if dataclasses.is_dataclass(kind):
+        return value if type(value) is kind else read(typing.cast(type, kind), value, where)
+    if kind in _WORDS:
+        if kind is float and type(value) is int:
+            value = float(value)
+        if type(value) is kind and value == value:
+            return value
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (types.UnionType, typing.Union):
+        for choice in (*(choice for choice in inner if type(value) is choice), *inner):
+            try:
+                return _converted(value, choice, where)
+            except SpowlError:
+                continue
+    elif origin is dict and isinstance(value, Mapping):
+        return {_converted(key, inner[0], f'{where}: key'):
+                _converted(item, inner[1], f'{where}.{key}') for key, item in value.items()}
+    elif origin in (tuple, list) and isinstance(value, list | tuple):
+        alike = origin is list or inner[-1] is Ellipsis
+        if alike or len(value) == len(inner):
+            return origin(_converted(item, inner[0] if alike else inner[index],
+                                     f'{where}[{index}]') for index, item in enumerate(value))
+    raise SpowlError(f"'{where}' is {_shown(value)} ({type(value).__name__}), "
+                     f'wanted {_in_words(kind)}')
+
+
+def _in_words(kind: Any) -> str:
+    """Say what a type takes."""
+    if kind in _WORDS:
+        return _WORDS[kind]
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (types.UnionType, typing.Union):
+        return ' or '.join(map(_in_words, inner))
+    if origin in (tuple, list):
+        alike = origin is list or inner[-1] is Ellipsis
+        return (f'a list, each {_in_words(inner[0])}' if alike
+                else f'a list of {", ".join(map(_in_words, inner))}')
+    return 'a mapping of keys'
+
+
+def _digits(limit: float) -> str:
+    """Return a limit in short, but every digit of an integer."""
+    return str(limit) if type(limit) is int else f'{limit:g}'
+
+
+def _shown(value: Any) -> str:
+    """Return a value as a complaint repeats it."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f'{text[:_SHOWN]}...'

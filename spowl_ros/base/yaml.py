@@ -1,39 +1,158 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""YAML as PyYAML's safe loader reads it, but for a key that stands twice, which it lets pass."""
+"""
+YAML 1.2 of plain values, with limits: what configuration needs, and nothing that can blow up.
+
+Words mean what `scalars` says. A key that stands twice, aliases, tags, a second document, a file
+that is too long or too deep are refused.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Iterator
+import io
+from pathlib import Path
+import re
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError, YAMLStreamError
+from ruamel.yaml.events import (
+    AliasEvent,
+    DocumentEndEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+    StreamStartEvent,
+)
 
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.scalars import scalar
 
-class _Loader(yaml.SafeLoader):
-    """Refuses what the YAML specification forbids."""
+LARGEST = 2 ** 18
+"""Bytes of the largest file that is read."""
+DEEPEST = 32
+"""Levels of nesting."""
+MOST = 20_000
+"""Values in one document, which take about two seconds."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False,
-                          ) -> dict[Hashable, Any]:
-        """
-        Return a mapping.
-
-        :raises yaml.YAMLError: a key stands twice
-        """
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    line = key.start_mark.line + 1
-                    raise yaml.YAMLError(f'key {key.value!r} stands twice, again in line {line}')
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
+_PLAIN = re.compile(r'[/A-Za-z_][\w/.-]*', re.ASCII)
+_OLD_WORDS = ('y', 'n', 'yes', 'no', 'on', 'off', 'true', 'false', 'null')
+"""Words that YAML 1.1, which ROS 2 reads parameters by, takes for something else than text."""
 
 
 def load(text: str) -> Any:
     """
-    Return what a text of one YAML document holds.
+    Return what a text of one YAML document holds: dicts, lists, text, numbers, truth values.
 
-    :raises yaml.YAMLError: no YAML, or a key that stands twice in a mapping
+    :raises SpowlError: no YAML, or YAML beyond what the module's docstring allows
     """
-    return yaml.load(text, _Loader)
+    if len(text) > LARGEST:
+        raise SpowlError(f'it is longer than {LARGEST} characters')
+    try:
+        return _document(_counted(YAML(typ='safe', pure=True).parse(text)))
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f' in line {mark.line + 1}' if mark else ''
+        raise SpowlError(f'{error.problem or error.context}{where}') from error
+    except (YAMLError, YAMLStreamError, ValueError) as error:
+        raise SpowlError(str(error)) from error
+
+
+def read(path: Path, what: str) -> Any:
+    """
+    Return what a file of one YAML document holds.
+
+    :param what: what the file should be, as 'the robot'; begins every complaint
+    :raises SpowlError: no regular file, unreadable, or as `load`
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise SpowlError(f'{what} {path} is not a file')
+        with path.open('rb') as stream:
+            data = stream.read(LARGEST + 1)
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        reason = getattr(error, 'strerror', None) or error
+        raise SpowlError(f'{what} {path} is not a file that can be read ({reason})') from error
+    try:
+        return load(data.decode('utf-8'))
+    except UnicodeDecodeError as error:
+        raise SpowlError(f'{what} {path} is no YAML: it is not text in UTF-8') from error
+    except SpowlError as error:
+        raise SpowlError(f'{what} {path} is no YAML that can be taken: {error}') from error
+
+
+def dump(data: Any) -> str:
+    """Return plain values as YAML that 1.1 and 1.2 read alike, in the order of the keys."""
+    writer: Any = YAML(typ='safe', pure=True)
+    writer.default_flow_style = False
+    writer.sort_base_mapping_type_on_output = False
+    writer.representer.ignore_aliases = lambda value: True
+    writer.representer.add_representer(str, _quoted)
+    writer.representer.add_representer(tuple, type(writer.representer).represent_list)
+    stream = io.StringIO()
+    writer.dump(data, stream)
+    return stream.getvalue()
+
+
+def _quoted(representer: Any, text: str) -> Any:
+    plain = _PLAIN.fullmatch(text) and text.lower() not in _OLD_WORDS
+    style = None if plain else '"' if '\n' in text else "'"
+    return representer.represent_scalar('tag:yaml.org,2002:str', text, style=style)
+
+
+def _counted(events: Iterator[Any]) -> Iterator[Any]:
+    """Yield the events of a document that is not too large."""
+    for count, event in enumerate(events):
+        if count > MOST:
+            raise SpowlError(f'it holds more than {MOST} values')
+        yield event
+
+
+def _document(events: Iterator[Any]) -> Any:
+    """Return the value of the only document."""
+    value: Any = None
+    documents = 0
+    for event in events:
+        if isinstance(event, DocumentStartEvent):
+            documents += 1
+            if documents > 1:
+                raise SpowlError(f'a second document begins in line {_line(event)}')
+        elif not isinstance(event, StreamStartEvent | StreamEndEvent | DocumentEndEvent):
+            value = _value(event, events, 0)
+    return value
+
+
+def _value(event: Any, events: Iterator[Any], depth: int) -> Any:
+    """Return the value that begins with an event."""
+    if depth > DEEPEST:
+        raise SpowlError(f'it nests more than {DEEPEST} levels in line {_line(event)}')
+    if isinstance(event, AliasEvent) or event.anchor:
+        raise SpowlError(f'an anchor or alias stands in line {_line(event)}; write the value out')
+    if event.ctag is not None and str(event.ctag) not in ('', '!'):
+        raise SpowlError(f'a tag ({event.ctag}) stands in line {_line(event)}; leave it out')
+    if isinstance(event, ScalarEvent):
+        return scalar(event.value) if event.implicit[0] else event.value
+    if isinstance(event, SequenceStartEvent):
+        items = []
+        while not isinstance(inner := next(events), SequenceEndEvent):
+            items.append(_value(inner, events, depth + 1))
+        return items
+    assert isinstance(event, MappingStartEvent)
+    mapping: dict[Any, Any] = {}
+    while not isinstance(inner := next(events), MappingEndEvent):
+        if not isinstance(inner, ScalarEvent):
+            raise SpowlError(f'a key in line {_line(inner)} is no plain word')
+        key = _value(inner, events, depth + 1)
+        if key in mapping:
+            raise SpowlError(f'key {key!r} stands twice, again in line {_line(inner)}')
+        mapping[key] = _value(next(events), events, depth + 1)
+    return mapping
+
+
+def _line(event: Any) -> int:
+    return int(event.start_mark.line) + 1

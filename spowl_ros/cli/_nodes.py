@@ -8,13 +8,14 @@ import argparse
 import os
 import signal
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.settings import declared
+from spowl_ros.base.settings import assigned, changed, declared
 
 if TYPE_CHECKING:
     from spowl_ros.system.running import RunningSystem
+
+T = TypeVar('T')
 
 INTERRUPTED = 128 + signal.SIGINT
 """Exit code of a run that was ended by Ctrl-C."""
@@ -34,19 +35,14 @@ def add_launch_arguments(parser: argparse.ArgumentParser, defaults: Any) -> None
         for entry in declared(defaults))
 
 
-def launch_arguments(arguments: list[str]) -> dict[str, str]:
+def launch_arguments(defaults: T, texts: list[str]) -> T:
     """
-    Return name and value of each `name:=value`.
+    Return a launch file's arguments with those given replaced.
 
-    :raises SpowlError: an argument of another form
+    :param texts: each `name:=value`
+    :raises SpowlError: another form, no such argument, a wrong value
     """
-    result = {}
-    for argument in arguments:
-        name, assigns, value = argument.partition(':=')
-        if not (name and assigns):
-            raise SpowlError(f"argument '{argument}' is not of the form name:=value")
-        result[name] = value
-    return result
+    return changed(defaults, assigned(declared(defaults), texts, ':='))
 
 
 def watch_signals(nodes: RunningSystem) -> threading.Event:

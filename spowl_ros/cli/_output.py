@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Files that commands write, and NAME=VALUE arguments that they read."""
+"""Files that commands write."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import json
 import os
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from spowl_ros.base.errors import SpowlError
 
@@ -42,21 +40,3 @@ def write_json(path: str | Path, data: dict[str, Any]) -> None:
         part.unlink(missing_ok=True)
         raise SpowlError(f'cannot write {path}: {error.strerror}; free some space or name '
                          'another file') from error
-
-
-def assignments(arguments: list[str]) -> dict[str, Any]:
-    """
-    Return name and value, read as YAML, of each `NAME=VALUE`.
-
-    :raises SpowlError: an argument of another form
-    """
-    result = {}
-    for argument in arguments:
-        name, equals, text = argument.partition('=')
-        if not (name and equals):
-            raise SpowlError(f"'{argument}' is not of the form NAME=VALUE")
-        try:
-            result[name] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise SpowlError(f"'{argument}': {text!r} is no value ({error})") from error
-    return result

@@ -49,9 +49,9 @@ def run(args: argparse.Namespace) -> int:
     robot = config.load(args.robot)
     contract = robot.applied_to(read_contract(args.model))
     if not args.live:
-        from spowl_ros.robot.topics import sources
+        from spowl_ros.robot.topics import topics
 
-        sources(contract, robot)  # complains about messages that lack what is to be read
+        topics(contract, robot)  # complains about messages that lack what is to be read
         print_mapping(contract, robot)
         return 0
 

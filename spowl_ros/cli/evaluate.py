@@ -10,16 +10,18 @@ uses them, and published figures are made with the default.
 from __future__ import annotations
 
 import argparse
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.seeds import EVALUATION
-from spowl_ros.cli._output import assignments, check_writable, write_json
+from spowl_ros.base.settings import assigned, changed, declared, flattened
+from spowl_ros.cli._output import check_writable, write_json
 from spowl_ros.control.planner_settings import KINDS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from spowl_ros.control.planner_settings import PlannerSettings
     from spowl_ros.evaluation.episodes import AgentSource
     from spowl_ros.sim.perturbation import Perturbation
@@ -68,12 +70,12 @@ def run(args: argparse.Namespace) -> int:
 
     if args.json:
         check_writable(args.json)
-    source, details = open_model(args.model, args.planner, assignments(args.settings),
+    source, details = open_model(args.model, args.planner, settings_of(args.settings),
                                  authors_planner=args.authors_planner,
                                  monitors=args.monitors == 'on', device=args.device)
     perturbation = None
     if args.perturb:
-        perturbation = perturbed(assignments(args.perturb))
+        perturbation = perturbed(args.perturb)
         details['perturbation'] = vars(perturbation)
     with tqdm(total=args.episodes * rollout.RAW_STEPS, unit=' steps', disable=None,
               desc=f'{source.task} {args.planner}', dynamic_ncols=True) as bar:
@@ -102,8 +104,10 @@ def open_model(model: Path, kind: str, values: dict[str, Any], *, authors_planne
         robot, without PyTorch
     :raises SpowlError: neither bundle nor checkpoint, settings it cannot have, no such device
     """
-    values = {'kind': kind, **({'switch': False} if kind in ('threshold', 'unsafe') else {}),
-              **values}
+    values = {'planner.kind': kind,
+              **({'planner.switch': False} if kind in ('threshold', 'unsafe') else {}),
+              **{name if '.' in name else f'planner.{name}': value
+                 for name, value in values.items()}}
     details: dict[str, Any] = {'model': str(model)}
     if model.is_dir():
         if authors_planner:
@@ -115,7 +119,6 @@ def open_model(model: Path, kind: str, values: dict[str, Any], *, authors_planne
 
 def _of_bundle(model: Path, values: dict[str, Any], details: dict[str, Any], monitors: bool,
                device: str | None) -> tuple[AgentSource, dict[str, Any]]:
-    from spowl_ros.base.settings import flattened
     from spowl_ros.control import bundle
     from spowl_ros.control.settings import ControllerSettings
     from spowl_ros.evaluation.agents import BundleAgents
@@ -124,9 +127,7 @@ def _of_bundle(model: Path, values: dict[str, Any], details: dict[str, Any], mon
     task, action_repeat = loaded.contract.task, loaded.contract.action_repeat
     controls = ControllerSettings(planner=loaded.settings)
     off = {} if monitors else {f'{name}.rule.level': 'off' for name in controls.rules()}
-    controls = controls.change({
-        **off, **{name if '.' in name else f'planner.{name}': value
-                  for name, value in values.items()}})
+    controls = controls.change({**off, **values})
     if device is None:
         return (BundleAgents(model, controls, task, action_repeat),
                 {**details, 'settings': flattened(controls)})
@@ -139,7 +140,6 @@ def _of_bundle(model: Path, values: dict[str, Any], details: dict[str, Any], mon
 
 def _of_checkpoint(model: Path, values: dict[str, Any], details: dict[str, Any],
                    authors_planner: bool, device: str) -> tuple[AgentSource, dict[str, Any]]:
-    from spowl_ros.base.settings import changed
     from spowl_ros.control.planner_settings import PlannerSettings
     from spowl_ros.training import checkpoint
 
@@ -148,7 +148,8 @@ def _of_checkpoint(model: Path, values: dict[str, Any], details: dict[str, Any],
     if authors_planner:
         settings = PlannerSettings(discount=settings.discount,
                                    cost_discount=settings.cost_discount)
-    settings = changed(settings, values)
+    settings = changed(settings, {name.removeprefix('planner.'): value
+                                  for name, value in values.items()})
     source = _networks(model, settings, config.task, config.collect.action_repeat, device)
     return source, {**details, 'counters': content, 'training_seed': config.seed,
                     'device': device, 'settings': settings.to_dict()}
@@ -162,21 +163,28 @@ def _networks(model: Path, settings: PlannerSettings, task: str, action_repeat: 
     return NetworkAgents(model, settings, task, action_repeat, device, lanes)
 
 
-def perturbed(values: dict[str, Any]) -> Perturbation:
+def settings_of(texts: Sequence[str]) -> dict[str, Any]:
+    """
+    Return full names and values of a controller's settings; short names are the planner's first.
+
+    :param texts: each `NAME=VALUE`
+    :raises SpowlError: no such setting, several that it could mean, or a wrong value
+    """
+    from spowl_ros.control.settings import ControllerSettings
+
+    return assigned(declared(ControllerSettings()), texts, home='planner.')
+
+
+def perturbed(texts: Sequence[str]) -> Perturbation:
     """
     Return how the robot is changed.
 
+    :param texts: each `NAME=VALUE`
     :raises SpowlError: unknown name or wrong value
     """
     from spowl_ros.sim.perturbation import Perturbation
 
-    known = [entry.name for entry in fields(Perturbation)]
-    for name, value in values.items():
-        if name not in known:
-            raise SpowlError(f"no perturbation '{name}'; known are {', '.join(known)}")
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise SpowlError(f"perturbation '{name}' is {value!r}; wanted a number")
-    return Perturbation(**values)
+    return changed(Perturbation(), assigned(declared(Perturbation()), texts))
 
 
 def summary(figures: dict[str, Any]) -> str:

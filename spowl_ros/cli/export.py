@@ -30,13 +30,14 @@ def run(args: argparse.Namespace) -> int:
     """Export and say what was written."""
     import torch
 
-    from spowl_ros.control.planner_settings import PlannerSettings, parse_settings
+    from spowl_ros.base.settings import assigned, declared
+    from spowl_ros.control.planner_settings import PlannerSettings
     from spowl_ros.sim.environment import contract
     from spowl_ros.training.export import export_checkpoint
     from spowl_ros.training.untrained import export_untrained
 
     torch.set_num_threads(1)  # small products; threads would only wait for one another
-    changes = parse_settings(args.set)
+    changes = assigned(declared(PlannerSettings()), args.set)
     if args.untrained:
         bundle = export_untrained(args.directory, contract(args.checkpoint, 5),
                                   settings=PlannerSettings.compact(**changes))

@@ -20,7 +20,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.settings import assigned, declared, swept
 from spowl_ros.cli._output import check_writable, write_json
+from spowl_ros.control.planner_settings import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,14 +30,13 @@ if TYPE_CHECKING:
     from spowl_ros.replay.replay import Changes, Replay
 
 HELP = 'replay recorded decisions, compare and evaluate them'
-PLANNERS = ('adaptive', 'threshold', 'unsafe', 'policy')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument('bag', type=Path, metavar='BAG', help='bag, or folder of bags')
     parser.add_argument('bundle', type=Path, metavar='BUNDLE', help='directory of the bundle')
-    parser.add_argument('--planner', choices=PLANNERS,
+    parser.add_argument('--planner', choices=KINDS,
                         help='decide with another planner (--set planner.kind=...)')
     parser.add_argument('--set', action='append', default=[], metavar='NAME=VALUE',
                         help='decide with another setting; NAME is a controller parameter or its '
@@ -177,12 +178,10 @@ def parse_changes(texts: Sequence[str], planner: str | None = None) -> dict[str,
 
     :raises SpowlError: no such setting, several that it could mean, or a wrong value
     """
+    from spowl_ros.control.settings import ControllerSettings
+
     changes: dict[str, Any] = {} if planner is None else {'planner.kind': planner}
-    for text in texts:
-        name, value = _split(text)
-        entry = _setting(name)
-        changes[entry.name] = entry.parse(value)
-    return changes
+    return {**changes, **assigned(declared(ControllerSettings()), texts, home='planner.')}
 
 
 def parse_sweeps(texts: Sequence[str]) -> dict[str, list[Any]]:
@@ -191,37 +190,9 @@ def parse_sweeps(texts: Sequence[str]) -> dict[str, list[Any]]:
 
     :raises SpowlError: as `parse_changes`
     """
-    sweeps = {}
-    for text in texts:
-        name, values = _split(text)
-        entry = _setting(name)
-        sweeps[entry.name] = [entry.parse(value.strip()) for value in values.split(',')]
-    return sweeps
-
-
-def _split(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition('=')
-    if not equals:
-        raise SpowlError(f"'{text}' is not of the form NAME=VALUE")
-    return name.strip(), value
-
-
-def _setting(name: str) -> Any:
-    """Return the setting of a name, or the only one whose last word or words it is."""
-    from spowl_ros.base.settings import declared
     from spowl_ros.control.settings import ControllerSettings
 
-    known = {entry.name: entry for entry in declared(ControllerSettings())}
-    if name in known:
-        return known[name]
-    meant = [full for full in known if re.search(rf'[._]{re.escape(name)}$', full)]
-    exact = [full for full in meant if full.endswith(f'.{name}')]
-    chosen = exact if len(exact) == 1 else meant
-    if len(chosen) == 1:
-        return known[chosen[0]]
-    if chosen:
-        raise SpowlError(f"'{name}' could mean {', '.join(sorted(chosen))}; write it out")
-    raise SpowlError(f"no setting '{name}'; known are {', '.join(sorted(known))}")
+    return swept(declared(ControllerSettings()), texts, home='planner.')
 
 
 def summary(measured: dict[str, Any]) -> str:

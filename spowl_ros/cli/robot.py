@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Start the nodes and wait."""
-    arguments = system.parse(system.RobotArguments(), launch_arguments(args.arguments))
+    arguments = launch_arguments(system.RobotArguments(), args.arguments)
     specs = system.robot(arguments)
 
     from spowl_ros.system.running import RunningSystem, environment

@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Drive, follow, and sum up."""
-    arguments = system.parse(system.SimulationArguments(), launch_arguments(args.arguments))
+    arguments = launch_arguments(system.SimulationArguments(), args.arguments)
     check_outputs(args.json, args.video)
     specs = system.simulation(arguments)
 

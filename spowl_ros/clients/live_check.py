@@ -18,7 +18,8 @@ from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.contract import Contract
 from spowl_ros.robot.config import RobotConfig
 from spowl_ros.robot.report import Heard
-from spowl_ros.robot.topics import Source, sources
+from spowl_ros.robot.topics import Edge, Topic, topics
+from spowl_ros.ros.messages import message_class
 from spowl_ros.ros.process import make_executor
 from spowl_ros.ros.qos import EVERY_SENSOR_MESSAGE
 
@@ -43,9 +44,10 @@ class LiveCheck(Node):
         self.heard = {field.name: Heard(field, self.resolve_topic_name(field.topic))
                       for field in contract.fields}
         self._types: dict[str, str] = {}
-        for source in sources(contract, robot):
-            self._types[self.resolve_topic_name(source.topic)] = _type_name(source.message_type)
-            self.create_subscription(source.message_type, source.topic,
+        self._edge = Edge()
+        for source in topics(contract, robot):
+            self._types[self.resolve_topic_name(source.topic)] = source.type
+            self.create_subscription(message_class(source.type), source.topic,
                                      partial(self._on_message, source), EVERY_SENSOR_MESSAGE)
 
     def unpublished(self) -> list[str]:
@@ -60,11 +62,12 @@ class LiveCheck(Node):
                 if entry.topic == topic and wanted is not None:
                     entry.other_types = tuple(name for name in types if name != wanted)
 
-    def _on_message(self, source: Source, message: Any) -> None:
+    def _on_message(self, source: Topic, message: Any) -> None:
         now = time.monotonic()
         try:
-            age = (self.get_clock().now().nanoseconds - source.stamp_ns(message)) * 1e-9
-            for name, values in source.fields(message):
+            taken = self._edge.take(source, message)
+            age = (self.get_clock().now().nanoseconds - taken.stamp_ns) * 1e-9
+            for name, values in taken.values.items():
                 self.heard[name].add(values, now, age)
         except SpowlError as error:
             for name in source.names:
@@ -98,9 +101,3 @@ def listen(contract: Contract, robot: RobotConfig, namespace: str, seconds: floa
         return list(node.heard.values())
     finally:
         rclpy.try_shutdown()
-
-
-def _type_name(kind: Any) -> str:
-    """Return a message class's name, as 'nav_msgs/msg/Odometry'."""
-    package, _, _ = kind.__module__.partition('.')
-    return f'{package}/msg/{kind.__name__}'

@@ -12,7 +12,7 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from spowl_ros.base import names
 from spowl_ros.base.errors import SpowlError
@@ -23,15 +23,8 @@ SCAN_RANGE = 3.0
 SAME_OBJECT = 1e-3
 """Difference in closeness up to which two scans are taken to show the same object."""
 
-SENSORS = (
-    'linear_acceleration', 'angular_velocity', 'linear_velocity', 'magnetic_field',
-    'joint_position', 'joint_velocity', 'ball_orientation', 'ball_angular_velocity',
-    'contact_force', 'height', 'body_angular_velocity', 'scan', 'vector',
-)
-"""The kinds of sensor that a field may come from; a 'vector' is any numbers in any message."""
-
 KINDS = ('effort', 'velocity')
-"""Command interfaces, as ros2_control calls them; the zero of each means rest."""
+"""Command interfaces, as ros2_control calls them; zero is rest for a robot's actuators."""
 CONTROL_PERIODS = (0.005, 2.0)
 """Least and greatest control period, seconds."""
 GREATEST_TIMEOUT = 5.0
@@ -39,6 +32,9 @@ GREATEST_TIMEOUT = 5.0
 _LARGEST = 1e9
 _LONGEST_NAME = 100
 _MOST_VALUES = 4096
+JOINT_SENSORS = ('joint_position', 'joint_velocity', 'contact_force', 'ball_orientation',
+                 'ball_angular_velocity')
+"""The kinds of sensor whose values are found in a message by a joint's name."""
 
 
 class ContractError(SpowlError):
@@ -52,7 +48,10 @@ class Field:
     name: str
     """SafetyGymnasium's own key, as 'accelerometer' or 'hazards_lidar'."""
     sensor: str
-    """One of SENSORS."""
+    """
+    The kind of sensor: a row of `spowl_ros.robot.fields.SENSORS`, or 'vector' for any numbers in
+    any message.
+    """
     topic: str
     """Default topic, relative to the robot's namespace."""
     size: int
@@ -77,6 +76,8 @@ class Field:
     """
     others_radius: float | None = None
     """With `wanted`: distance of centres at or below which one of the others may cost, metres."""
+    joint: str = ''
+    """Joint and contact sensors: what messages call the joint or the contact."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,16 @@ class ActionSpec:
         low, high = np.array(self.low), np.array(self.high)
         rest: NDArray[np.float64] = (2.0 * np.array(self.stop) - low - high) / (high - low)
         return rest
+
+    def command(self, action: ArrayLike) -> NDArray[np.float64]:
+        """Return the command (A,) in the actuators' units of an action, each in [-1, 1]."""
+        low, high = np.array(self.low), np.array(self.high)
+        return low + (np.asarray(action) + 1.0) * 0.5 * (high - low)
+
+    def action(self, command: ArrayLike) -> NDArray[np.float64]:
+        """Return the action (A,), each clipped to [-1, 1], of a command in actuators' units."""
+        low, high = np.array(self.low), np.array(self.high)
+        return np.clip(2.0 * (np.asarray(command) - low) / (high - low) - 1.0, -1.0, 1.0)
 
     def held(self, action: NDArray[Any], last: NDArray[Any]) -> NDArray[Any]:
         """Return an action (A,) within the greatest change from the last one; -1 to 1."""
@@ -185,7 +196,9 @@ class Contract:
             action: dict[str, Any] = {
                 key: tuple(value) if isinstance(value, list) else value
                 for key, value in data['action'].items()}
-            return cls(**{**data, 'fields': tuple(Field(**field) for field in data['fields']),
+            fields = tuple(Field(**{'joint': joint_of(field['name'], field['sensor']), **field})
+                           for field in data['fields'])  # old ones do not name their joints
+            return cls(**{**data, 'fields': fields,
                           'action': ActionSpec(**action)})
         except ContractError:
             raise
@@ -229,12 +242,11 @@ def _nonsense_of_action(action: ActionSpec) -> Iterator[str]:
             return
     if any(not low < high for low, high in zip(action.low, action.high, strict=True)):
         yield 'action.low is not below action.high'
-    if any(not low <= 0.0 <= high for low, high in zip(action.low, action.high, strict=True)):
-        yield 'action.low to action.high do not hold 0, which is rest'
+    if any(not low <= stop <= high for low, stop, high in
+           zip(action.low, action.stop, action.high, strict=True)):
+        yield f'action.stop is {list(action.stop)}, outside action.low to action.high'
     if action.kind not in KINDS:
         yield f'action.kind is {action.kind!r}, wanted one of {", ".join(KINDS)}'
-    if any(value != 0.0 for value in action.stop):
-        yield f'action.stop is {list(action.stop)}; only zeros are rest'
     if not _is_number(action.change) or not 0.0 < action.change <= 1.0:
         yield f'action.change is {action.change!r}, wanted more than 0 and at most 1'
 
@@ -242,8 +254,10 @@ def _nonsense_of_action(action: ActionSpec) -> Iterator[str]:
 def _nonsense_of_field(field: Field, scans: set[str]) -> Iterator[str]:
     if not _is_name(field.name):
         yield 'name is no name'
-    if field.sensor not in SENSORS:
-        yield f'sensor is {field.sensor!r}, wanted one of {", ".join(SENSORS)}'
+    if not _is_name(field.sensor):
+        yield 'sensor is no name'
+    if field.joint != '' and not _is_name(field.joint):
+        yield 'joint is no name'
     if not _is_name(field.topic) or not names.is_topic(field.topic.removeprefix('/')):
         yield f'topic is no topic; wanted {names.RULE}'
     if not isinstance(field.unit, str) or len(field.unit) > _LONGEST_NAME:
@@ -273,3 +287,12 @@ def _is_number(value: Any) -> bool:
 
 def _is_name(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME and value.isprintable()
+
+
+def joint_of(name: str, sensor: str) -> str:
+    """Return the joint or contact that SafetyGymnasium's name of a sensor means; '' if none."""
+    if sensor not in JOINT_SENSORS:
+        return ''
+    for prefix in ('jointpos_', 'jointvel_', 'ballquat_', 'ballangvel_'):
+        name = name.removeprefix(prefix)
+    return name.removesuffix('_vel') if sensor == 'joint_velocity' else name

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.settings import changed, declared, setting
+from spowl_ros.base.settings import changed, declared, read, setting
 
 KINDS = ('adaptive', 'threshold', 'unsafe', 'policy')
 NO_LIMIT = 1e9
@@ -182,12 +182,7 @@ class PlannerSettings:
 
         :raises SpowlError: unknown setting, wrong type, out of range
         """
-        known = {entry.name: entry for entry in declared(cls())}
-        unknown = sorted(set(data) - set(known))
-        if unknown:
-            raise SpowlError(f"no planner setting '{unknown[0]}'; known are "
-                             f"{', '.join(sorted(known))}")
-        return cls(**{name: known[name].check(value) for name, value in data.items()})
+        return read(cls, data)
 
     @classmethod
     def compact(cls, **values: Any) -> PlannerSettings:
@@ -198,31 +193,6 @@ class PlannerSettings:
             'interval': 'deviation', 'fallback': 'least_cost', 'keep_elites': True,
             'seed': 'policy', 'warm_std': 0.5, 'first_std': 1.0, 'choose': 'best'}
         return cls(**{**ours, **values})
-
-
-def parse_settings(changes: list[str]) -> dict[str, Any]:
-    """
-    Return the values of texts `setting=value`, each in the setting's own type.
-
-    :raises SpowlError: no such setting, or a value that is not of its type
-    """
-    known = {entry.name: entry for entry in declared(PlannerSettings())}
-    result = {}
-    for change in changes:
-        name, equals, text = change.partition('=')
-        if not equals or name not in known:
-            raise SpowlError(f"'{change}' is not SETTING=VALUE with one of the planner settings "
-                             f"{', '.join(sorted(known))}")
-        value: Any = text
-        try:
-            if known[name].kind is bool:
-                value = {'true': True, 'false': False}[text.lower()]
-            elif known[name].kind is not str:
-                value = known[name].kind(text)
-        except (KeyError, ValueError):
-            pass  # the check below says what is wanted
-        result[name] = known[name].check(value)
-    return result
 
 
 KNOBS = ('adaptive', 'threshold', 'switch', 'temperature', 'min_std', 'max_std', 'first_std',

@@ -5,12 +5,16 @@ Between a wheeled robot with a laser and a controller trained on SafetyGymnasium
 
 `scan`, `odom` and `goal_pose` become the sensors of the Point's contract; the controller's
 `command` becomes `cmd_vel`. Stamps are handed on, so that whoever watches the age of the sensors
-sees through this node. `spowl_ros.robot.adaptation` has the mathematics.
+sees through this node. A message that is not clear as a whole is refused, and the sensor is silent
+then. `spowl_ros.robot.adaptation` has the mathematics.
+
+Each goal is an errand (`spowl_ros.robot.errand`): `goal_status` says what became of it, `cancel`
+ends it, and without one the robot stands and no `goal_scan` is published.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 import math
 from pathlib import Path
@@ -18,28 +22,42 @@ import sys
 import time
 from typing import Any
 
-from geometry_msgs.msg import PoseStamped, TwistStamped
+from action_msgs.msg import GoalStatus
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry
 import numpy as np
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+from rclpy.qos import DurabilityPolicy, qos_profile_sensor_data
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import LaserScan
 from std_msgs.msg import Float64MultiArray
+from std_srvs.srv import Trigger
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.settings import setting
 from spowl_ros.control.bundle import read_contract
 from spowl_ros.control.contract import Contract
-from spowl_ros.robot import adaptation, conversion
+from spowl_ros.control.validity import InvalidReading, Stamps
+from spowl_ros.robot import adaptation
+from spowl_ros.robot.command import GROUND_AXES, TWISTS, CommandFormat
+from spowl_ros.robot.errand import Errand, Goal, State
+from spowl_ros.robot.topics import FRAME, topics
 from spowl_ros.ros import process
+from spowl_ros.ros.messages import build, message_class
 from spowl_ros.ros.parameters import Parameters, refuse_unknown
+from spowl_ros.ros.qos import LATCHED
 
 FROM_ODOMETRY = ('accelerometer', 'gyro', 'velocimeter', 'magnetometer')
-FRAME = 'base_link'
 COMMAND_PERIOD = 0.02
 LOG_PERIOD_S = 5.0
+DIAGNOSTICS_PERIOD_S = 1.0
+_OLDEST_NS, _FUTURE_NS = 10**9, 10**8
+"""How old a measurement may be, and how far ahead of the clock; nanoseconds."""
+_RECENT_S = 2.0
+"""For how long a refusal is reported."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +81,12 @@ class AdapterSettings:
     acceleration_filter: float = setting(
         0.05, 'time constant of the acceleration taken from odometry, seconds',
         low=0.0, high=1.0, read_only=True)
+    cmd_vel_type: str = setting('TwistStamped', 'message type of `cmd_vel`', choices=TWISTS,
+                                read_only=True)
+    goal_tolerance: float = setting(0.3, "metres from the robot's centre to the goal at which it "
+                                    'is reached; 0.3 in training', low=0.01, high=3.0)
+    goal_timeout: float = setting(120.0, 'give a goal up after so many seconds; 0: never',
+                                  low=0.0, high=86400.0)
     command_timeout: float = setting(0.3, 'stop after so many seconds without a command',
                                      low=0.02, high=5.0)
 
@@ -76,33 +100,41 @@ class Adapter(Node):
 
     def __init__(self) -> None:
         super().__init__('adapter', automatically_declare_parameters_from_overrides=True)
+        self._drive = adaptation.PointDrive()
+        self._errand = Errand(0.0, 0.0)
         self._table = Parameters(self, AdapterSettings(), applied=self._apply)
         refuse_unknown(self, self._table.settings)
-        self._goal: PoseStamped | None = None
+        self._apply(self._table.settings)
         self._accelerometer = adaptation.Accelerometer(
             self._table.settings.acceleration_filter)
-        self._drive = adaptation.PointDrive()
-        self._apply(self._table.settings)
         self._thrust = self._turn = 0.0
         self._commanded = -math.inf
         self._silent = True
-        sensor = qos_profile_sensor_data
+        self._refused: dict[str, tuple[int, str, float]] = {}
+        """Topic to how many messages were refused, why the last one, and when (steady clock)."""
+        self._stamps = {topic: Stamps(_OLDEST_NS, _FUTURE_NS) for topic in ('scan', 'odom')}
         contract = makeable(read_contract(Path(self._settings.model)))
         self._sectors = contract.field('hazards_lidar').size
         self._hazard_radius = float(contract.field('hazards_lidar').hazard_radius or 0.0)
-        self._outputs: list[tuple[conversion.Input, Any]] = [
-            (entry, self.create_publisher(entry.message_type, entry.topic, sensor))
-            for entry in conversion.inputs(contract)]
-        self._cmd_vel = self.create_publisher(TwistStamped, 'cmd_vel', 1)
+        sensor = qos_profile_sensor_data
+        self._outputs = [
+            (entry, self.create_publisher(message_class(entry.type), entry.topic, sensor))
+            for entry in topics(contract)]
+        self._format = CommandFormat(self._settings.cmd_vel_type, contract.action, GROUND_AXES,
+                                     FRAME)
+        self._cmd_vel = self.create_publisher(message_class(self._format.type), 'cmd_vel', 1)
+        self._status = self.create_publisher(GoalStatus, 'goal_status', LATCHED)
+        self._told: tuple[int, State] = (0, State.NONE)
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self.create_subscription(LaserScan, 'scan', self._on_scan, sensor)
         self.create_subscription(Odometry, 'odom', self._on_odom, sensor)
-        for durability in (DurabilityPolicy.TRANSIENT_LOCAL, DurabilityPolicy.VOLATILE):
-            # A latched goal is heard whenever we start; RViz's tool publishes a volatile one.
-            self.create_subscription(PoseStamped, 'goal_pose', self._on_goal,
-                                     QoSProfile(depth=1, durability=durability))
+        self.create_subscription(PoseStamped, 'goal_pose', self._on_goal, 1)
+        self._latched: Subscription[PoseStamped] | None = None
         self.create_subscription(Float64MultiArray, 'command', self._on_command, 1)
-        self.create_timer(COMMAND_PERIOD, self._command,
-                          clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.create_service(Trigger, 'cancel', self._on_cancel)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(COMMAND_PERIOD, self._command, clock=steady)
+        self.create_timer(DIAGNOSTICS_PERIOD_S, self._report, clock=steady)
 
     def close(self) -> None:
         """Stop the robot."""
@@ -113,69 +145,166 @@ class Adapter(Node):
         self._settings = settings
         self._drive.dynamics = adaptation.PointDynamics(
             greatest_speed=settings.speed, turn_rate_per_command=settings.turn_rate)
+        self._errand.tolerance = settings.goal_tolerance
+        self._errand.timeout = settings.goal_timeout or math.inf
+
+    # Sensors
 
     def _on_scan(self, message: LaserScan) -> None:
         s = self._settings
-        hits = adaptation.laser_points(
-            np.asarray(message.ranges, np.float64), message.angle_min, message.angle_increment,
-            message.range_min, message.range_max, (s.laser_x, s.laser_y, s.laser_yaw))
+        try:
+            self._check_stamp('scan', message)
+            hits = adaptation.read_laser(message, (s.laser_x, s.laser_y, s.laser_yaw))
+        except InvalidReading as error:
+            self._refuse('scan', error)
+            return
         self._publish(message.header.stamp, adaptation.sense_obstacles(
             hits, self._hazard_radius, s.robot_radius, self._sectors))
 
-    def _on_goal(self, message: PoseStamped) -> None:
-        self._goal = message
-
     def _on_odom(self, message: Odometry) -> None:
-        stamp, twist = message.header.stamp, message.twist.twist
-        quaternion = message.pose.pose.orientation
-        heading = 2.0 * math.atan2(quaternion.z, quaternion.w)
-        seconds = stamp.sec + 1e-9 * stamp.nanosec
-        felt = self._accelerometer.update(seconds, twist.linear.x, twist.angular.z)
-        self._publish(stamp, adaptation.sense_motion(felt, twist.linear.x, twist.angular.z,
-                                                     heading))
-        if self._goal is None:
+        stamp = message.header.stamp
+        try:
+            self._check_stamp('odom', message)
+            motion = adaptation.read_odometry(message)
+        except InvalidReading as error:
+            self._refuse('odom', error)
             return
-        if self._goal.header.frame_id.lstrip('/') != message.header.frame_id.lstrip('/'):
-            self.get_logger().error(
-                f"goal_pose is in frame '{self._goal.header.frame_id}', odom in "
-                f"'{message.header.frame_id}'; send goals in the frame of odom",
-                throttle_duration_sec=LOG_PERIOD_S)
-            return
-        here, goal = message.pose.pose.position, self._goal.pose.position
-        self._publish(stamp, adaptation.sense_goal((goal.x, goal.y), here.x, here.y, heading,
-                                                   self._sectors))
+        felt = self._accelerometer.update(stamp.sec + 1e-9 * stamp.nanosec, motion.speed,
+                                          motion.turn_rate)
+        self._publish(stamp, adaptation.sense_motion(felt, motion.speed, motion.turn_rate,
+                                                     motion.heading))
+        try:
+            self._errand.be_at(motion.x, motion.y, motion.frame, time.monotonic())
+        except SpowlError as error:
+            self._refuse('goal_pose', error)
+        self._tell()
+        goal = self._errand.goal
+        if self._errand.driving and goal is not None:
+            self._publish(stamp, adaptation.sense_goal(
+                (goal.x, goal.y), motion.x, motion.y, motion.heading, self._sectors))
+
+    def _check_stamp(self, topic: str, message: Any) -> None:
+        stamp = message.header.stamp
+        self._stamps[topic].check(stamp.sec * 10**9 + stamp.nanosec,
+                                  self.get_clock().now().nanoseconds)
+
+    def _refuse(self, topic: str, error: SpowlError) -> None:
+        """Note why a message is no reading; the sensor is silent then."""
+        count, _, _ = self._refused.get(topic, (0, '', 0.0))
+        self._refused[topic] = count + 1, str(error), time.monotonic()
+        self.get_logger().error(f'{topic} refused: {error}', throttle_duration_sec=LOG_PERIOD_S)
 
     def _publish(self, stamp: Any, values: dict[str, np.ndarray]) -> None:
         """Publish the topics whose fields are all among the values."""
         for entry, publisher in self._outputs:
             if values.keys() >= set(entry.names):
-                publisher.publish(entry.message(values, stamp, FRAME))
+                publisher.publish(build(entry.type, entry.content(
+                    values, stamp.sec * 10**9 + stamp.nanosec)))
+
+    # Errands
+
+    def _on_goal(self, message: PoseStamped) -> None:
+        stamp, place = message.header.stamp, message.pose.position
+        goal = Goal(place.x, place.y, message.header.frame_id,
+                    stamp.sec * 10**9 + stamp.nanosec)
+        try:
+            if self._errand.send(goal, time.monotonic()):
+                self._tell()
+        except SpowlError as error:
+            self._refuse('goal_pose', error)
+
+    def _on_cancel(self, request: Trigger.Request, response: Trigger.Response,
+                   ) -> Trigger.Response:
+        response.success = self._errand.cancel()
+        response.message = ('cancelled; the robot stops' if response.success
+                            else f'no goal to cancel: {self._errand.reason}')
+        self._tell()
+        return response
+
+    def _tell(self) -> None:
+        """Publish what became of the goal, where that is news."""
+        news = self._errand.number, self._errand.state
+        if news == self._told:
+            return
+        self._told = news
+        message = GoalStatus(status=self._errand.state.value)
+        message.goal_info.stamp = self.get_clock().now().to_msg()
+        message.goal_info.goal_id.uuid = np.frombuffer(
+            self._errand.number.to_bytes(16, 'big'), np.uint8)
+        self._status.publish(message)
+        self.get_logger().info(f'goal {self._errand.number}: {self._errand.reason}')
+
+    def _hear_latched(self) -> None:
+        """
+        Ask for a latched goal that was sent before this node began, once somebody latches.
+
+        An ordinary subscription hears all goals that come; one that asks for latched ones makes
+        publishers who do not latch warn, so there is one only as long as all of them do.
+        """
+        durabilities = {info.qos_profile.durability for info in
+                        self.get_publishers_info_by_topic(self.resolve_topic_name('goal_pose'))}
+        if durabilities == {DurabilityPolicy.TRANSIENT_LOCAL}:
+            self._latched = self._latched or self.create_subscription(
+                PoseStamped, 'goal_pose', self._on_goal, LATCHED)
+        elif self._latched is not None:
+            self.destroy_subscription(self._latched)
+            self._latched = None
+
+    # Commands
 
     def _on_command(self, message: Float64MultiArray) -> None:
         if len(message.data) == 2 and all(map(math.isfinite, message.data)):
             self._thrust, self._turn = message.data
             self._commanded = time.monotonic()
             return
-        self.get_logger().error(f'command {list(message.data)} is not two numbers; ignored',
-                                throttle_duration_sec=LOG_PERIOD_S)
+        self._commanded = -math.inf
+        self._refuse('command', SpowlError(f'{list(message.data)[:9]} is not two numbers'))
 
     def _command(self) -> None:
-        """Drive as the last command says, as long as it is recent."""
-        silent = time.monotonic() - self._commanded > self._settings.command_timeout
+        """Drive as the last command says, as long as it is recent and there is an errand."""
+        now = time.monotonic()
+        self._errand.tick(now)
+        self._tell()
+        silent = not now - self._commanded <= self._settings.command_timeout
         if silent and not self._silent:
             self.get_logger().error('no command any more; the robot is stopped')
         self._silent = silent
-        if silent or self._thrust == self._turn == 0.0:
+        if silent or not self._errand.driving or self._thrust == self._turn == 0.0:
             self._drive.stop()  # the stop action brakes; the Point would glide on
         else:
             self._drive.update(self._thrust, self._turn, COMMAND_PERIOD)
         self._publish_velocity()
 
     def _publish_velocity(self) -> None:
-        message = TwistStamped()
-        message.header.stamp, message.header.frame_id = self.get_clock().now().to_msg(), FRAME
-        message.twist.linear.x, message.twist.angular.z = self._drive.speed, self._drive.turn_rate
-        self._cmd_vel.publish(message)
+        self._cmd_vel.publish(build(self._format.type, self._format.content(
+            [self._drive.speed, self._drive.turn_rate], self.get_clock().now().nanoseconds)))
+
+    # Diagnostics
+
+    def _report(self) -> None:
+        self._hear_latched()
+        name = self.get_fully_qualified_name().lstrip('/')
+        now, errand = time.monotonic(), self._errand
+        fresh = [f'{topic}: {reason}' for topic, (_, reason, when) in self._refused.items()
+                 if now - when < _RECENT_S]
+        values = {f'{topic}_refused': count for topic, (count, _, _) in self._refused.items()}
+        ended = errand.state in (State.CANCELLED, State.ABORTED)
+        statuses = [
+            _diagnosis(f'{name}: sensors',
+                       DiagnosticStatus.ERROR if fresh else DiagnosticStatus.OK,
+                       '; '.join(fresh) or 'nothing refused', values),
+            _diagnosis(f'{name}: errand', DiagnosticStatus.WARN if ended else DiagnosticStatus.OK,
+                       f'{errand.state.name.lower()}: {errand.reason}',
+                       {'goal': errand.number, 'distance_m': f'{errand.distance:.3f}'})]
+        message = DiagnosticArray(status=statuses)
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(message)
+
+
+def _diagnosis(name: str, level: bytes, message: str,
+               values: Mapping[str, object]) -> DiagnosticStatus:
+    return DiagnosticStatus(level=level, name=name, message=message, values=[
+        KeyValue(key=key, value=str(value)) for key, value in values.items()])
 
 
 def makeable(contract: Contract) -> Contract:

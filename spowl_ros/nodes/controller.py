@@ -27,10 +27,11 @@ from spowl_ros.control.controller import Controller
 from spowl_ros.control.loop import DecisionLoop
 from spowl_ros.control.settings import ControllerSettings
 from spowl_ros.robot.command import COMMAND_TYPES, CommandFormat
-from spowl_ros.robot.topics import Source, load_robot, sources
+from spowl_ros.robot.topics import Edge, Topic, load_robot, topics
 from spowl_ros.ros import process
 from spowl_ros.ros.last_command import publish_last
 from spowl_ros.ros.lifecycle import TOO_LATE, ManagedNode
+from spowl_ros.ros.messages import build, message_class
 from spowl_ros.ros.parameters import Parameters, refuse_unknown
 from spowl_ros.ros.qos import KEPT, LATCHED
 from spowl_ros.ros.statistics import Statistics
@@ -137,15 +138,15 @@ class ControllerNode(ManagedNode):
             raise
         self._bundle, self._declared = loaded, parameters
         self._command: Publisher[Any] = self.create_publisher(
-            self._command_format.message_type, 'command', 1)
+            message_class(self._command_format.type), 'command', 1)
         self._decisions = self.create_publisher(DiagnosticArray, '~/decision', KEPT)
         self._mode = self.create_publisher(String, '~/mode', LATCHED)
-        self._frames: dict[str, str] = {}
+        self._edge = Edge()
         self._sensors = [
-            (entry, self.create_subscription(entry.message_type, entry.topic,
+            (entry, self.create_subscription(message_class(entry.type), entry.topic,
                                              partial(self._on_sensor, entry),
                                              qos_profile_sensor_data))
-            for entry in sources(loaded.contract, robot)]
+            for entry in topics(loaded.contract, robot)]
         self._cost = (self.create_subscription(Float64, 'cost', self._store_cost, 10)
                       if settings.observe_cost else None)
         backwards = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1))
@@ -190,7 +191,7 @@ class ControllerNode(ManagedNode):
 
     # Callbacks: store only
 
-    def _on_sensor(self, entry: Source, message: Any, info: MessageInfo) -> None:
+    def _on_sensor(self, entry: Topic, message: Any, info: MessageInfo) -> None:
         """
         Store a message, and whatever else the middleware holds by now.
 
@@ -206,28 +207,18 @@ class ControllerNode(ManagedNode):
                     break
                 self._store(other, *taken)
 
-    def _store(self, entry: Source, message: Any, info: MessageInfo) -> None:
+    def _store(self, entry: Topic, message: Any, info: MessageInfo) -> None:
         loop = self._loop
         self._statistics.received(entry.topic)
         if loop is None:
             return
         try:
-            self._check_frame(entry.topic, message)
-            loop.put(entry.fields(message), entry.stamp_ns(message), _waited(info))
+            taken = self._edge.take(entry, message)
+            loop.put(taken.values.items(), taken.stamp_ns, _waited(info))
         except SpowlError as error:
             self._statistics.refused(entry.topic, str(error))
             self.get_logger().warning(f'{entry.topic}: {error}',
                                       throttle_duration_sec=LOG_PERIOD_S)
-
-    def _check_frame(self, topic: str, message: Any) -> None:
-        """
-        Make sure that a sensor stays in the frame that it had first.
-
-        :raises SpowlError: it changed
-        """
-        frame = self._frames.setdefault(topic, message.header.frame_id)
-        if message.header.frame_id != frame:
-            raise SpowlError(f"frame '{message.header.frame_id}', before it was '{frame}'")
 
     def _store_cost(self, message: Float64) -> None:
         if self._loop is not None:
@@ -265,7 +256,8 @@ class ControllerNode(ManagedNode):
         self._command.publish(self._command_message(action))
 
     def _command_message(self, action: Sequence[float]) -> Any:
-        return self._command_format.message(action, self.get_clock().now())
+        kind, command = self._command_format, self._bundle.contract.action.command(action)
+        return build(kind.type, kind.content(command, self.get_clock().now().nanoseconds))
 
     def _fail(self, error: Exception) -> None:
         self._publish_command(self._controller.stop_action)

@@ -19,10 +19,10 @@ from rosgraph_msgs.msg import Clock
 
 from spowl_ros.bags import context
 from spowl_ros.bags.reader import Bag
-from spowl_ros.bags.types import message_class
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.settings import setting
 from spowl_ros.ros import process
+from spowl_ros.ros.messages import message_class
 from spowl_ros.ros.parameters import Parameters, refuse_unknown
 
 if TYPE_CHECKING:

@@ -26,13 +26,14 @@ from rosbags import interfaces
 
 from spowl_ros.bags import context
 from spowl_ros.bags.background import BackgroundWriter
-from spowl_ros.bags.types import message_class, message_definition, type_name
+from spowl_ros.bags.types import message_definition
 from spowl_ros.bags.writer import Settings
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.settings import setting
 from spowl_ros.control.bundle import read_contract
-from spowl_ros.robot.conversion import inputs
+from spowl_ros.robot.topics import topics
 from spowl_ros.ros import process
+from spowl_ros.ros.messages import message_class
 from spowl_ros.ros.parameters import Parameters, refuse_unknown
 
 if TYPE_CHECKING:
@@ -123,8 +124,8 @@ class Recorder(Node):
 
     def _expect(self, contract: Contract) -> None:
         """Subscribe to what a controller of this contract hears and says, before it does."""
-        expected = {entry.topic: (type_name(entry.message_type), qos_profile_sensor_data)
-                    for entry in inputs(contract)} | EXPECTED
+        expected = {entry.topic: (entry.type, qos_profile_sensor_data)
+                    for entry in topics(contract)} | EXPECTED
         for name, (message_type, qos) in expected.items():
             topic = self.resolve_topic_name(name)
             if self._wanted(topic, [message_type]):

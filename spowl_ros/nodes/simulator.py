@@ -33,6 +33,7 @@ from spowl_ros.base.settings import setting
 from spowl_ros.robot.command import COMMAND_TYPES, CommandFormat
 from spowl_ros.ros import process
 from spowl_ros.ros.discovery import DISCOVERY_S, other_publishers, publishers
+from spowl_ros.ros.messages import message_class
 from spowl_ros.ros.parameters import Parameters, refuse_unknown
 from spowl_ros.ros.qos import EVERY_MESSAGE
 from spowl_ros.ros.topics import RobotTopics
@@ -122,12 +123,14 @@ class SimulatorNode(Node):
         self._commanded = -np.inf
         self._ended = False
         self._paused = False
+        self._steps = 0
         self._restart = False
         self._format: CommandFormat | None = None
         self._outcome: Exception = process.FinishedError()
         self._done = self.create_guard_condition(self._raise_outcome)
         self.create_service(Trigger, '~/reset', self._on_reset)
         self.create_service(SetBool, '~/pause', self._on_pause)
+        self.create_service(Trigger, '~/step', self._on_step)
         # Made now, so that two simulators find each other while they build their worlds.
         self._clock_publisher = self.create_publisher(Clock, '/clock', EVERY_MESSAGE)
         self._time_ns = 0
@@ -148,8 +151,6 @@ class SimulatorNode(Node):
         assert self._format is not None
         try:
             command = self._format.to_command(message)
-            if not np.isfinite(command).all():
-                raise SpowlError(f'a command with {command.tolist()}; numbers are needed')
         except SpowlError as error:
             self.get_logger().error(f'{error}; the robot is stopped',
                                     throttle_duration_sec=_LOG_PERIOD_S)
@@ -173,6 +174,15 @@ class SimulatorNode(Node):
             self._condition.notify()
         response.success = True
         response.message = 'paused' if request.data else 'running'
+        return response
+
+    def _on_step(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        with self._condition:
+            response.success = self._paused
+            if self._paused:
+                self._steps += 1
+                self._condition.notify()
+        response.message = 'one step' if response.success else 'not paused; pause it first'
         return response
 
     def _raise_outcome(self) -> None:
@@ -201,8 +211,7 @@ class SimulatorNode(Node):
             settings.task, settings.seed, settings.action_repeat, settings.perturbation)
         contract = self._env.contract
         self._format = CommandFormat(settings.command_type, contract.action)
-        self._low = np.array(contract.action.low)
-        self._range = np.array(contract.action.high) - self._low
+        self._action = contract.action
         self._stop = np.array(contract.action.stop)
         self._raw_ns = round(contract.raw_period * 1e9)
         self._period_ns = self._raw_ns * contract.action_repeat
@@ -211,7 +220,7 @@ class SimulatorNode(Node):
         self._refuse_rivals()
         self._topics = RobotTopics(self, self._clock_publisher, contract)
         self._subscription = self.create_subscription(
-            self._format.message_type, 'command', self._on_command, 10)
+            message_class(self._format.type), 'command', self._on_command, 10)
 
     def _refuse_rivals(self) -> None:
         """
@@ -251,8 +260,10 @@ class SimulatorNode(Node):
         while True:
             if self._wall_period is None:
                 command = self._await_command(observation)
+                self._hold()
             else:
                 due = self._await_tick(due)
+                self._hold()
                 command = self._newest_command()
             result = self._step(command)
             totals['return'] += result.reward
@@ -273,8 +284,7 @@ class SimulatorNode(Node):
 
     def _step(self, command: NDArray[np.float64]) -> StepResult:
         """Carry out a command, shape (A,), in the actuators' units."""
-        action = np.clip(2.0 * (command - self._low) / self._range - 1.0, -1.0, 1.0)
-        result = self._env.step(action)
+        result = self._env.step(self._action.action(command))
         self._time_ns += self._raw_ns * int(result.info['raw_steps'])
         return result
 
@@ -304,17 +314,28 @@ class SimulatorNode(Node):
 
     def _check(self) -> None:
         """
-        Hold while paused; call with the condition's lock.
+        Look whether to go on; call with the condition's lock.
 
         :raises _EndedError: the node closes
         :raises _RestartError: the episode is to begin again
         """
-        while self._paused and not self._ended and not self._restart:
-            self._condition.wait()
         if self._ended:
             raise _EndedError
         if self._restart:
             raise _RestartError
+
+    def _hold(self) -> None:
+        """
+        Wait while paused, but for the steps that are asked for one by one.
+
+        :raises _EndedError: the node closes
+        :raises _RestartError: the episode is to begin again
+        """
+        with self._condition:
+            while self._paused and not self._steps and not self._ended and not self._restart:
+                self._condition.wait()
+            self._steps = max(self._steps - 1, 0) if self._paused else 0
+            self._check()
 
     def _await_listeners(self) -> None:
         """
@@ -378,10 +399,9 @@ class SimulatorNode(Node):
             repeat = time.monotonic() + _REPEAT_S
             with self._condition:
                 while True:
-                    if self._paused:
-                        self._check()
-                        end = time.monotonic() + self.settings.command_timeout
                     self._check()
+                    if self._paused:
+                        end = time.monotonic() + self.settings.command_timeout
                     if self._command is not None:
                         command, self._command = self._command, None
                         return command

@@ -29,9 +29,10 @@ from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.settings import group, setting
 from spowl_ros.control import bundle
 from spowl_ros.robot.command import COMMAND_TYPES, CommandFormat
-from spowl_ros.robot.topics import RobotCommand, Source, load_robot, sources
+from spowl_ros.robot.topics import Edge, RobotCommand, Topic, load_robot, topics
 from spowl_ros.ros import process
 from spowl_ros.ros.lifecycle import TOO_LATE, ManagedNode
+from spowl_ros.ros.messages import build, message_class
 from spowl_ros.ros.parameters import Parameters, refuse_unknown
 from spowl_ros.ros.qos import LATCHED
 from spowl_ros.supervisor.rules import Supervised, Supervision, SupervisionSettings
@@ -113,18 +114,19 @@ class SupervisorNode(ManagedNode):
         self._format = CommandFormat(settings.command_type, self._contract.action)
         self._limits = Supervision(self._contract, settings.limits, steady=settings.rate > 0.0)
         self._rate = settings.rate
-        self._robot_command = RobotCommand(robot, self._contract)
-        self._command = self.create_publisher(self._robot_command.message_type,
+        self._robot_command = RobotCommand(robot, self._contract.action)
+        self._command = self.create_publisher(message_class(self._robot_command.type),
                                               robot.command.topic, 1)
+        self._edge = Edge()
         names = {field.name for field in self._limits.scans}
         self._entities = [
-            self.create_subscription(entry.message_type, entry.topic,
+            self.create_subscription(message_class(entry.type), entry.topic,
                                      partial(self._on_scan, entry), qos_profile_sensor_data)
-            for entry in sources(self._contract, robot) if names & set(entry.names)]
+            for entry in topics(self._contract, robot) if names & set(entry.names)]
         # After the scans: of what waits to be heard, the executor takes what was made first, so
         # that in lock-step a command is judged by the scan that it answers.
         self._entities.append(self.create_subscription(
-            self._format.message_type, 'command_raw', self._on_command, 1))
+            message_class(self._format.type), 'command_raw', self._on_command, 1))
         period = self._contract.control_period / (self._rate or 1.0)
         self._watch = self.create_timer(period / _CHECKS_PER_PERIOD, self._on_watch,
                                         clock=self._steady)
@@ -173,19 +175,19 @@ class SupervisorNode(ManagedNode):
         self._send(self._supervision.command(
             command, self._now(), None if source is None else bytes(source['data'])))
 
-    def _on_scan(self, entry: Source, message: Any) -> None:
+    def _on_scan(self, entry: Topic, message: Any) -> None:
         if self._supervision is None:
             return
         try:
-            parts = dict(entry.fields(message))
+            taken = self._edge.take(entry, message)
         except SpowlError as error:  # a scan that cannot be read is a silent one
             self.get_logger().warning(f'{entry.topic}: {error}',
                                       throttle_duration_sec=LOG_PERIOD_S)
             return
         for field in self._supervision.scans:
-            if field.name in parts:
-                self._supervision.see(field, np.asarray(parts[field.name], np.float32),
-                                      entry.stamp_ns(message), self._now())
+            if field.name in taken.values:
+                self._supervision.see(field, np.asarray(taken.values[field.name], np.float32),
+                                      taken.stamp_ns, self._now())
 
     def _on_watch(self) -> None:
         if self._supervision is None:
@@ -212,8 +214,8 @@ class SupervisorNode(ManagedNode):
             self._limits.settings = settings.limits
 
     def _send(self, supervised: Supervised) -> None:
-        self._command.publish(
-            self._robot_command.message(supervised.command, self.get_clock().now()))
+        self._command.publish(build(self._robot_command.type, self._robot_command.content(
+            supervised.command, self.get_clock().now().nanoseconds)))
         self._sent = self._now()
         self._counts[supervised.state] = self._counts.get(supervised.state, 0) + 1
         before, self._last = self._last, supervised

@@ -13,13 +13,12 @@ import numpy as np
 
 from spowl_ros.bags.context import read_context
 from spowl_ros.bags.reader import Bag
-from spowl_ros.bags.types import type_name
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.decision import Decision
 from spowl_ros.control.run_record import Episode
 from spowl_ros.drawing.picture import Outline
 from spowl_ros.drawing.video import outline_of, solids
-from spowl_ros.robot.topics import load_robot, sources
+from spowl_ros.robot.topics import Edge, load_robot, topics
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,7 +85,7 @@ class RecordedRun:
                  namespace: str | None = None) -> None:
         self.bag = bag
         self.contract = contract
-        self._sensors = {entry.topic: entry for entry in sources(contract, robot)}
+        self._sensors = {entry.topic: entry for entry in topics(contract, robot)}
         if not any(topic.messages for topic in bag.topics.values()):
             raise SpowlError(f'bag {bag.path} holds no messages')
         if namespace is None:
@@ -127,11 +126,15 @@ class RecordedRun:
             **dict.fromkeys(self._sensors, self._samples), DECISION: _decisions,
             MARKERS: _scenes, EPISODE: _episodes, **dict.fromkeys(OUTCOMES, _outcomes)}
         present = {self._prefix + name: (name, reader) for name, reader in readers.items()}
+        self._edge = Edge()
+        self._refused: dict[str, tuple[int, str]] = {}
         for stored in self.bag.messages(present):
             name, reader = present[stored.topic]
             message = self.bag.decode(stored)
             for event in reader(name, message):
                 yield stored.time_ns, event
+        self.bag.damage += [f'{topic}: {count} messages are refused, the last because of {reason}'
+                            for topic, (count, reason) in self._refused.items()]
 
     def first_settings(self) -> dict[str, Any] | None:
         """Return what the first decision that tells its settings says of them, if any does."""
@@ -142,10 +145,14 @@ class RecordedRun:
         return None
 
     def _samples(self, topic: str, message: Any) -> Iterator[Sample]:
-        entry = self._sensors[topic]
-        stamp_ns = entry.stamp_ns(message)
-        for name, values in entry.fields(message):
-            yield Sample(name, values, stamp_ns)
+        try:
+            taken = self._edge.take(self._sensors[topic], message)
+        except SpowlError as error:  # nor did the controller take it
+            count, _ = self._refused.get(topic, (0, ''))
+            self._refused[topic] = count + 1, str(error)
+            return
+        for name, values in taken.values.items():
+            yield Sample(name, values, taken.stamp_ns)
 
     def _find_namespace(self) -> str:
         """Return the namespace in which there are decisions, or else most of the sensors."""
@@ -167,7 +174,7 @@ class RecordedRun:
 
         :raises SpowlError: names the topic
         """
-        types = {topic: type_name(entry.message_type)
+        types = {topic: entry.type
                  for topic, entry in self._sensors.items()} | TYPES
         missing = [topic for topic in self._sensors
                    if not getattr(self.bag.topics.get(self._prefix + topic), 'messages', 0)]

@@ -11,41 +11,42 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spowl_ros.control.contract import SCAN_RANGE
-from spowl_ros.sim.fast.lidar import Lidar
+from spowl_ros.control.scans import checked_ranges, sector_closeness
+from spowl_ros.control.validity import InvalidReading, check_finite
+from spowl_ros.robot.errand import FARTHEST
+from spowl_ros.robot.fields import unit_quaternion
 
 GRAVITY = 9.81
+_PLAUSIBLE = np.array([FARTHEST, FARTHEST, 20.0, 100.0])
+"""Greatest magnitude of x, y (m), speed (m/s) and turn rate (rad/s)."""
 _NORTH = np.array([0.0, -0.5])
 """MuJoCo's magnetic field in the world's x and y, tesla."""
-_ORIGIN = np.zeros(3)
-_UPRIGHT = np.eye(3)
 
 
 def closeness(points: NDArray[np.float64], sectors: int) -> NDArray[np.float64]:
     """
     Return SafetyGymnasium's closeness per sector, shape (sectors,), of points in robot axes.
 
-    :param points: shape (n, 2), metres; n may be 0
+    :param points: shape (n, 2), metres, finite; n may be 0
     """
-    lidar = Lidar([range(len(points))], sectors, SCAN_RANGE)
-    return lidar(np.column_stack([points, np.zeros(len(points))]), _ORIGIN, _UPRIGHT)
+    return sector_closeness(points[:, 0], points[:, 1], sectors)
 
 
-def laser_points(ranges: NDArray[np.float64], first: float, increment: float, least: float,
-                 greatest: float, mounting: tuple[float, float, float]) -> NDArray[np.float64]:
+def laser_points(ranges: NDArray[np.float64], first: float, increment: float,
+                 mounting: tuple[float, float, float]) -> NDArray[np.float64]:
     """
     Return where a laser hit something, shape (n, 2), metres, in robot axes, in beam order.
 
-    :param ranges: metres; what is not between `least` and `greatest` saw nothing
+    :param ranges: metres, +Inf where nothing is seen, and what is too near no nearer than it is
     :param first: angle of the first beam, radians; `increment` to each next one
     :param mounting: x, y, yaw of the laser in robot axes
     """
-    with np.errstate(invalid='ignore'):
-        hit = np.flatnonzero((ranges >= least) & (ranges <= greatest))
+    hit = np.flatnonzero(ranges != np.inf)
     angles = first + increment * hit + mounting[2]
     return np.stack([mounting[0] + ranges[hit] * np.cos(angles),
                      mounting[1] + ranges[hit] * np.sin(angles)], axis=1)
@@ -76,6 +77,54 @@ def obstacles(points: NDArray[np.float64], hazard_radius: float,
         centres.append(piece[nearest] * behind)
         start = index
     return np.array(centres).reshape(-1, 2)
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Where a robot is on the ground and how it moves."""
+
+    x: float
+    """Metres, in the frame."""
+    y: float
+    heading: float
+    """Radians, counter-clockwise from the frame's x axis."""
+    speed: float
+    """Metres a second, forward."""
+    turn_rate: float
+    """Radians a second, counter-clockwise."""
+    frame: str
+
+
+def read_laser(message: Any, mounting: tuple[float, float, float]) -> NDArray[np.float64]:
+    """
+    Return where a sensor_msgs/LaserScan hit something, as `laser_points` does.
+
+    What is too near to be measured is as far as the least range.
+
+    :raises InvalidReading: anything in the message has no clear meaning
+    """
+    ranges = checked_ranges(message)
+    return laser_points(np.where(ranges == -np.inf, float(message.range_min), ranges),
+                        float(message.angle_min), float(message.angle_increment), mounting)
+
+
+def read_odometry(message: Any) -> Motion:
+    """
+    Return what a nav_msgs/Odometry says of a robot on the ground.
+
+    :raises InvalidReading: a pose or velocity that is none, or as fast as no robot
+    """
+    w, x, y, z = unit_quaternion(message.pose.pose.orientation)
+    position, twist = message.pose.pose.position, message.twist.twist
+    found = check_finite([position.x, position.y, twist.linear.x, twist.angular.z], 'odom')
+    if not (np.abs(found) <= _PLAUSIBLE).all():
+        raise InvalidReading(f'odom tells of x {found[0]:g} m, y {found[1]:g} m, {found[2]:g} m/s '
+                             f'and {found[3]:g} rad/s, which is no robot on the ground')
+    if not message.header.frame_id.strip('/'):
+        raise InvalidReading('odom names no frame')
+    return Motion(float(found[0]), float(found[1]),
+                  math.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z)),
+                  float(found[2]), float(found[3]), message.header.frame_id)
 
 
 def in_robot_axes(point: tuple[float, float], x: float, y: float,
@@ -180,6 +229,6 @@ class PointDrive:
         d = self.dynamics
         target = d.greatest_speed * min(max(thrust / d.saturation, -1.0), 1.0)
         self.speed += (target - self.speed) * -math.expm1(-seconds / d.time_constant)
-        target = d.turn_rate_per_command * turn
+        target = d.turn_rate_per_command * min(max(turn, -1.0), 1.0)
         self.turn_rate += (target - self.turn_rate) * -math.expm1(-seconds / d.turn_time_constant)
         return self.speed, self.turn_rate

@@ -1,27 +1,34 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Actions as the command messages that actuators take, and back."""
+"""Commands as the messages that actuators take, and back; the one home of their types."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from geometry_msgs.msg import TwistStamped
 import numpy as np
-from std_msgs.msg import Float64MultiArray
 
 from spowl_ros.base.errors import SpowlError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-    from rclpy.time import Time
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
 
     from spowl_ros.control.contract import ActionSpec
+    from spowl_ros.robot.fields import Content
 
-COMMAND_TYPES: dict[str, type] = {
-    'Float64MultiArray': Float64MultiArray, 'TwistStamped': TwistStamped}
-"""Message types of a command by name."""
+COMMAND_TYPES = {
+    'Float64MultiArray': 'std_msgs/msg/Float64MultiArray',
+    'TwistStamped': 'geometry_msgs/msg/TwistStamped',
+    'Twist': 'geometry_msgs/msg/Twist',
+}
+"""Message types of a command by the name that settings use."""
+TWISTS = ('TwistStamped', 'Twist')
+"""Those that hold a velocity for each of some TWIST_AXES."""
+TWIST_AXES = ('linear.x', 'linear.y', 'linear.z', 'angular.x', 'angular.y', 'angular.z')
+GROUND_AXES = ('linear.x', 'angular.z')
+"""Of a robot that drives: forward speed and turn rate."""
 
 
 class CommandFormat:
@@ -29,45 +36,61 @@ class CommandFormat:
     One kind of command message for one set of actuators.
 
     A Float64MultiArray holds one number per actuator, in the contract's order and unit, as
-    ros2_control's forward command controllers take them. A TwistStamped holds two: forward
-    speed and turn rate.
+    ros2_control's forward command controllers take them. A Twist, stamped or not, holds one for
+    each of the axes.
 
     :param type_name: one of COMMAND_TYPES
+    :param axes: of a Twist, one for each actuator
+    :param frame: frame_id of a stamped one
     :raises SpowlError: actuators that the message cannot hold
     """
 
-    def __init__(self, type_name: str, spec: ActionSpec) -> None:
-        if type_name == 'TwistStamped' and spec.size != 2:
-            raise SpowlError(f'a TwistStamped holds two numbers, the robot has {spec.size} '
-                             f'actuators ({", ".join(spec.names)}); use Float64MultiArray')
-        self.message_type = COMMAND_TYPES[type_name]
-        self._low = np.array(spec.low)
-        self._high = np.array(spec.high)
+    def __init__(self, type_name: str, spec: ActionSpec, axes: Sequence[str] = GROUND_AXES,
+                 frame: str = '') -> None:
+        if type_name in TWISTS and spec.size != len(axes):
+            raise SpowlError(f'a {type_name} holds {len(axes)} numbers here, the robot has '
+                             f'{spec.size} actuators ({", ".join(spec.names)}); use '
+                             'Float64MultiArray')
+        self.type = COMMAND_TYPES[type_name]
         self.size = spec.size
+        self._twist = type_name in TWISTS
+        self._stamped = type_name == 'TwistStamped'
+        self._axes = [axis.split('.') for axis in axes]
+        self._frame = frame
 
-    def message(self, action: Sequence[float], stamp: Time) -> Any:
-        """Return the message of an action, shape (A,), each in [-1, 1]."""
-        return self.from_command(
-            self._low + (np.asarray(action) + 1.0) * 0.5 * (self._high - self._low), stamp)
+    def content(self, command: ArrayLike, stamp_ns: int) -> Content:
+        """
+        Return what the message of a command holds.
 
-    def from_command(self, command: NDArray[np.float64], stamp: Time) -> Any:
-        """Return the message of a command, shape (A,), in the actuators' units."""
-        if self.message_type is Float64MultiArray:
-            return Float64MultiArray(data=command.tolist())
-        message = TwistStamped()
-        message.header.stamp = stamp.to_msg()
-        message.twist.linear.x, message.twist.angular.z = command.tolist()
-        return message
+        :param command: shape (A,), in the actuators' units, in the order of the message
+        :param stamp_ns: when it was decided on, nanoseconds
+        """
+        values = np.asarray(command, np.float64).tolist()
+        if not self._twist:
+            return {'data': values}
+        twist: Content = {'linear': {}, 'angular': {}}
+        for (part, axis), value in zip(self._axes, values, strict=True):
+            twist[part][axis] = value
+        if not self._stamped:
+            return twist
+        seconds, nanoseconds = divmod(stamp_ns, 10**9)
+        return {'twist': twist, 'header': {
+            'stamp': {'sec': seconds, 'nanosec': nanoseconds}, 'frame_id': self._frame}}
 
     def to_command(self, message: Any) -> NDArray[np.float64]:
         """
-        Return the command, shape (A,), in the actuators' units.
+        Return the command, shape (A,), in the actuators' units, finite.
 
-        :raises SpowlError: another number of values than actuators
+        :raises SpowlError: another number of values than actuators, or one that is not finite
         """
-        if self.message_type is TwistStamped:
-            return np.array([message.twist.linear.x, message.twist.angular.z])
-        if len(message.data) != self.size:
-            raise SpowlError(f'a command with {len(message.data)} values; '
+        if self._twist:
+            twist = message.twist if self._stamped else message
+            command = np.array([getattr(getattr(twist, part), axis) for part, axis in self._axes])
+        else:
+            command = np.asarray(message.data, np.float64)
+        if len(command) != self.size:
+            raise SpowlError(f'a command with {len(command)} values; '
                              f'the robot has {self.size} actuators')
-        return np.array(message.data)
+        if not np.isfinite(command).all():
+            raise SpowlError(f'a command with {command.tolist()}; numbers are needed')
+        return command

@@ -16,17 +16,13 @@ from pathlib import Path
 import re
 from typing import Any
 
-import dacite
-import yaml
-
-from spowl_ros.base import names
-from spowl_ros.base import yaml as strict_yaml
+from spowl_ros.base import names, yaml
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.control.contract import Contract, Field
+from spowl_ros.base.settings import read
+from spowl_ros.control.contract import JOINT_SENSORS, Contract, Field
+from spowl_ros.robot.command import COMMAND_TYPES, TWIST_AXES, TWISTS
 
 NODES = ('adapter', 'controller', 'recorder', 'supervisor')
-COMMAND_TYPES = ('Float64MultiArray', 'TwistStamped')
-TWIST_AXES = ('linear.x', 'linear.y', 'linear.z', 'angular.x', 'angular.y', 'angular.z')
 UNITS = {
     '1': ('1', 1.0),
     'm': ('m', 1.0), 'cm': ('m', 1e-2), 'mm': ('m', 1e-3),
@@ -42,7 +38,6 @@ UNITS = {
 
 _TYPE = re.compile(r'[a-z][a-z0-9_]*/msg/[A-Z][A-Za-z0-9]*')
 _VECTORS = ('linear_acceleration', 'angular_velocity', 'linear_velocity', 'magnetic_field')
-_JOINTS = ('joint_position', 'joint_velocity')
 
 
 @dataclass(frozen=True)
@@ -76,7 +71,8 @@ class Command:
     joints: tuple[str, ...] = ()
     """
     The contract's actuators in the order of the array; empty: the contract's own order. For a
-    TwistStamped, the axis of each actuator in the contract's order, as [linear.x, angular.z].
+    Twist, stamped or not, the axis of each actuator in the contract's order, as
+    [linear.x, angular.z].
     """
     scale: tuple[float, ...] = ()
     """Per entry of `joints`: the robot's unit for one unit of the contract; empty: ones."""
@@ -152,10 +148,7 @@ def load(path: str | Path) -> RobotConfig:
     :raises SpowlError: unreadable, unknown key (naming the nearest), wrong type
     """
     path = Path(path).expanduser()
-    try:
-        data = strict_yaml.load(path.read_text(encoding='utf-8'))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SpowlError(f'cannot read the robot {path}: {str(error).splitlines()[0]}') from error
+    data = yaml.read(path, 'the robot')
     if not isinstance(data, dict):
         raise SpowlError(f'the robot {path} holds no mapping of keys; config/robot/ has examples')
     try:
@@ -170,30 +163,7 @@ def from_dict(data: dict[str, Any]) -> RobotConfig:
 
     :raises SpowlError: unknown key (naming the nearest), wrong type
     """
-    _check_keys(RobotConfig, data, '')
-    if isinstance(data.get('command'), dict):
-        _check_keys(Command, data['command'], 'command.')
-    if isinstance(data.get('inputs'), dict):
-        for name, entry in data['inputs'].items():
-            if isinstance(entry, dict):
-                _check_keys(Input, entry, f'inputs.{name}.')
-    try:
-        return dacite.from_dict(RobotConfig, data,
-                                dacite.Config(cast=[tuple], type_hooks={float: _number}))
-    except (dacite.DaciteError, ValueError, TypeError) as error:
-        raise SpowlError(str(error)) from error
-
-
-def _number(value: Any) -> Any:
-    """Take an integer for a number; leave the rest to be found wrong."""
-    return float(value) if type(value) is int else value
-
-
-def _check_keys(kind: type, data: dict[str, Any], where: str) -> None:
-    known = [entry.name for entry in dataclasses.fields(kind)]
-    for key in data:
-        if key not in known:
-            raise SpowlError(f'there is no key {where}{key}' + _hint(str(key), known))
+    return read(RobotConfig, data)
 
 
 def _hint(name: str, known: Any) -> str:
@@ -225,7 +195,7 @@ def _input_misfits(entry: Input, field: Field) -> list[str]:
     if field.sensor == 'scan' and (entry.type or entry.unit):
         found.append('type, unit: a scan is a sensor_msgs/msg/LaserScan in metres; use the '
                      'adapter for other sensors')
-    if entry.joint and field.sensor not in _JOINTS:
+    if entry.joint and field.sensor not in JOINT_SENSORS:
         found.append(f'joint: {field.name} is no joint but a {field.sensor}')
     if entry.joint and entry.type:
         found.append('joint: not together with type and field')
@@ -248,9 +218,9 @@ def _command_misfits(command: Command, contract: Contract) -> list[str]:
     actuators = contract.action.names
     if command.type not in COMMAND_TYPES:
         found.append(f'command.type: {command.type!r} is not one of {", ".join(COMMAND_TYPES)}')
-    elif command.type == 'TwistStamped':
+    elif command.type in TWISTS:
         if not command.joints:
-            found.append('command.joints: a TwistStamped needs the axis of each of '
+            found.append(f'command.joints: a {command.type} needs the axis of each of '
                          f'{", ".join(actuators)}, as [linear.x, angular.z]')
         found += [f'command.joints: {axis!r} is not one of {", ".join(TWIST_AXES)}'
                   for axis in command.joints if axis not in TWIST_AXES]

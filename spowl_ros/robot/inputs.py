@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spowl_ros.bags.types import installed_types, message_definition
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.contract import Field
 from spowl_ros.robot.config import UNITS, Input
 
 _STEP = re.compile(r'(\w+)(?:\[(\d+)(?::(\d+))?\])?')
 _COMPONENTS = ('x', 'y', 'z', 'w')
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 def read(message: Any, path: str) -> NDArray[np.float64]:
@@ -44,21 +46,28 @@ def read(message: Any, path: str) -> NDArray[np.float64]:
         raise SpowlError(f"'{path}' of a {type(message).__name__} holds no numbers") from None
 
 
-def has(message: Any, path: str) -> bool:
+def check_path(name: str, type_name: str, path: str) -> None:
     """
-    Whether messages of a type may have something at a path.
+    Make sure that messages of a type have a stamp and may have numbers at a path.
 
-    :param message: an empty one; its arrays are empty, so that nothing below one is looked at
+    :param name: of the field that is to be read there
+    :raises SpowlError: no such type is installed, it has no stamp, or nothing at the path
     """
-    part = message
+    message_definition(type_name)
+    store = installed_types()
+    members: dict[str, Any] = dict(store.fielddefs[type_name][1])
+    if 'header' not in members:
+        raise SpowlError(f'{type_name} has no header and so no stamp; its age cannot be '
+                         'watched; publish a stamped message')
     for step in path.split('.'):
         match = _STEP.fullmatch(step)
-        if match is None or not hasattr(part, match[1]):
-            return False
+        if match is None or match[1] not in members:
+            raise SpowlError(f"field '{name}': {type_name} has no '{path}'; "
+                             f'ros2 interface show {type_name} lists what it has')
+        kind, value = members[match[1]]
         if match[2] is not None:
-            return True
-        part = getattr(part, match[1])
-    return True
+            kind, value = value[0]  # the array's elements
+        members = dict(store.fielddefs[value][1]) if kind.name == 'NAME' else {}
 
 
 def rotation_matrix(roll: float, pitch: float, yaw: float) -> NDArray[np.float64]:
@@ -88,13 +97,17 @@ class Conversion:
         """
         Return values (n,) in the contract's unit and the robot's axes.
 
-        :raises SpowlError: another number of values than the field has
+        :raises SpowlError: another number of values than the field has, or one not finite
         """
         if values.shape != (self.field.size,):
             raise SpowlError(f"field '{self.field.name}' got {values.size} values, "
                              f'the contract wants {self.field.size}')
         values = values * self._scale
-        return values if self._rotation is None else self._rotation @ values
+        values = values if self._rotation is None else self._rotation @ values
+        if not (np.abs(values) <= _LARGEST).all():
+            raise SpowlError(f"field '{self.field.name}' holds values that are not finite: "
+                             f'{", ".join(f"{value:g}" for value in values[:9])}')
+        return values
 
     def check_frame(self, frame: str) -> None:
         """

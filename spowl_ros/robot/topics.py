@@ -1,113 +1,147 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The edge between a robot's own messages and a contract: sensors in, commands out."""
+"""
+The edge between a robot's own messages and a contract: sensors in, commands out.
+
+`topics` says what to listen to; `Edge.take` is the one way in for every message.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Mapping
 import dataclasses
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from geometry_msgs.msg import TwistStamped
 import numpy as np
-from std_msgs.msg import Float64MultiArray
 
-from spowl_ros.bags.types import message_class
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.robot import config, conversion
+from spowl_ros.control.contract import JOINT_SENSORS, ContractError
+from spowl_ros.robot import config
+from spowl_ros.robot.command import GROUND_AXES, TWISTS, CommandFormat
 from spowl_ros.robot.config import Command, Input, RobotConfig
-from spowl_ros.robot.inputs import Conversion, has, read
+from spowl_ros.robot.fields import SENSORS, Content
+from spowl_ros.robot.inputs import Conversion, check_path, read
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-    from rclpy.time import Time
+    from numpy.typing import ArrayLike, NDArray
 
-    from spowl_ros.control.contract import Contract
+    from spowl_ros.control.contract import ActionSpec, Contract, Field
 
-_JOINT_PREFIX = {'joint_position': 'jointpos_', 'joint_velocity': 'jointvel_'}
+FRAME = 'base_link'
+"""Of the robot's body."""
 
 
-class Source(Protocol):
-    """A topic and the fields that its messages carry."""
+@dataclass(frozen=True)
+class Measurement:
+    """A message that was understood as a whole."""
 
-    @property
-    def topic(self) -> str:
-        """Return the name, relative to the robot's namespace."""
+    stamp_ns: int
+    """When it was measured, nanoseconds."""
+    frame: str
+    values: dict[str, NDArray[np.float64]]
+    """Field to its values, shape (size,), finite, in the contract's units and axes."""
 
-    @property
-    def message_type(self) -> type:
-        """Return the class of the messages."""
+
+@dataclass(frozen=True)
+class Part:
+    """One field and how it is got out of a message."""
+
+    field: Field
+    read: Callable[[Any, Field], NDArray[np.float64] | None]
+    convert: Conversion
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One topic of a robot, and the fields of the observation that it carries."""
+
+    topic: str
+    """Relative to the robot's namespace."""
+    type: str
+    """Message type, as bags name it."""
+    parts: tuple[Part, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
         """Return the names of the fields."""
+        return tuple(part.field.name for part in self.parts)
 
-    def fields(self, message: Any) -> Iterable[tuple[str, NDArray[np.float64]]]:
-        """Return names and values; raises SpowlError for a message that does not fit."""
-
-    def stamp_ns(self, message: Any) -> int:
-        """Return when it was measured, nanoseconds."""
-
-
-class ConvertedSource:
-    """
-    A topic of a robot whose values are put into the contract's units and axes.
-
-    :param source: reads the messages
-    :param conversions: what the source calls a field to its conversion
-    """
-
-    def __init__(self, source: Source, conversions: dict[str, Conversion]) -> None:
-        self._source = source
-        self._conversions = conversions
-        self.topic, self.message_type = source.topic, source.message_type
-        self.names = tuple(conversions[name].field.name for name in source.names)
-        self.stamp_ns = source.stamp_ns
-
-    def fields(self, message: Any) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    def read(self, message: Any) -> Measurement:
         """
-        Yield names and values.
+        Return what a message says; it is understood as a whole or not at all.
 
-        :raises SpowlError: a message that does not fit, or in another frame
+        Of joints it may be about a part: several senders may share a topic.
+
+        :raises SpowlError: anything that is read from it has no clear meaning
         """
-        frame = message.header.frame_id if hasattr(message, 'header') else ''
-        for convert in self._conversions.values():
-            convert.check_frame(frame)
-        for name, values in self._source.fields(message):
-            convert = self._conversions[name]
-            yield convert.field.name, convert(values)
+        stamp = message.header.stamp
+        stamp_ns = int(stamp.sec) * 10**9 + int(stamp.nanosec)
+        if not (stamp_ns > 0 and 0 <= stamp.nanosec < 10**9):
+            raise SpowlError(f'a message stamped {stamp.sec} s and {stamp.nanosec} ns, which is '
+                             'no time of a measurement')
+        frame = message.header.frame_id
+        values = {}
+        for part in self.parts:
+            part.convert.check_frame(frame)
+            found = part.read(message, part.field)
+            if found is not None:
+                values[part.field.name] = part.convert(found)
+        if not values:
+            raise SpowlError(f'nothing of {", ".join(self.names)} is in the message, which is '
+                             'about ' + (', '.join(getattr(message, 'name', None) or getattr(
+                                 message, 'joint_names', None) or []) or 'no joint'))
+        return Measurement(stamp_ns, frame, values)
+
+    def content(self, values: Mapping[str, ArrayLike], stamp_ns: int,
+                frame: str = FRAME) -> Content:
+        """
+        Return what the message holds that carries the values, of a robot as the contract has it.
+
+        :param values: by field name, shape (size,); the whole observation's fields will do
+        :param frame: of the robot's body
+        """
+        seconds, nanoseconds = divmod(stamp_ns, 10**9)
+        content: Content = {'header': {'frame_id': frame,
+                                       'stamp': {'sec': seconds, 'nanosec': nanoseconds}}}
+        for part in self.parts:
+            SENSORS[part.field.sensor].write(
+                content, part.field, np.asarray(values[part.field.name], np.float64).reshape(-1))
+        return content
 
 
-class PathSource:
+class Edge:
     """
-    A topic of any type, read by paths into its messages.
+    The one way in: takes a message as a whole or refuses it as a whole, and says why.
 
-    :param paths: field to path
-    :raises SpowlError: the message type is not installed, has no stamp, or nothing at a path
+    Remembers each field's frame and last stamp. A measurement older than the one before is
+    refused; from there on time goes on, so that a clock that was set back costs one message.
     """
 
-    def __init__(self, topic: str, type_name: str, paths: dict[str, str]) -> None:
-        self.topic = topic
-        self.names = tuple(paths)
-        self.message_type = message_class(type_name)
-        self._paths = paths
-        if 'header' not in self.message_type.get_fields_and_field_types():
-            raise SpowlError(f'{type_name} has no header and so no stamp; its age cannot be '
-                             'watched; publish a stamped message')
-        empty = self.message_type()
-        for name, path in paths.items():
-            if not has(empty, path):
-                raise SpowlError(f"field '{name}': {type_name} has no '{path}'; "
-                                 f'ros2 interface show {type_name} lists what it has')
+    def __init__(self) -> None:
+        self._frames: dict[str, str] = {}
+        self._stamps: dict[str, int] = {}
 
-    def fields(self, message: Any) -> Iterator[tuple[str, NDArray[np.float64]]]:
-        """Yield names and values; see `spowl_ros.robot.inputs.read`."""
-        for name, path in self._paths.items():
-            yield name, read(message, path)
+    def take(self, topic: Topic, message: Any) -> Measurement:
+        """
+        Return what a message says.
 
-    def stamp_ns(self, message: Any) -> int:
-        """Return when it was measured, nanoseconds."""
-        return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+        :raises SpowlError: see `Topic.read`; another frame than at first; a stamp that goes back
+        """
+        taken = topic.read(message)
+        older = ''
+        for name in taken.values:
+            frame = self._frames.setdefault(name, taken.frame)
+            if taken.frame != frame:
+                raise SpowlError(f"frame '{taken.frame}', before it was '{frame}'")
+        for name in taken.values:
+            back = self._stamps.get(name, 0) - taken.stamp_ns
+            if back > 0:
+                older = older or f'{name} is stamped {back * 1e-9:.3f} s before the one before'
+            self._stamps[name] = taken.stamp_ns
+        if older:
+            raise SpowlError(older)
+        return taken
 
 
 def load_robot(path: str, command_type: str = 'Float64MultiArray') -> RobotConfig:
@@ -119,41 +153,49 @@ def load_robot(path: str, command_type: str = 'Float64MultiArray') -> RobotConfi
     """
     if path:
         return config.load(path)
-    axes = ('linear.x', 'angular.z') if command_type == 'TwistStamped' else ()
+    axes = GROUND_AXES if command_type in TWISTS else ()
     return RobotConfig(command=Command(type=command_type, joints=axes))
 
 
-def sources(contract: Contract, robot: RobotConfig) -> list[Source]:
+def topics(contract: Contract, robot: RobotConfig | None = None) -> list[Topic]:
     """
-    Return what to subscribe to.
+    Return what to listen to, in the order of the contract's first fields.
 
     :param contract: with the robot's topics: `RobotConfig.applied_to`
-    :raises SpowlError: a message type is not installed or lacks a field, or two types on one
-        topic
+    :param robot: None: one that has the contract's own topics and units
+    :raises ContractError: a sensor that no message is known for, or several scans in one
+    :raises SpowlError: no such message type, it lacks a field, or two types on one topic
     """
-    usual, conversions = [], {}
-    paths: dict[tuple[str, str], dict[str, str]] = {}
+    found: dict[str, tuple[str, list[Part]]] = {}
     for field in contract.fields:
-        given = robot.inputs.get(field.name, Input())
-        known_as = field.name
-        if given.type:
-            paths.setdefault((field.topic, given.type), {})[field.name] = given.field
-        else:
-            if given.joint:  # conversion takes the joint's name from the field's
-                known_as = f'{_JOINT_PREFIX[field.sensor]}{given.joint}'
-            usual.append(dataclasses.replace(field, name=known_as))
-        conversions[known_as] = Conversion(field, given)
-    found: list[Source] = [
-        *conversion.inputs(dataclasses.replace(contract, fields=tuple(usual))),
-        *(PathSource(topic, kind, names) for (topic, kind), names in paths.items())]
-    types: dict[str, type] = {}
-    for source in found:
-        if types.setdefault(source.topic, source.message_type) is not source.message_type:
-            raise SpowlError(f"topic '{source.topic}' is to be both a "
-                             f'{types[source.topic].__name__} and a '
-                             f'{source.message_type.__name__}; a topic has one type')
-    return [ConvertedSource(source, {name: conversions[name] for name in source.names})
-            for source in found]
+        given = (robot or RobotConfig()).inputs.get(field.name, Input())
+        kind, part = _part(field, given)
+        known, parts = found.setdefault(field.topic, (kind, []))
+        if known != kind or (parts and field.sensor == 'scan'):
+            raise ContractError(
+                f"topic '{field.topic}' cannot carry {field.name} beside "
+                f'{", ".join(part.field.name for part in parts)}: it would be a {known} and a '
+                f'{kind}; a topic has one type, and each scan a topic of its own')
+        parts.append(part)
+    return [Topic(topic, kind, tuple(parts)) for topic, (kind, parts) in found.items()]
+
+
+def _part(field: Field, given: Input) -> tuple[str, Part]:
+    """Return the message type of a field, and how it is read."""
+    convert = Conversion(field, given)
+    if given.type:
+        check_path(field.name, given.type, given.field)
+        return given.type, Part(field, lambda message, _: read(message, given.field), convert)
+    if field.sensor not in SENSORS:
+        raise ContractError(f'field {field.name}: no message is known for a sensor '
+                            f'{field.sensor!r}; known are {", ".join(SENSORS)}')
+    if field.sensor in JOINT_SENSORS:
+        field = dataclasses.replace(field, joint=given.joint or field.joint)
+        if not field.joint:
+            raise ContractError(f'field {field.name}: a {field.sensor} needs the name of its '
+                                'joint; the contract has none')
+    sensor = SENSORS[field.sensor]
+    return sensor.type, Part(field, sensor.read, convert)
 
 
 class RobotCommand:
@@ -163,26 +205,18 @@ class RobotCommand:
     :param robot: as checked against the contract
     """
 
-    def __init__(self, robot: RobotConfig, contract: Contract) -> None:
-        command, names = robot.command, contract.action.names
-        self.message_type = {'Float64MultiArray': Float64MultiArray,
-                             'TwistStamped': TwistStamped}[command.type]
-        self._axes = [axis.split('.') for axis in command.joints]
-        self._frame = command.frame
+    def __init__(self, robot: RobotConfig, action: ActionSpec) -> None:
+        command, names = robot.command, action.names
+        twist = command.type in TWISTS
+        axes = command.joints if twist else GROUND_AXES
+        self._format = CommandFormat(command.type, action, axes, command.frame)
+        self.type = self._format.type
         self._limits = np.array([robot.limits.get(name, np.inf) for name in names])
-        self._order = [names.index(name) for name in command.joints or names] \
-            if self.message_type is Float64MultiArray else list(range(len(names)))
+        self._order = (list(range(len(names))) if twist
+                       else [names.index(name) for name in command.joints or names])
         self._scale = np.array(command.scale or [1.0] * len(names))
 
-    def message(self, command: Sequence[float] | NDArray[np.float64], stamp: Time) -> Any:
-        """Return the message of a command, shape (A,), in the contract's order and units."""
-        limited = np.clip(command, -self._limits, self._limits)
-        values = (limited[self._order] * self._scale).tolist()
-        if self.message_type is Float64MultiArray:
-            return Float64MultiArray(data=values)
-        message = TwistStamped()
-        message.header.stamp = stamp.to_msg()
-        message.header.frame_id = self._frame
-        for (part, axis), value in zip(self._axes, values, strict=True):
-            setattr(getattr(message.twist, part), axis, value)
-        return message
+    def content(self, command: ArrayLike, stamp_ns: int) -> Content:
+        """Return what the message of a command (A,), contract's order and units, holds."""
+        limited = np.clip(np.asarray(command, np.float64), -self._limits, self._limits)
+        return self._format.content(limited[self._order] * self._scale, stamp_ns)

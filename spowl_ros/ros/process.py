@@ -17,7 +17,7 @@ import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
-from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.errors import SpowlError, to_line
 
 if TYPE_CHECKING:
     from rclpy.executors import Executor
@@ -101,7 +101,7 @@ def run(make_node: Callable[[], ClosingNode], args: Sequence[str] | None = None)
         rclpy.init(args=list(args) if args is not None else None,
                    signal_handler_options=SignalHandlerOptions.NO)
     except Exception as error:  # rcl raises several types for a bad argument or parameter file
-        return _complain(str(error).replace('\n', ' '))
+        return _complain(str(error))
     try:
         node = make_node()
     except SpowlError as error:
@@ -141,5 +141,5 @@ def run(make_node: Callable[[], ClosingNode], args: Sequence[str] | None = None)
 
 
 def _complain(message: str) -> int:
-    print(f'error: {message}', file=sys.stderr, flush=True)
+    print(to_line(message), file=sys.stderr, flush=True)
     return SpowlError.EXIT_CODE

@@ -15,8 +15,9 @@ from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Float64
 from visualization_msgs.msg import MarkerArray
 
-from spowl_ros.robot import conversion
+from spowl_ros.robot.topics import topics
 from spowl_ros.ros.markers import markers
+from spowl_ros.ros.messages import build, message_class
 from spowl_ros.ros.qos import EVERY_MESSAGE, KEPT
 
 if TYPE_CHECKING:
@@ -39,9 +40,9 @@ class RobotTopics:
         self._clock = clock
         self._contract = contract
         self._slices = contract.slices
-        self._inputs = conversion.inputs(contract)
+        self._inputs = topics(contract)
         self._sensors: list[Publisher[Any]] = [
-            node.create_publisher(entry.message_type, entry.topic, qos_profile_sensor_data)
+            node.create_publisher(message_class(entry.type), entry.topic, qos_profile_sensor_data)
             for entry in self._inputs]
         self._reward = node.create_publisher(Float64, 'reward', EVERY_MESSAGE)
         self._cost = node.create_publisher(Float64, 'cost', EVERY_MESSAGE)
@@ -56,9 +57,8 @@ class RobotTopics:
     def sensors(self, observation: NDArray[np.float32], time_ns: int) -> None:
         """Publish every sensor of an observation, shape (n,), measured at a time, nanoseconds."""
         values = {name: observation[part] for name, part in self._slices.items()}
-        stamp = _stamp(time_ns)
         for entry, publisher in zip(self._inputs, self._sensors, strict=True):
-            publisher.publish(entry.message(values, stamp))
+            publisher.publish(build(entry.type, entry.content(values, time_ns)))
 
     def outcome(self, reward: float, cost: float) -> None:
         """Publish reward and cost of a decision."""

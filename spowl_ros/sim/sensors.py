@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import mujoco
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.control.contract import ActionSpec, Contract, Field
+from spowl_ros.control.contract import ActionSpec, Contract, Field, joint_of
 
 if TYPE_CHECKING:
     from safety_gymnasium.bases.base_task import BaseTask
@@ -93,7 +93,7 @@ def _field(task: BaseTask, name: str, size: int, timeout: float) -> Field:
         raise SpowlError(f'sensor {name!r} of this task has no standard message; '
                          'choose a task without it')
     field = Field(name, sensor, topic, size, unit, low, limit, timeout,
-                  _hazard_radius(task, name))
+                  _hazard_radius(task, name), joint=joint_of(name, sensor))
     if name != 'buttons_lidar':
         return field
     return replace(field, wanted='goal_lidar', others_radius=_contact_radius(task, 'buttons'))

@@ -13,9 +13,9 @@ from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from spowl_ros.base.settings import declared
+from spowl_ros.base.settings import declared, parsed
 from spowl_ros.base.share import PACKAGE
-from spowl_ros.system.nodes import NodeSpec, parse
+from spowl_ros.system.nodes import NodeSpec
 from spowl_ros.system.running import NodeEnded, reason_of
 
 T = TypeVar('T')
@@ -33,7 +33,7 @@ def description(defaults: T, nodes: Callable[[T], Sequence[NodeSpec]]) -> Launch
     def start(context: LaunchContext) -> list[Node]:
         texts = {entry.name: LaunchConfiguration(entry.name).perform(context)
                  for entry in entries}
-        return [node_action(spec) for spec in nodes(parse(defaults, texts))]
+        return [node_action(spec) for spec in nodes(parsed(defaults, texts))]
 
     arguments = [
         DeclareLaunchArgument(entry.name, default_value=str(entry.default),

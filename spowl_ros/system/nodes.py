@@ -12,21 +12,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 import difflib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import yaml
-
-from spowl_ros.base import names
-from spowl_ros.base import yaml as strict_yaml
+from spowl_ros.base import names, yaml
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.settings import changed, declared, setting
+from spowl_ros.base.settings import setting
 from spowl_ros.base.share import share_directory
 from spowl_ros.control.bundle import read_contract
 from spowl_ros.control.contract import Contract
 from spowl_ros.robot import config as robot_config
 from spowl_ros.robot.config import RobotConfig
-
-T = TypeVar('T')
 
 NODES = ('adapter', 'controller', 'diff_drive', 'player', 'recorder', 'simulator', 'supervisor')
 DEFAULT_TASK = 'SafetyPointGoal1-v0'
@@ -108,20 +103,6 @@ class NodeSpec:
     def logger(self) -> str:
         """Return the name of the node's logger, as 'robot.controller'."""
         return self.full_name.strip('/').replace('/', '.')
-
-
-def parse(settings: T, texts: Mapping[str, str]) -> T:
-    """
-    Return the arguments with those given as text replaced.
-
-    :param texts: name to value, as after `name:=value`
-    :raises SpowlError: unknown name, wrong type, out of range
-    """
-    kinds = {entry.name: entry for entry in declared(settings)}
-    for name in texts:
-        if name not in kinds:
-            raise SpowlError(f"there is no argument '{name}'; there are {', '.join(kinds)}")
-    return changed(settings, {name: kinds[name].parse(text) for name, text in texts.items()})
 
 
 def check_namespace(name: str) -> None:
@@ -278,14 +259,7 @@ def _parameter_file(name: str) -> Path:
     :raises SpowlError: not to be read, no such file of parameters, or one for a node that we lack
     """
     path = Path(name).expanduser().resolve()
-    try:
-        data = strict_yaml.load(path.read_text(encoding='utf-8'))
-    except OSError as error:
-        raise SpowlError(f'params_file {path} is not a file that can be read '
-                         f'({error.strerror})') from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SpowlError(f'params_file {path} is no YAML: ' + ' '.join(str(error).split())
-                         ) from error
+    data = yaml.read(path, 'params_file')
     try:
         for section in _sections(data, ''):
             _check_section(section)

@@ -12,15 +12,12 @@ import sys
 import tempfile
 from types import TracebackType
 
-import yaml
-
-from spowl_ros.base.errors import SpowlError
+from spowl_ros.base import yaml
+from spowl_ros.base.errors import SpowlError, from_line
 from spowl_ros.base.share import executable_path
 from spowl_ros.system.nodes import NodeSpec
 from spowl_ros.system.processes import ProcessGroup
 
-ERROR = 'error: '
-"""How a node begins the line that says which of its inputs is wrong."""
 SHARED_MEMORY = Path('/dev/shm')
 
 
@@ -114,8 +111,8 @@ class RunningSystem:
         lines = []
         for child in self._group.children:
             for line in child.read_lines():
-                if line.startswith(ERROR):
-                    self._complaints[child.name] = line.removeprefix(ERROR)
+                if (complaint := from_line(line)) is not None:
+                    self._complaints[child.name] = complaint
                 else:
                     lines.append(f'[{child.name}] {line}')
         return lines
@@ -123,7 +120,7 @@ class RunningSystem:
     def _command(self, spec: NodeSpec) -> list[str]:
         """Return the command line of a node, as launch_ros makes it."""
         own = Path(self._directory.name) / f'{spec.logger}.yaml'
-        own.write_text(yaml.safe_dump({spec.full_name: {'ros__parameters': spec.parameters}}))
+        own.write_text(yaml.dump({spec.full_name: {'ros__parameters': dict(spec.parameters)}}))
         command = [str(executable_path(spec.executable)), '--ros-args',
                    '-r', f'__node:={spec.executable}',
                    '--log-level', f'{spec.logger}:={spec.log_level}']

@@ -3,17 +3,16 @@
 """One training run's configuration: typed, read once from YAML and the command line."""
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-import difflib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
-import dacite
-import yaml
-
-from spowl_ros.base import yaml as strict_yaml
+from spowl_ros.base import yaml
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.settings import assigned, changed, declared, group, nested, read, setting
 from spowl_ros.base.share import share_directory
+from spowl_ros.base.tasks import task_id
 from spowl_ros.control.planner_settings import PlannerSettings
 from spowl_ros.training.learner import ConstraintConfig, OptimiserConfig
 from spowl_ros.training.losses import LossConfig
@@ -24,39 +23,33 @@ from spowl_ros.training.networks import NetworkConfig
 class CollectConfig:
     """How experience is gathered."""
 
-    action_repeat: int = 5
-    environments: int = 10
-    # processes that step environments; 0 steps them in the trainer's own process
-    workers: int = 0
-    # seconds for which a worker may be silent before it is replaced
-    step_timeout: float = 60.0
-    # decisions in all, over all environments
-    decisions: int = 1_000_000
-    # random actions at first, or a guide's, and nothing learned before they are in
-    random_decisions: int = 1_000
-    updates_per_decision: float = 1.0
-    replay_capacity: int = 1_000_000
-    # distance in metres within which an obstacle that costs is charged already, on a ramp from
-    # 0 to the cost of contact; from the scans, once a decision. Zero is SafetyGymnasium's cost.
-    cost_margin: float = 0.0
-    # what a decision that cost anything is charged at least, for the learner only: touches of a
-    # moment are rare and cheap, and yet spoil an episode
-    least_cost: float = 0.0
-    # added to the reward where an episode ends by itself (a robot fell), for the learner only:
-    # -1 deters as much as a reward of 1 - discount for every decision without a fall would
-    termination_reward: float = 0.0
-    # share of a batch drawn from sequences in which some decision cost
-    costly_share: float = 0.0
-    # share of the environments that act by the policy's mean, as the robot will: only they meet
-    # the states in which it goes in circles
-    quiet_share: float = 0.0
-    # share of the environments that act by planning instead of by the policy
-    planning_share: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ('cost_margin', 'least_cost'):
-            if not getattr(self, name) >= 0.0:
-                raise ValueError(f'collect.{name} is {getattr(self, name)}; at least 0 is needed')
+    action_repeat: int = setting(5, 'raw steps for which an action is held', low=1)
+    environments: int = setting(10, 'environments side by side', low=1)
+    workers: int = setting(0, "processes that step them; 0: the trainer's own", low=0)
+    step_timeout: float = setting(
+        60.0, 'seconds for which a worker may be silent before it is replaced', low=0.0)
+    decisions: int = setting(1_000_000, 'decisions in all, over all environments', low=0)
+    random_decisions: int = setting(1_000, "random actions at first, or a guide's, and nothing "
+                                    'learned before they are in', low=0)
+    updates_per_decision: float = setting(1.0, 'updates of the networks for a decision', low=0.0)
+    replay_capacity: int = setting(1_000_000, 'decisions that are remembered', low=1)
+    cost_margin: float = setting(
+        0.0, 'metres within which an obstacle that costs is charged already, on a ramp from 0 to '
+        "the cost of contact, from the scans; 0: SafetyGymnasium's cost", low=0.0)
+    least_cost: float = setting(
+        0.0, 'what a decision that cost anything is charged at least, for the learner only: '
+        'touches of a moment are rare and cheap, and yet spoil an episode', low=0.0)
+    termination_reward: float = setting(
+        0.0, 'added to the reward where an episode ends by itself (a robot fell), for the learner '
+        'only: -1 deters as a reward of 1 - discount for every decision without a fall would')
+    costly_share: float = setting(
+        0.0, 'share of a batch from sequences in which some decision cost', low=0.0, high=1.0)
+    quiet_share: float = setting(
+        0.0, "share of the environments that act by the policy's mean, as the robot will: only "
+        'they meet the states in which it goes in circles', low=0.0, high=1.0)
+    planning_share: float = setting(
+        0.0, 'share of the environments that plan instead of following the policy', low=0.0,
+        high=1.0)
 
 
 @dataclass(frozen=True)
@@ -68,19 +61,12 @@ class GuideConfig:
     do, by a weight that falls along a line.
     """
 
-    # file of a gait, beside the configurations or a path; none: no guide
-    gait: str = ''
-    # standard deviation of the noise around its actions
-    noise: float = 0.2
-    # of the squared distance between its action and the policy's mean, at first and at last
-    weight: float = 1.0
-    last_weight: float = 0.0
-    # updates over which one becomes the other
-    updates: int = 20_000
-
-    def __post_init__(self) -> None:
-        if self.updates < 1:
-            raise ValueError(f'guide.updates is {self.updates}; at least 1 is needed')
+    gait: str = setting('', 'file of a gait, beside the configurations or a path; empty: no guide')
+    noise: float = setting(0.2, 'standard deviation of the noise around its actions', low=0.0)
+    weight: float = setting(
+        1.0, "of the squared distance between its action and the policy's mean, at first")
+    last_weight: float = setting(0.0, 'the same, at last')
+    updates: int = setting(20_000, 'updates over which one becomes the other', low=1)
 
     def weight_after(self, updates: int) -> float:
         """Return the weight after so many updates."""
@@ -92,78 +78,57 @@ class GuideConfig:
 class ScheduleConfig:
     """When things are written and measured, in decisions."""
 
-    log: int = 2_000
-    evaluate: int = 20_000
-    evaluation_episodes: int = 10
-    checkpoint: int = 20_000
+    log: int = setting(2_000, 'decisions between two lines of the log', low=1)
+    evaluate: int = setting(20_000, 'decisions between two evaluations', low=1)
+    evaluation_episodes: int = setting(10, 'episodes of an evaluation', low=1)
+    checkpoint: int = setting(20_000, 'decisions between two checkpoints', low=1)
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """Everything that defines a training run."""
 
-    task: str
-    seed: int = 0
-    threads: int = 1
-    device: str = 'cpu'
-    batch_size: int = 256
-    horizon: int = 3
-    # networks to start from: a checkpoint or a bundle, perhaps of another task of the same robot;
-    # or nothing
-    initial: str = ''
-    collect: CollectConfig = field(default_factory=CollectConfig)
-    guide: GuideConfig = field(default_factory=GuideConfig)
-    networks: NetworkConfig = field(default_factory=NetworkConfig)
-    loss: LossConfig = field(default_factory=LossConfig)
-    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
-    constraint: ConstraintConfig = field(default_factory=ConstraintConfig)
-    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    task: str = setting(description='task id, or package.module:make of a task of your own')
+    seed: int = setting(0, 'of everything random', low=0)
+    threads: int = setting(1, 'of PyTorch', low=1)
+    device: str = setting('cpu', "where PyTorch computes, as 'cuda'")
+    batch_size: int = setting(256, 'sequences of an update', low=1)
+    horizon: int = setting(3, 'decisions of a sequence', low=1)
+    initial: str = setting('', 'networks to start from: a checkpoint or a bundle, perhaps of '
+                           'another task of the same robot; empty: none')
+    collect: CollectConfig = group(CollectConfig)
+    guide: GuideConfig = group(GuideConfig)
+    networks: NetworkConfig = group(NetworkConfig)
+    loss: LossConfig = group(LossConfig)
+    optimiser: OptimiserConfig = group(OptimiserConfig)
+    constraint: ConstraintConfig = group(ConstraintConfig)
+    schedule: ScheduleConfig = group(ScheduleConfig)
     # Searches while collecting, in evaluations and in the exported bundle. A file that names some
     # settings changes them in PlannerSettings.compact(); the discounts are the losses'.
-    planner: PlannerSettings = field(default_factory=PlannerSettings.compact)
+    planner: PlannerSettings = group(PlannerSettings.compact)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain nested dicts that :func:`from_dict` takes back."""
         return asdict(self)
 
 
-def _check_keys(kind: type, data: dict[str, Any], where: str) -> None:
-    known = [f.name for f in fields(kind)]
-    types = get_type_hints(kind)
-    for key, value in data.items():
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f'did you mean {near[0]!r}?' if near else f'it has {", ".join(known)}'
-            raise SpowlError(f'unknown configuration key {where}{key}; {hint}')
-        if is_dataclass(types[key]) and isinstance(value, dict):
-            _check_keys(types[key], value, f'{where}{key}.')
-
-
 def from_dict(data: dict[str, Any]) -> TrainConfig:
     """
     Build a configuration from nested dicts.
 
+    The planner's discounts are the losses' unless it has its own.
+
     :raises SpowlError: for an unknown key (naming the nearest), a wrong type or value
     """
-    _check_keys(TrainConfig, data, '')
-    given = data.get('planner', {})
-    data = {name: value for name, value in data.items() if name != 'planner'}
-    try:
-        config = dacite.from_dict(TrainConfig, data,
-                                  dacite.Config(cast=[tuple], type_hooks={float: float}))
-        return replace(config, planner=PlannerSettings.compact(**{
-            'discount': config.loss.discount, 'cost_discount': config.loss.cost_discount,
-            **given}))
-    except (dacite.DaciteError, ValueError, TypeError) as error:
-        raise SpowlError(f'bad training configuration: {error}') from error
+    config = read(TrainConfig, data)
+    losses = {'discount': config.loss.discount, 'cost_discount': config.loss.cost_discount}
+    return replace(config, planner=changed(config.planner, {
+        name: value for name, value in losses.items() if name not in data.get('planner', {})}))
 
 
 def _read(path: Path) -> dict[str, Any]:
     """Read a YAML file; where it names a `base` beside it, on top of that one."""
-    try:
-        data = strict_yaml.load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise SpowlError(f'cannot read the configuration {path}: {error}') from error
+    data = yaml.read(path, 'the configuration')
     if not isinstance(data, dict):
         raise SpowlError(f'{path} holds no mapping of keys; see config/training/ for examples')
     base = data.pop('base', None)
@@ -179,7 +144,7 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def load(path: Path, overrides: list[str]) -> TrainConfig:
+def load(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
     """
     Read a YAML file and apply overrides of the form ``section.key=value``.
 
@@ -187,7 +152,7 @@ def load(path: Path, overrides: list[str]) -> TrainConfig:
 
     :raises SpowlError: for an unreadable file, a malformed override, or as :func:`from_dict`
     """
-    return from_dict(_overridden(_read(path), overrides))
+    return _overridden(_read(path), _values(overrides))
 
 
 RESUMABLE = ('collect.decisions', 'collect.workers', 'collect.step_timeout',
@@ -202,44 +167,47 @@ changed late.
 """
 
 
-def resumed(config: TrainConfig, overrides: list[str]) -> TrainConfig:
+def resumed(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
     """
     Return a stored configuration with the overrides of a resumed run.
 
     :raises SpowlError: for a key that would make it another run, or as :func:`load`
     """
-    for override in overrides:
-        if not override.startswith(RESUMABLE):
-            raise SpowlError(f'override {override!r} would make this another run; with --resume '
+    values = _values(overrides)
+    for name in values:
+        if not name.startswith(RESUMABLE):
+            raise SpowlError(f'override {name!r} would make this another run; with --resume '
                              f'only {", ".join(RESUMABLE)}* can change')
-    return from_dict(_overridden(config.to_dict(), overrides))
+    return _overridden(config.to_dict(), values)
 
 
-def _overridden(data: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
-    for override in overrides:
-        name, equals, text = override.partition('=')
-        if not equals:
-            raise SpowlError(f'override {override!r} is not of the form section.key=value')
-        *sections, key = name.split('.')
-        target = data
-        for section in sections:
-            target = target.setdefault(section, {})
-            if not isinstance(target, dict):
-                raise SpowlError(f'override {override!r}: {section!r} is not a section')
-        target[key] = yaml.safe_load(text)
-    return data
+def _values(overrides: Sequence[str]) -> dict[str, Any]:
+    """
+    Return full names and values of overrides.
+
+    :raises SpowlError: one of another form, or for a setting that there is not
+    """
+    try:
+        return assigned(declared(TrainConfig('')), overrides)
+    except SpowlError as error:
+        raise SpowlError(f'bad override: {error}') from error
+
+
+def _overridden(data: dict[str, Any], values: dict[str, Any]) -> TrainConfig:
+    return from_dict(_merge(data, nested(values)))
 
 
 def find(name: Path) -> Path:
     """
     Return a configuration's file: the path itself, or config/training/<task id>.yaml.
 
+    :param name: a path, or a task, in short or in full: PointGoal1 or SafetyPointGoal1-v0
     :raises SpowlError: when there is neither, listing the tasks that have one
     """
     if name.is_file():
         return name
     folder = _folder()
-    path = folder / f'{name}.yaml'
+    path = folder / f'{task_id(str(name))}.yaml'
     if not path.is_file():
         tasks = ', '.join(sorted(p.stem for p in folder.glob('Safety*.yaml')))
         raise SpowlError(f'no configuration {name}; give a YAML file or one of {tasks}')

@@ -14,14 +14,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import dacite
 import numpy as np
 import torch
 from torch import Tensor
-import yaml
 
-from spowl_ros.base import yaml as strict_yaml
+from spowl_ros.base import yaml
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.settings import read
 from spowl_ros.control.contract import SCAN_RANGE, Contract
 
 SENSED = ('joint_position', 'joint_velocity', 'contact_force')
@@ -82,10 +81,8 @@ def load(path: Path) -> GaitConfig:
     :raises SpowlError: a file that cannot be read or is no gait
     """
     try:
-        return dacite.from_dict(GaitConfig, strict_yaml.load(path.read_text()),
-                                dacite.Config(strict=True, type_hooks={float: float}))
-    except (OSError, yaml.YAMLError, dacite.DaciteError, TypeError, AttributeError,
-            ValueError) as error:
+        return read(GaitConfig, yaml.read(path, 'the file'))
+    except SpowlError as error:
         raise SpowlError(f'no gait in {path}: {error}') from error
 
 

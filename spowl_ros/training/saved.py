@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import dacite
 import numpy as np
 import torch
 
+from spowl_ros.base import settings
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control import bundle as bundles
 from spowl_ros.control.contract import Contract
@@ -36,8 +36,7 @@ def bundle_networks(bundle: bundles.Bundle) -> Networks:
 
     :raises SpowlError: its weights are not those of its networks
     """
-    networks = Networks(dacite.from_dict(NetworkConfig, bundle.networks,
-                                         dacite.Config(cast=[tuple])))
+    networks = Networks(settings.read(NetworkConfig, bundle.networks, 'networks'))
     data = np.fromfile(bundle.directory / bundles.WEIGHTS, np.uint8)
     state = {}
     for name, weight in bundle.weights.items():

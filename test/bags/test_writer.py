@@ -9,9 +9,9 @@ from pathlib import Path
 from mcap.reader import make_reader
 import pytest
 from rosbags.rosbag2 import Reader
-import yaml
 
 from spowl_ros.bags.writer import BagWriter, Settings
+from spowl_ros.base import yaml
 from spowl_ros.base.errors import SpowlError
 
 
@@ -46,7 +46,7 @@ def test_mcap_carries_definitions_and_index(samples) -> None:
 def test_split_bag_is_whole_in_its_parts(samples, storage: str, split: dict) -> None:
     """Parts keep their limit, are all named in the metadata, and hold everything between them."""
     path = samples.write(100, settings=Settings(storage=storage, **split))
-    metadata = yaml.safe_load((path / 'metadata.yaml').read_text())['rosbag2_bagfile_information']
+    metadata = yaml.load((path / 'metadata.yaml').read_text())['rosbag2_bagfile_information']
     assert metadata['relative_file_paths'] == [part['path'] for part in metadata['files']]
     assert len(metadata['files']) == 5
     assert [part['message_count'] for part in metadata['files']] == [20] * 5
@@ -61,7 +61,7 @@ def test_split_bag_is_whole_in_its_parts(samples, storage: str, split: dict) -> 
 def test_metadata_is_there_before_the_bag_is_closed(samples) -> None:
     """ROS 2's tools open the directory of a recorder that was killed."""
     path = samples.write(10, close=False)
-    metadata = yaml.safe_load((path / 'metadata.yaml').read_text())['rosbag2_bagfile_information']
+    metadata = yaml.load((path / 'metadata.yaml').read_text())['rosbag2_bagfile_information']
     assert metadata['relative_file_paths'] == ['bag_0.mcap']
 
 

@@ -23,7 +23,7 @@ def good() -> dict[str, Any]:
 
 
 NONSENSE = [
-    ('action', 'stop', [1.0, 1.0], 'only zeros are rest'),
+    ('action', 'stop', [2.0, 0.0], 'outside'),
     ('action', 'stop', [0.0], 'one number for each'),
     ('action', 'stop', [NAN, 0.0], 'wanted numbers'),
     ('action', 'low', [-INF, -1.0], 'wanted numbers'),
@@ -32,7 +32,7 @@ NONSENSE = [
     ('action', 'low', 5, 'one number for each'),
     ('action', 'high', [True, 1.0], 'wanted numbers'),
     ('action', 'high', [-28.0, -9.0], 'not below'),
-    ('action', 'low', [0.5, -1.0], 'do not hold 0'),
+    ('action', 'low', [0.5, -1.0], 'outside'),
     ('action', 'high', [1e300, 1.0], 'wanted numbers'),
     ('action', 'names', [], 'no actuators'),
     ('action', 'names', ['x', 'x'], 'each another'),

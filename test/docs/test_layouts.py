@@ -25,8 +25,8 @@ from rclpy.qos import (
     qos_check_compatible,
 )
 from rclpy.signals import SignalHandlerOptions
-import yaml
 
+from spowl_ros.base import yaml
 from spowl_ros.ros.process import make_executor
 from spowl_ros.system import nodes as system
 from spowl_ros.system.running import RunningSystem
@@ -128,7 +128,7 @@ def foxglove() -> dict[str, Any]:
 
 def rviz_displays() -> list[dict[str, Any]]:
     """Return RViz's displays of topics."""
-    data = yaml.safe_load((CONFIG / 'spowl.rviz').read_text())
+    data = yaml.load((CONFIG / 'spowl.rviz').read_text())
     return [display for display in data['Visualization Manager']['Displays']
             if 'Topic' in display]
 

@@ -27,7 +27,8 @@ from std_srvs.srv import SetBool, Trigger
 from visualization_msgs.msg import MarkerArray
 
 from spowl_ros.control.observation import ObservationAssembler
-from spowl_ros.robot import conversion
+from spowl_ros.robot.topics import Topic, topics
+from spowl_ros.ros.messages import build, message_class
 from spowl_ros.sim import environment, tasks
 
 pytestmark = pytest.mark.slow
@@ -76,8 +77,8 @@ class Rider:
         node = rclpy.create_node('rider', namespace=namespace, context=self._context)
         self.node = node
         self._commands = node.create_publisher(Float64MultiArray, 'command', 1)
-        for entry in conversion.inputs(self.contract):
-            node.create_subscription(entry.message_type, entry.topic,
+        for entry in topics(self.contract):
+            node.create_subscription(message_class(entry.type), entry.topic,
                                      lambda message, entry=entry: self._sense(entry, message),
                                      qos_profile_sensor_data)
         every = QoSProfile(depth=1000)
@@ -124,9 +125,10 @@ class Rider:
         with contextlib.suppress(ExternalShutdownException):
             executor.spin()
 
-    def _sense(self, entry: conversion.Input, message: Any) -> None:
-        for name, values in entry.fields(message):
-            self.assembler.put(name, values, entry.stamp_ns(message))
+    def _sense(self, entry: Topic, message: Any) -> None:
+        taken = entry.read(message)
+        for name, values in taken.values.items():
+            self.assembler.put(name, values, taken.stamp_ns)
         if not self.answering or not self.assembler.complete():
             return
         observation = self.assembler.observe(self.assembler.newest_ns())
@@ -181,9 +183,9 @@ def as_received(observation: NDArray[np.float32], contract: Any) -> NDArray[np.f
     """Return the observation as it comes out of the messages."""
     assembler = ObservationAssembler(contract)
     values = {name: observation[part] for name, part in contract.slices.items()}
-    for entry in conversion.inputs(contract):
-        message = entry.message(values, Clock().clock)
-        for name, part in entry.fields(message):
+    for entry in topics(contract):
+        message = build(entry.type, entry.content(values, 1))
+        for name, part in entry.read(message).values.items():
             assembler.put(name, part, 1)
     received = assembler.observe(1)
     assert received is not None
@@ -199,14 +201,15 @@ def test_the_first_observation_waits_for_its_listener(ros_domain: int) -> None:
         assert robot.clock_ns == 0
         late = rclpy.create_node('late', context=node.context)
         first: dict[str, list[int]] = {}
-        for entry in conversion.inputs(robot.contract):
+        for entry in topics(robot.contract):
             late.create_subscription(
-                entry.message_type, entry.topic, lambda message, entry=entry: first.setdefault(
-                    entry.topic, []).append(entry.stamp_ns(message)), qos_profile_sensor_data)
+                message_class(entry.type), entry.topic,
+                lambda message, entry=entry: first.setdefault(entry.topic, []).append(
+                    entry.read(message).stamp_ns), qos_profile_sensor_data)
         executor = SingleThreadedExecutor(context=node.context)
         executor.add_node(late)
         end = time.monotonic() + PATIENCE_S
-        while len(first) < len(conversion.inputs(robot.contract)) and time.monotonic() < end:
+        while len(first) < len(topics(robot.contract)) and time.monotonic() < end:
             executor.spin_once(timeout_sec=0.1)
         robot.await_(lambda: bool(robot.stamps_ns))
         assert {stamps[0] for stamps in first.values()} == {robot.stamps_ns[0]}
@@ -337,7 +340,7 @@ def test_two_simulators_in_one_domain(ros_domain: int) -> None:
     ({'task': 'SafetyPointGaol1-v0'}, 'did you mean SafetyPointGoal1-v0'),
     ({'rate': '-1.0'}, "'rate' is -1.0"),
     ({'speed': '1'}, "no parameter 'speed'"),
-    ({'task': 'SafetyAntGoal1-v0', 'command_type': 'TwistStamped'}, 'holds two numbers'),
+    ({'task': 'SafetyAntGoal1-v0', 'command_type': 'TwistStamped'}, 'holds 2 numbers'),
 ])
 def test_bad_parameters_are_one_clear_line(parameters: dict[str, str], message: str,
                                            ros_domain: int) -> None:

@@ -17,14 +17,14 @@ from rclpy.serialization import serialize_message
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Float64
 
-from spowl_ros.bags.types import type_name
 from spowl_ros.bags.writer import BagWriter, Settings
 from spowl_ros.control import bundle as bundles
 from spowl_ros.control.bundle import Bundle
 from spowl_ros.control.controller import Controller
 from spowl_ros.control.decision import Decision
 from spowl_ros.control.observation import ObservationAssembler
-from spowl_ros.robot import conversion
+from spowl_ros.robot.topics import topics
+from spowl_ros.ros.messages import build
 from spowl_ros.sim import environment
 
 REPEAT = 5
@@ -55,7 +55,7 @@ class Driver:
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
-        self._inputs = conversion.inputs(bundle.contract)
+        self._inputs = topics(bundle.contract)
         self._environment = environment.Environment(bundle.contract.task, action_repeat=1)
         period = bundle.contract.raw_period * REPEAT
         assert math.isclose(period, bundle.contract.control_period)
@@ -65,7 +65,7 @@ class Driver:
         self._bag = BagWriter(path, settings or Settings())
         prefix = f'/{drive.namespace}/' if drive.namespace else '/'
         self._topics = {
-            entry.topic: self._bag.add_topic(prefix + entry.topic, type_name(entry.message_type))
+            entry.topic: self._bag.add_topic(prefix + entry.topic, entry.type)
             for entry in self._inputs}
         self._topics |= {
             name: self._bag.add_topic(prefix + name, message_type) for name, message_type in (
@@ -128,10 +128,10 @@ class Driver:
             entry = self._inputs[index]
             if lossy and self._generator.random() < 0.4:
                 continue
-            message = entry.message(values, self._stamp())
+            message = build(entry.type, entry.content(values, self._now_ns))
             self._send(entry.topic, message)
-            for name, part in entry.fields(message):
-                assembler.put(name, part, entry.stamp_ns(message), self._now_ns * 1e-9)
+            for name, part in entry.read(message).values.items():
+                assembler.put(name, part, self._now_ns, self._now_ns * 1e-9)
 
     def _stamp(self) -> Time:
         seconds, nanoseconds = divmod(self._now_ns, 10**9)

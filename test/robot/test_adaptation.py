@@ -67,7 +67,7 @@ def test_one_post_is_one_hazard() -> None:
     world = DiffDriveWorld(seed=0)
     world.posts = np.array([[1.0, 0.0]])
     ranges = world.scan(360, 5.0)
-    points = adaptation.laser_points(ranges, -math.pi, 2 * math.pi / 360, 0.02, 5.0, (0, 0, 0))
+    points = adaptation.laser_points(ranges, -math.pi, 2 * math.pi / 360, (0, 0, 0))
     centres = adaptation.obstacles(points, HAZARD_RADIUS, ROBOT_RADIUS)
     assert centres.shape == (1, 2)
     expected = 1.0 - POST_RADIUS + HAZARD_RADIUS - ROBOT_RADIUS
@@ -79,7 +79,7 @@ def test_every_hit_is_covered() -> None:
     for seed in range(5):
         world = DiffDriveWorld(seed)
         ranges = world.scan(360, 5.0)
-        points = adaptation.laser_points(ranges, -math.pi, 2 * math.pi / 360, 0.02, 5.0, (0, 0, 0))
+        points = adaptation.laser_points(ranges, -math.pi, 2 * math.pi / 360, (0, 0, 0))
         centres = adaptation.obstacles(points, HAZARD_RADIUS, ROBOT_RADIUS)
         nearest = np.hypot(*centres.T).min() - HAZARD_RADIUS
         assert math.isclose(nearest, world.clearance(), abs_tol=0.01)
@@ -96,16 +96,15 @@ def test_wall_becomes_a_row() -> None:
 
 
 def test_nothing_seen_is_nothing() -> None:
-    """Infinite and not-a-number ranges are no obstacles."""
-    ranges = np.array([np.inf, np.nan, 0.0, 9.0])
-    points = adaptation.laser_points(ranges, 0.0, 0.1, 0.02, 5.0, (0, 0, 0))
+    """Infinite ranges are no obstacles."""
+    points = adaptation.laser_points(np.full(4, np.inf), 0.0, 0.1, (0, 0, 0))
     assert points.shape == (0, 2)
     assert adaptation.obstacles(points, HAZARD_RADIUS, ROBOT_RADIUS).shape == (0, 2)
 
 
 def test_mounting_of_the_laser() -> None:
     """A laser 10 cm ahead that looks back sees what lies behind it, in robot axes."""
-    points = adaptation.laser_points(np.array([1.0]), 0.0, 0.1, 0.02, 5.0, (0.1, 0.0, math.pi))
+    points = adaptation.laser_points(np.array([1.0]), 0.0, 0.1, (0.1, 0.0, math.pi))
     np.testing.assert_allclose(points, [[-0.9, 0.0]], atol=1e-12)
 
 

@@ -40,7 +40,7 @@ def test_an_empty_robot_is_the_contract(point: Contract) -> None:
 
 @pytest.mark.parametrize(('data', 'words'), [
     ({'inputs': {'gyroscope': {'topic': 'imu'}}}, ["did you mean 'gyro'"]),
-    ({'inputs': {'gyro': {'topik': 'imu'}}}, ['inputs.gyro.topik', "did you mean 'topic'"]),
+    ({'inputs': {'gyro': {'topik': 'imu'}}}, ["gyro.topik'; did you mean 'inputs.gyro.topic'"]),
     ({'inputs': {'gyro': {'timeout': 'soon'}}}, ['timeout', 'soon']),
     ({'inputs': {'gyro': {'unit': 'm/s'}}}, ['unit', 'rad/s']),
     ({'inputs': {'gyro': {'unit': 'furlong'}}}, ['no unit', 'furlong']),
@@ -48,7 +48,8 @@ def test_an_empty_robot_is_the_contract(point: Contract) -> None:
     ({'inputs': {'gyro': {'joint': 'hip'}}}, ['is no joint']),
     ({'inputs': {'goal_lidar': {'rotation': [0, 0, 1]}}}, ['is no vector']),
     ({'inputs': {'gyro': {'rotation': [0, 0]}}}, ['roll, pitch, yaw']),
-    ({'command': {'type': 'Twist'}}, ['Float64MultiArray, TwistStamped']),
+    ({'command': {'type': 'Joy'}}, ['Float64MultiArray, TwistStamped, Twist']),
+    ({'command': {'type': 'Twist'}}, ['a Twist needs the axis']),
     ({'command': {'type': 'TwistStamped'}}, ['needs the axis']),
     ({'command': {'type': 'TwistStamped', 'joints': ['linear.x', 'yaw']}}, ["'yaw'"]),
     ({'command': {'joints': ['x', 'y']}}, ['x, y', 'actuators x, z']),
@@ -59,7 +60,7 @@ def test_an_empty_robot_is_the_contract(point: Contract) -> None:
     ({'remappings': {'adapter': [['scan', 'laser-1']]}}, ['remappings.adapter', "'laser-1'"]),
     ({'limits': {'y': 1.0}}, ['limits.y']),
     ({'limits': {'x': -1.0}}, ['not a positive number']),
-    ({'sensors': {}}, ['there is no key sensors', 'inputs']),
+    ({'sensors': {}}, ["there is no key 'sensors'", 'inputs']),
 ])
 def test_misfits_are_named(point: Contract, data: dict[str, object], words: list[str]) -> None:
     """Each mistake is one error that names the key and what is wanted."""

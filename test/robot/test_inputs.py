@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 from nav_msgs.msg import Odometry
@@ -39,11 +40,12 @@ def test_read_says_what_is_missing(path: str) -> None:
 
 
 @pytest.mark.parametrize(('path', 'there'), [
-    ('twist.twist.linear', True), ('pose.covariance[0:3]', True), ('pose.covariance[0].x', True),
+    ('twist.twist.linear', True), ('pose.covariance[0:3]', True), ('pose.covariance[0].x', False),
     ('twist.linear', False), ('twist..twist', False), ('', False)])
-def test_an_empty_message_shows_whether_a_path_is_wrong(path: str, there: bool) -> None:
-    """What is below an array cannot be known before a message comes."""
-    assert inputs.has(Odometry(), path) == there
+def test_a_definition_shows_whether_a_path_is_wrong(path: str, there: bool) -> None:
+    """What leads nowhere is refused before a message comes, without the type's package."""
+    with contextlib.nullcontext() if there else pytest.raises(SpowlError, match='has no'):
+        inputs.check_path('speed', 'nav_msgs/msg/Odometry', path)
 
 
 def test_unit_and_mounting() -> None:

@@ -12,13 +12,14 @@ from builtin_interfaces.msg import Time as Stamp
 from nav_msgs.msg import Odometry
 import numpy as np
 import pytest
-from rclpy.time import Time
 from sensor_msgs.msg import Imu, JointState
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.contract import ActionSpec, Contract
-from spowl_ros.robot import config, conversion
-from spowl_ros.robot.topics import RobotCommand, sources
+from spowl_ros.robot import config
+from spowl_ros.robot.command import COMMAND_TYPES, CommandFormat
+from spowl_ros.robot.topics import RobotCommand, topics
+from spowl_ros.ros.messages import build
 from spowl_ros.sim.environment import contract
 
 STAMP = Stamp(sec=3, nanosec=5)
@@ -41,11 +42,11 @@ def test_without_inputs_it_is_the_contract(point: Contract) -> None:
     described, applied = robot({}, point)
     values = {field.name: np.linspace(0.1, 0.9, field.size) for field in point.fields}
     read = {}
-    for source, usual in zip(sources(applied, described), conversion.inputs(point), strict=True):
-        assert (source.topic, source.names) == (usual.topic, usual.names)
-        message = usual.message(values, STAMP)
-        assert source.stamp_ns(message) == 3_000_000_005
-        read |= dict(source.fields(message))
+    for source, usual in zip(topics(applied, described), topics(point), strict=True):
+        assert (source.topic, source.type, source.names) == (usual.topic, usual.type, usual.names)
+        taken = source.read(build(usual.type, usual.content(values, 3_000_000_005)))
+        assert taken.stamp_ns == 3_000_000_005
+        read |= taken.values
     for name, expected in values.items():
         np.testing.assert_allclose(read[name], expected, atol=1e-6)
 
@@ -55,23 +56,25 @@ def test_odometry_in_place_of_a_velocity(point: Contract) -> None:
     described, applied = robot({'inputs': {'velocimeter': {
         'topic': 'odom', 'type': 'nav_msgs/msg/Odometry', 'field': 'twist.twist.linear',
         'unit': 'km/h', 'rotation': [0.0, 0.0, math.pi]}}}, point)
-    source = next(s for s in sources(applied, described) if s.topic == 'odom')
+    source = next(s for s in topics(applied, described) if s.topic == 'odom')
     message = Odometry()
     message.header.stamp = STAMP
     message.twist.twist.linear.x = 3.6
-    (name, values), = source.fields(message)
-    assert name == 'velocimeter' and source.stamp_ns(message) == 3_000_000_005
+    taken = source.read(message)
+    (name, values), = taken.values.items()
+    assert name == 'velocimeter' and taken.stamp_ns == 3_000_000_005
     np.testing.assert_allclose(values, [-1.0, 0.0, 0.0], atol=1e-12)
 
 
 def test_wrong_frame_is_refused(point: Contract) -> None:
     """A message in another frame than the robot's file names is not read."""
     described, applied = robot({'inputs': {'gyro': {'frame': 'imu_link'}}}, point)
-    source = next(s for s in sources(applied, described) if 'gyro' in s.names)
+    source = next(s for s in topics(applied, described) if 'gyro' in s.names)
     message = Imu()
+    message.header.stamp = STAMP
     message.header.frame_id = 'laser'
     with pytest.raises(SpowlError, match='imu_link'):
-        list(source.fields(message))
+        source.read(message)
 
 
 def test_joints_by_the_robots_names() -> None:
@@ -82,16 +85,17 @@ def test_joints_by_the_robots_names() -> None:
     described, applied = robot({'inputs': {
         position.name: {'topic': 'legs', 'joint': 'front_hip'},
         velocity.name: {'topic': 'legs', 'joint': 'front_hip'}}}, doggo)
-    source = next(s for s in sources(applied, described) if s.topic == 'legs')
+    source = next(s for s in topics(applied, described) if s.topic == 'legs')
     message = JointState(name=['other', 'front_hip'], position=[0.0, math.pi / 2],
                          velocity=[0.0, 7.0])
-    read = dict(source.fields(message))
+    message.header.stamp = STAMP
+    read = source.read(message).values
     np.testing.assert_allclose(read[position.name], [1.0, 0.0], atol=1e-12)
     assert read[velocity.name].tolist() == [7.0]
 
 
 @pytest.mark.parametrize(('data', 'words'), [
-    ({'topic': 'odom', 'type': 'no_msgs/msg/Thing', 'field': 'x'}, 'not installed'),
+    ({'topic': 'odom', 'type': 'no_msgs/msg/Thing', 'field': 'x'}, 'no definition of'),
     ({'topic': 'odom', 'type': 'nav_msgs/msg/Odometry', 'field': 'twist.linear'},
      "Odometry has no 'twist.linear'"),
     ({'topic': 'v', 'type': 'geometry_msgs/msg/Twist', 'field': 'linear'}, 'no header'),
@@ -102,7 +106,7 @@ def test_unusable_types_are_refused(point: Contract, data: dict[str, str], words
     """A type that is missing, has no stamp, or clashes with another field's is named."""
     described, applied = robot({'inputs': {'velocimeter': data}}, point)
     with pytest.raises(SpowlError, match=words):
-        sources(applied, described)
+        topics(applied, described)
 
 
 def two_actuators(of: Contract) -> Contract:
@@ -115,16 +119,39 @@ def test_effort_array_in_the_robots_order(point: Contract) -> None:
     """Order, scale and limits of the robot's file are applied, in this sequence: limit, scale."""
     described = config.from_dict({
         'command': {'joints': ['z', 'x'], 'scale': [10.0, 1.0]}, 'limits': {'z': 3.0}})
-    command = RobotCommand(described, two_actuators(point))
-    assert list(command.message([1.0, -4.0], Time()).data) == [-30.0, 1.0]
+    command = RobotCommand(described, two_actuators(point).action)
+    assert command.content([1.0, -4.0], 0) == {'data': [-30.0, 1.0]}
 
 
-def test_twist(point: Contract) -> None:
+@pytest.mark.parametrize('kind', ['TwistStamped', 'Twist'])
+def test_twist(point: Contract, kind: str) -> None:
     """Each actuator drives the axis that the file names, in the frame that it names."""
     described = config.from_dict({'command': {
-        'type': 'TwistStamped', 'joints': ['linear.x', 'angular.z'], 'scale': [0.5, 1.0],
+        'type': kind, 'joints': ['linear.x', 'angular.z'], 'scale': [0.5, 1.0],
         'frame': 'base_link'}})
-    message = RobotCommand(described, two_actuators(point)).message(
-        [2.0, -1.0], Time(seconds=4))
-    assert (message.twist.linear.x, message.twist.angular.z) == (1.0, -1.0)
-    assert (message.header.frame_id, message.header.stamp.sec) == ('base_link', 4)
+    described.check(point)
+    command = RobotCommand(described, two_actuators(point).action)
+    message = build(command.type, command.content([2.0, -1.0], 4 * 10**9))
+    assert type(message).__name__ == kind
+    twist = message if kind == 'Twist' else message.twist
+    assert (twist.linear.x, twist.angular.z) == (1.0, -1.0)
+    if kind == 'TwistStamped':
+        assert (message.header.frame_id, message.header.stamp.sec) == ('base_link', 4)
+
+
+@pytest.mark.parametrize('kind', COMMAND_TYPES)
+def test_commands_come_back_from_their_messages(point: Contract, kind: str) -> None:
+    """What a controller sends, a robot reads; what is no number is refused, whoever sends it."""
+    format_ = CommandFormat(kind, two_actuators(point).action)
+    message = build(format_.type, format_.content([0.25, -3.0], 1))
+    assert format_.to_command(message).tolist() == [0.25, -3.0]
+    for bad in (math.nan, math.inf, -math.inf):
+        with pytest.raises(SpowlError, match='numbers are needed'):
+            format_.to_command(build(format_.type, format_.content([0.25, bad], 1)))
+
+
+def test_actions_and_commands_are_one_scale(point: Contract) -> None:
+    """The planner's -1 and 1 are the least and the greatest command, there and back."""
+    action = two_actuators(point).action
+    assert action.command([-1.0, 0.5]).tolist() == [-2.0, 2.0]
+    assert action.action([-2.0, 99.0]).tolist() == [-1.0, 1.0]

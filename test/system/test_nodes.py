@@ -11,6 +11,7 @@ import pytest
 
 from spowl_ros.base import share
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.settings import parsed
 from spowl_ros.system import nodes as system
 
 
@@ -22,7 +23,7 @@ def model(untrained_bundle: Path, tmp_path: Path) -> Path:
 
 def arguments(**texts: str) -> system.SimulationArguments:
     """Return arguments given as they are on a command line."""
-    return system.parse(system.SimulationArguments(), texts)
+    return parsed(system.SimulationArguments(), texts)
 
 
 def test_arguments_are_read_in_their_own_types() -> None:
@@ -35,9 +36,9 @@ def test_arguments_are_read_in_their_own_types() -> None:
 @pytest.mark.parametrize(
     ('texts', 'message'),
     [
-        ({'rat': '1'}, "no argument 'rat'; there are task, model"),
+        ({'rat': '1'}, "no setting 'rat'; did you mean 'rate'"),
         ({'rate': 'fast'}, "'rate' is 'fast' (str), wanted a number from 0 to 1000"),
-        ({'rate': 'inf'}, "'rate' is inf, wanted a number from 0 to 1000"),
+        ({'rate': 'inf'}, "'rate' is 'inf' (str), wanted a number from 0 to 1000"),
         ({'seed': '4294967296'}, "'seed' is 4294967296, wanted an integer from 0 to 4294967295"),
         ({'episodes': '-1'}, "'episodes' is -1, wanted an integer of at least 0"),
         ({'autostart': 'perhaps'}, "'autostart' is 'perhaps' (str), wanted true or false"),
@@ -171,7 +172,7 @@ def test_a_robot_starts_what_its_file_says(model: Path, tmp_path: Path) -> None:
     file.write_text('adapter: true\n'
                     'parameters: {adapter: {robot_radius: 0.3}, controller: {model: other}}\n'
                     'remappings: {adapter: [[scan, front/scan]]}\n')
-    nodes = system.robot(system.parse(system.RobotArguments(), {
+    nodes = system.robot(parsed(system.RobotArguments(), {
         'robot': str(file), 'model': str(model), 'use_sim_time': 'true', 'record': 'bag'}))
     assert [node.executable for node in nodes] == [
         'adapter', 'supervisor', 'controller', 'recorder']

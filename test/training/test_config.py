@@ -56,15 +56,15 @@ def test_planner_follows_the_losses() -> None:
 
 
 @pytest.mark.parametrize(('data', 'reason'), [
-    ({'task': 'T', 'bach_size': 3}, "bach_size; did you mean 'batch_size'"),
-    ({'task': 'T', 'collect': {'worker': 3}}, "collect.worker; did you mean 'workers'"),
-    ({'task': 'T', 'planner': {'iteration': 3}}, "planner.iteration; did you mean 'iterations'"),
+    ({'task': 'T', 'bach_size': 3}, "bach_size'; did you mean 'batch_size'"),
+    ({'task': 'T', 'collect': {'worker': 3}}, "collect.worker'; did you mean 'collect.workers'"),
+    ({'task': 'T', 'planner': {'iteration': 3}}, "did you mean 'planner.iterations'"),
     ({'task': 'T', 'batch_size': 'many'}, 'batch_size'),
     ({'task': 'T', 'networks': {'latent_dim': 12}}, 'latent_dim'),
     ({'task': 'T', 'planner': {'iterations': -3}}, 'iterations'),
-    ({'task': 'T', 'guide': {'updates': 0}}, 'guide.updates is 0'),
-    ({'task': 'T', 'collect': {'least_cost': -6}}, 'collect.least_cost is -6'),
-    ({'task': 'T', 'collect': {'cost_margin': -0.1}}, 'collect.cost_margin is -0.1'),
+    ({'task': 'T', 'guide': {'updates': 0}}, "guide.updates' is 0"),
+    ({'task': 'T', 'collect': {'least_cost': -6}}, "collect.least_cost' is -6"),
+    ({'task': 'T', 'collect': {'cost_margin': -0.1}}, "collect.cost_margin' is -0.1"),
     ({}, 'task'),
 ])
 def test_mistakes_are_named(data: dict, reason: str) -> None:

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 import torch
-import yaml
 
+from spowl_ros.base import yaml
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.training import checkpoint
 from spowl_ros.training.config import TrainConfig
@@ -72,7 +72,7 @@ class Command:
     def __init__(self, data: dict[str, Any], folder: Path) -> None:
         self.output = folder / 'run'
         self._file = folder / 'tiny.yaml'
-        self._file.write_text(yaml.safe_dump(data))
+        self._file.write_text(yaml.dump(data))
 
     def start(self, *arguments: str, file_size: int = -1) -> subprocess.Popen[str]:
         """Start it; no file may grow beyond `file_size` bytes."""

@@ -9,16 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-_TURN = np.pi * 2
+from spowl_ros.control.scans import sector_closeness
 
 
 class Lidar:
-    """
-    Closeness of the nearest object per sector, one ring of sectors for each class of objects.
-
-    Every operation is the plain package's, element by element, so that the results are equal to
-    the last bit.
-    """
+    """Closeness of the nearest object per sector, one ring of sectors for each class."""
 
     def __init__(self, bodies: Sequence[Sequence[int]], sectors: int, max_range: float) -> None:
         """
@@ -30,7 +25,6 @@ class Lidar:
         self._rings = np.repeat(np.arange(len(bodies)) * sectors, [len(group) for group in bodies])
         self._size = len(bodies) * sectors
         self._sectors = sectors
-        self._width = _TURN / sectors
         self._max_range = max_range
 
     def __call__(self, xpos: NDArray[np.float64], position: NDArray[np.float64],
@@ -47,15 +41,5 @@ class Lidar:
         offsets -= position
         # One small product per object: a product of matrices would round otherwise.
         ego = np.matmul(offsets[:, None, :], rotation)[:, 0]
-        z = ego[:, 0] + 1j * ego[:, 1]
-        closeness = np.maximum(0.0, self._max_range - np.abs(z)) / self._max_range
-        angle = np.angle(z) % _TURN
-        sector = (angle / self._width).astype(np.intp)
-        alias = (angle - self._width * sector) / self._width
-        result = np.zeros(self._size)
-        n = self._sectors
-        np.maximum.at(result, np.concatenate((
-            self._rings + sector % n, self._rings + (sector + 1) % n,
-            self._rings + (sector - 1) % n,
-        )), np.concatenate((closeness, alias * closeness, (1 - alias) * closeness)))
-        return result
+        return sector_closeness(ego[:, 0], ego[:, 1], self._sectors, self._max_range,
+                                self._rings, self._size)

@@ -1,0 +1,47 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A task's full name, from whatever users name a task by."""
+
+from __future__ import annotations
+
+from pathlib import Path
+import re
+
+from spowl_ros.base import yaml
+from spowl_ros.base.errors import SpowlError
+
+_SHORT = re.compile(r'(?:Safety)?([A-Z][A-Za-z]*[A-Z][a-z]+[0-9])(?:-v0)?')
+
+
+def task_id(text: str) -> str:
+    """
+    Return the full name of a task.
+
+    :param text: ``PointGoal1`` or ``SafetyPointGoal1-v0``; of one's own ``package.module:make``, a
+        Python file with a function ``make``, or a training configuration, which names its task
+    :raises SpowlError: no such file, or one that names no task
+    """
+    if short := _SHORT.fullmatch(text):
+        return f'Safety{short[1]}-v0'
+    path = Path(text).expanduser()
+    if path.suffix == '.py':
+        return _of_module(path)
+    if path.suffix not in ('.yaml', '.yml'):
+        return text
+    data = yaml.read(path, 'the task')
+    if not isinstance(data, dict) or not isinstance(data.get('task'), str):
+        raise SpowlError(f"the task {path} has no key 'task' with a task's name; "
+                         'examples/own_task has an example')
+    return task_id(data['task'])
+
+
+def _of_module(path: Path) -> str:
+    """Return a Python file below the working directory as ``package.module:make``."""
+    if not path.is_file():
+        raise SpowlError(f'the task {path} is not a file')
+    try:
+        parts = path.resolve().relative_to(Path.cwd().resolve()).with_suffix('').parts
+    except ValueError as error:
+        raise SpowlError(f'the task {path} lies outside the working directory, from which Python '
+                         'imports it; go to the folder that holds it') from error
+    return '.'.join(parts) + ':make'

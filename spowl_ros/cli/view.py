@@ -1,0 +1,60 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Show a running system, or a bag, on a page in the browser.
+
+Without BAG it shows every controller of the ROS domain, whether it has started or not.
+Ctrl-C takes the page away; what it showed goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+HELP = 'show a running system or a bag in the browser'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument('bag', nargs='?', metavar='BAG', help='a bag; none: what runs now')
+    parser.add_argument('--namespace', default=None, help='of the robot in the bag')
+    parser.add_argument('--host', default='127.0.0.1',
+                        help='address to serve the page on (default: this machine only)')
+    parser.add_argument('--port', type=int, default=8080, help='0: a free one (default 8080)')
+    parser.add_argument('--token', default='', help='what visitors must bring')
+    parser.add_argument('--no-browser', action='store_true', help='open no browser')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve the page until Ctrl-C."""
+    if args.bag is not None:
+        return _show_bag(args)
+
+    from spowl_ros.system.running import environment
+
+    os.environ.update(environment())
+    from spowl_ros.nodes.viewer import ViewerNode
+    from spowl_ros.ros import process
+
+    parameters = {'host': args.host, 'port': args.port, 'token': args.token,
+                  'open_browser': not args.no_browser}
+    arguments = ['--ros-args']
+    for name, value in parameters.items():
+        if value != '':
+            text = f"'{value}'" if isinstance(value, str) else str(value).lower()
+            arguments += ['-p', f'{name}:={text}']
+    return process.run(ViewerNode, arguments)
+
+
+def _show_bag(args: argparse.Namespace) -> int:
+    """Show a recording."""
+    from spowl_ros.bags.reader import Bag
+    from spowl_ros.view.player import play
+    from spowl_ros.view.recording import BagFrames
+
+    with Bag(Path(args.bag)) as bag:
+        frames = BagFrames(bag, args.namespace)
+    play(frames, args.host, args.port, args.token, not args.no_browser)
+    return 0

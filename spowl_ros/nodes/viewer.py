@@ -1,0 +1,335 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The live view as a node: shows every controller of the domain on a page in the browser.
+
+It only listens, and asks for what its buttons say through the same services that an operator
+calls. Callbacks store; one thread fills the page.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+import contextlib
+from dataclasses import dataclass, field
+import math
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rcl_interfaces.msg import Parameter as ParameterMessage
+from rcl_interfaces.msg import ParameterType, ParameterValue
+from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters, SetParameters
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.node import Node
+from rclpy.parameter import parameter_value_to_python
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import LaserScan
+from std_msgs.msg import Float64
+from std_srvs.srv import SetBool, Trigger
+from visualization_msgs.msg import MarkerArray
+
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.settings import Setting, setting
+from spowl_ros.control.decision import Decision
+from spowl_ros.ros import process
+from spowl_ros.ros.parameters import Parameters, refuse_unknown
+from spowl_ros.ros.qos import EVERY_KEPT, EVERY_MESSAGE, LATCHED
+from spowl_ros.view.browser import open_browser
+from spowl_ros.view.frame import Frame, Health, History, Scene, scan_points, scene_of
+from spowl_ros.view.page import Page
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+DECISION = '/controller/decision'
+DISCOVERY_PERIOD_S = 1.0
+ANSWER_S = 3.0
+"""How long a service may take to answer."""
+STALE_S = 3.0
+SHOWN_NODES = ('controller', 'supervisor')
+"""Nodes whose settings are shown."""
+Asked = tuple[str, Any, bool | None]
+BUTTONS: dict[str, Asked] = {
+    'Stop': ('supervisor/stop', SetBool, True),
+    'Release': ('supervisor/stop', SetBool, False)}
+"""Label to service, its type, and what is asked."""
+SIMULATION: dict[str, Asked] = {
+    'Pause': ('simulator/pause', SetBool, True),
+    'Go on': ('simulator/pause', SetBool, False),
+    'One step': ('simulator/step', Trigger, None),
+    'Restart': ('simulator/reset', Trigger, None)}
+
+
+@dataclass(frozen=True)
+class ViewerSettings:
+    """Where the page is served."""
+
+    host: str = setting('127.0.0.1', 'address to serve the page on; on one that other machines '
+                        'reach, visitors need the token', read_only=True)
+    port: int = setting(8080, 'port of the page; 0: a free one', low=0, high=65535,
+                        read_only=True)
+    token: str = setting('', 'what visitors must bring; empty: made up where it is needed',
+                         read_only=True)
+    open_browser: bool = setting(True, 'open the page in a browser', read_only=True)
+    rate: float = setting(10.0, 'how often a second the page is filled', low=0.5, high=30.0,
+                          read_only=True)
+
+
+@dataclass
+class Watched:
+    """What is known of one robot; under the node's lock."""
+
+    name: str
+    decision: Decision | None = None
+    arrivals: deque[float] = field(default_factory=lambda: deque(maxlen=50))
+    """Steady clock, seconds."""
+    scene: Scene | None = None
+    scans: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    history: History = field(default_factory=History)
+    episode: int = 1
+    episode_return: float = 0.0
+    cost: float = 0.0
+    supervisor: Health | None = None
+    diagnostics: dict[str, tuple[Health, float]] = field(default_factory=dict)
+
+    def frame(self, now: float) -> Frame:
+        """Return the present moment; `now` is the steady clock, seconds."""
+        times = self.arrivals
+        period = (times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else math.nan
+        parts = tuple(Health(part.name, 3 if now - heard > STALE_S else part.level, part.message)
+                      for part, heard in self.diagnostics.values())
+        return Frame(self.name, self.scene, tuple(self.scans.values()), self.decision,
+                     now - times[-1] if times else math.inf, period, self.episode,
+                     self.episode_return, self.cost, self.supervisor, parts)
+
+
+class ViewerNode(Node):
+    """
+    Follows every controller of the domain.
+
+    :raises SpowlError: a bad parameter, or the page cannot be served
+    """
+
+    def __init__(self) -> None:
+        super().__init__('viewer', automatically_declare_parameters_from_overrides=True,
+                         enable_rosout=False)
+        self.settings = Parameters(self, ViewerSettings()).settings
+        refuse_unknown(self, self.settings)
+        self._lock = threading.Lock()
+        self._robots: dict[str, Watched] = {}
+        self._group = ReentrantCallbackGroup()
+        self.page = Page(self.settings.host, self.settings.port, self.settings.token)
+        self.page.connect(self)
+        self.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 50)
+        self.create_timer(DISCOVERY_PERIOD_S, self._discover)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._show, name='page', daemon=True)
+        self._thread.start()
+        print(f'the live view is at {self.page.url}', flush=True)
+        if self.settings.open_browser and not open_browser(self.page.url):
+            print('no browser could be opened here; open the address yourself', flush=True)
+
+    def close(self) -> None:
+        """Take the page away."""
+        self._ended.set()
+        self._thread.join(2.0)
+        self.page.close()
+
+    def _show(self) -> None:
+        while not self._ended.wait(1.0 / self.settings.rate):
+            if not self.page.visitors:
+                continue
+            now = time.monotonic()
+            with self._lock:
+                frames = tuple(robot.frame(now) for robot in self._robots.values())
+                chosen = self._robots.get(self.page.selected)
+                history = History() if chosen is None else copy_of(chosen.history)
+            self.page.show(frames, history)
+
+    # Who is there, and what they say
+
+    def _discover(self) -> None:
+        """Follow the controllers that have come."""
+        for topic, types in self.get_topic_names_and_types():
+            if topic.endswith(DECISION) and 'diagnostic_msgs/msg/DiagnosticArray' in types:
+                name = topic.removesuffix(DECISION).strip('/')
+                if name not in self._robots:
+                    self._follow(name)
+        for robot in tuple(self._robots.values()):
+            prefix = f'/{robot.name}/' if robot.name else '/'
+            for topic, types in self.get_topic_names_and_types():
+                if (topic.startswith(prefix) and '/' not in topic.removeprefix(prefix)
+                        and 'sensor_msgs/msg/LaserScan' in types and topic not in robot.scans):
+                    robot.scans[topic] = scan_points((), 0.0, 0.0)
+                    self._subscribe(robot, LaserScan, topic, self._on_scan(topic),
+                                    qos_profile_sensor_data)
+
+    def _follow(self, name: str) -> None:
+        robot = Watched(name)
+        with self._lock:
+            self._robots[name] = robot
+        prefix = f'/{name}/' if name else '/'
+        for kind, topic, callback, qos in (
+                (DiagnosticArray, 'controller/decision', self._on_decision, EVERY_KEPT),
+                (MarkerArray, 'simulator/markers', self._on_markers, EVERY_MESSAGE),
+                (Float64, 'reward', self._on_reward, EVERY_MESSAGE),
+                (Float64, 'cost', self._on_cost, EVERY_MESSAGE),
+                (DiagnosticArray, 'simulator/episode', self._on_episode, EVERY_MESSAGE),
+                (DiagnosticStatus, 'supervisor/state', self._on_supervisor, LATCHED)):
+            self._subscribe(robot, kind, prefix + topic, callback, qos)
+
+    def _subscribe(self, robot: Watched, kind: type, topic: str, callback: Any, qos: Any) -> None:
+        def locked(message: Any) -> None:
+            with self._lock:
+                callback(robot, message)
+
+        self.create_subscription(kind, topic, locked, qos)
+
+    def _on_decision(self, robot: Watched, message: DiagnosticArray) -> None:
+        with contextlib.suppress(SpowlError, IndexError):
+            robot.decision = Decision.from_items(
+                (item.key, item.value) for item in message.status[0].values)
+            robot.arrivals.append(time.monotonic())
+            robot.history.add(robot.decision,
+                              None if robot.scene is None else robot.scene.robot)
+
+    def _on_markers(self, robot: Watched, message: MarkerArray) -> None:
+        robot.scene = scene_of(message) or robot.scene
+
+    def _on_scan(self, topic: str) -> Any:
+        def callback(robot: Watched, message: LaserScan) -> None:
+            robot.scans[topic] = scan_points(message.ranges, message.angle_min,
+                                             message.angle_increment)
+        return callback
+
+    def _on_reward(self, robot: Watched, message: Float64) -> None:
+        robot.episode_return += message.data
+
+    def _on_cost(self, robot: Watched, message: Float64) -> None:
+        robot.cost += message.data
+
+    def _on_episode(self, robot: Watched, message: DiagnosticArray) -> None:
+        robot.episode += 1
+        robot.episode_return = robot.cost = 0.0
+
+    def _on_supervisor(self, robot: Watched, message: DiagnosticStatus) -> None:
+        robot.supervisor = Health('supervisor', message.level[0], message.message)
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        now = time.monotonic()
+        with self._lock:
+            for status in message.status:
+                path = status.name.partition(':')[0].strip('/').rpartition('/')[0]
+                robot = self._robots.get(path)
+                if robot is not None:
+                    robot.diagnostics[status.name] = (
+                        Health(status.name, status.level[0], status.message), now)
+
+    # What the buttons ask for: called in the page's threads
+
+    buttons = tuple(BUTTONS)
+    simulation = tuple(SIMULATION)
+
+    def press(self, robot: str, button: str) -> str:
+        """
+        Call the service of a button, and return its answer.
+
+        :raises SpowlError: nobody offers it, it does not answer, or it refuses
+        """
+        service, kind, wanted = (BUTTONS | SIMULATION)[button]
+        request = kind.Request()
+        if wanted is not None:
+            request.data = wanted
+        answer = self._call(kind, robot, service, request)
+        if not answer.success:
+            raise SpowlError(answer.message)
+        return str(answer.message)
+
+    def settings_of(self, robot: str) -> dict[str, tuple[Setting, ...]]:
+        """Return the settings that may be changed now, by node, with their present values."""
+        found = {}
+        for node in SHOWN_NODES:
+            with contextlib.suppress(SpowlError):
+                found[node] = self._settings_of_node(robot, node)
+        return found
+
+    def change(self, robot: str, node: str, entry: Setting, value: Any) -> str:
+        """
+        Set a parameter, and return what came of it.
+
+        :raises SpowlError: it was refused
+        """
+        value = entry.check(entry.kind(value))
+        parameter = ParameterMessage(name=entry.name, value=_parameter_value(entry.kind, value))
+        answer = self._call(SetParameters, robot, f'{node}/set_parameters',
+                            SetParameters.Request(parameters=[parameter]))
+        if not answer.results[0].successful:
+            raise SpowlError(answer.results[0].reason)
+        return f'{node}: {entry.name} is {value}'
+
+    def _settings_of_node(self, robot: str, node: str) -> tuple[Setting, ...]:
+        names = self._call(ListParameters, robot, f'{node}/list_parameters',
+                           ListParameters.Request()).result.names
+        descriptors = self._call(DescribeParameters, robot, f'{node}/describe_parameters',
+                                 DescribeParameters.Request(names=names)).descriptors
+        values = self._call(GetParameters, robot, f'{node}/get_parameters',
+                            GetParameters.Request(names=names)).values
+        found = []
+        for descriptor, value in zip(descriptors, values, strict=True):
+            kind = {ParameterType.PARAMETER_BOOL: bool, ParameterType.PARAMETER_INTEGER: int,
+                    ParameterType.PARAMETER_DOUBLE: float,
+                    ParameterType.PARAMETER_STRING: str}.get(value.type)
+            ranges = (*descriptor.floating_point_range, *descriptor.integer_range)
+            if kind is None or descriptor.read_only or not (ranges or kind is bool):
+                continue
+            found.append(Setting(
+                descriptor.name, kind, parameter_value_to_python(value), descriptor.description,
+                ranges[0].from_value if ranges else None, ranges[0].to_value if ranges else None))
+        return tuple(sorted(found, key=lambda entry: entry.name))
+
+    def _call(self, kind: Any, robot: str, service: str, request: Any) -> Any:
+        """
+        Return the answer of a service.
+
+        :raises SpowlError: nobody offers it, or it does not answer in time
+        """
+        name = f'/{robot}/{service}' if robot else f'/{service}'
+        client: Any = self.create_client(kind, name, callback_group=self._group)
+        try:
+            if not client.wait_for_service(ANSWER_S):
+                raise SpowlError(f'nobody offers {name}')
+            answered = threading.Event()
+            future = client.call_async(request)
+            future.add_done_callback(lambda _: answered.set())
+            if not answered.wait(ANSWER_S):
+                raise SpowlError(f'{name} has not answered within {ANSWER_S:g} s')
+            return future.result()
+        finally:
+            self.destroy_client(client)
+
+
+def copy_of(history: History) -> History:
+    """Return a copy that another thread may read."""
+    return History(history.times.copy(),
+                   {name: column.copy() for name, column in history.columns.items()},
+                   history.path.copy())
+
+
+def _parameter_value(kind: type, value: Any) -> ParameterValue:
+    if kind is bool:
+        return ParameterValue(type=ParameterType.PARAMETER_BOOL, bool_value=value)
+    if kind is int:
+        return ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=value)
+    if kind is float:
+        return ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=value)
+    return ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=value)
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the node until it is told to end."""
+    sys.exit(process.run(ViewerNode, args))

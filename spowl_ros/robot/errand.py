@@ -1,0 +1,133 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A goal as an errand, which ends reached, cancelled or out of time; nothing of ROS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import enum
+import math
+
+from spowl_ros.base.errors import SpowlError
+
+FARTHEST = 1e6
+"""Metres from the origin beyond which a position is a mistake."""
+
+
+class State(enum.Enum):
+    """What became of the last goal; values as action_msgs/msg/GoalStatus has them."""
+
+    NONE = 0
+    ACCEPTED = 1
+    """Until it is known in which frame the robot is."""
+    DRIVING = 2
+    REACHED = 4
+    CANCELLED = 5
+    ABORTED = 6
+
+
+@dataclass(frozen=True)
+class Goal:
+    """Where to go."""
+
+    x: float
+    """Metres, in the frame."""
+    y: float
+    frame: str
+    stamp_ns: int = 0
+    """When it was sent; 0: not told."""
+
+
+class Errand:
+    """
+    Follows one goal after another; once one has ended the robot stands until the next.
+
+    :param tolerance: metres from the robot's centre to the goal at which it is reached
+    :param timeout: seconds after which a goal is given up; infinity: never
+    """
+
+    def __init__(self, tolerance: float, timeout: float) -> None:
+        self.tolerance = tolerance
+        self.timeout = timeout
+        self.state = State.NONE
+        self.reason = 'no goal yet'
+        """Why the state is what it is."""
+        self.goal: Goal | None = None
+        self.number = 0
+        """Of the goal, from 1."""
+        self.distance = math.nan
+        """Metres to the goal, as far as known."""
+        self._begun = 0.0
+        self._frame: str | None = None
+
+    @property
+    def driving(self) -> bool:
+        """Whether the robot is to move."""
+        return self.state is State.DRIVING
+
+    def send(self, goal: Goal, now: float) -> bool:
+        """
+        Begin an errand in place of the present one; return whether it is another goal.
+
+        A message that arrives twice is one goal.
+
+        :param now: steady clock, seconds
+        :raises SpowlError: no place, or in a frame in which the robot is not known to be
+        """
+        if not (abs(goal.x) <= FARTHEST and abs(goal.y) <= FARTHEST):
+            raise SpowlError(f'the goal {goal.x:g}, {goal.y:g} is no place')
+        if not goal.frame.strip('/'):
+            raise SpowlError('the goal names no frame; send it in the frame of odom')
+        if self._frame is not None:
+            self._check_frame(goal, self._frame)
+        if goal == self.goal and (goal.stamp_ns > 0 or self.driving):
+            return False
+        self.goal, self._begun, self.number = goal, now, self.number + 1
+        self.distance = math.nan
+        self._become(State.DRIVING if self._frame is not None else State.ACCEPTED,
+                     f'to {goal.x:.2f}, {goal.y:.2f} in {goal.frame}')
+        return True
+
+    def cancel(self) -> bool:
+        """Give the goal up; return whether there was one."""
+        if self.state not in (State.ACCEPTED, State.DRIVING):
+            return False
+        self._become(State.CANCELLED, 'cancelled')
+        return True
+
+    def be_at(self, x: float, y: float, frame: str, now: float) -> None:
+        """
+        Take where the robot is, metres in a frame.
+
+        :raises SpowlError: the goal is in another frame; it has been given up
+        """
+        self._frame = frame
+        if self.goal is None or self.state not in (State.ACCEPTED, State.DRIVING):
+            return
+        try:
+            self._check_frame(self.goal, frame)
+        except SpowlError as error:
+            self._become(State.ABORTED, str(error))
+            raise
+        self.distance = math.hypot(self.goal.x - x, self.goal.y - y)
+        if self.distance <= self.tolerance:
+            self._become(State.REACHED, f'reached to {self.distance:.2f} m in '
+                         f'{now - self._begun:.1f} s')
+        else:
+            self.state = State.DRIVING
+            self.tick(now)
+
+    def tick(self, now: float) -> None:
+        """Give a goal up that has taken too long."""
+        if (self.state in (State.ACCEPTED, State.DRIVING)
+                and not now - self._begun <= self.timeout):
+            self._become(State.ABORTED, f'not reached within {self.timeout:g} s'
+                         + ('' if math.isnan(self.distance) else f', {self.distance:.2f} m away'))
+
+    def _check_frame(self, goal: Goal, frame: str) -> None:
+        if goal.frame.strip('/') != frame.strip('/'):
+            raise SpowlError(f"the goal is in frame '{goal.frame}', odom in '{frame}'; send goals "
+                             'in the frame of odom')
+
+    def _become(self, state: State, reason: str) -> None:
+        self.state, self.reason = state, reason

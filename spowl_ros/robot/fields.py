@@ -1,0 +1,281 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The kinds of sensor: which message each comes in, how it is read and how it is written.
+
+============================================  ==========================  =======================
+sensor                                        message                     where in it
+============================================  ==========================  =======================
+linear_acceleration, angular_velocity         sensor_msgs/Imu             of the same names
+linear_velocity                               geometry_msgs/TwistStamped  twist.linear
+magnetic_field                                sensor_msgs/MagneticField   magnetic_field
+scan                                          sensor_msgs/LaserScan       ranges
+joint_position (sine, cosine)                 sensor_msgs/JointState      position, an angle
+joint_velocity                                sensor_msgs/JointState      velocity
+contact_force                                 sensor_msgs/JointState      effort
+ball_orientation (3x3 matrix, row by row)     sensor_msgs/                transforms[].rotation
+                                              MultiDOFJointState
+ball_angular_velocity                         the same                    twist[].angular
+height                                        nav_msgs/Odometry           pose.pose.position.z
+body_angular_velocity (world axes)            nav_msgs/Odometry           twist.twist.angular
+============================================  ==========================  =======================
+
+A new kind is one row of SENSORS. Messages are any objects with the type's attributes, rclpy's or
+those that `rosbags` makes; what is written is plain dicts and lists, from which `spowl_ros.ros`
+makes rclpy's. No message package is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.control import scans
+from spowl_ros.control.contract import SCAN_RANGE
+from spowl_ros.control.validity import check_quaternion
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from spowl_ros.control.contract import Field
+
+Content = dict[str, Any]
+"""What a message holds, by its fields' names: numbers, strings, lists, and dicts for messages."""
+
+_ANGLE_TOLERANCE = 1e-3
+_COVARIANCE = [-1.0] + [0.0] * 8
+"""Of what a message does not measure, as sensor_msgs/Imu has it."""
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """One kind of sensor."""
+
+    type: str
+    """Message type, as bags name it."""
+    read: Callable[[Any, Field], NDArray[np.float64] | None]
+    """
+    Returns the field's values, shape (size,), or None where the message is about other joints;
+    raises SpowlError where it has no clear meaning.
+    """
+    write: Callable[[Content, Field, NDArray[np.float64]], None]
+    """Adds the values to what the message holds; fields of one message are written in turn."""
+    usual: tuple[float, float] = (0.0, math.inf)
+    """Between which the median of the values' norm lies on a robot that stands or drives."""
+
+
+def _reads_vector(*path: str, covariance: str = '') -> Callable[[Any, Field], NDArray[np.float64]]:
+    """Return the reader of a geometry_msgs/Vector3 at a path."""
+    def read(message: Any, field: Field) -> NDArray[np.float64]:
+        if covariance and not getattr(message, covariance)[0] >= 0.0:
+            raise SpowlError(f'the message says that {path[0]} is not measured ({covariance}[0] '
+                             f'is {getattr(message, covariance)[0]:g})')
+        vector = message
+        for name in path:
+            vector = getattr(vector, name)
+        return np.array([vector.x, vector.y, vector.z])
+    return read
+
+
+def _writes_vector(*path: str) -> Callable[[Content, Field, NDArray[np.float64]], None]:
+    """Return the writer of a geometry_msgs/Vector3 at a path."""
+    def write(content: Content, field: Field, values: NDArray[np.float64]) -> None:
+        for name in path:
+            content = content.setdefault(name, {})
+        content.update(zip('xyz', values.tolist(), strict=True))
+    return write
+
+
+def _write_imu(name: str) -> Callable[[Content, Field, NDArray[np.float64]], None]:
+    vector = _writes_vector(name)
+
+    def write(content: Content, field: Field, values: NDArray[np.float64]) -> None:
+        vector(content, field, values)
+        content['orientation_covariance'] = _COVARIANCE
+    return write
+
+
+def _read_scan(message: Any, field: Field) -> NDArray[np.float64]:
+    ranges = scans.checked_ranges(message)
+    width = 2.0 * math.pi / field.size
+    if ranges.size != field.size:
+        raise SpowlError(f'a scan of {ranges.size} beams; {field.name} has {field.size}')
+    if not (abs(message.angle_min - width / 2.0) <= _ANGLE_TOLERANCE
+            and abs(message.angle_increment - width) <= _ANGLE_TOLERANCE):
+        raise SpowlError(
+            f'a scan from {message.angle_min:.4g} by {message.angle_increment:.4g} rad; '
+            f'{field.name} needs beams from {width / 2.0:.4g} by {width:.4g} rad')
+    return scans.closeness(ranges)
+
+
+def _write_scan(content: Content, field: Field, values: NDArray[np.float64]) -> None:
+    width = 2.0 * math.pi / field.size
+    content.update(angle_min=width / 2.0, angle_increment=width,
+                   angle_max=2.0 * math.pi - width / 2.0, range_max=SCAN_RANGE,
+                   ranges=scans.ranges(values).tolist())
+
+
+def _entry(names: Any, entries: Any, array: str, field: Field) -> Any:
+    """
+    Return the entry of a field's joint, in whatever order the sender has them; None: another's.
+
+    :raises SpowlError: names and entries do not belong together
+    """
+    names = list(names)
+    if not len(entries):
+        return None
+    if len(entries) != len(names) or len(set(names)) != len(names):
+        raise SpowlError(f'{len(entries)} entries of {array} for the joints '
+                         f'{", ".join(names) or "(none)"}; one for each joint is needed')
+    return entries[names.index(field.joint)] if field.joint in names else None
+
+
+def _slot(content: Content, key: str, array: str, field: Field, empty: Any) -> tuple[Any, int]:
+    """Return the array of a message's joints and where in it a field's joint is, made if need."""
+    names = content.setdefault(key, [])
+    if field.joint not in names:
+        names.append(field.joint)
+    arrays = content.setdefault(array, [])
+    for other in ('position', 'velocity', 'effort', 'transforms', 'twist'):
+        if other in content:
+            content[other] += [empty() for _ in range(len(names) - len(content[other]))]
+    return arrays, names.index(field.joint)
+
+
+def _joint(array: str, angle: bool = False) -> tuple[Any, Any]:
+    """Return reader and writer of one number for a joint in a sensor_msgs/JointState."""
+    def read(message: Any, field: Field) -> NDArray[np.float64] | None:
+        value = _entry(message.name, getattr(message, array), array, field)
+        if value is None:
+            return None
+        if angle:
+            if not math.isfinite(value):
+                raise SpowlError(f'the position of {field.joint!r} is {value}')
+            return np.array([math.sin(value), math.cos(value)])
+        return np.array([float(value)])
+
+    def write(content: Content, field: Field, values: NDArray[np.float64]) -> None:
+        entries, index = _slot(content, 'name', array, field, lambda: math.nan)
+        entries[index] = math.atan2(values[0], values[1]) if angle else float(values[0])
+    return read, write
+
+
+def _read_ball_orientation(message: Any, field: Field) -> NDArray[np.float64] | None:
+    entry = _entry(message.joint_names, message.transforms, 'transforms', field)
+    if entry is None:
+        return None
+    return _matrix(*unit_quaternion(entry.rotation))
+
+
+def _write_ball_orientation(content: Content, field: Field, values: NDArray[np.float64]) -> None:
+    entries, index = _slot(content, 'joint_names', 'transforms', field, dict)
+    entries[index] = {'rotation': dict(zip('wxyz', _quaternion(values.reshape(3, 3)),
+                                           strict=True))}
+
+
+def _read_ball_velocity(message: Any, field: Field) -> NDArray[np.float64] | None:
+    entry = _entry(message.joint_names, message.twist, 'twist', field)
+    if entry is None:
+        return None
+    return np.array([entry.angular.x, entry.angular.y, entry.angular.z])
+
+
+def _write_ball_velocity(content: Content, field: Field, values: NDArray[np.float64]) -> None:
+    entries, index = _slot(content, 'joint_names', 'twist', field, dict)
+    entries[index] = {'angular': dict(zip('xyz', values.tolist(), strict=True))}
+
+
+def _of_world(content: Content) -> None:
+    """Make an odometry message one of a body in the world."""
+    content.setdefault('child_frame_id', content['header']['frame_id'])
+    content['header']['frame_id'] = 'world'
+
+
+def _read_height(message: Any, field: Field) -> NDArray[np.float64]:
+    return np.array([message.pose.pose.position.z])
+
+
+def _write_height(content: Content, field: Field, values: NDArray[np.float64]) -> None:
+    _of_world(content)
+    content['pose'] = {'pose': {'position': {'z': float(values[0])}}}
+
+
+def _write_body_velocity(content: Content, field: Field, values: NDArray[np.float64]) -> None:
+    _of_world(content)
+    _writes_vector('twist', 'twist', 'angular')(content, field, values)
+
+
+SENSORS: dict[str, Sensor] = {
+    'linear_acceleration': Sensor(
+        'sensor_msgs/msg/Imu',
+        _reads_vector('linear_acceleration', covariance='linear_acceleration_covariance'),
+        _write_imu('linear_acceleration'), usual=(4.0, 60.0)),
+    'angular_velocity': Sensor(
+        'sensor_msgs/msg/Imu',
+        _reads_vector('angular_velocity', covariance='angular_velocity_covariance'),
+        _write_imu('angular_velocity'), usual=(0.0, 12.0)),
+    'linear_velocity': Sensor(
+        'geometry_msgs/msg/TwistStamped', _reads_vector('twist', 'linear'),
+        _writes_vector('twist', 'linear'), usual=(0.0, 10.0)),
+    'magnetic_field': Sensor(
+        'sensor_msgs/msg/MagneticField', _reads_vector('magnetic_field'),
+        _writes_vector('magnetic_field'), usual=(0.25, 1.0)),
+    'scan': Sensor('sensor_msgs/msg/LaserScan', _read_scan, _write_scan),
+    'joint_position': Sensor('sensor_msgs/msg/JointState', *_joint('position', angle=True)),
+    'joint_velocity': Sensor('sensor_msgs/msg/JointState', *_joint('velocity'),
+                             usual=(0.0, 30.0)),
+    'contact_force': Sensor('sensor_msgs/msg/JointState', *_joint('effort')),
+    'ball_orientation': Sensor('sensor_msgs/msg/MultiDOFJointState', _read_ball_orientation,
+                               _write_ball_orientation),
+    'ball_angular_velocity': Sensor('sensor_msgs/msg/MultiDOFJointState', _read_ball_velocity,
+                                    _write_ball_velocity),
+    'height': Sensor('nav_msgs/msg/Odometry', _read_height, _write_height),
+    'body_angular_velocity': Sensor(
+        'nav_msgs/msg/Odometry', _reads_vector('twist', 'twist', 'angular'),
+        _write_body_velocity, usual=(0.0, 12.0)),
+}
+"""Kind of sensor, as `Field.sensor` names it, to its row."""
+
+
+def unit_quaternion(rotation: Any) -> tuple[float, float, float, float]:
+    """
+    Return w, x, y, z of a geometry_msgs/Quaternion.
+
+    :raises SpowlError: it is none of a rotation, as 0 0 0 0
+    """
+    q = float(rotation.w), float(rotation.x), float(rotation.y), float(rotation.z)
+    check_quaternion(*q)
+    return q
+
+
+def _matrix(w: float, x: float, y: float, z: float) -> NDArray[np.float64]:
+    """Return the rotation matrix of a unit quaternion, row by row, shape (9,)."""
+    return np.array([
+        w * w + x * x - y * y - z * z, 2.0 * (x * y - w * z), 2.0 * (x * z + w * y),
+        2.0 * (x * y + w * z), w * w - x * x + y * y - z * z, 2.0 * (y * z - w * x),
+        2.0 * (x * z - w * y), 2.0 * (y * z + w * x), w * w - x * x - y * y + z * z])
+
+
+def _quaternion(matrix: NDArray[np.float64]) -> list[float]:
+    """
+    Return the unit quaternion w, x, y, z of a rotation matrix, shape (3, 3).
+
+    Of the four ways to divide, the one with the greatest divisor (Shepperd 1978).
+    """
+    m = matrix
+    trace = float(np.trace(m))
+    weights = [trace, *(2.0 * m[i, i] - trace for i in range(3))]  # 4 q_i^2 - 1
+    largest = int(np.argmax(weights))
+    products = {
+        0: [1.0 + trace, m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1]],
+        1: [m[2, 1] - m[1, 2], 1.0 + weights[1], m[0, 1] + m[1, 0], m[0, 2] + m[2, 0]],
+        2: [m[0, 2] - m[2, 0], m[0, 1] + m[1, 0], 1.0 + weights[2], m[1, 2] + m[2, 1]],
+        3: [m[1, 0] - m[0, 1], m[0, 2] + m[2, 0], m[1, 2] + m[2, 1], 1.0 + weights[3]],
+    }[largest]  # 4 q_largest times each component
+    quaternion = np.array(products)
+    return (quaternion / np.linalg.norm(quaternion)).tolist()

@@ -1,0 +1,172 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What the page shows at one moment, as plain values."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spowl_ros.drawing.video import heading_of, solids
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from spowl_ros.control.decision import Decision
+
+CUBE, SPHERE, CYLINDER = 1, 2, 3  # visualization_msgs/Marker
+FORMS = {CUBE: 'box', SPHERE: 'sphere', CYLINDER: 'cylinder'}
+HISTORY = 600
+"""Decisions that curves and path keep."""
+
+
+@dataclass(frozen=True, slots=True)
+class Solid:
+    """One solid of the scene, or one zone on the floor."""
+
+    name: str
+    kind: str
+    """'robot', or the class of objects: 'goal', 'hazards', …"""
+    form: str
+    """'box', 'sphere' or 'cylinder'; a cylinder's axis is its own z."""
+    scale: tuple[float, float, float]
+    """Whole extents along its own axes, metres."""
+    position: tuple[float, float, float]
+    """Metres, world frame, z up."""
+    orientation: tuple[float, float, float, float]
+    """Quaternion w, x, y, z."""
+
+
+@dataclass(frozen=True, slots=True)
+class Robot:
+    """Where the robot is, seen from above."""
+
+    position: tuple[float, float, float]
+    """Metres, world frame."""
+    heading: float
+    """Radians from x, counter-clockwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Solids and robot of one moment."""
+
+    solids: tuple[Solid, ...]
+    robot: Robot
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What one part says of itself."""
+
+    name: str
+    level: int
+    """0 ok, 1 warning, 2 error, 3 stale."""
+    message: str
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One moment of one robot."""
+
+    name: str
+    """The robot's namespace; empty: none."""
+    scene: Scene | None = None
+    """None where nobody shows a scene."""
+    scans: tuple[NDArray[np.float64], ...] = ()
+    """Points that scans saw, each of shape (points, 2), metres in the robot's own frame."""
+    decision: Decision | None = None
+    """The last one; None before any."""
+    silence: float = math.inf
+    """Seconds since the last decision."""
+    period: float = math.nan
+    """Seconds between two decisions, as measured."""
+    episode: int = 1
+    episode_return: float = 0.0
+    cost: float = 0.0
+    """Both of the episode until now."""
+    supervisor: Health | None = None
+    diagnostics: tuple[Health, ...] = ()
+    position: str = ''
+    """Where in a recording this is; empty while live."""
+
+
+@dataclass
+class History:
+    """The last decisions as columns, for curves and for the path."""
+
+    times: deque[float] = field(default_factory=lambda: deque(maxlen=HISTORY))
+    """The node's clock, seconds."""
+    columns: dict[str, deque[float]] = field(default_factory=dict)
+    path: deque[tuple[float, float, str]] = field(default_factory=lambda: deque(maxlen=HISTORY))
+    """Where the robot was, metres, and the source that acted there."""
+    _begin: float = math.nan
+
+    CURVES = ('plan_value', 'policy_value', 'value_low', 'plan_cost_value', 'policy_cost_value',
+              'cost_value_high')
+
+    def add(self, decision: Decision, robot: Robot | None) -> None:
+        """Take a decision and where it was made; step 0 begins a new path."""
+        if decision.step == 0:
+            self.clear()
+        if math.isnan(self._begin):
+            self._begin = decision.now_ns * 1e-9
+        self.times.append(decision.now_ns * 1e-9 - self._begin)
+        for name in self.CURVES:
+            self._column(name).append(getattr(decision.plan, name, math.nan))
+        self._column('latency_ms').append(decision.seconds.get('total', math.nan) * 1e3)
+        if robot is not None:
+            self.path.append((robot.position[0], robot.position[1], decision.source))
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.times.clear()
+        self.columns.clear()
+        self.path.clear()
+        self._begin = math.nan
+
+    def curve(self, *names: str) -> tuple[NDArray[np.float64], ...]:
+        """Return times in seconds, and the columns of these names, each of shape (decisions,)."""
+        return (np.array(self.times), *(np.array(self._column(name)) for name in names))
+
+    def _column(self, name: str) -> deque[float]:
+        return self.columns.setdefault(name, deque(maxlen=HISTORY))
+
+
+def scene_of(message: Any) -> Scene | None:
+    """
+    Return the scene of a visualization_msgs/MarkerArray, of rclpy's or the bag library's.
+
+    :return: None where it shows no robot
+    """
+    found = []
+    robot: Robot | None = None
+    for marker in solids(message):
+        position, turn = marker.pose.position, marker.pose.orientation
+        solid = Solid(f'{marker.ns}/{marker.id}', marker.ns, FORMS[marker.type],
+                      (marker.scale.x, marker.scale.y, marker.scale.z),
+                      (position.x, position.y, position.z), (turn.w, turn.x, turn.y, turn.z))
+        found.append(solid)
+        if robot is None and solid.kind == 'robot':
+            robot = Robot(solid.position, heading_of(turn))
+    return None if robot is None else Scene(tuple(found), robot)
+
+
+def scan_points(ranges: Sequence[float], angle_min: float, angle_increment: float,
+                ) -> NDArray[np.float64]:
+    """
+    Return the points that a scan saw, shape (points, 2), metres in the sensor's frame.
+
+    :param ranges: metres; what is not finite is no point (REP-117)
+    :param angle_min: radians of the first
+    """
+    distance = np.asarray(ranges, np.float64)
+    angle = angle_min + angle_increment * np.arange(distance.size)
+    points = np.stack((distance * np.cos(angle), distance * np.sin(angle)), axis=-1)
+    return points[np.isfinite(distance)]

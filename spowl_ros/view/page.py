@@ -1,0 +1,473 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The page itself: a scene, a panel, and buttons that ask an operator to act.
+
+One thread calls `Page.show`; viser calls the buttons' functions in threads of its own. Whoever
+opens the page from another web site is turned away, and so is, where the page can be reached from
+other machines, whoever does not bring the token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import contextlib
+import hmac
+import html
+import math
+import secrets
+import socket
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+import viser
+from viser import uplot
+
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.drawing.picture import FAINT, KIND_COLOURS, SOURCE_COLOURS, ZONES
+from spowl_ros.view import words
+from spowl_ros.view.frame import Frame, History, Robot, Scene, Solid
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from spowl_ros.base.settings import Setting
+
+LOOPBACK = ('127.0.0.1', '::1', 'localhost')
+PATH_HEIGHT, ZONE_HEIGHT = 0.02, 0.01
+"""Metres above the floor."""
+CHART_PERIOD_S = 0.5
+"""How often curves are drawn anew."""
+CURVES = {
+    'value (more is better)': (('plan_value', 'plan'), ('policy_value', 'policy'),
+                               ('value_low', 'stop')),
+    'cost value (less is better)': (('plan_cost_value', 'plan'), ('policy_cost_value', 'policy'),
+                                    ('cost_value_high', 'stop')),
+    'latency, ms': (('latency_ms', 'monitor'),)}
+"""Chart to its curves: the column of `History`, and the source whose colour it has."""
+_NOWHERE = np.zeros((0, 3))
+_ABSENT: Any = None
+LABELS = {'plan_value': 'plan', 'policy_value': 'policy', 'value_low': 'least wanted',
+          'plan_cost_value': 'plan', 'policy_cost_value': 'policy',
+          'cost_value_high': 'most allowed', 'latency_ms': 'decision'}
+
+
+class Operator(Protocol):
+    """Whoever does what the buttons ask for; each call may wait for an answer."""
+
+    buttons: tuple[str, ...]
+    """Labels of what the robot can be asked for, in order."""
+    simulation: tuple[str, ...]
+    """Labels of what a simulation can be asked for."""
+
+    def press(self, robot: str, button: str) -> str:
+        """
+        Do what a button says to a robot, and return what came of it.
+
+        :raises SpowlError: it could not be done
+        """
+        ...
+
+    def settings_of(self, robot: str) -> dict[str, tuple[Setting, ...]]:
+        """Return the settings that may be changed now, by node, with their present values."""
+        ...
+
+    def change(self, robot: str, node: str, setting: Setting, value: Any) -> str:
+        """
+        Change a setting, and return what came of it.
+
+        :raises SpowlError: it was refused
+        """
+        ...
+
+
+class Page:
+    """
+    A page in the browser.
+
+    :param host: address to listen on; one that other machines reach makes the token a duty
+    :param port: 0 takes a free one
+    :param token: what a visitor must bring; empty: one is made up where it is needed
+    :raises SpowlError: the port is in use, or there is no such address
+    """
+
+    def __init__(self, host: str, port: int, token: str = '', label: str = 'spowl') -> None:
+        port = _free_port(host, port)
+        self._host = host
+        self._token = token or ('' if host in LOOPBACK else secrets.token_urlsafe(16))
+        self._server = viser.ViserServer(host=host, port=port, label=label, verbose=False)
+        self._server._websock_server.on_client_connect(self._admit)  # the public one comes late
+        self._server.gui.configure_theme(show_logo=False, show_share_button=False)
+        self._server.scene.set_up_direction('+z')
+        self._scene = SceneView(self._server)
+        self._panel = Panel(self._server)
+        self._refused = 0
+
+    @property
+    def url(self) -> str:
+        """Return what to open in a browser."""
+        host = f'[{self._host}]' if ':' in self._host else self._host
+        if self._host in ('0.0.0.0', '::'):
+            host = socket.gethostname()
+        address = f'{host}:{self._server.get_port()}'
+        if not self._token:
+            return f'http://{address}'
+        return f'http://{address}/?websocket=ws://{address}/?token={self._token}'
+
+    @property
+    def visitors(self) -> int:
+        """Return how many browsers show the page."""
+        return len(self._server.get_clients())
+
+    @property
+    def selected(self) -> str:
+        """Return the name of the robot that is shown."""
+        return self._panel.selected
+
+    def connect(self, operator: Operator) -> None:
+        """Show an operator's buttons and settings."""
+        self._panel.connect(operator)
+
+    def add_timeline(self, count: int, jumps: tuple[str, ...], moved: Callable[[int], None],
+                     jumped: Callable[[str], int | None]) -> Timeline:
+        """
+        Show where a recording is, with a slider and buttons.
+
+        :param count: moments
+        :param jumps: what can be jumped to
+        :param moved: called with the moment to show
+        :param jumped: gives the next moment of a kind, None where there is none
+        """
+        return Timeline(self._server, count, jumps, moved, jumped)
+
+    def show(self, frames: tuple[Frame, ...], history: History) -> None:
+        """
+        Show the present moment.
+
+        :param frames: of each robot
+        :param history: of the selected one
+        """
+        self._panel.list_robots(frames)
+        frame = next((each for each in frames if each.name == self.selected), None)
+        if frame is None:
+            return
+        with self._server.atomic():
+            self._scene.show(frame, history)
+            self._panel.show(frame, history)
+
+    def close(self) -> None:
+        """Take the page away."""
+        with contextlib.redirect_stdout(None):
+            self._server.stop()
+
+    async def _admit(self, visitor: Any) -> None:
+        """Close the connection of whoever comes from elsewhere or lacks the token."""
+        connection = self._server._websock_server._live_connections[visitor.client_id]
+        request = connection.request
+        assert request is not None  # it has been answered
+        origin = urlsplit(request.headers.get('Origin', ''))
+        if origin.netloc and origin.netloc != request.headers.get('Host', ''):
+            await connection.close(1008, 'opened from another web site')
+        elif self._token:
+            brought = parse_qs(urlsplit(request.path).query).get('token', [''])[0]
+            if not hmac.compare_digest(brought, self._token):
+                await connection.close(1008, 'the token is missing or wrong')
+
+
+def _free_port(host: str, port: int) -> int:
+    """
+    Return the port, a free one for 0; viser itself would silently take another.
+
+    :raises SpowlError: the port is in use, or there is no such address
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+            return int(probe.getsockname()[1])
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, 'strerror', None) or error
+        raise SpowlError(f'the page cannot be served on {host}, port {port}: {reason}; choose '
+                         'another with --port, or 0 for a free one') from error
+
+
+class SceneView:
+    """Draws solids, scans, path and actions."""
+
+    def __init__(self, server: viser.ViserServer) -> None:
+        self._server = server
+        self._solids: dict[str, tuple[Solid, Any]] = {}
+        server.scene.add_grid('/floor', width=40.0, height=40.0, cell_size=1.0, section_size=5.0,
+                              position=(0.0, 0.0, 0.0))
+        server.initial_camera.position = (0.0, -2.6, 4.2)
+        server.initial_camera.look_at = (0.0, 0.0, 0.0)
+        scene = server.scene
+        self._ring = scene.add_line_segments('/ring', _ring(), colors=FAINT, thickness=0.03)
+        self._scans = scene.add_point_cloud('/scans', _NOWHERE, colors=FAINT, point_size=0.05)
+        self._path = scene.add_line_segments('/path', np.zeros((1, 2, 3)),
+                                             colors=np.zeros((1, 2, 3), np.uint8),
+                                             thickness=0.03, visible=False)
+
+    def show(self, frame: Frame, history: History) -> None:
+        """Draw a frame."""
+        scene = frame.scene or Scene((), Robot((0.0, 0.0, 0.1), 0.0))
+        self._show_solids(scene.solids)
+        self._show_robot(scene.robot, frame)
+        self._show_path(history)
+
+    def _show_solids(self, solids: tuple[Solid, ...]) -> None:
+        """Move what is there, add what is new, remove what has gone."""
+        present = {solid.name: solid for solid in solids}
+        for name in self._solids.keys() - present.keys():
+            self._solids.pop(name)[1].remove()
+        for name, solid in present.items():
+            before, handle = self._solids.get(name, (None, _ABSENT))
+            if before is None or (before.kind, before.form, before.scale) != (
+                    solid.kind, solid.form, solid.scale):
+                handle = self._add(solid)
+            elif before != solid:
+                handle.position, handle.wxyz = solid.position, solid.orientation
+            self._solids[name] = solid, handle
+
+    def _add(self, solid: Solid) -> Any:
+        name = f'/scene/{solid.name}'
+        x, y, z = solid.scale
+        look: dict[str, Any] = {
+            'color': KIND_COLOURS.get(solid.kind, FAINT),
+            'opacity': 0.45 if solid.kind in ZONES else None,
+            'position': solid.position, 'wxyz': solid.orientation}
+        if solid.form == 'box':
+            return self._server.scene.add_box(name, dimensions=(x, y, z), **look)
+        if solid.form == 'sphere':
+            return self._server.scene.add_icosphere(name, radius=x / 2, **look)
+        return self._server.scene.add_cylinder(name, radius=x / 2, height=max(z, ZONE_HEIGHT),
+                                               **look)
+
+    def _show_robot(self, robot: Robot, frame: Frame) -> None:
+        """Draw a ring in the colour of who acts, the way ahead, and what scans see."""
+        decision = frame.decision
+        colour = SOURCE_COLOURS['stop' if decision is None else decision.source]
+        x, y, z = robot.position
+        turn = (math.cos(robot.heading / 2), 0.0, 0.0, math.sin(robot.heading / 2))
+        self._ring.colors = np.array(colour, np.uint8)
+        self._scans.points = (
+            _flat(np.concatenate(frame.scans)) if frame.scans else _NOWHERE).astype(np.float32)
+        for handle in (self._ring, self._scans):
+            handle.position, handle.wxyz = (x, y, max(z, 0.1)), turn
+
+    def _show_path(self, history: History) -> None:
+        """Draw the path, each piece in the colour of the source that chose it."""
+        if len(history.path) < 2:
+            self._path.visible = False
+            return
+        points = _flat(np.array([(x, y) for x, y, _ in history.path])) + (0.0, 0.0, PATH_HEIGHT)
+        colours = np.array([SOURCE_COLOURS[source] for *_, source in history.path], np.uint8)
+        self._path.points = np.stack((points[:-1], points[1:]), axis=1).astype(np.float32)
+        self._path.colors = np.repeat(colours[:-1, None], 2, axis=1)
+        self._path.visible = True
+
+
+def _ring() -> NDArray[np.float64]:
+    """Return a circle around the robot and a stroke ahead, shape (segments, 2, 3), metres."""
+    turn = np.linspace(0.0, 2.0 * math.pi, 33)
+    circle = _flat(0.24 * np.stack((np.cos(turn), np.sin(turn)), axis=-1))
+    ahead = np.array([[[0.24, 0.0, 0.0], [0.46, 0.0, 0.0]]])
+    return np.concatenate((np.stack((circle[:-1], circle[1:]), axis=1), ahead))
+
+
+def _flat(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return points of the floor, shape (n, 2), in space, shape (n, 3)."""
+    return np.column_stack((points, np.zeros(len(points))))
+
+
+class Panel:
+    """The column beside the scene."""
+
+    def __init__(self, server: viser.ViserServer) -> None:
+        self._server = server
+        gui = server.gui
+        self._operate = gui.add_folder('Operate', visible=False)  # above what changes its height
+        self._robots: Any = gui.add_dropdown('Robot', ('(none yet)',), visible=False)
+        self._others = gui.add_markdown('', visible=False)
+        self._headline = gui.add_html('waiting for a controller')
+        self._supervisor = gui.add_html('')
+        self._outcome = gui.add_html('')
+        with gui.add_folder('Plan and policy'):
+            self._comparison = gui.add_markdown('')
+        self._charts: dict[str, Any] = {}
+        with gui.add_folder('Curves (s)'):
+            for title, curves in CURVES.items():
+                nothing = np.zeros(1)
+                self._charts[title] = gui.add_uplot(
+                    (nothing,) * (len(curves) + 1),
+                    (uplot.Series(label='s'), *(
+                        uplot.Series(label=LABELS[column], width=2,
+                                     stroke='rgb({}, {}, {})'.format(*SOURCE_COLOURS[source]))
+                        for column, source in curves)),
+                    title=title, height=150, scales={'x': uplot.Scale(time=False)})
+        with gui.add_folder('Monitors'):
+            self._monitors = gui.add_markdown('')
+        with gui.add_folder('Diagnostics', expand_by_default=False):
+            self._diagnostics = gui.add_markdown('')
+        self._names: tuple[str, ...] = ()
+        self._charted = -math.inf
+        self._operator: Operator | None = None
+        self._knobs: list[Any] = []
+
+    @property
+    def selected(self) -> str:
+        """Return the name of the robot that is shown."""
+        index = self._robots.options.index(self._robots.value)
+        return self._names[index] if index < len(self._names) else ''
+
+    def list_robots(self, frames: tuple[Frame, ...]) -> None:
+        """Offer the robots that there are."""
+        names = tuple(frame.name for frame in frames)
+        if names != self._names and names:
+            before = self.selected if self._names else names[0]
+            self._names = names
+            self._robots.options = tuple(map(words.title, names))
+            self._robots.value = words.title(before if before in names else names[0])
+        self._robots.visible = self._others.visible = len(names) > 1
+        if len(names) > 1:
+            self._others.content = words.robots(frames)
+
+    def show(self, frame: Frame, history: History) -> None:
+        """Fill everything from a frame."""
+        for handle, text in (
+                (self._headline, words.headline(frame)),
+                (self._supervisor, words.supervisor(frame.supervisor)),
+                (self._outcome, words.outcome(frame)),
+                (self._comparison, words.comparison(frame.decision)),
+                (self._monitors, words.monitors(frame.decision)),
+                (self._diagnostics, words.diagnostics(frame.diagnostics))):
+            if handle.content != text:
+                handle.content = text
+        now = time.monotonic()
+        if history.times and now - self._charted >= CHART_PERIOD_S:
+            self._charted = now
+            for title, curves in CURVES.items():
+                self._charts[title].data = history.curve(*(column for column, _ in curves))
+
+    def connect(self, operator: Operator) -> None:
+        """Show an operator's buttons and settings."""
+        self._operator = operator
+        self._operate.visible = True
+        gui = self._server.gui
+        with self._operate:
+            for label in operator.buttons:
+                button = gui.add_button(label, color=SOURCE_COLOURS['stop' if label == 'Stop'
+                                                                    else 'plan'])
+                button.on_click(self._pressed(label))
+            if operator.simulation:
+                group = gui.add_button_group('Simulation', operator.simulation)
+                group.on_click(lambda _: self._press(str(group.value)))
+            self._answer = gui.add_html('')
+            self._load = gui.add_button('Show settings')
+            self._load.on_click(lambda _: self._tell(self._show_settings))
+            self._settings = gui.add_folder('Settings', visible=False)
+
+    def _pressed(self, label: str) -> Callable[[Any], None]:
+        return lambda _: self._press(label)
+
+    def _press(self, label: str) -> None:
+        operator = self._operator
+        assert operator is not None
+        self._tell(lambda: operator.press(self.selected, label))
+
+    def _tell(self, act: Callable[[], str]) -> None:
+        """Say what comes of an act."""
+        try:
+            self._answer.content = html.escape(act())
+        except SpowlError as error:
+            self._answer.content = f'<b style="color:red">{html.escape(str(error))}</b>'
+
+    def _show_settings(self) -> str:
+        """Make a control of each setting that may be changed now."""
+        assert self._operator is not None
+        robot = self.selected
+        found = self._operator.settings_of(robot)
+        for control in self._knobs:
+            control.remove()
+        self._knobs.clear()
+        self._settings.visible = True
+        with self._settings:
+            for node, settings in found.items():
+                folder = self._server.gui.add_folder(node, expand_by_default=False)
+                self._knobs.append(folder)
+                with folder:
+                    for setting in settings:
+                        self._add_control(robot, node, setting)
+        return f'{sum(map(len, found.values()))} settings of {words.title(robot)}'
+
+    def _add_control(self, robot: str, node: str, setting: Setting) -> None:
+        """Make a check box, a choice, a slider or a number, as the setting wants."""
+        gui, value = self._server.gui, setting.default
+        control: Any
+        if setting.kind is bool:
+            control = gui.add_checkbox(setting.name, value, hint=setting.description)
+        elif setting.choices:
+            control = gui.add_dropdown(setting.name, setting.choices, initial_value=value,
+                                       hint=setting.description)
+        elif setting.kind is float and setting.low is not None and setting.high is not None and (
+                setting.high - setting.low <= 100.0):
+            control = gui.add_slider(setting.name, setting.low, setting.high,
+                                     (setting.high - setting.low) / 1000.0, value,
+                                     hint=setting.description)
+        elif setting.kind in (int, float):
+            control = gui.add_number(setting.name, value, hint=setting.description)
+        else:
+            return
+
+        def changed(event: Any) -> None:
+            operator = self._operator
+            assert operator is not None
+            self._tell(lambda: operator.change(robot, node, setting, event.target.value))
+
+        control.on_update(changed)
+
+
+class Timeline:
+    """A slider over a recording, with play, pause and jumps."""
+
+    def __init__(self, server: viser.ViserServer, count: int, jumps: tuple[str, ...],
+                 moved: Callable[[int], None], jumped: Callable[[str], int | None]) -> None:
+        gui = server.gui
+        self._folder = gui.add_folder('Recording', order=-1.0)
+        with self._folder:
+            self._slider: Any = gui.add_slider('Decision', 0, max(count - 1, 1), 1, 0)
+            self._play = gui.add_button('Play')
+            self._speed = gui.add_slider('Speed', 0.25, 16.0, 0.25, 1.0)
+            self._said = gui.add_html('')
+            chosen = gui.add_button_group('Go to the next', jumps)
+            chosen.on_click(lambda _: self._jump(str(chosen.value), jumped))
+        self.playing = False
+        self._play.on_click(self._toggle)
+        self._slider.on_update(lambda _: moved(int(self._slider.value)))
+
+    @property
+    def speed(self) -> float:
+        """Return how much faster than the robot the recording plays."""
+        return float(self._speed.value)
+
+    @property
+    def moment(self) -> int:
+        """Return the moment that is shown."""
+        return int(self._slider.value)
+
+    def move(self, moment: int) -> None:
+        """Go to a moment."""
+        self._slider.value = moment
+
+    def _toggle(self, _: Any) -> None:
+        self.playing = not self.playing
+        self._play.label = 'Pause' if self.playing else 'Play'
+
+    def _jump(self, kind: str, jumped: Callable[[str], int | None]) -> None:
+        moment = jumped(kind)
+        self._said.content = f'no further {kind}' if moment is None else ''
+        if moment is not None:
+            self.move(moment)

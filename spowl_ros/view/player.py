@@ -1,0 +1,58 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Plays a recording on a page."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from spowl_ros.view.browser import open_browser
+from spowl_ros.view.page import Page
+from spowl_ros.view.recording import JUMPS
+
+if TYPE_CHECKING:
+    from spowl_ros.view.recording import BagFrames
+
+_TICK_S = 0.05
+
+
+def play(frames: BagFrames, host: str, port: int, token: str, browser: bool) -> None:
+    """
+    Show a recording until SIGINT or SIGTERM.
+
+    :param browser: open the page in a browser
+    :raises SpowlError: the page cannot be served
+    """
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    page = Page(host, port, token, label='spowl: recording')
+    try:
+        changed = threading.Event()
+        changed.set()
+        timeline = page.add_timeline(len(frames.moments), JUMPS, lambda _: changed.set(),
+                                     lambda kind: frames.next(kind, timeline.moment))
+        print(f'{len(frames.moments)} decisions; the page is at {page.url}', flush=True)
+        if browser and not open_browser(page.url):
+            print('no browser could be opened here; open the address yourself', flush=True)
+        period = frames.frame(0).period
+        due = time.monotonic()
+        while not ended.wait(_TICK_S):
+            now = time.monotonic()
+            if timeline.playing and math.isfinite(period):
+                steps = int((now - due) * timeline.speed / period)
+                if steps:
+                    due = now
+                    timeline.move(min(timeline.moment + steps, len(frames.moments) - 1))
+            else:
+                due = now
+            if changed.is_set():
+                changed.clear()
+                moment = timeline.moment
+                page.show((frames.frame(moment),), frames.history(moment))
+    finally:
+        page.close()

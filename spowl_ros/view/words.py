@@ -1,0 +1,137 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What the page says of a frame, in words and tables (Markdown and HTML)."""
+
+from __future__ import annotations
+
+import html
+import math
+from typing import TYPE_CHECKING
+
+from spowl_ros.drawing.picture import SOURCE_COLOURS
+
+if TYPE_CHECKING:
+    from spowl_ros.control.decision import Decision
+    from spowl_ros.view.frame import Frame, Health
+
+SILENT_S = 1.0
+"""Without a decision for so long the controller counts as silent."""
+ERROR = 2
+LEVELS = ('ok', 'warning', 'error', 'stale')
+MEANING = {
+    'operator': 'a person drives', 'plan': 'the plan acts', 'policy': 'the policy acts',
+    'monitor': 'a monitor acts', 'stop': 'the robot is stopped'}
+
+
+def headline(frame: Frame) -> str:
+    """Return who acts and why, as HTML."""
+    decision = frame.decision
+    if decision is None:
+        return _badge('no decision yet', (120, 120, 120))
+    if frame.silence > SILENT_S:
+        return _badge(f'no decision for {frame.silence:.0f} s', SOURCE_COLOURS['stop'])
+    if frame.supervisor is not None and frame.supervisor.level >= ERROR:
+        return (_badge('the supervisor has stopped the robot', SOURCE_COLOURS['stop'])
+                + _padded(html.escape(frame.supervisor.message)))
+    colour = SOURCE_COLOURS.get(decision.source, (120, 120, 120))
+    text = _badge(MEANING.get(decision.source, decision.source), colour)
+    if decision.reason:
+        text += _padded(html.escape(decision.reason))
+    return text
+
+
+def supervisor(health: Health | None) -> str:
+    """Return what the supervisor says of itself, as HTML."""
+    if health is None:
+        return _padded('<b>Supervisor:</b> not heard')
+    colour = SOURCE_COLOURS['stop'] if health.level >= ERROR else (60, 60, 60)
+    return _padded(f'<b>Supervisor:</b> <span style="color:rgb{colour}">'
+            f'{html.escape(health.message)}</span>')
+
+
+def outcome(frame: Frame) -> str:
+    """Return episode, return and cost, as HTML."""
+    where = f'{html.escape(frame.position)}<br>' if frame.position else ''
+    return _padded(f'{where}<b>Episode {frame.episode}</b> &nbsp; return (more is better) '
+            f'<b>{frame.episode_return:.2f}</b> &nbsp; cost (less is better) '
+            f'<b>{frame.cost:.0f}</b>')
+
+
+def comparison(decision: Decision | None) -> str:
+    """Return what plan and policy offered and what was wanted of the plan, as Markdown."""
+    plan = None if decision is None else decision.plan
+    if decision is None or plan is None:
+        return 'No plan was made.'
+    return '\n'.join((
+        '| | action | value | cost value |', '|---|---|---|---|',
+        f'| plan | {_action(plan.plan_action)} | {_number(plan.plan_value)} | '
+        f'{_number(plan.plan_cost_value)} |',
+        f'| policy | {_action(plan.policy_action)} | {_number(plan.policy_value)} | '
+        f'{_number(plan.policy_cost_value)} |',
+        f'| wanted of the plan | | at least {_number(plan.value_low)} | '
+        f'at most {_number(plan.cost_value_high)} |',
+        f'| **done** | {_action(decision.action)} | | |'))
+
+
+def monitors(decision: Decision | None) -> str:
+    """Return what each monitor reads, as Markdown."""
+    if decision is None or not decision.readings:
+        return 'No monitor has judged yet.'
+    rows = ['| monitor | reads | limit | says |', '|---|---|---|---|']
+    for reading in decision.readings:
+        tripped = reading.monitor in decision.tripped
+        state = reading.reason or ('tripped' if tripped else 'clear')
+        mark = '**' if tripped or reading.alarm else ''
+        rows.append(f'| {reading.monitor} | {_number(reading.value)} | {_number(reading.limit)} '
+                    f'| {mark}{_cell(state)}{mark} |')
+    return '\n'.join(rows)
+
+
+def diagnostics(parts: tuple[Health, ...]) -> str:
+    """Return what every part says on /diagnostics, as Markdown."""
+    if not parts:
+        return 'Nothing was heard on /diagnostics.'
+    rows = ['| part | level | says |', '|---|---|---|']
+    rows += [f'| {_cell(part.name)} | {LEVELS[min(part.level, 3)]} | {_cell(part.message)} |'
+             for part in parts]
+    return '\n'.join(rows)
+
+
+def robots(frames: tuple[Frame, ...]) -> str:
+    """Return a row for each robot, as Markdown."""
+    rows = ['| robot | acts | return | cost |', '|---|---|---|---|']
+    for frame in frames:
+        source = 'silent' if frame.decision is None or frame.silence > SILENT_S else (
+            frame.decision.source)
+        rows.append(f'| {_cell(title(frame.name))} | {source} | {frame.episode_return:.2f} '
+                    f'| {frame.cost:.0f} |')
+    return '\n'.join(rows)
+
+
+def title(name: str) -> str:
+    """Return what a robot is called on the page."""
+    return name or '(no namespace)'
+
+
+def _padded(text: str) -> str:
+    return f'<div style="padding:2px 12px">{text}</div>'
+
+
+def _badge(text: str, colour: tuple[int, int, int]) -> str:
+    return _padded(
+        f'<div style="background:rgb{colour};color:white;font-weight:bold;padding:6px 10px;'
+        f'border-radius:4px;font-size:1.15em">{html.escape(text)}</div>')
+
+
+def _cell(text: str) -> str:
+    return html.escape(text).replace('|', '\\|').replace('\n', ' ')
+
+
+def _number(value: float) -> str:
+    return f'{value:.3g}' if math.isfinite(value) else '–'
+
+
+def _action(action: tuple[float, ...]) -> str:
+    """Return an action in a few characters; those of legs are cut."""
+    shown = ' '.join(f'{part:+.2f}' for part in action[:4])
+    return (shown + (' …' if len(action) > 4 else '')) or '–'

@@ -1,0 +1,36 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What the page says."""
+
+from __future__ import annotations
+
+from spowl_ros.control.decision import Decision
+from spowl_ros.view import words
+from spowl_ros.view.frame import Frame, Health
+
+
+def frame(source: str = 'policy', reason: str = '', silence: float = 0.0,
+          supervisor: Health | None = None) -> Frame:
+    """Return a moment with one decision."""
+    made = Decision(step=0, now_ns=0, action=(0.5, -0.5), source=source, reason=reason)
+    return Frame('', decision=made, silence=silence, supervisor=supervisor)
+
+
+def test_the_headline_says_who_really_moves_the_robot() -> None:
+    """A silent controller and a stop of the supervisor come before what the controller wants."""
+    assert 'the policy acts' in words.headline(frame())
+    assert 'no decision for 4 s' in words.headline(frame(silence=4.0))
+    stopped = frame(supervisor=Health('supervisor', 2, 'stopped: by an operator'))
+    assert 'the supervisor has stopped the robot' in words.headline(stopped)
+    assert 'by an operator' in words.headline(stopped)
+    assert 'no decision yet' in words.headline(Frame(''))
+
+
+def test_texts_from_the_network_are_no_markup() -> None:
+    """A reason, a part's name and a message cannot put elements or columns into the page."""
+    evil = '<img src=x onerror=alert(1)>|x'
+    said = ''.join((words.headline(frame(reason=evil)), words.supervisor(Health('s', 0, evil)),
+                    words.diagnostics((Health(evil, 0, evil),)),
+                    words.robots((Frame(evil), Frame('b')))))
+    assert '<img' not in said
+    assert '\\|x' in words.diagnostics((Health(evil, 0, evil),))
