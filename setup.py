@@ -78,6 +78,7 @@ setup(
     maintainer=maintainer.text,
     maintainer_email=maintainer.get('email'),
     license=package.findtext('license'),
+    url=package.findtext('url'),
     python_requires='>=3.11',
     packages=find_packages(include=['spowl_ros', 'spowl_ros.*']),
     package_data={'spowl_ros': ['py.typed']},
