@@ -15,7 +15,8 @@ from setuptools import Distribution, _distutils
 ROOT = Path(__file__).resolve().parents[2]
 LISTS = ROOT / 'requirements'
 DISTRIBUTIONS = ('jazzy', 'kilted')
-OF_AN_INSTALLATION = {'ament_index_python', 'launch', 'launch_ros', 'rcl_interfaces'}
+OF_AN_INSTALLATION = {'action_msgs', 'ament_index_python', 'launch', 'launch_ros',
+                      'rcl_interfaces'}
 """Declared in package.xml, and brought by rclpy's wheel or not to be had as a wheel."""
 BY_PIP = {'onnxruntime', 'rosbags'}
 """What has no rosdep key of a system package, so that package.xml cannot demand it."""
