@@ -304,7 +304,7 @@ def _check(loaded: Bundle, settings: ControllerSettings) -> None:
 
     :raises SpowlError: a planner setting that is fixed in the bundle differs
     """
-    loaded.settings.at_run_time(settings.planner.to_dict())
+    loaded.accept(settings.planner)
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -14,12 +14,13 @@ import pytest
 from visualization_msgs.msg import Marker, MarkerArray
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.control.decision import SOURCES, Decision, PlanRecord
+from spowl_ros.control.decision import SOURCES, Decision
+from spowl_ros.control.plan import Plan
 from spowl_ros.control.run_record import RunRecord
 from spowl_ros.drawing import outline, picture, video
 
 PERIOD_NS = 100_000_000
-PLAN = PlanRecord('plan', (1.0, -0.5), (0.2, 0.2), 5.0, 4.0, 0.1, 0.2, 4.0, 0.5, 4.0, 0.5, 60,
+PLAN = Plan('plan', (1.0, -0.5), (0.2, 0.2), 5.0, 4.0, 0.1, 0.2, 4.0, 0.5, 4.0, 0.5, 60,
                   0.1, 3)
 
 
