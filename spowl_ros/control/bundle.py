@@ -338,6 +338,10 @@ def _parse(directory: Path, content: Mapping[str, bytes]) -> tuple[Bundle, dict[
             for shape in (*graph.inputs.values(), *graph.outputs.values()):
                 if not _plausible(shape):
                     raise BundleError(f'{path}: {name} has a tensor of shape {str(shape)[:80]}')
+    except BundleError:
+        raise
+    except SpowlError as error:  # of the settings or of the contract
+        raise BundleError(f'{path}: {error}') from error
     except (TypeError, KeyError, AttributeError, ValueError, RecursionError) as error:
         raise BundleError(f'{path}: malformed ({_short(error)})') from error
     for name in sorted(files.keys() ^ LISTED):
