@@ -56,6 +56,8 @@ LOG_PERIOD_S = 5.0
 DIAGNOSTICS_PERIOD_S = 1.0
 _OLDEST_NS, _FUTURE_NS = 10**9, 10**8
 """How old a measurement may be, and how far ahead of the clock; nanoseconds."""
+_ANSWER_S = 3.0
+"""How long a publisher that latches has for sending what it has."""
 _RECENT_S = 2.0
 """For how long a refusal is reported."""
 
@@ -130,6 +132,8 @@ class Adapter(Node):
         self.create_subscription(Odometry, 'odom', self._on_odom, sensor)
         self.create_subscription(PoseStamped, 'goal_pose', self._on_goal, 1)
         self._latched: Subscription[PoseStamped] | None = None
+        self._asked: set[bytes] = set()
+        self._answer_due = math.inf
         self.create_subscription(Float64MultiArray, 'command', self._on_command, 1)
         self.create_service(Trigger, 'cancel', self._on_cancel)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -234,19 +238,29 @@ class Adapter(Node):
         self._status.publish(message)
         self.get_logger().info(f'goal {self._errand.number}: {self._errand.reason}')
 
-    def _hear_latched(self) -> None:
+    def _ask_for_latched(self) -> None:
         """
-        Ask for a latched goal that was sent before this node began, once somebody latches.
+        Ask each publisher that latches for the goal that it sent before this node began.
 
-        An ordinary subscription hears all goals that come; one that asks for latched ones makes
-        publishers who do not latch warn, so there is one only as long as all of them do.
+        The other subscription hears all goals that come. One that asks for latched ones makes
+        publishers warn that do not latch, so that it goes as soon as it has been answered.
         """
-        durabilities = {info.qos_profile.durability for info in
-                        self.get_publishers_info_by_topic(self.resolve_topic_name('goal_pose'))}
-        if durabilities == {DurabilityPolicy.TRANSIENT_LOCAL}:
-            self._latched = self._latched or self.create_subscription(
-                PoseStamped, 'goal_pose', self._on_goal, LATCHED)
-        elif self._latched is not None:
+        latched = {
+            bytes(info.endpoint_gid) for info in
+            self.get_publishers_info_by_topic(self.resolve_topic_name('goal_pose'))
+            if info.qos_profile.durability is DurabilityPolicy.TRANSIENT_LOCAL}
+        if latched - self._asked and self._latched is None:
+            self._latched = self.create_subscription(PoseStamped, 'goal_pose', self._on_latched,
+                                                     LATCHED)
+            self._answer_due = time.monotonic() + _ANSWER_S
+        self._asked |= latched
+
+    def _on_latched(self, message: PoseStamped) -> None:
+        self._answer_due = -math.inf
+        self._on_goal(message)
+
+    def _forget_latched(self) -> None:
+        if self._latched is not None and time.monotonic() >= self._answer_due:
             self.destroy_subscription(self._latched)
             self._latched = None
 
@@ -265,6 +279,7 @@ class Adapter(Node):
         now = time.monotonic()
         self._errand.tick(now)
         self._tell()
+        self._forget_latched()
         silent = not now - self._commanded <= self._settings.command_timeout
         if silent and not self._silent:
             self.get_logger().error('no command any more; the robot is stopped')
@@ -282,7 +297,7 @@ class Adapter(Node):
     # Diagnostics
 
     def _report(self) -> None:
-        self._hear_latched()
+        self._ask_for_latched()
         name = self.get_fully_qualified_name().lstrip('/')
         now, errand = time.monotonic(), self._errand
         fresh = [f'{topic}: {reason}' for topic, (_, reason, when) in self._refused.items()

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import math
 import sys
 import time
+from typing import TYPE_CHECKING, Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from geometry_msgs.msg import PoseStamped, TwistStamped
+from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry
 import numpy as np
 from rclpy.clock import Clock
@@ -20,13 +21,24 @@ from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import LaserScan
 
+from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.settings import setting
+from spowl_ros.control.contract import ActionSpec
+from spowl_ros.robot.command import GROUND_AXES, TWISTS, CommandFormat
 from spowl_ros.ros import process
+from spowl_ros.ros.messages import message_class
 from spowl_ros.ros.parameters import Parameters, refuse_unknown
 from spowl_ros.ros.qos import LATCHED
-from spowl_ros.sim.diff_drive import DiffDriveWorld
+from spowl_ros.sim.diff_drive import DiffDriveWorld, DriveLimits
+
+if TYPE_CHECKING:
+    from rclpy.publisher import Publisher
 
 PERIOD = 0.04  # between two measurements of odometry and laser, seconds
+_LIMITS = DriveLimits()
+GROUND = ActionSpec(GROUND_AXES, (-_LIMITS.speed, -_LIMITS.turn_rate),
+                    (_LIMITS.speed, _LIMITS.turn_rate), 'velocity', (0.0, 0.0))
+"""What the motors take: metres and radians a second."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +52,10 @@ class DiffDriveSettings:
                                 read_only=True)
     odom_frame: str = setting('odom', 'frame of the pose and the goal', read_only=True)
     base_frame: str = setting('base_link', 'frame of velocities and the laser', read_only=True)
+    goals: bool = setting(True, 'send a goal, and the next one when it is reached',
+                          read_only=True)
+    cmd_vel_type: str = setting('TwistStamped', 'message type of `cmd_vel`', choices=TWISTS,
+                                read_only=True)
     command_timeout: float = setting(0.25, 'stop after so many seconds without a command',
                                      low=0.05, high=5.0, read_only=True)
 
@@ -61,9 +77,15 @@ class DiffDriveRobot(Node):
         self._nearest = math.inf
         self._odom = self.create_publisher(Odometry, 'odom', qos_profile_sensor_data)
         self._scan = self.create_publisher(LaserScan, 'scan', qos_profile_sensor_data)
-        self._goal = self.create_publisher(PoseStamped, 'goal_pose', LATCHED)
+        self._format = CommandFormat(self.settings.cmd_vel_type, GROUND)
+        self._goal: Publisher[PoseStamped] | None = None
+        if self.settings.goals:
+            self._goal = self.create_publisher(PoseStamped, 'goal_pose', LATCHED)
+        else:
+            self.world.goal = np.full(2, np.inf)  # never reached
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
-        self.create_subscription(TwistStamped, 'cmd_vel', self._on_command, 1)
+        self.create_subscription(message_class(self._format.type), 'cmd_vel',
+                                 self._on_command, 1)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(PERIOD, self._tick, clock=steady)
         self.create_timer(1.0, self._report, clock=steady)
@@ -74,11 +96,15 @@ class DiffDriveRobot(Node):
         print(f'diff_drive: {self.world.goals} goals, {self.world.collisions} collisions, '
               f'least clearance {self._nearest:.2f} m', file=sys.stderr)
 
-    def _on_command(self, message: TwistStamped) -> None:
-        twist = message.twist
-        if math.isfinite(twist.linear.x) and math.isfinite(twist.angular.z):
-            self._command = twist.linear.x, twist.angular.z
-            self._commanded = time.monotonic()
+    def _on_command(self, message: Any) -> None:
+        try:
+            speed, turn_rate = self._format.to_command(message).tolist()
+        except SpowlError as error:
+            self.get_logger().error(f'{error}; the robot is stopped', throttle_duration_sec=5.0)
+            self._commanded = -math.inf
+            return
+        self._command = speed, turn_rate
+        self._commanded = time.monotonic()
 
     def _tick(self) -> None:
         """Move for one period and publish what the robot then senses."""
@@ -115,6 +141,8 @@ class DiffDriveRobot(Node):
         self._scan.publish(message)
 
     def _publish_goal(self) -> None:
+        if self._goal is None:
+            return
         message = PoseStamped()
         message.header.stamp = self.get_clock().now().to_msg()
         message.header.frame_id = self.settings.odom_frame

@@ -51,9 +51,9 @@ class DiffDriveWorld:
         self.posts: NDArray[np.float64] = np.empty((0, 2))
         """Shape (POSTS, 2): centres."""
         while len(self.posts) < POSTS:
-            point = self._free_point(self.posts, _APART, _POST_TO_START)
+            point = self.free_point(self.posts, _APART, _POST_TO_START)
             self.posts = np.vstack([self.posts, point])
-        self.goal = self._free_point(self.posts, _GOAL_TO_POST, 2 * GOAL_RADIUS)
+        self.goal = self.free_point(self.posts, _GOAL_TO_POST, 2 * GOAL_RADIUS)
         self.goals = 0
         self.collisions = 0
         self._touching = False
@@ -82,7 +82,7 @@ class DiffDriveWorld:
         if math.dist(self.pose[:2], self.goal) > GOAL_RADIUS:
             return False
         self.goals += 1
-        self.goal = self._free_point(self.posts, _GOAL_TO_POST, 2 * GOAL_RADIUS)
+        self.goal = self.free_point(self.posts, _GOAL_TO_POST, 2 * GOAL_RADIUS)
         return True
 
     def clearance(self) -> float:
@@ -107,7 +107,7 @@ class DiffDriveWorld:
         ranges = np.where(hit, along - depth, np.inf).min(axis=1)
         return np.where(ranges <= greatest, ranges, np.inf)
 
-    def _free_point(self, posts: NDArray[np.float64], from_posts: float,
+    def free_point(self, posts: NDArray[np.float64], from_posts: float,
                     from_robot: float) -> NDArray[np.float64]:
         """Return a point (2,) at least so far from what is there."""
         for _ in range(_TRIES):
