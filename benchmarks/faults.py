@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from std_msgs.msg import Float64MultiArray
-from std_srvs.srv import SetBool
+from std_srvs.srv import SetBool, Trigger
 
 from benchmarks.robot_stand import (
     ORDINARY,
@@ -39,6 +39,7 @@ from benchmarks.robot_stand import (
     tampered,
 )
 from spowl_ros.robot.topics import topics
+from spowl_ros.supervisor.latch import RELEASE_AFTER_S
 from spowl_ros.system import nodes as systems
 from spowl_ros.system.processes import end_with_parent
 
@@ -223,7 +224,7 @@ def all_faults(contract: Contract) -> list[Fault]:
         Fault('controller stopped (SIGSTOP)', _signal('controller', signal.SIGSTOP),
               _signal('controller', signal.SIGCONT)),
         Fault('two controllers at once', _second_controller, _expel),
-        Fault('operator stop (~/stop)', _operator(True), _operator(False)),
+        Fault('operator stop (~/stop)', _stop, _release),
         Fault('both cores saturated', saturate, relieve, safe='either'),
         Fault('/clock stopped', _stop_clock, world=WORLDS[1]),
         Fault('/clock set back 100 s', _set_clock_back, world=WORLDS[1], safe='drive'),
@@ -333,12 +334,21 @@ def _expel(system: System) -> None:
     system.stand.node.destroy_publisher(publisher)
 
 
-def _operator(stop: bool) -> Callable[[System], float | None]:
-    def call(system: System) -> None:
-        client = system.stand.node.create_client(SetBool, 'supervisor/stop')
-        client.wait_for_service(5.0)
-        client.call_async(SetBool.Request(data=stop))
-    return call
+def _stop(system: System) -> None:
+    call(system, SetBool, 'supervisor/stop', SetBool.Request(data=True))
+
+
+def _release(system: System) -> None:
+    """Release the robot as soon as a stop lets it."""
+    time.sleep(RELEASE_AFTER_S)
+    call(system, Trigger, 'supervisor/release', Trigger.Request())
+
+
+def call(system: System, kind: type, name: str, request: Any) -> None:
+    """Call a service without waiting for its answer."""
+    client = system.stand.node.create_client(kind, name)
+    client.wait_for_service(START_S)
+    client.call_async(request)
 
 
 def saturate(system: System) -> float:

@@ -83,8 +83,9 @@ def check_finite(values: ArrayLike, name: str) -> NDArray[np.float64]:
     :raises InvalidReading: one of them is infinite or none
     """
     array = np.array(values, np.float64)
-    if not np.isfinite(array).all():
-        raise InvalidReading(f'{name} is {array.reshape(-1).tolist()}; numbers are wanted')
+    bad = array.size - int(np.isfinite(array).sum())
+    if bad:
+        raise InvalidReading(f'{name} has {bad} of {array.size} values that are not finite')
     return array
 
 

@@ -4,8 +4,9 @@
 The supervisor as a lifecycle node: between a controller and the actuators, nothing learned.
 
 It passes `command_raw` on as `command` within limits, and sends the stop action instead when the
-controller is silent, when a hazard comes too near, or when `~/stop` says so. A process of its own,
-so that whatever happens to the controller does not happen to it.
+controller is silent, when a hazard comes too near, when another one commands the robot, or when
+`~/stop` says so. It starts held: until `~/release` nothing passes. A process of its own, so that
+whatever happens to the controller does not happen to it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import numpy as np
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.qos import qos_profile_sensor_data
-from std_srvs.srv import SetBool
+from std_srvs.srv import SetBool, Trigger
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.settings import group, setting
@@ -31,18 +32,25 @@ from spowl_ros.control import bundle
 from spowl_ros.robot.command import COMMAND_TYPES, CommandFormat
 from spowl_ros.robot.topics import Edge, RobotCommand, Topic, load_robot, topics
 from spowl_ros.ros import process
-from spowl_ros.ros.bond import Bond
+from spowl_ros.ros.discovery import callers, endpoints, other_publishers
+from spowl_ros.ros.last_command import publish_last
 from spowl_ros.ros.lifecycle import TOO_LATE, ManagedNode
 from spowl_ros.ros.messages import build, message_class
 from spowl_ros.ros.parameters import Parameters, refuse_unknown
 from spowl_ros.ros.qos import LATCHED
-from spowl_ros.supervisor.rules import Supervised, Supervision, SupervisionSettings
+from spowl_ros.supervisor.binding import Binding, Publisher
+from spowl_ros.supervisor.latch import Latch
+from spowl_ros.supervisor.rules import Supervised, Supervision
+from spowl_ros.supervisor.settings import SupervisionSettings, unfit_for_a_robot
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from rclpy.subscription import MessageInfo
 
 DIAGNOSTICS_PERIOD_S = 1.0
 LOG_PERIOD_S = 5.0
+RAW = 'command_raw'
+"""Topic of the controller's commands."""
 _CHECKS_PER_PERIOD = 10
 
 
@@ -54,9 +62,15 @@ class NodeSettings:
     robot: str = setting('', "YAML file of the robot's topics, units and limits; empty: those of "
                          'the contract', read_only=True)
     autostart: bool = setting(False, 'configure and activate at once', read_only=True)
+    simulation: bool = setting(
+        False, 'the robot is a simulated one: it may run at another rate than 1', read_only=True)
+    start_held: bool = setting(
+        True, 'hold the robot from the start until ~/release; false lets it drive at once',
+        read_only=True)
     rate: float = setting(
         1.0, "how many seconds of the node's clock pass in one of a steady clock; 0: lock-step, "
-        'where nothing is ever silent', low=0.0, high=1000.0, read_only=True)
+        'where nothing is ever silent; another than 1 only with `simulation`', low=0.0,
+        high=1000.0, read_only=True)
     priority: int = setting(
         45, 'real-time priority (SCHED_FIFO) of the whole process where `rate` is not 0 and the '
         'system allows it; 0: ordinary', low=0, high=90, read_only=True)
@@ -78,13 +92,14 @@ class SupervisorNode(ManagedNode):
                                     applied=self._change)
         refuse_unknown(self, NodeSettings())
         self._supervision: Supervision | None = None
-        self._stop_wanted = False
+        self._latch = Latch(self._declared.settings.start_held)
+        self._binding = Binding()
         self._counts: dict[str, int] = {}
         self._last: Supervised | None = None
-        self._bond: Bond | None = None
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._state = self.create_publisher(DiagnosticStatus, '~/state', LATCHED)
         self.create_service(SetBool, '~/stop', self._on_stop)
+        self.create_service(Trigger, '~/release', self._on_release)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._report, clock=self._steady)
         if self._declared.settings.autostart:
@@ -94,8 +109,10 @@ class SupervisorNode(ManagedNode):
         """
         Refuse what would have no effect before the next configuration: all but the limits.
 
-        :raises SpowlError: the node is configured
+        :raises SpowlError: the node is configured, or a real robot must not be driven so
         """
+        if self.configured:
+            self._check_fit(settings)
         if self.configured and replace(settings, limits=self._declared.settings.limits) != (
                 self._declared.settings):
             raise SpowlError(TOO_LATE)
@@ -111,26 +128,31 @@ class SupervisorNode(ManagedNode):
         settings = self._declared.settings
         if not settings.model:
             raise SpowlError("parameter 'model' is empty; name the directory of a bundle")
-        robot = load_robot(settings.robot, settings.command_type)
+        robot = self._robot = load_robot(settings.robot, settings.command_type)
         self._contract = robot.applied_to(bundle.read_contract(Path(settings.model)))
+        self._check_fit(settings)
         self._format = CommandFormat(settings.command_type, self._contract.action)
-        self._limits = Supervision(self._contract, settings.limits, steady=settings.rate > 0.0)
+        self._limits = Supervision(self._contract, settings.limits, steady=settings.rate > 0.0,
+                                   latch=self._latch)
         self._rate = settings.rate
         self._robot_command = RobotCommand(robot, self._contract.action)
         self._command = self.create_publisher(message_class(self._robot_command.type),
                                               robot.command.topic, 1)
+        if self._command.topic_name == self.resolve_topic_name(RAW):
+            self.destroy_publisher(self._command)
+            raise SpowlError(f"the robot takes commands on '{robot.command.topic}', where the "
+                             "supervisor listens to the controller; set another command.topic")
         self._edge = Edge()
-        names = {field.name for field in self._limits.scans}
+        names = {field.name for field in self._limits.sensors}
         self._entities = [
             self.create_subscription(message_class(entry.type), entry.topic,
-                                     partial(self._on_scan, entry), qos_profile_sensor_data)
+                                     partial(self._on_sensor, entry), qos_profile_sensor_data)
             for entry in topics(self._contract, robot) if names & set(entry.names)]
         # After the scans: of what waits to be heard, the executor takes what was made first, so
         # that in lock-step a command is judged by the scan that it answers.
         self._entities.append(self.create_subscription(
-            message_class(self._format.type), 'command_raw', self._on_command, 1))
+            message_class(self._format.type), RAW, self._on_command, 1))
         period = self._contract.control_period / (self._rate or 1.0)
-        self._bond = Bond(self, 'controller', period, self._on_bond)
         self._watch = self.create_timer(period / _CHECKS_PER_PERIOD, self._on_watch,
                                         clock=self._steady)
 
@@ -144,21 +166,20 @@ class SupervisorNode(ManagedNode):
         if self._rate > 0.0:
             self.keep_time(self._declared.settings.priority)
         self._limits.start(self._now())
-        self._limits.latch(self._stop_wanted)
-        self._sent = self._now()
+        self._sent = self._awake = self._now()
+        self._frozen_ns = 0
+        self._foreign = ''
         self._supervision = self._limits
 
     def deactivate(self) -> None:
         """Stop the robot and pass nothing any more."""
         supervision, self._supervision = self._supervision, None
         if supervision is not None:
-            self._send(Supervised(supervision.stop_command, 'stopped', 'supervisor not active'))
+            self._note(supervision.stopped('supervisor not active'))
+            publish_last(self._command, self._message(supervision.stop_command))
 
     def cleanup(self) -> None:
         """Forget the contract."""
-        if self._bond is not None:
-            self._bond.close()
-            self._bond = None
         self.destroy_timer(self._watch)
         for subscription in self._entities:
             self.destroy_subscription(subscription)
@@ -170,59 +191,157 @@ class SupervisorNode(ManagedNode):
         """Return the steady clock in seconds of the node's clock."""
         return time.monotonic() * (self._rate or 1.0)
 
-    def _on_command(self, message: Any, info: MessageInfo) -> None:
-        if self._supervision is None:
+    def _check_fit(self, settings: NodeSettings) -> None:
+        """
+        Refuse settings under which a real robot would drive unwatched.
+
+        :raises SpowlError: names them
+        """
+        if settings.simulation:
             return
+        given = {'rate': settings.rate, 'limits.silence': settings.limits.silence}
+        if found := unfit_for_a_robot(given, self._robot.limits, self._contract):
+            raise SpowlError('; '.join(found) + "; parameter 'robot' names the file of a real "
+                             'robot, a simulated one takes simulation:=true')
+
+    def _on_command(self, message: Any, info: MessageInfo) -> None:
+        supervision = self._supervision
+        if supervision is None:
+            return
+        now = self._now()
         try:
             command = self._format.to_command(message)
         except SpowlError:
             command = np.zeros(0)
-        source = info.get('publisher_gid')  # Jazzy's rclpy does not tell it
-        self._send(self._supervision.command(
-            command, self._now(), None if source is None else bytes(source['data'])))
-
-    def _on_scan(self, entry: Topic, message: Any) -> None:
-        if self._supervision is None:
+        refusal = self._refusal(info)
+        if not refusal and self._rate > 0.0 and (stale := self._stale(info, now)):
+            self._send(supervision.stopped(stale))
             return
+        self._send(supervision.command(command, now, refusal))
+
+    def _refusal(self, info: MessageInfo | None = None) -> str:
+        """Return why nobody, or not the sender of a message, may command the robot now."""
+        if self._foreign:
+            return self._foreign
+        gid: Any = info.get('publisher_gid') if info else None  # Jazzy's rclpy does not tell it
+        publishers = [Publisher(*entry) for entry in endpoints(self, RAW)]
+        if not publishers and not self._rate:  # lock-step: discovery may lag behind
+            return ''
+        if info is None and not publishers:
+            return ''
+        return self._binding.refusal(publishers, bytes(gid['data']) if gid else None)
+
+    def _stale(self, info: MessageInfo, now: float) -> str:
+        """
+        Return why a command is too old to be obeyed, or an empty text.
+
+        It waited in a queue while this process was frozen, or on the way.
+        """
+        limit = self._limits.silence / self._rate
+        self._notice_freeze(now)
+        sent_ns = int(info['source_timestamp'] or 0)
+        if sent_ns and sent_ns < self._frozen_ns:
+            return 'a command from before the supervisor was frozen'
+        age = (time.time_ns() - sent_ns) * 1e-9
+        if not sent_ns or abs(age) <= limit:
+            return ''
+        return (f'a command {age:.2f} s old, limit {limit:.2f} s; are the clocks of all machines '
+                'the same?')
+
+    def _notice_freeze(self, now: float) -> None:
+        """Note when this process did not run for longer than a command counts."""
+        if now - self._awake > self._limits.silence:
+            self._frozen_ns = time.time_ns()
+            self.get_logger().warning(f'frozen for {(now - self._awake) / self._rate:.2f} s; what '
+                                      'was sent before is not obeyed')
+        self._awake = now
+
+    def _on_sensor(self, entry: Topic, message: Any) -> None:
+        supervision = self._supervision
+        if supervision is None:
+            return
+        wanted = [field for field in supervision.sensors if field.name in entry.names]
         try:
             taken = self._edge.take(entry, message)
-        except SpowlError as error:  # a scan that cannot be read is a silent one
+        except SpowlError as error:  # what is not valid is no reading
+            for field in wanted:
+                supervision.refuse(field, str(error))
             self.get_logger().warning(f'{entry.topic}: {error}',
                                       throttle_duration_sec=LOG_PERIOD_S)
             return
-        for field in self._supervision.scans:
+        for field in wanted:
             if field.name in taken.values:
-                self._supervision.see(field, np.asarray(taken.values[field.name], np.float32),
-                                      taken.stamp_ns, self._now())
+                supervision.see(field, np.asarray(taken.values[field.name]), taken.stamp_ns,
+                                self._now(), self.get_clock().now().nanoseconds)
 
     def _on_watch(self) -> None:
-        if self._supervision is None:
+        supervision = self._supervision
+        if supervision is None:
             return
         now = self._now()
-        replacement = self._supervision.silent(now)
-        if replacement is not None and now - self._sent >= self._contract.control_period:
+        if self._rate > 0.0:
+            self._notice_freeze(now)
+        self._look_around(supervision)
+        replacement = supervision.again(now)
+        if replacement is not None:
             self._send(replacement)
+            return
+        replacement = supervision.silent(now)
+        if replacement is not None and now - self._sent >= self._contract.control_period:
+            self._send(supervision.stopped(self._foreign) if self._foreign else replacement)
+
+    def _look_around(self, supervision: Supervision) -> None:
+        """Stop the robot at once where another one than the controller may command it."""
+        others = other_publishers(self, self._command.topic_name)
+        foreign = '' if not others else (
+            f'{", ".join(sorted(others))} publishes {self._command.topic_name} too, which the '
+            'supervisor cannot overrule')
+        new = foreign != self._foreign
+        self._foreign = foreign
+        refusal = self._refusal()
+        moving = self._last is not None and self._last.state != 'stopped'
+        if self._rate > 0.0 and refusal and (new or moving):
+            supervision.conflict(self._now(), refusal)
+            self._send(supervision.stopped(refusal))
 
     def _on_stop(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        self._stop_wanted = request.data
-        if self._supervision is not None:
-            self._supervision.latch(request.data)
-            # in lock-step each command is a step, and the next one becomes the stop action
-            if request.data and self._rate > 0.0:
-                self._send(Supervised(self._supervision.stop_command, 'stopped',
-                                      'stopped by an operator'))
+        if not request.data:
+            response.success = False
+            response.message = 'a stop is released by another call: ~/release (std_srvs/Trigger)'
+            return response
+        self._latch.stop(time.monotonic(), callers(self, '~/stop'))
+        # in lock-step each command is a step, and the next one becomes the stop action
+        if self._supervision is not None and self._rate > 0.0:
+            self._send(self._supervision.stopped(self._latch.reason))
         response.success = True
-        response.message = 'stopped until released' if request.data else 'released'
+        response.message = 'stopped until released'
+        return response
+
+    def _on_release(self, request: Trigger.Request, response: Trigger.Response,
+                    ) -> Trigger.Response:
+        refusal = self._latch.release(time.monotonic(), callers(self, '~/release'))
+        response.success = not refusal
+        response.message = refusal or self._latch.last
+        if not refusal:
+            self.get_logger().warning(self._latch.last)
         return response
 
     def _change(self, settings: NodeSettings) -> None:
         if self.configured:
             self._limits.settings = settings.limits
 
+    def _message(self, command: NDArray[np.float64]) -> Any:
+        """Return the robot's message of a command, shape (A,), stamped now."""
+        return build(self._robot_command.type, self._robot_command.content(
+            command, self.get_clock().now().nanoseconds))
+
     def _send(self, supervised: Supervised) -> None:
-        self._command.publish(build(self._robot_command.type, self._robot_command.content(
-            supervised.command, self.get_clock().now().nanoseconds)))
+        self._command.publish(self._message(supervised.command))
         self._sent = self._now()
+        self._note(supervised)
+
+    def _note(self, supervised: Supervised) -> None:
+        """Count what was sent, and say where it is something else than before."""
         self._counts[supervised.state] = self._counts.get(supervised.state, 0) + 1
         before, self._last = self._last, supervised
         if before is None or (before.state, before.reason) != (supervised.state,
@@ -234,13 +353,6 @@ class SupervisorNode(ManagedNode):
 
     # Diagnostics
 
-    def _on_bond(self) -> None:
-        assert self._bond is not None  # it has just called
-        if self._bond.complaint:
-            self.get_logger().error(self._bond.complaint)
-        self._state.publish(self._status())
-        self._report()
-
     def _status(self) -> DiagnosticStatus:
         name = self.get_fully_qualified_name().lstrip('/')
         if self.problem:
@@ -251,16 +363,12 @@ class SupervisorNode(ManagedNode):
                 message='no command yet' if self.active else 'not active')
         level = {'passing': DiagnosticStatus.OK,
                  'stopped': DiagnosticStatus.ERROR}.get(self._last.state, DiagnosticStatus.WARN)
-        message = ': '.join(filter(None, (self._last.state, self._last.reason)))
-        bond = self._bond
-        if bond is not None and bond.complaint:
-            level, message = DiagnosticStatus.ERROR, f'{message}; {bond.complaint}'
         values = {'state': self._last.state, 'reason': self._last.reason,
-                  'controller': bond.state if bond is not None else '',
+                  'controller': self._binding.bound, 'operator': self._latch.last,
                   **{f'commands_{state}': str(count) for state, count in self._counts.items()}}
         return DiagnosticStatus(
             level=level, name=name, hardware_id=self._contract.task,
-            message=message,
+            message=': '.join(filter(None, (self._last.state, self._last.reason))),
             values=[KeyValue(key=key, value=value) for key, value in values.items()])
 
     def _report(self) -> None:

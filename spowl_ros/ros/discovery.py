@@ -35,3 +35,30 @@ def other_publishers(node: Node, topic: str) -> list[str]:
 def is_unknown(name: str) -> bool:
     """Whether a publisher was discovered before the node that it belongs to."""
     return name.endswith('_NODE_NAME_UNKNOWN_')  # rmw_dds_common's word for it
+
+
+def endpoints(node: Node, topic: str) -> list[tuple[bytes, str]]:
+    """Return the gid of each publisher of a topic, and its node's full name or an empty text."""
+    found = []
+    for info in node.get_publishers_info_by_topic(node.resolve_topic_name(topic)):
+        name = f'{info.node_namespace.rstrip("/")}/{info.node_name}'
+        found.append((bytes(info.endpoint_gid), '' if is_unknown(name) else name))
+    return found
+
+
+def callers(node: Node, service: str) -> str:
+    """
+    Return the nodes that may have called a service: those with a client of it.
+
+    ROS 2 does not tell a service who calls.
+    """
+    wanted = node.resolve_service_name(service)
+    found = []
+    for name, namespace in node.get_node_names_and_namespaces():
+        try:
+            clients = node.get_client_names_and_types_by_node(name, namespace)
+        except RuntimeError:  # it has gone since
+            continue
+        if any(client == wanted for client, _ in clients):
+            found.append(f'{namespace.rstrip("/")}/{name}')
+    return ' or '.join(sorted(found)) or 'an unknown node'

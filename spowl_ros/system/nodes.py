@@ -22,6 +22,7 @@ from spowl_ros.control.bundle import read_contract
 from spowl_ros.control.contract import Contract
 from spowl_ros.robot import config as robot_config
 from spowl_ros.robot.config import RobotConfig
+from spowl_ros.supervisor.settings import unfit_for_a_robot
 
 NODES = ('adapter', 'controller', 'diff_drive', 'player', 'recorder', 'simulator', 'supervisor')
 DEFAULT_TASK = 'SafetyPointGoal1-v0'
@@ -59,6 +60,8 @@ class RobotArguments:
     model: str = setting('', 'directory of the bundle; empty: the one shipped for PointGoal1')
     namespace: str = setting('', 'namespace of every node')
     autostart: bool = setting(True, 'configure and activate controller and supervisor at once')
+    released: bool = setting(False, 'let the robot drive at once; else the supervisor holds it '
+                             'until its ~/release is called')
     use_sim_time: bool = setting(False, 'take the time from /clock')
     log_level: str = setting('info', 'least severe log message of the nodes', choices=LOG_LEVELS)
     record: str = setting('', 'directory of the bag to write; empty: none')
@@ -142,7 +145,7 @@ def simulation(arguments: SimulationArguments) -> tuple[NodeSpec, ...]:
         node('simulator', task=arguments.task, episodes=arguments.episodes, seed=arguments.seed,
              rate=arguments.rate, action_repeat=contract.action_repeat,
              listener='recorder' if arguments.record else ''),
-        node('supervisor', **of_driver),
+        node('supervisor', **of_driver, simulation=True, start_held=False),
         node('controller', RAW_COMMAND, **of_driver),
     ]
     if arguments.record:
@@ -166,7 +169,7 @@ def robot(arguments: RobotArguments) -> tuple[NodeSpec, ...]:
     described = robot_config.load(path)
     model = Path(arguments.model or share_directory() / 'models' / DEFAULT_TASK)
     model = model.expanduser().resolve()
-    described.check(read_contract(model))
+    check_robot(described, read_contract(model))
     of_driver: dict[str, bool | int | float | str] = {
         'model': str(model), 'robot': str(path), 'autostart': arguments.autostart}
 
@@ -179,11 +182,33 @@ def robot(arguments: RobotArguments) -> tuple[NodeSpec, ...]:
                         arguments.log_level)
 
     nodes = list(adapter(described, model, arguments.namespace, arguments.use_sim_time))
-    nodes += [node('supervisor', **of_driver), node('controller', RAW_COMMAND, **of_driver)]
+    nodes += [node('supervisor', **of_driver, start_held=not arguments.released),
+              node('controller', RAW_COMMAND, **of_driver)]
     if arguments.record:
         nodes.append(node('recorder', model=str(model),
                           path=str(Path(arguments.record).expanduser().resolve())))
     return tuple(nodes)
+
+
+def check_robot(described: RobotConfig, contract: Contract) -> None:
+    """
+    Make sure that a robot may be driven: it fits the contract, and its supervisor guards it.
+
+    :raises SpowlError: names every misfit
+    """
+    described.check(contract)
+    found = unfit_for_a_robot(described.parameters.get('supervisor', {}), described.limits,
+                              contract)
+    found += [f'remappings.{node}: {list(pair)} leads commands past the supervisor'
+              for node in ('controller', 'supervisor')
+              for pair in described.remappings.get(node, ())
+              if {name.rpartition('/')[2] for name in pair} & {
+                  *RAW_COMMAND, described.command.topic.rpartition('/')[2]}]
+    if described.command.topic.rpartition('/')[2] == RAW_COMMAND[1]:
+        found.append(f"command.topic: '{described.command.topic}' is where the supervisor listens "
+                     'to the controller')
+    if found:
+        raise SpowlError('the robot would drive unguarded: ' + '; '.join(found))
 
 
 def replay(arguments: ReplayArguments) -> tuple[NodeSpec, ...]:

@@ -74,7 +74,7 @@ def test_no_heading_is_refused(parts: tuple[float, ...]) -> None:
 
 def test_numbers_are_wanted() -> None:
     """An infinite coordinate is refused, a finite one returned."""
-    with pytest.raises(InvalidReading, match='the goal is'):
+    with pytest.raises(InvalidReading, match='the goal has 1 of 2 values'):
         check_finite([1.0, NAN], 'the goal')
     np.testing.assert_array_equal(check_finite([1, 2], 'the goal'), [1.0, 2.0])
 

@@ -31,6 +31,8 @@ from spowl_ros.control.contract import Contract
 pytestmark = pytest.mark.slow
 
 ANSWER_S = 20.0
+SIMULATED = {'simulation': True, 'start_held': False}
+"""Of a supervisor that need not be released."""
 
 
 @pytest.fixture
@@ -108,7 +110,7 @@ def set_parameter(stand: RobotStand, node: str, name: str, value: Any) -> Any:
 def test_life_cycle(untrained_bundle: Path, stand: RobotStand, node: str,
                     start: Callable[..., NodeProcess]) -> None:
     """Every state is reached and left again; deactivating sends the stop action."""
-    start(node, model=str(untrained_bundle))
+    start(node, model=str(untrained_bundle), **(SIMULATED if node == 'supervisor' else {}))
     for _ in range(2):
         assert transition(stand, node, Transition.TRANSITION_CONFIGURE) == (True, 'inactive')
         assert transition(stand, node, Transition.TRANSITION_ACTIVATE) == (True, 'active')
@@ -125,7 +127,7 @@ def test_life_cycle(untrained_bundle: Path, stand: RobotStand, node: str,
 def test_a_signal_ends_the_look_for_others(untrained_bundle: Path, stand: RobotStand,
                                            start: Callable[..., NodeProcess]) -> None:
     """A node that still looks whether it is the only driver ends without waiting for that."""
-    supervisor = start('supervisor', model=str(untrained_bundle), autostart=True)
+    supervisor = start('supervisor', model=str(untrained_bundle), autostart=True, **SIMULATED)
     wait(lambda: stand.node.count_publishers('command'))
     before = time.monotonic()
     assert supervisor.end(signal.SIGTERM) == 0
@@ -190,7 +192,8 @@ def test_settings_change_between_two_decisions(driving: System) -> None:
 def test_a_second_one_does_not_start(driving: System, untrained_bundle: Path, node: str,
                                      remapping: dict[str, str]) -> None:
     """It says that there is one, and how to go on, and the first drives on."""
-    second = NodeProcess(node, {'model': str(untrained_bundle), 'autostart': True}, remapping)
+    second = NodeProcess(node, {'model': str(untrained_bundle), 'autostart': True,
+                                **(SIMULATED if node == 'supervisor' else {})}, remapping)
     assert second.wait(ANSWER_S) == 2
     lines = second.output.strip().splitlines()
     assert len(lines) == 1
@@ -204,7 +207,7 @@ def test_an_operators_stop_is_sent_at_once_but_in_lock_step(
         untrained_bundle: Path, stand: RobotStand, start: Callable[..., NodeProcess],
         rate: float, sent: int) -> None:
     """A stop adds no command in lock-step, where each is a step; the next one is the stop."""
-    start('supervisor', model=str(untrained_bundle), rate=rate, autostart=True,
+    start('supervisor', model=str(untrained_bundle), rate=rate, autostart=True, **SIMULATED,
           **{'limits.silence': 100.0})
     raw = stand.node.create_publisher(Float64MultiArray, 'command_raw', 1)
     wait(lambda: raw.get_subscription_count() and stand.node.count_publishers('command'))
@@ -223,7 +226,7 @@ def test_an_operators_stop_is_sent_at_once_but_in_lock_step(
 def test_the_reason_of_a_stop_is_the_present_one(untrained_bundle: Path, stand: RobotStand,
                                                  start: Callable[..., NodeProcess]) -> None:
     """A robot that is stopped already is reported to be stopped by the operator as well."""
-    start('supervisor', model=str(untrained_bundle), autostart=True)
+    start('supervisor', model=str(untrained_bundle), autostart=True, **SIMULATED)
     raw = stand.node.create_publisher(Float64MultiArray, 'command_raw', 1)
     wait(lambda: raw.get_subscription_count() and stand.node.count_publishers('command'))
     wait(lambda: (stand.supervisor is not None and 'no command' in stand.supervisor.message)

@@ -75,7 +75,7 @@ def fleet(untrained_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     for seed, name in enumerate(NAMESPACES):
         specs.append(system.NodeSpec('diff_drive', name, (), {'seed': seed + 1}))
         specs += system.robot(system.RobotArguments(
-            robot=str(ROBOT), model=str(untrained_bundle), namespace=name,
+            robot=str(ROBOT), model=str(untrained_bundle), namespace=name, released=True,
             record=str(bag) if name == 'red' else ''))
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     fleet = Fleet()

@@ -28,7 +28,8 @@ DRIVE_S = 6.0
 def record(path: Path, bundle: Path) -> None:
     """Let the example robot drive for a while in a namespace, recorded from its first moment."""
     *drivers, recorder = system.robot(system.RobotArguments(
-        robot=str(ROBOT), model=str(bundle), namespace='red', record=str(path)))
+        robot=str(ROBOT), model=str(bundle), namespace='red', released=True,
+        record=str(path)))
     simulated = system.NodeSpec('diff_drive', 'red', (), {'seed': 1})
     with RunningSystem([simulated, recorder]) as early:
         _wait_for('/red/odom', path, early)

@@ -12,7 +12,10 @@ import numpy as np
 import pytest
 
 from spowl_ros.control.contract import ActionSpec, Contract, Field
-from spowl_ros.supervisor.rules import STATES, Supervised, Supervision, SupervisionSettings
+from spowl_ros.supervisor.binding import Binding, Publisher
+from spowl_ros.supervisor.latch import RELEASE_AFTER_S, Latch
+from spowl_ros.supervisor.rules import STATES, Supervised, Supervision
+from spowl_ros.supervisor.settings import SupervisionSettings, unfit_for_a_robot
 
 SCAN = Field('hazards_lidar', 'scan', 'hazards_scan', 16, '1', 0.0, 1.0, 0.17, 0.2)
 CONTRACT = Contract(
@@ -28,12 +31,11 @@ def make(steady: bool = True, **settings: object) -> Supervision:
     return supervision
 
 
-def show_hazard(supervision: Supervision, distances: list[float], now: float = 0.0) -> None:
-    """Let it see scans 0.1 s apart with a hazard's edge at some distances ahead, metres."""
-    for index, distance in enumerate(distances):
-        closeness = np.zeros(16, np.float32)
-        closeness[0] = 1.0 - (distance + 0.2) / 3.0
-        supervision.see(SCAN, closeness, round((now + 0.1 * index) * 1e9), now)
+def show_hazard(supervision: Supervision, distance: float, now: float = 0.0) -> None:
+    """Let it see a scan with a hazard's edge at a distance ahead, metres."""
+    closeness = np.zeros(16, np.float32)
+    closeness[0] = max(0.0, 1.0 - (distance + 0.2) / 3.0)
+    supervision.see(SCAN, closeness, round((now + 1.0) * 1e9), now)
 
 
 def check(result: Supervised, command: list[float], state: str, reason: str = '') -> None:
@@ -77,11 +79,39 @@ def test_stops_at_nonsense(command: list[float]) -> None:
 def test_stop_latches_until_released() -> None:
     """An operator's stop outlasts every command and silence."""
     supervision = make()
-    supervision.latch(True)
+    supervision.latch.stop(0.0, '/panel')
     check(supervision.command(np.array([1.0, 0.0]), 0.1), [0, 0], 'stopped', 'operator')
     check(supervision.silent(9.0), [0, 0], 'stopped', 'operator')
-    supervision.latch(False)
+    assert supervision.latch.release(9.0, '/panel') == ''
+    assert supervision.latch.last == 'released by /panel'
     check(supervision.command(np.array([1.0, 0.0]), 9.1), [1, 0], 'passing')
+
+
+def test_a_supervisor_starts_held() -> None:
+    """Whatever was before, nothing passes until somebody releases the robot."""
+    supervision = Supervision(CONTRACT, SupervisionSettings(), latch=Latch(held=True))
+    supervision.start(0.0)
+    check(supervision.command(np.array([1.0, 0.0]), 0.1), [0, 0], 'stopped', 'held since')
+    supervision.latch.release(0.2, '/panel')
+    check(supervision.command(np.array([1.0, 0.0]), 0.3), [1, 0], 'passing')
+
+
+@given(st.lists(st.tuples(st.sampled_from(['stop', 'release']), st.floats(0.0, 2.0)),
+                max_size=30))
+def test_stop_wins(calls: list[tuple[str, float]]) -> None:
+    """In any interleaving the robot is held from a stop until a release well after the last."""
+    latch, now, last, held = Latch(held=False), 10.0, -np.inf, False
+    for kind, wait in calls:
+        now += wait
+        if kind == 'stop':
+            latch.stop(now, 'a')
+            last, held = now, True
+        else:
+            refusal = latch.release(now, 'b')
+            held = held and bool(refusal)
+            assert bool(refusal) == (now - last < RELEASE_AFTER_S)
+        assert latch.held == held
+        assert bool(latch.reason) == held
 
 
 def test_silence_is_replaced() -> None:
@@ -98,39 +128,86 @@ def test_lock_step_is_never_silent() -> None:
     assert make(steady=False).silent(1e6) is None
 
 
-def test_two_controllers_stop_the_robot() -> None:
-    """Commands from two senders at once stop it; one that took over long after does not."""
+A, B = Publisher(b'a', '/controller'), Publisher(b'b', '/intruder')
+
+
+def test_one_controller_is_obeyed() -> None:
+    """Others are refused beside it, after its death, and as senders of single commands."""
+    binding = Binding()
+    assert binding.refusal([A], b'a') == ''
+    assert 'two controllers' in binding.refusal([A, B], b'a')
+    assert 'two controllers' in binding.refusal([A, Publisher(b'c', '')])
+    assert 'another one than /controller' in binding.refusal([A], b'b')
+    assert '/intruder commands the robot' in binding.refusal([B])
+    assert 'an unknown node' in binding.refusal([Publisher(b'c', '')])
+    assert 'not its controller' in binding.refusal([], b'b')
+    assert binding.refusal([Publisher(b'd', '/controller')], b'd') == '', 'started anew'
+    assert 'another one' in binding.refusal([Publisher(b'd', '/controller')], b'a')
+
+
+def test_a_name_that_is_not_known_yet_is_bound_by_its_publisher() -> None:
+    """Discovery tells the publisher before its node: the first command is not lost for it."""
+    binding = Binding()
+    assert binding.refusal([Publisher(b'a', '')], b'a') == ''
+    assert binding.refusal([A], b'a') == ''
+    assert binding.bound == '/controller'
+    assert binding.refusal([B]) != ''
+
+
+def test_others_stop_the_robot_for_a_while() -> None:
+    """After a command of another one the robot rests for five control periods."""
     supervision = make()
     command = np.array([1.0, 0.0])
-    check(supervision.command(command, 1.0, 'a'), [1, 0], 'passing')
-    check(supervision.command(command, 1.05, 'b'), [0, 0], 'stopped', 'two controllers')
-    check(supervision.command(command, 1.1, 'a'), [0, 0], 'stopped', 'two controllers')
-    check(supervision.command(command, 2.0, 'b'), [1, 0], 'passing')
+    check(supervision.command(command, 1.0), [1, 0], 'passing')
+    check(supervision.command(command, 1.05, 'two controllers'), [0, 0], 'stopped', 'two')
+    check(supervision.command(command, 1.4), [0, 0], 'stopped', 'two controllers')
+    check(supervision.command(command, 1.6), [1, 0], 'passing')
 
 
-def test_margin_stops_or_slows_an_approach_only() -> None:
-    """A hazard coming nearer stops or slows the robot; one it leaves does not hold it."""
-    command = np.array([1.0, 0.0])
-    for response, expected, state in (('stop', [0, 0], 'stopped'), ('slow', [0.3, 0], 'slowed'),
-                                      ('off', [1, 0], 'passing')):
-        supervision = make(margin_response=response)
-        show_hazard(supervision, [0.5, 0.3])
-        check(supervision.command(command, 0.1), expected, state)
-        show_hazard(supervision, [0.1, 0.15], now=1.0)
-        supervision.latch(False)
-        check(supervision.command(command, 1.1), [1, 0], 'passing')
+@pytest.mark.parametrize(('given', 'words'), [
+    ({'rate': 0}, 'rate: is 0'), ({'rate': 0.01}, 'rate: is 0.01'),
+    ({'limits.silence': 100.0}, 'limits.silence: is 100'),
+    ({'limits.silence': float('nan')}, 'limits.silence: is nan'),
+    ({'limits.silence': '3'}, "limits.silence: is '3'"), ({'simulation': True}, 'simulation:')])
+def test_a_real_robots_watchdog_stays(given: dict[str, object], words: str) -> None:
+    """What would put the watchdog of a real robot to sleep is refused."""
+    limits = {'x': 1.0, 'z': 1.0}
+    assert unfit_for_a_robot({'limits.silence': 3}, limits, CONTRACT) == []
+    assert [words in phrase for phrase in unfit_for_a_robot(given, limits, CONTRACT)] == [True]
 
 
-def test_margin_needs_its_scan() -> None:
-    """With the margin watched, a silent scan is no clear way."""
-    supervision = make(margin_response='slow')
-    check(supervision.command(np.array([1.0, 0.0]), 5.0), [0, 0], 'stopped', 'no hazards_lidar')
+def test_a_real_robot_has_limits_of_its_own() -> None:
+    """A model cannot set the limits that guard against it, nor a stop that moves."""
+    assert 'none for z' in unfit_for_a_robot({}, {'x': 1.0}, CONTRACT)[0]
+    moving = replace(CONTRACT, action=replace(CONTRACT.action, stop=(1.0, 1.0)))
+    assert 'only zeros' in unfit_for_a_robot({}, {'x': 1.0, 'z': 1.0}, moving)[0]
+
+
+@pytest.mark.parametrize(('response', 'expected', 'state'), [
+    ('stop', [0, 0], 'stopped'), ('slow', [0.3, 0], 'slowed'), ('off', [1, 0], 'passing')])
+def test_margin_answers_what_leads_in(response: str, expected: list[float], state: str) -> None:
+    """A command towards a hazard too near is stopped or slowed, again and again; away passes."""
+    supervision = make(margin_response=response)
+    for tick in range(5):
+        show_hazard(supervision, 0.3, 0.1 * tick)
+        check(supervision.command(np.array([1.0, 0.0]), 0.1 * tick), expected, state)
+    check(supervision.command(np.array([-1.0, 0.0]), 0.5), [-1, 0], 'passing')
+
+
+def test_a_hazard_that_comes_while_a_command_is_held_stops_it() -> None:
+    """The last command is judged anew between two commands."""
+    supervision = make(margin_response='stop')
+    show_hazard(supervision, 2.7, 0.0)
+    check(supervision.command(np.array([1.0, 0.0]), 0.01), [1, 0], 'passing')
+    assert supervision.again(0.02) is None
+    show_hazard(supervision, 0.2, 0.05)
+    check(supervision.again(0.06), [0, 0], 'stopped', 'hazard at 0.20 m')
 
 
 NUMBER = st.floats(-1e6, 1e6) | st.sampled_from([np.nan, np.inf, -np.inf])
 EVENTS = st.lists(st.one_of(
     st.tuples(st.just('command'), st.tuples(NUMBER, NUMBER)),
-    st.tuples(st.just('latch'), st.booleans()),
+    st.tuples(st.just('latch'), st.sampled_from(['stop', 'release'])),
     st.tuples(st.just('hazard'), st.floats(0.0, 2.0)),
     st.tuples(st.just('wait'), st.floats(0.0, 0.5))), max_size=40)
 
@@ -145,10 +222,13 @@ def test_never_beyond_limits(events: list[tuple[str, object]], response: str, ma
     for kind, value in events:
         now += 0.05
         if kind == 'latch':
-            latched = bool(value)
-            supervision.latch(latched)
+            if value == 'stop':
+                supervision.latch.stop(now, 'a')
+            else:
+                supervision.latch.release(now, 'a')
+            latched = supervision.latch.held
         elif kind == 'hazard':
-            show_hazard(supervision, [value], now)
+            show_hazard(supervision, value, now)
         elif kind == 'wait':
             now += value
             silent = supervision.silent(now)
@@ -163,5 +243,6 @@ def test_never_beyond_limits(events: list[tuple[str, object]], response: str, ma
             else:
                 reach = np.array([1.0, 3.0])
                 assert (np.abs(result.command) <= magnitude * reach + 1e-9).all()
-                assert (np.abs(result.command - last) <= 2 * change * reach + 1e-9).all()
+                grown = np.abs(result.command) - np.abs(last)  # towards rest it may leap
+                assert (grown <= 2 * change * reach + 1e-9).all()
             last = result.command

@@ -169,7 +169,7 @@ def test_executables_are_found_where_they_are_installed() -> None:
 def test_a_robot_starts_what_its_file_says(model: Path, tmp_path: Path) -> None:
     """Adapter, supervisor and controller get the robot, its parameters and its remappings."""
     file = tmp_path / 'robot.yaml'
-    file.write_text('adapter: true\n'
+    file.write_text('adapter: true\nlimits: {x: 1.0, z: 1.0}\n'
                     'parameters: {adapter: {robot_radius: 0.3}, controller: {model: other}}\n'
                     'remappings: {adapter: [[scan, front/scan]]}\n')
     nodes = system.robot(parsed(system.RobotArguments(), {
@@ -181,6 +181,36 @@ def test_a_robot_starts_what_its_file_says(model: Path, tmp_path: Path) -> None:
     assert nodes[0].remappings == (('scan', 'front/scan'),)
     assert nodes[2].parameters['model'] == str(model)  # what is said at the start leads
     assert nodes[2].parameters['robot'] == str(file)
+
+
+@pytest.mark.parametrize(('text', 'words'), [
+    ('', 'limits: none for x, z'),
+    ('parameters: {supervisor: {rate: 0}}', 'rate: is 0'),
+    ('parameters: {supervisor: {limits.silence: 100}}', 'limits.silence: is 100'),
+    ('parameters: {supervisor: {simulation: true}}', 'simulation: is for simulated robots'),
+    ('command: {topic: command_raw}', "command.topic: 'command_raw'"),
+    ('command: {topic: /command_raw}', "command.topic: '/command_raw'"),
+    ('remappings: {controller: [[command, cmd]]}', 'past the supervisor'),
+    ('remappings: {supervisor: [[command_raw, other]]}', 'past the supervisor'),
+])
+def test_a_robot_does_not_start_unguarded(model: Path, tmp_path: Path, text: str,
+                                          words: str) -> None:
+    """What would put the watchdog to sleep, or lead commands past it, is refused by name."""
+    file = tmp_path / 'robot.yaml'
+    file.write_text(f'limits: {{x: 1.0, z: 1.0}}\n{text}\n' if text else 'adapter: false\n')
+    with pytest.raises(SpowlError, match='would drive unguarded') as caught:
+        system.robot(system.RobotArguments(robot=str(file), model=str(model)))
+    assert words in str(caught.value)
+
+
+def test_a_robot_is_held_until_somebody_says_otherwise(model: Path) -> None:
+    """A robot's supervisor starts held, a simulated one's does not."""
+    robot = str(Path(__file__).resolve().parents[2] / 'config/robot/diff_drive.yaml')
+    for released in (False, True):
+        nodes = {node.executable: node for node in system.robot(system.RobotArguments(
+            robot=robot, model=str(model), released=released))}
+        assert nodes['supervisor'].parameters['start_held'] is not released
+        assert 'simulation' not in nodes['supervisor'].parameters
 
 
 def test_a_robot_that_does_not_fit_starts_nothing(model: Path, tmp_path: Path) -> None:

@@ -1,0 +1,59 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The one controller that a supervisor obeys, known by its publisher."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """A publisher of commands, as the middleware tells it."""
+
+    gid: bytes
+    """Unique to it."""
+    node: str
+    """Full name of its node; empty while that is not known."""
+
+
+class Binding:
+    """
+    Bind to the first publisher of commands; obey it and, once it is gone, one of the same node.
+
+    Names can be chosen freely; who must not pretend to be the controller is kept out by DDS
+    security. What this finds is a second controller, by mistake or not.
+    """
+
+    def __init__(self) -> None:
+        self._bound: Publisher | None = None
+
+    @property
+    def bound(self) -> str:
+        """Return the node that is obeyed; empty before the first command."""
+        return self._bound.node if self._bound else ''
+
+    def refusal(self, publishers: Sequence[Publisher], sender: bytes | None = None) -> str:
+        """
+        Return why nobody may command the robot now; empty if its controller may.
+
+        :param publishers: all of them that there are
+        :param sender: who sent the command, where the middleware tells
+        """
+        if len(publishers) > 1:
+            names = sorted(publisher.node or 'an unknown node' for publisher in publishers)
+            return f'two controllers command the robot: {", ".join(names)}'
+        if not publishers:
+            return ('' if self._bound is None or sender == self._bound.gid
+                    else f'whoever commands the robot is not its controller {self.bound}')
+        only, = publishers
+        if sender is not None and sender != only.gid:
+            return f'a command from another one than {only.node or "the controller"}'
+        if self._bound is None or only.gid == self._bound.gid or (
+                only.node and only.node == self._bound.node):
+            if self._bound is None or only.node:
+                self._bound = only
+            return ''
+        return (f'{only.node or "an unknown node"} commands the robot, whose controller is '
+                f'{self.bound or "another"}; restart the supervisor to change it')

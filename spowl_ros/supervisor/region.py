@@ -1,0 +1,217 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The region around hazards into which no command may drive.
+
+It needs no derivative of two scans. Its size follows from the measured speed, the age of the scan
+and the time in which the robot comes to rest:
+
+    radius = margin + (speed + acceleration * hold) * (hold + lookahead),  hold = age + period
+
+Inside it a command may turn the robot on the spot, or drive it straight where every hazard is left
+behind or passed. Nothing else gets through.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spowl_ros.control.avoidance import DRIVES
+from spowl_ros.control.contract import SCAN_RANGE
+from spowl_ros.control.validity import InvalidReading, Stamps, check_finite
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from spowl_ros.control.contract import Contract, Field
+    from spowl_ros.supervisor.settings import SupervisionSettings
+
+_HYSTERESIS = 0.05
+"""Metres farther away than where it began, a region ends."""
+_SCANS_KEPT = 3
+"""Of so many scans the nearest distance counts, which is what noise cannot push away."""
+_BESIDE = math.radians(60.0)
+"""From this angle to the line of travel on, a hazard is passed rather than approached."""
+_FUTURE_PERIODS = 1.5
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the region makes of a command."""
+
+    command: NDArray[np.float64]
+    """Shape (A,), in parts of the actuators' half range from rest."""
+    reason: str = ''
+    """Why it was changed; empty if it was not."""
+    unknown: bool = False
+    """Whether it was replaced because there is no reading."""
+
+
+class _Sensor:
+    """The last readings of one field."""
+
+    def __init__(self, field: Field, future: float) -> None:
+        self.field = field
+        self.readings: deque[NDArray[np.float64]] = deque(maxlen=_SCANS_KEPT)
+        self.measured = -math.inf
+        """Steady time of the newest one, seconds."""
+        self.refusal = ''
+        self.stamps = Stamps(round(field.timeout * 1e9), round(future * 1e9))
+
+
+class HazardRegion:
+    """
+    Keep commands from driving into hazards; time comes in as numbers.
+
+    :param steady: whether the steady clock tells how old a reading is; not in lock-step
+    """
+
+    def __init__(self, contract: Contract, steady: bool) -> None:
+        self._steady = steady
+        self._period = contract.control_period
+        # In lock-step the clock's message may come after the scan's, and leaps between episodes.
+        future = _FUTURE_PERIODS * self._period if steady else math.inf
+        self._scans = {field.name: _Sensor(field, min(future, 3600.0))
+                       for field in contract.fields
+                       if field.sensor == 'scan' and field.hazard_radius is not None}
+        self._velocity = next((_Sensor(field, min(future, 3600.0)) for field in contract.fields
+                               if field.sensor == 'linear_velocity'), None)
+        self._drive = DRIVES.get(contract.robot)
+        self._inside = False
+
+    @property
+    def fields(self) -> list[Field]:
+        """Return the fields that it needs: scans with hazards, and the velocity."""
+        sensors = [*self._scans.values(), *filter(None, [self._velocity])]
+        return [sensor.field for sensor in sensors]
+
+    def see(self, name: str, values: NDArray[Any], stamp_ns: int, now: float,
+            now_ns: int | None = None) -> None:
+        """
+        Take a reading of a field; one that is not valid counts as none.
+
+        :param values: closeness, shape (sectors,), or velocity in the robot's axes, shape (3,)
+        :param now: the steady clock, seconds
+        :param now_ns: the node's clock; by default that of the stamp
+        """
+        sensor = self._sensor(name)
+        now_ns = stamp_ns if now_ns is None else now_ns
+        try:
+            numbers = check_finite(values, name).reshape(-1)
+            if numbers.size != sensor.field.size:
+                raise InvalidReading(f'{numbers.size} values, wanted {sensor.field.size}')
+            if not ((numbers >= sensor.field.low) & (numbers <= sensor.field.high)).all():
+                raise InvalidReading('values that its sensor cannot measure')
+            sensor.stamps.check(stamp_ns, now_ns)
+        except InvalidReading as error:
+            self.refuse(name, str(error))
+            return
+        sensor.readings.append(numbers)
+        sensor.measured = now - max(0.0, (now_ns - stamp_ns) * 1e-9)
+        sensor.refusal = ''
+
+    def refuse(self, name: str, reason: str) -> None:
+        """Note why a message of a field is no reading."""
+        sensor = self._sensor(name)
+        sensor.refusal = reason
+        if not self._steady and 'does not change' not in reason:
+            sensor.readings.clear()
+
+    def judge(self, wanted: NDArray[np.float64], now: float,
+              settings: SupervisionSettings) -> Verdict:
+        """
+        Return what of a command may pass.
+
+        :param wanted: shape (A,), in parts of the half range from rest
+        :param now: the steady clock, seconds
+        """
+        rest = np.zeros_like(wanted)
+        for sensor in self._scans.values():
+            if problem := self._problem(sensor, now):
+                return Verdict(rest, problem, unknown=True)
+        if not wanted.any() or not self._scans:
+            return Verdict(wanted)
+        if self._drive is None:
+            share, forward, direction = 1.0, None, 0.0
+        else:
+            direction, parts = self._drive
+            forward = np.array(parts)
+            share = float(wanted @ forward / (forward @ forward))
+            direction += math.pi if share < 0.0 else 0.0
+        inside, nearest, blocker = False, math.inf, ''
+        for sensor in self._scans.values():
+            near, blocked, text = self._look(sensor, direction, now, settings)
+            inside |= near
+            if blocked < nearest:
+                nearest, blocker = blocked, text
+        self._inside = inside
+        if not inside:
+            return Verdict(wanted)
+        if forward is None:
+            return Verdict(rest, f'{blocker}: where this robot would go is not known')
+        if blocker and share:
+            return Verdict(wanted - share * forward, f'{blocker}: only what leads out passes')
+        straight = share * forward if share else wanted
+        return Verdict(straight, '' if np.allclose(straight, wanted, atol=1e-9) else
+                       'hazard near: it drives straight out, without turning')
+
+    def _look(self, sensor: _Sensor, direction: float, now: float,
+              settings: SupervisionSettings) -> tuple[bool, float, str]:
+        """Return whether a scan's hazards are near, how far the nearest that blocks is, and it."""
+        field = sensor.field
+        assert field.hazard_radius is not None
+        closeness = np.max(sensor.readings, axis=0)
+        centres = np.where(closeness > 0.0, (1.0 - closeness) * SCAN_RANGE, np.inf)
+        hold = (max(0.0, now - sensor.measured) if self._steady else 0.0) + self._period
+        speed = self._speed(now, settings)
+        expected = min(speed + settings.acceleration * hold, max(settings.top_speed, speed))
+        reach = hold + settings.lookahead
+        radius = settings.margin + expected * reach + (_HYSTERESIS if self._inside else 0.0)
+        edges = centres - field.hazard_radius
+        near = edges < radius
+        if not near.any():
+            return False, math.inf, ''
+        if self._drive is None:
+            blocks = near
+        else:
+            width = 2.0 * math.pi / closeness.size
+            bearings = (np.arange(closeness.size) + 0.5) * width
+            turned = np.abs(np.remainder(bearings - direction + math.pi, 2.0 * math.pi) - math.pi)
+            angle = np.maximum(turned - width / 2.0, 0.0)
+            left = angle >= math.pi / 2.0 - 1e-6
+            clearance = np.where(near, centres, 0.0) * np.sin(angle) - field.hazard_radius
+            beside = (angle >= _BESIDE) & (clearance >= settings.margin / 2.0)
+            creeping = speed * reach <= settings.margin
+            passed = creeping & (clearance >= settings.margin)
+            blocks = near & ~(left | beside | passed)
+        if not blocks.any():
+            return True, math.inf, ''
+        edge = float(edges[blocks].min())
+        return True, edge, f'{field.name}: hazard at {edge:.2f} m within {radius:.2f} m'
+
+    def _speed(self, now: float, settings: SupervisionSettings) -> float:
+        """Return the robot's speed, m/s; the greatest one where it is not known."""
+        sensor = self._velocity
+        if sensor is None or not sensor.readings or self._problem(sensor, now):
+            return settings.top_speed
+        return float(max(np.hypot(reading[0], reading[1]) for reading in sensor.readings))
+
+    def _problem(self, sensor: _Sensor, now: float) -> str:
+        """Return why there is no reading of a field; empty if there is one."""
+        why = f' ({sensor.refusal})' if sensor.refusal else ''
+        if not sensor.readings:
+            return f'no {sensor.field.name} yet{why}'
+        age = now - sensor.measured
+        if self._steady and not age <= sensor.field.timeout:
+            return f'no {sensor.field.name} for {age:.2f} s{why}'
+        return ''
+
+    def _sensor(self, name: str) -> _Sensor:
+        if self._velocity is not None and self._velocity.field.name == name:
+            return self._velocity
+        return self._scans[name]

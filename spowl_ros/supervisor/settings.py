@@ -1,0 +1,76 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What the supervisor lets through, and what may not be set where a real robot is driven."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from spowl_ros.base.settings import setting
+
+if TYPE_CHECKING:
+    from spowl_ros.control.contract import Contract
+
+GREATEST_SILENCE = 5.0
+"""Control periods for which the commands of a real robot may be silent at most."""
+
+
+@dataclass(frozen=True)
+class SupervisionSettings:
+    """What commands the supervisor lets through."""
+
+    magnitude: float = setting(
+        1.0, "greatest command, in parts of the actuators' range around its middle",
+        low=0.0, high=1.0)
+    change: float = setting(
+        1.0, "greatest change from one command to the next, in parts of the whole range; the "
+        "contract's holds too", low=0.001, high=1.0)
+    silence: float = setting(
+        1.7, 'control periods of the steady clock without a command after which the robot is '
+        f'stopped; at most {GREATEST_SILENCE:g} where the robot is real', low=1.0, high=100.0)
+    margin_response: str = setting(
+        'off', 'what happens to a command that drives towards a hazard too near: it is let be, '
+        'slowed, or replaced by what leads out', choices=('off', 'slow', 'stop'))
+    margin: float = setting(0.05, 'metres kept free around the edge of a hazard',
+                            low=0.0, high=3.0)
+    lookahead: float = setting(
+        0.6, "seconds in which the stop command brings the robot to rest, with the actuators' "
+        'delay', low=0.0, high=10.0)
+    top_speed: float = setting(
+        1.5, 'greatest speed of the robot, m/s; taken for its speed where that is not measured',
+        low=0.01, high=100.0)
+    acceleration: float = setting(
+        3.0, 'greatest acceleration of the robot, m/s^2', low=0.01, high=1000.0)
+    slow_factor: float = setting(0.3, 'what a slowed command is multiplied by',
+                                 low=0.0, high=1.0)
+
+
+def unfit_for_a_robot(given: Mapping[str, Any], limits: Mapping[str, float],
+                      contract: Contract) -> list[str]:
+    """
+    Return why a real robot must not be driven so, one phrase each; empty if it may.
+
+    :param given: parameters of the supervisor by their names; those left out have their defaults
+    :param limits: of the robot's own file, actuator to greatest magnitude; they narrow what the
+        contract allows, and without them a model would set the limits that are to guard against it
+    """
+    found = []
+    if missing := [name for name in contract.action.names if name not in limits]:
+        found.append(f"limits: none for {', '.join(missing)} in the robot's file; give the "
+                     'greatest magnitude that may reach each actuator')
+    if given.get('simulation', False) is not False:
+        found.append('simulation: is for simulated robots; leave it out')
+    rate = given.get('rate', 1.0)
+    if rate != 1.0:
+        found.append(f"rate: is {rate!r}; a real robot's clock runs at rate 1, which its watchdog "
+                     'relies on')
+    silence = given.get('limits.silence', SupervisionSettings.silence)
+    if not isinstance(silence, (int, float)) or not 1.0 <= silence <= GREATEST_SILENCE:
+        found.append(f'limits.silence: is {silence!r}; a real robot is stopped after 1 to '
+                     f'{GREATEST_SILENCE:g} control periods without a command')
+    if any(contract.action.stop):
+        found.append(f"the model's stop command is {list(contract.action.stop)}; only zeros bring "
+                     'a real robot to rest')
+    return found
