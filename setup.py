@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import os
 from pathlib import Path
 import stat
@@ -15,8 +16,7 @@ from setuptools import find_packages, setup
 ROOT = Path(__file__).resolve().parent
 os.chdir(ROOT)
 
-NODES = ('adapter', 'controller', 'diff_drive', 'player', 'recorder', 'simulator', 'supervisor',
-         'viewer')
+NODES = sorted(path.stem for path in Path('spowl_ros/nodes').glob('[!_]*.py'))
 SHARED = ('config', 'launch', 'models')
 
 
@@ -34,7 +34,7 @@ def share_files(name: str) -> list[tuple[str, list[str]]]:
     return files
 
 
-def ros2_run_shims(name: str, commands: tuple[str, ...]) -> list[tuple[str, list[str]]]:
+def ros2_run_shims(name: str, commands: Sequence[str]) -> list[tuple[str, list[str]]]:
     """
     Return data_files that let `ros2 run` find the executables which pip puts into bin/.
 
@@ -77,7 +77,7 @@ setup(
     entry_points={
         'console_scripts': [
             'spowl = spowl_ros.cli.main:main',
-            *(f'{node} = spowl_ros.nodes.{node}:main' for node in NODES),
+            *(f'{node} = spowl_ros.nodes:main' for node in NODES),
         ],
     },
 )

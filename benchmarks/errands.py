@@ -18,7 +18,6 @@ import contextlib
 import csv
 from dataclasses import asdict, dataclass
 import math
-import os
 from pathlib import Path
 import sys
 import threading
@@ -34,13 +33,14 @@ from rclpy.qos import qos_profile_sensor_data
 from rclpy.signals import SignalHandlerOptions
 from std_srvs.srv import Trigger
 
+from spowl_ros.base.environment import prepare
 from spowl_ros.base.share import share_directory
 from spowl_ros.robot.errand import State
 from spowl_ros.ros.process import make_executor
 from spowl_ros.ros.qos import LATCHED
 from spowl_ros.sim.diff_drive import DiffDriveWorld
 from spowl_ros.system import nodes as system
-from spowl_ros.system.running import RunningSystem, environment
+from spowl_ros.system.running import RunningSystem
 
 STANDS_S = 3.0
 """For how long a robot is watched whose errand has ended."""
@@ -158,7 +158,7 @@ def driving(model: Path, seed: int) -> Iterator[Sender]:
 
     :param seed: of the posts
     """
-    os.environ.update(environment())
+    prepare()
     robot = share_directory() / 'config' / 'robot' / 'diff_drive.yaml'
     specs = (system.NodeSpec('diff_drive', '', (), {'seed': seed, 'goals': False}),
              *system.robot(system.RobotArguments(robot=str(robot), model=str(model),

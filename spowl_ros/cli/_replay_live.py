@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-import os
 from typing import Any
 
 from tqdm import tqdm
@@ -29,9 +28,8 @@ def run(args: argparse.Namespace, changes: dict[str, Any]) -> int:
         'namespace': args.namespace or '', 'rate': args.rate, 'loop': args.loop}))
     controller = replace(controller, parameters={**changes, **controller.parameters})
 
-    from spowl_ros.system.running import RunningSystem, environment
+    from spowl_ros.system.running import RunningSystem
 
-    os.environ.update(environment())  # what follows the nodes must be on their network
     record = RunRecord(read_contract(args.bundle).task)
     nodes = RunningSystem((controller, player))
     interrupted = watch_signals(nodes)

@@ -13,10 +13,13 @@ from __future__ import annotations
 import argparse
 import csv
 from dataclasses import replace
-import json
+import os
 from pathlib import Path
 import tempfile
 from typing import Any
+
+from spowl_ros.cli._extras import installed
+from spowl_ros.cli._output import check_writable, write_json
 
 HELP = "measure the latency of a bundle's planner"
 
@@ -42,6 +45,8 @@ def run(args: argparse.Namespace) -> int:
     from spowl_ros.control import bundle
     from spowl_ros.evaluation.latency import measure, soak
 
+    for file in filter(None, (args.json, args.csv)):
+        check_writable(file)
     bundle.load(args.bundle)
     if args.soak:
         blocks = soak(args.bundle, threads=DEFAULT_THREADS, decisions=args.soak,
@@ -60,22 +65,20 @@ def run(args: argparse.Namespace) -> int:
               'threads': by_threads,
               'paper_size': None if args.no_paper_size else _paper_size(args.bundle)}
     if args.json:
-        args.json.write_text(json.dumps(result, indent=2) + '\n')
+        write_json(args.json, result)
     _show(result)
     return 0
 
 
 def _paper_size(directory: Path) -> dict[str, Any] | None:
     """Measure the authors' sizes, or return None without PyTorch."""
-    try:
-        import torch
-    except ImportError:
+    if not installed('train'):
         return None
+    os.environ.setdefault('OMP_NUM_THREADS', '1')  # of PyTorch: more wait for one another
     from spowl_ros.control import bundle
     from spowl_ros.evaluation.latency import measure
     from spowl_ros.training.untrained import PAPER, PAPER_PLANNER, export_untrained
 
-    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / 'paper_size'
         # one iteration is soon exported, and repeated as often as one likes

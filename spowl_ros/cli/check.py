@@ -13,7 +13,6 @@ Exit code: 0 it fits, 1 an input has a problem, 2 it does not fit.
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,10 +54,8 @@ def run(args: argparse.Namespace) -> int:
         print_mapping(contract, robot)
         return 0
 
-    from spowl_ros.system.running import RunningSystem, environment
-
-    os.environ.update(environment())
     from spowl_ros.clients.live_check import listen
+    from spowl_ros.system.running import RunningSystem
 
     specs = adapter(robot, args.model, args.namespace, args.use_sim_time)
     with RunningSystem(specs):

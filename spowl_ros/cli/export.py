@@ -11,6 +11,7 @@ holds random networks of a compact size: for trying a machine before training.
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 HELP = 'write a bundle from a training checkpoint'
@@ -28,18 +29,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export and say what was written."""
-    import torch
-
+    os.environ.setdefault('OMP_NUM_THREADS', '1')  # of PyTorch: more wait for one another
     from spowl_ros.base.settings import assigned, declared
+    from spowl_ros.base.tasks import task_id
     from spowl_ros.control.planner_settings import PlannerSettings
     from spowl_ros.sim.environment import contract
     from spowl_ros.training.export import export_checkpoint
     from spowl_ros.training.untrained import export_untrained
 
-    torch.set_num_threads(1)  # small products; threads would only wait for one another
     changes = assigned(declared(PlannerSettings()), args.set)
     if args.untrained:
-        bundle = export_untrained(args.directory, contract(args.checkpoint, 5),
+        bundle = export_untrained(args.directory, contract(task_id(args.checkpoint), 5),
                                   settings=PlannerSettings.compact(**changes))
     else:
         bundle = export_checkpoint(Path(args.checkpoint), args.directory, changes)

@@ -8,13 +8,16 @@ import argparse
 from collections.abc import Sequence
 import importlib
 import importlib.metadata
+import io
 import os
 import pkgutil
 import sys
 from typing import Protocol, cast
 
-from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.environment import prepare
+from spowl_ros.base.errors import SpowlError, crash, one_line
 import spowl_ros.cli
+from spowl_ros.cli._extras import require
 
 INTERRUPTED = 128 + 2  # what a shell reports for a command ended by SIGINT
 
@@ -62,7 +65,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         verb.add_arguments(command)
-        command.set_defaults(run=verb.run)
+        command.set_defaults(run=verb.run, verb=name)
     if argv and argv[0] in commands.choices:  # argparse cannot mix through a parser of commands
         return commands.choices[argv[0]].parse_intermixed_args(argv[1:])
     return parser.parse_args(argv)
@@ -70,8 +73,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `spowl` with the given arguments (the process's own by default)."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors='backslashreplace')  # a locale may lack letters
     try:
+        prepare()
         args = parse(sys.argv[1:] if argv is None else argv)  # imports: Ctrl-C may come meanwhile
+        require(args.verb, args)
         return int(args.run(args))
     except SpowlError as error:
         print(f'spowl: error: {error}', file=sys.stderr)
@@ -81,6 +89,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output went away, as in `spowl ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        where = f'{error.filename!r}: ' if error.filename is not None else ''
+        print(f'spowl: error: {where}{one_line(error.strerror or error)}', file=sys.stderr)
+        return SpowlError.EXIT_CODE
+    except Exception as error:
+        print(f'spowl: error: {crash(error)}', file=sys.stderr)
+        return SpowlError.EXIT_CODE
 
 
 if __name__ == '__main__':

@@ -10,7 +10,6 @@ ends every node; so does the end of any of them.
 from __future__ import annotations
 
 import argparse
-import os
 
 from spowl_ros.cli._nodes import (
     INTERRUPTED,
@@ -34,9 +33,8 @@ def run(args: argparse.Namespace) -> int:
     arguments = launch_arguments(system.RobotArguments(), args.arguments)
     specs = system.robot(arguments)
 
-    from spowl_ros.system.running import RunningSystem, environment
+    from spowl_ros.system.running import RunningSystem
 
-    os.environ.update(environment())
     nodes = RunningSystem(specs)
     interrupted = watch_signals(nodes)
     with nodes:

@@ -10,7 +10,6 @@ last episode, on Ctrl-C, or when any node ends.
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 import threading
 import time
@@ -57,12 +56,11 @@ def run(args: argparse.Namespace) -> int:
     specs = system.simulation(arguments)
 
     from spowl_ros.cli._progress import Progress
-    from spowl_ros.system.running import RunningSystem, environment
+    from spowl_ros.system.running import RunningSystem
 
-    os.environ.update(environment())  # what follows the nodes must be on their network
     nodes = RunningSystem(specs)
     interrupted = watch_signals(nodes)
-    record = RunRecord(arguments.task, arguments.episodes)
+    record = RunRecord(str(specs[0].parameters['task']), arguments.episodes)
     recording = None
     progress = Progress(record, arguments.episodes, int(specs[0].parameters['action_repeat']))
     with nodes, progress:

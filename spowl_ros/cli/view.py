@@ -10,7 +10,6 @@ Ctrl-C takes the page away; what it showed goes on.
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 HELP = 'show a running system or a bag in the browser'
@@ -32,9 +31,6 @@ def run(args: argparse.Namespace) -> int:
     if args.bag is not None:
         return _show_bag(args)
 
-    from spowl_ros.system.running import environment
-
-    os.environ.update(environment())
     from spowl_ros.nodes.viewer import ViewerNode
     from spowl_ros.ros import process
 

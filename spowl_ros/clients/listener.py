@@ -5,22 +5,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-import contextlib
 import threading
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 import rclpy
-from rclpy.executors import ExternalShutdownException
 from rclpy.qos import QoSProfile
-from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import Float64
 from visualization_msgs.msg import MarkerArray
 
+from spowl_ros.clients.spinning import spinning
 from spowl_ros.control.decision import Decision
 from spowl_ros.control.run_record import Episode, RunRecord
-from spowl_ros.ros.process import make_executor
 from spowl_ros.ros.qos import EVERY_KEPT, EVERY_MESSAGE
 
 if TYPE_CHECKING:
@@ -41,19 +38,16 @@ class RunListener:
         self.record = record
         self._recording = recording
         self.lock = threading.Lock()
-        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-        self._node = rclpy.create_node('run_listener', namespace=namespace, enable_rosout=False,
-                                       start_parameter_services=False)
+        self._spinning = spinning(lambda: rclpy.create_node(
+            'run_listener', namespace=namespace, enable_rosout=False,
+            start_parameter_services=False))
+        self._node = self._spinning.__enter__()
         self.follow(Float64, 'reward', self._on_reward)
         self.follow(Float64, 'cost', self._on_cost)
         self.follow(DiagnosticArray, 'simulator/episode', self._on_episode)
         self.follow(DiagnosticArray, 'controller/decision', self._on_decision, EVERY_KEPT)
         if recording is not None:
             self.follow(MarkerArray, 'simulator/markers', recording.add_markers)
-        self._executor = make_executor()
-        self._executor.add_node(self._node)
-        self._thread = threading.Thread(target=self._spin, name='run_listener', daemon=True)
-        self._thread.start()
 
     def follow(self, message_type: type, topic: str, callback: Callable[[Any], None],
                qos: QoSProfile = EVERY_MESSAGE) -> None:
@@ -72,13 +66,7 @@ class RunListener:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  traceback: TracebackType | None) -> None:
         """Leave the network."""
-        rclpy.try_shutdown()  # ends the thread, under which the executor must not be taken away
-        self._thread.join(1.0)
-        self._executor.shutdown()
-
-    def _spin(self) -> None:
-        with contextlib.suppress(ExternalShutdownException):
-            self._executor.spin()
+        self._spinning.__exit__(kind, error, traceback)
 
     def _on_reward(self, message: Float64) -> None:
         self.record.reward += message.data

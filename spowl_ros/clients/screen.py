@@ -6,24 +6,53 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from spowl_ros.base.statistics import latency_ms, shares
+from spowl_ros.clients.spinning import spinning
+from spowl_ros.clients.watcher import Picture, Watcher
 from spowl_ros.control.decision import SOURCES, Decision
-
-if TYPE_CHECKING:
-    from spowl_ros.clients.watcher import Picture
+from spowl_ros.ros.process import end_on_signals
 
 COLOURS = {'plan': 'green', 'policy': 'cyan', 'monitor': 'yellow', 'stop': 'bold red'}
 LEVELS = (('ok', 'green'), ('warning', 'yellow'), ('error', 'bold red'), ('stale', 'magenta'))
+REFRESH_HZ = 5
+DECISIONS = 10
+"""That a single screen waits for."""
+ONCE_S = 10.0
+"""How long a single screen waits for them."""
 SILENT_S = 1.0
 """Without a decision for so long the controller counts as silent."""
+
+
+def show(namespace: str, seconds: float, once: bool) -> bool:
+    """
+    Show the screen for some seconds, until Ctrl-C, or once; return whether a controller was heard.
+
+    :param once: as soon as a controller decides, or after a while
+    """
+    leaving = end_on_signals()
+    console = Console()
+    end = time.monotonic() + (min(seconds, ONCE_S) if once else seconds)
+    with spinning(lambda: Watcher(namespace)) as node:
+        def waiting() -> bool:
+            return time.monotonic() < end and not leaving.wait(1.0 / REFRESH_HZ)
+
+        if once:
+            while len(node.picture.arrivals) < DECISIONS and waiting():
+                pass
+            console.print(screen(node.picture, time.monotonic()))
+        else:
+            with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
+                while waiting():
+                    live.update(screen(node.picture, time.monotonic()), refresh=True)
+    return node.picture.decision is not None
 
 
 def screen(picture: Picture, now: float) -> RenderableType:

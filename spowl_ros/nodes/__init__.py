@@ -5,3 +5,35 @@ The executables, one file each. A node turns messages into values and values int
 
 Begin with `controller`.
 """
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+import sys
+
+from spowl_ros.base.environment import check, prepare
+from spowl_ros.base.errors import SpowlError, crash, to_line
+
+
+def main() -> int:
+    """
+    Run the node that this process's executable is named after.
+
+    Whatever is wrong before the node itself can tell, a library that is missing too, is one line.
+    """
+    try:
+        prepare()
+        check()
+        module = importlib.import_module(f'spowl_ros.nodes.{Path(sys.argv[0]).stem}')
+        return int(module.main() or 0)
+    except SpowlError as error:
+        print(to_line(error), file=sys.stderr)
+    except ImportError as error:
+        print(to_line(f'{error}; install what is missing, or source the ROS 2 installation that '
+                      'this package was built with'), file=sys.stderr)
+    except KeyboardInterrupt:
+        return 0
+    except Exception as error:
+        print(to_line(crash(error)), file=sys.stderr)
+    return SpowlError.EXIT_CODE

@@ -12,12 +12,13 @@ import signal
 import sys
 import threading
 from typing import TYPE_CHECKING, Protocol, cast
+import warnings
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
-from spowl_ros.base.errors import SpowlError, to_line
+from spowl_ros.base.errors import SpowlError, crash, to_line
 
 if TYPE_CHECKING:
     from rclpy.executors import Executor
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
             """End orderly: stop the robot, close files."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_CRASHED = 1
 _ended = threading.Event()
 
 
@@ -101,12 +101,14 @@ def run(make_node: Callable[[], ClosingNode], args: Sequence[str] | None = None)
         rclpy.init(args=list(args) if args is not None else None,
                    signal_handler_options=SignalHandlerOptions.NO)
     except Exception as error:  # rcl raises several types for a bad argument or parameter file
-        return _complain(str(error))
+        return _complain(SpowlError(error))
     try:
-        node = make_node()
-    except SpowlError as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', RuntimeWarning)  # rclpy's, before it raises the same
+            node = make_node()
+    except Exception as error:
         rclpy.try_shutdown()
-        return 0 if told_to_end() else _complain(str(error))
+        return 0 if told_to_end() else _complain(error)
     executor = make_executor()
     executor.add_node(cast('Node', node))
     crashes: list[BaseException] = []
@@ -127,19 +129,17 @@ def run(make_node: Callable[[], ClosingNode], args: Sequence[str] | None = None)
         pass
     try:
         node.close()
-    except SpowlError as error:
+    except Exception as error:
         crashes.append(error)
     finally:
         executor.shutdown()
         rclpy.try_shutdown()
         thread.join(1.0)
-    for crash in crashes:
-        if isinstance(crash, SpowlError):
-            return _complain(str(crash))
-        sys.excepthook(type(crash), crash, crash.__traceback__)
-    return _CRASHED if crashes else 0
+    return _complain(crashes[0]) if crashes else 0
 
 
-def _complain(message: str) -> int:
-    print(to_line(message), file=sys.stderr, flush=True)
+def _complain(error: BaseException) -> int:
+    """Say in one line what is wrong; rclpy's own errors are about what the node was given."""
+    expected = isinstance(error, SpowlError) or type(error).__module__.startswith('rclpy')
+    print(to_line(error if expected else crash(error)), file=sys.stderr, flush=True)
     return SpowlError.EXIT_CODE

@@ -9,22 +9,22 @@ Launch files and `spowl sim` both start what stands here, so that there is one c
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-import difflib
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from spowl_ros.base import names, yaml
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.settings import setting
+from spowl_ros.base.names import NODES
+from spowl_ros.base.settings import setting, unknown
 from spowl_ros.base.share import share_directory
+from spowl_ros.base.tasks import task_id
 from spowl_ros.control.bundle import read_contract
 from spowl_ros.control.contract import Contract
 from spowl_ros.robot import config as robot_config
 from spowl_ros.robot.config import RobotConfig
 from spowl_ros.supervisor.settings import unfit_for_a_robot
 
-NODES = ('adapter', 'controller', 'diff_drive', 'player', 'recorder', 'simulator', 'supervisor')
 DEFAULT_TASK = 'SafetyPointGoal1-v0'
 RAW_COMMAND = ('command', 'command_raw')
 """Between controller and supervisor; the robot hears what the supervisor makes of it."""
@@ -37,7 +37,7 @@ _PARAMETERS = 'ros__parameters'
 class SimulationArguments:
     """Arguments of `ros2 launch spowl_ros sim.launch.py` and of `spowl sim`."""
 
-    task: str = setting(DEFAULT_TASK, 'SafetyGymnasium task to drive')
+    task: str = setting(DEFAULT_TASK, 'task to drive, as PointGoal1; or a file of your own task')
     model: str = setting('', 'directory of the bundle; empty: the one shipped for the task')
     episodes: int = setting(3, 'episodes to drive; 0: until interrupted', low=0)
     seed: int = setting(0, 'seed of the first episode; each later one adds 1', low=0,
@@ -126,6 +126,7 @@ def simulation(arguments: SimulationArguments) -> tuple[NodeSpec, ...]:
         namespace
     """
     check_namespace(arguments.namespace)
+    arguments = replace(arguments, task=task_id(arguments.task))
     share = share_directory()
     model = Path(arguments.model or share / 'models' / arguments.task).expanduser().resolve()
     contract = _contract_of(model, arguments)
@@ -317,7 +318,4 @@ def _check_section(section: str) -> None:
     """
     node = section.rpartition('/')[2]
     if node.strip('*') and node not in NODES:
-        near = difflib.get_close_matches(node, NODES, 1)
-        raise SpowlError(f"there is no node '{node}' for the section '{section}'"
-                         + (f'; did you mean {near[0]}?' if near else '')
-                         + f'; nodes are {", ".join(NODES)}')
+        raise unknown(f"node for the section '{section}':", node, NODES)

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 import os
 from pathlib import Path
 import signal
-import sys
 import tempfile
 from types import TracebackType
 
 from spowl_ros.base import yaml
+from spowl_ros.base.environment import prepare
 from spowl_ros.base.errors import SpowlError, from_line
 from spowl_ros.base.share import executable_path
 from spowl_ros.system.nodes import NodeSpec
@@ -47,11 +47,11 @@ class RunningSystem:
     def __enter__(self) -> RunningSystem:
         """Start every node."""
         try:
-            surroundings = environment()
+            prepare()
             for spec in self._specs:
                 if self._terminated:
                     break
-                self._group.start(spec.executable, self._command(spec), surroundings)
+                self._group.start(spec.executable, self._command(spec), os.environ)
         except BaseException:
             self.stop()
             raise
@@ -136,22 +136,6 @@ class RunningSystem:
 def tracer_files() -> set[Path]:
     """Return what LTTng, which is part of the wheels of ROS 2, makes when it is first loaded."""
     return set(SHARED_MEMORY.glob('lttng-ust-wait-*'))
-
-
-def environment() -> dict[str, str]:
-    """
-    Return the environment of the nodes: this process's, completed for ROS 2 from wheels.
-
-    What the user has set stays. Without that, nodes talk over UDP, because Fast DDS's shared
-    memory leaves files behind when a process is killed.
-    """
-    result = dict(os.environ)
-    result.setdefault('FASTDDS_BUILTIN_TRANSPORTS', 'UDPv4')
-    result.setdefault('PYTHONUNBUFFERED', '1')
-    if (Path(sys.prefix) / 'share' / 'ament_index').is_dir():
-        prefixes = [sys.prefix, *result.get('AMENT_PREFIX_PATH', '').split(os.pathsep)]
-        result['AMENT_PREFIX_PATH'] = os.pathsep.join(dict.fromkeys(filter(None, prefixes)))
-    return result
 
 
 def reason_of(code: int) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 import contextlib
 import json
-import os
 from pathlib import Path
 import signal
 import subprocess
@@ -208,15 +207,3 @@ def test_a_namespace_reaches_every_topic(untrained_bundle: Path, tmp_path: Path)
     done = run(f'model:={untrained_bundle}', 'episodes:=1', 'namespace:=robot1', '--json', file)
     assert done.returncode == 0, done.stderr
     assert json.loads(file.read_text())['decisions'] >= 200
-
-
-def test_what_users_set_for_ros_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only what is unset gets a default."""
-    from spowl_ros.system.running import environment
-
-    monkeypatch.setenv('FASTDDS_BUILTIN_TRANSPORTS', 'DEFAULT')
-    assert environment()['FASTDDS_BUILTIN_TRANSPORTS'] == 'DEFAULT'
-    monkeypatch.delenv('FASTDDS_BUILTIN_TRANSPORTS')
-    result = environment()
-    assert result['FASTDDS_BUILTIN_TRANSPORTS'] == 'UDPv4'
-    assert sys.prefix in result['AMENT_PREFIX_PATH'].split(os.pathsep)

@@ -1,0 +1,95 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+What a process finds around it: repaired where that is safe, else named in one line.
+
+Every entry point calls `prepare` first, before ROS 2 is imported, and `check` before it starts a
+node.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+import sys
+import tempfile
+
+from spowl_ros.base.errors import SpowlError
+
+_GUARD = '_ROS_WHEELS_BOOTSTRAP_COMPLETE'
+"""Set by the wheels of ROS 2 once LD_LIBRARY_PATH is theirs; others' children inherit it."""
+_LARGEST_DOMAIN = 232
+
+
+def prepare() -> None:
+    """
+    Make this process's environment, and so its children's, one in which ROS 2 starts.
+
+    What the user has set stays, unless ROS 2 from wheels could not start with it: libraries and
+    Python packages of another ROS 2. Python then starts anew, because libraries are searched along
+    the path that the process began with. Nodes talk over UDP unless told otherwise: Fast DDS's
+    shared memory leaves files behind when a process is killed.
+    """
+    prefix = Path(sys.prefix)
+    if (prefix / 'share' / 'ament_index').is_dir():
+        _leave_other_ros(prefix)
+        prefixes = [sys.prefix, *os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)]
+        os.environ['AMENT_PREFIX_PATH'] = os.pathsep.join(dict.fromkeys(filter(None, prefixes)))
+    os.environ.setdefault('FASTDDS_BUILTIN_TRANSPORTS', 'UDPv4')
+    os.environ.setdefault('PYTHONUNBUFFERED', '1')
+    if not os.environ.get('ROS_LOG_DIR') and not any(map(_takes_files, _usual_log_directories())):
+        os.environ['ROS_LOG_DIR'] = os.path.join(tempfile.gettempdir(), f'ros_log_{os.getuid()}')
+
+
+def check() -> None:
+    """
+    Make sure that nodes start with what the user has set.
+
+    :raises SpowlError: ROS_DOMAIN_ID is no domain, or nothing can be written to ROS_LOG_DIR
+    """
+    domain = os.environ.get('ROS_DOMAIN_ID', '')
+    if domain and not (domain.isascii() and domain.isdigit() and len(domain) <= 3
+                       and int(domain) <= _LARGEST_DOMAIN):
+        raise SpowlError(f'ROS_DOMAIN_ID is {domain!r}; wanted an integer from 0 to '
+                         f'{_LARGEST_DOMAIN}')
+    named = os.environ.get('ROS_LOG_DIR')
+    if named and not _takes_files(Path(named)):
+        raise SpowlError(f'ROS_LOG_DIR is {named!r}, where no log can be written; name a '
+                         'directory that you may write to, or unset it')
+
+
+def _leave_other_ros(prefix: Path) -> None:
+    """Start anew where libraries or packages would be those of another ROS 2."""
+    libraries = _paths('LD_LIBRARY_PATH')
+    own = [path for path in libraries
+           if prefix in Path(path).parents or not any(Path(path).glob('librcl.so*'))]
+    packages = _paths('PYTHONPATH')
+    ours = [path for path in packages
+            if prefix in Path(path).parents or not (Path(path) / 'rclpy').is_dir()]
+    complete = not os.environ.get(_GUARD) or str(prefix / 'lib') in libraries
+    if complete and own == libraries and ours == packages:
+        return
+    os.environ['LD_LIBRARY_PATH'] = os.pathsep.join(own)
+    os.environ['PYTHONPATH'] = os.pathsep.join(ours)
+    os.environ.pop(_GUARD, None)
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def _paths(variable: str) -> list[str]:
+    return [path for path in os.environ.get(variable, '').split(os.pathsep) if path]
+
+
+def _usual_log_directories() -> list[Path]:
+    """Return where ROS 2 puts logs unless told: one place, or none."""
+    home = os.environ.get('HOME')
+    base = os.environ.get('ROS_HOME') or (home and os.path.join(home, '.ros'))
+    return [Path(base) / 'log'] if base else []
+
+
+def _takes_files(folder: Path) -> bool:
+    """Whether files can be written to a folder, which is made if it is not there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError):
+        return False
+    return os.access(folder, os.W_OK | os.X_OK)

@@ -1,0 +1,68 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Which extra of the package a verb needs, asked for before it does anything."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+
+from spowl_ros.base import environment
+from spowl_ros.base.errors import SpowlError
+
+_ROS = 'source a ROS 2 installation, or install it from wheels as README.md shows'
+_CONTENTS = {
+    'ros': (('rclpy', 'ROS 2'),),
+    'sim': (('mujoco', 'MuJoCo'), ('safety_gymnasium', 'SafetyGymnasium')),
+    'video': (('PIL', 'Pillow'), ('imageio_ffmpeg', 'imageio-ffmpeg')),
+    'train': (('torch', 'PyTorch'), ('onnx', 'ONNX')),
+    'report': (('matplotlib', 'matplotlib'),),
+    'view': (('viser', 'viser'),),
+}
+"""Extra to the modules that tell whether it is there, with their names."""
+_NEEDS = {
+    'calibrate': ('sim',), 'evaluate': ('sim',), 'export': ('train', 'sim'), 'robot': ('ros',),
+    'sim': ('ros', 'sim'), 'top': ('ros',), 'train': ('train', 'sim'),
+}
+"""Verb to what it needs whatever it is told."""
+_OPTIONS = {
+    ('check', 'live'): 'ros', ('evaluate', 'device'): 'train', ('replay', 'live'): 'ros',
+    ('replay', 'report'): 'report', ('sim', 'video'): 'video',
+}
+"""Verb and option to what they need together."""
+
+
+def require(verb: str, args: argparse.Namespace) -> None:
+    """
+    Make sure that all is installed that a verb needs.
+
+    :raises SpowlError: names what is missing, and the command that installs it
+    """
+    for extra in (*_NEEDS.get(verb, ()), *(
+            extra for (of, option), extra in _OPTIONS.items()
+            if of == verb and getattr(args, option, None))):
+        require_extra(extra)
+        if extra == 'ros':
+            environment.check()
+    if verb == 'view':
+        require_extra('view')
+        if args.bag is None:
+            require_extra('ros')
+            environment.check()
+
+
+def require_extra(extra: str) -> None:
+    """
+    Make sure that an extra is installed.
+
+    :raises SpowlError: names what is missing, and the command that installs it
+    """
+    for module, name in _CONTENTS[extra]:
+        if importlib.util.find_spec(module) is None:
+            advice = _ROS if extra == 'ros' else f"pip install 'spowl_ros[{extra}]'"
+            raise SpowlError(f'this needs {name}: {advice}')
+
+
+def installed(extra: str) -> bool:
+    """Whether an extra is installed."""
+    return all(importlib.util.find_spec(module) for module, _ in _CONTENTS[extra])

@@ -1,0 +1,44 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A node in a process that only looks on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+import contextlib
+import threading
+from typing import TypeVar
+
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+from spowl_ros.ros.process import make_executor
+
+N = TypeVar('N', bound=Node)
+
+
+@contextlib.contextmanager
+def spinning(make_node: Callable[[], N]) -> Iterator[N]:
+    """Yield a node whose callbacks run in a thread of their own; leave the network afterwards."""
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        node = make_node()
+        executor = make_executor()
+        executor.add_node(node)
+
+        def spin() -> None:
+            with contextlib.suppress(ExternalShutdownException):
+                executor.spin()
+
+        thread = threading.Thread(target=spin, name=node.get_name(), daemon=True)
+        thread.start()
+        try:
+            yield node
+        finally:
+            rclpy.try_shutdown()  # ends the thread, under which the executor must not go away
+            thread.join(1.0)
+            executor.shutdown()
+    finally:
+        rclpy.try_shutdown()
