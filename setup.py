@@ -18,6 +18,18 @@ os.chdir(ROOT)
 
 NODES = sorted(path.stem for path in Path('spowl_ros/nodes').glob('[!_]*.py'))
 SHARED = ('config', 'launch', 'models')
+EXTRAS = {'sim': 'simulation', 'train': 'training', 'report': 'report', 'view': 'view',
+          'dev': 'test'}
+"""Each extra, and the list in requirements/ that it is."""
+NO_DEPS = ('safety-gymnasium', 'gymnasium-robotics')
+"""Of the simulation: their metadata can be installed with --no-deps only."""
+
+
+def requirements(name: str) -> list[str]:
+    """Return what a list in requirements/ names, without comments."""
+    lines = Path('requirements', f'{name}.txt').read_text(encoding='utf-8').splitlines()
+    stripped = (line.partition('#')[0].strip() for line in lines)
+    return [line for line in stripped if line and not line.startswith(NO_DEPS)]
 
 
 def share_files(name: str) -> list[tuple[str, list[str]]]:
@@ -66,13 +78,17 @@ setup(
     maintainer=maintainer.text,
     maintainer_email=maintainer.get('email'),
     license=package.findtext('license'),
+    url=package.findtext('url'),
     python_requires='>=3.11',
     packages=find_packages(include=['spowl_ros', 'spowl_ros.*']),
     package_data={'spowl_ros': ['py.typed']},
     data_files=data_files,
     # rclpy, launch and the messages come from package.xml or requirements/, never from here.
-    install_requires=['numpy', 'onnxruntime', 'rich', 'ruamel.yaml', 'tqdm'],
-    extras_require={'test': ['pytest']},  # without this `colcon test` runs nothing and succeeds
+    install_requires=requirements('runtime'),
+    extras_require={
+        **{extra: requirements(name) for extra, name in EXTRAS.items()},
+        'test': ['pytest'],  # without this `colcon test` runs nothing and succeeds
+    },
     zip_safe=False,
     entry_points={
         'console_scripts': [

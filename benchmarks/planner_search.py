@@ -36,7 +36,7 @@ from spowl_ros.training.saved import bundle_networks
 SIZES = ('iterations', 'samples', 'policy_candidates', 'elites')
 LEARNED_WITH = ('horizon', 'discount', 'cost_discount')
 """Settings that belong to the networks."""
-OPTIONS = (('head_choice',), ('first_std', 'warm_std'), ('seed',), ('keep_elites',),
+OPTIONS = (('head_choice',), ('first_std', 'warm_std'), ('fill',), ('keep_elites',),
            ('terminal_noise',), ('interval',), ('interval_width',), ('cost_weight',),
            ('fallback',), ('choose',))
 """What is put back to the authors' way, one group at a time."""

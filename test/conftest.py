@@ -16,6 +16,7 @@ import threading
 import time
 from typing import IO
 
+import hypothesis
 import psutil
 import pytest
 
@@ -89,6 +90,10 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Set the environment before anything imports rclpy, numpy or torch."""
+    # A busy machine is no fault of what is tested.
+    hypothesis.settings.register_profile(
+        'busy', deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+    hypothesis.settings.load_profile('busy')
     os.environ.update(
         {
             # Shared memory outlives killed nodes; ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST would

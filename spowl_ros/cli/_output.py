@@ -5,24 +5,11 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-from spowl_ros.base.errors import SpowlError
-
-
-def check_writable(path: str | Path) -> None:
-    """
-    Make sure that a file can be written, before the work whose result it takes.
-
-    :raises SpowlError: no such directory, no permission, or the name is a directory
-    """
-    path = Path(path)
-    folder = path.resolve().parent
-    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise SpowlError(f'{path} cannot be written: {folder} is not a directory that can be '
-                         'written to, or the name is a directory')
+from spowl_ros.base.files import check_writable as check_writable
+from spowl_ros.base.files import write_whole
 
 
 def write_json(path: str | Path, data: dict[str, Any]) -> None:
@@ -31,12 +18,4 @@ def write_json(path: str | Path, data: dict[str, Any]) -> None:
 
     :raises SpowlError: the disk does not take it
     """
-    path = Path(path)
-    part = path.with_name(path.name + '.part')
-    try:
-        part.write_text(json.dumps(data, indent=2, allow_nan=False) + '\n')
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise SpowlError(f'cannot write {path}: {error.strerror}; free some space or name '
-                         'another file') from error
+    write_whole(path, (json.dumps(data, indent=2, allow_nan=False) + '\n').encode())

@@ -21,7 +21,7 @@ import numpy as np
 from spowl_ros.base.settings import flattened
 from spowl_ros.control.arbiter import Arbiter
 from spowl_ros.control.avoidance import avoid
-from spowl_ros.control.decision import Decision, PlanRecord
+from spowl_ros.control.decision import Decision
 from spowl_ros.control.hazards import HazardTracker
 from spowl_ros.control.monitors.base import Context, Grounds, Level, Monitor, Reading, Stage
 from spowl_ros.control.monitors.calibration import Calibration
@@ -32,7 +32,7 @@ from spowl_ros.control.settings import ControllerSettings
 if TYPE_CHECKING:
     from spowl_ros.control.bundle import Bundle
     from spowl_ros.control.observation import Observation
-    from spowl_ros.control.planner import Plan
+    from spowl_ros.control.plan import Plan
 
 LEAP_PERIODS = 5.0
 """A measurement so many control periods after the last one is no successor: begin anew."""
@@ -162,7 +162,7 @@ class Controller:
             reason=reason, monitor=monitor,
             stamps_ns=tuple(int(stamp) for stamp in observation.stamps_ns),
             silences=tuple(float(silence) for silence in observation.silences),
-            plan=None if plan is None else _record(plan), cost=cost,
+            plan=plan, cost=cost,
             deadline_missed=deadline_missed, readings=tuple(readings), tripped=self._tripped(),
             seconds={**({} if plan is None else plan.seconds), 'total': total},
             settings=self._settings_text(), **learned))
@@ -218,7 +218,8 @@ class Controller:
         if verdict.level is Level.POLICY:
             chosen, source, reason = plan.policy_action, 'policy', verdict.reason
         else:
-            chosen, source, reason = plan.action, plan.source, _why(plan)
+            chosen, source = plan.action, plan.source
+            reason = _why(plan, self._settings.planner.kind)
         if not np.isfinite(chosen).all():
             return self.stop_action, 'stop', f'action of the {source} is not finite', ''
         return tuple(float(part) for part in chosen), source, reason, verdict.monitor
@@ -241,27 +242,13 @@ class Controller:
         return decision
 
 
-def _record(plan: Plan) -> PlanRecord:
-    """Return what of a plan is recorded."""
-    planned = () if plan.plan_action is None else plan.plan_action
-    return PlanRecord(
-        source=plan.source,
-        plan_action=tuple(float(part) for part in planned),
-        policy_action=tuple(float(part) for part in plan.policy_action),
-        plan_value=plan.plan_value, policy_value=plan.value,
-        plan_cost_value=plan.plan_cost_value, policy_cost_value=plan.cost_value,
-        value_low=plan.value_low, cost_value_high=plan.cost_value_high,
-        value_threshold=plan.value_floor, cost_threshold=plan.cost_limit,
-        counted=plan.candidates_met, model_error=plan.model_error, iterations=plan.iterations)
-
-
-def _why(plan: Plan) -> str:
+def _why(plan: Plan, kind: str) -> str:
     """Say why the planner took the policy's action; empty when it took the plan's."""
     if plan.source == 'plan':
         return ''
-    if plan.reason == 'not better':
-        if plan.plan_cost_value > plan.cost_value_high:
-            return (f'plan is less safe: cost value {plan.plan_cost_value:.3g}, '
-                    f'at most {plan.cost_value_high:.3g} wanted')
-        return f'plan is worse: value {plan.plan_value:.3g}, at least {plan.value_low:.3g} wanted'
-    return {'no time': 'no time to plan', 'kind': 'planning is switched off'}[plan.reason]
+    if not plan.iterations:
+        return 'planning is switched off' if kind == 'policy' else 'no time to plan'
+    if plan.plan_cost_value > plan.cost_value_high:
+        return (f'plan is less safe: cost value {plan.plan_cost_value:.3g}, '
+                f'at most {plan.cost_value_high:.3g} wanted')
+    return f'plan is worse: value {plan.plan_value:.3g}, at least {plan.value_low:.3g} wanted'

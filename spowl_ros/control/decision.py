@@ -12,38 +12,10 @@ from typing import Any
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.monitors.base import Reading
+from spowl_ros.control.plan import RECORDED, Plan
 
 SOURCES = ('plan', 'policy', 'monitor', 'stop')
 """Who an action may come from, from the most to the least trusting."""
-
-
-@dataclass(frozen=True)
-class PlanRecord:
-    """What the planner said at one decision; values are discounted sums from here on."""
-
-    source: str
-    """'plan' or 'policy': the planner's own switch between its two actions."""
-    plan_action: tuple[float, ...]
-    """Empty where nothing but the policy was asked, and the plan's numbers are not numbers."""
-    policy_action: tuple[float, ...]
-    plan_value: float
-    policy_value: float
-    plan_cost_value: float
-    policy_cost_value: float
-    value_low: float
-    """q_l: the plan's value must be at least this."""
-    cost_value_high: float
-    """k_h: the plan's cost value must be at most this."""
-    value_threshold: float
-    """q*: candidates counted have at least this value."""
-    cost_threshold: float
-    """k*: candidates counted have at most this cost value."""
-    counted: float
-    """Candidates within both thresholds."""
-    model_error: float
-    """Distance of this latent from the one predicted; not-a-number where nothing was."""
-    iterations: int
-    """Improvement calls made."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +40,7 @@ class Decision:
     """The monitor that leads; empty where none does."""
     stamps_ns: tuple[int, ...] = ()
     silences: tuple[float, ...] = ()
-    plan: PlanRecord | None = None
+    plan: Plan | None = None
     """None where no plan was made."""
     cost: float = math.nan
     """Cost since the last decision, where it can be observed."""
@@ -90,8 +62,8 @@ class Decision:
             value = getattr(self, entry.name)
             if entry.name == 'plan':
                 if value is not None:
-                    for name, part in vars(value).items():
-                        items += _to_items(f'plan.{name}', part)
+                    for name in RECORDED:
+                        items += _to_items(f'plan.{name}', getattr(value, name))
             elif entry.name == 'readings':
                 for reading in value:
                     for name, part in vars(reading).items():
@@ -117,9 +89,8 @@ class Decision:
                       if entry.name not in ('plan', 'readings', 'seconds')}
             plan = None
             if 'plan.source' in texts:
-                plan = PlanRecord(**{
-                    entry.name: _from_items(f'plan.{entry.name}', str(entry.type), texts)
-                    for entry in dataclasses.fields(PlanRecord)})
+                plan = Plan(**{name: _from_items(f'plan.{name}', kind, texts)
+                               for name, kind in RECORDED.items()})
             monitors = dict.fromkeys(name.split('.')[1] for name in texts
                                      if name.startswith('monitors.'))
             readings = tuple(Reading(name, **{

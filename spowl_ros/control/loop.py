@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 import math
+import os
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -31,6 +33,10 @@ _AFTER_LIMIT_S = 0.001
 _LATE = 0.02
 """Part of the decisions that are ready only after the time at which commands go out."""
 _LATENCY_STEP_S = 0.0003
+_LAST_DECISION_S = 0.5
+"""How long the decision in progress may take when the loop is ended."""
+_OVERDUE = 2.0
+"""Times the longest wait between two decisions, after which the next one is overdue."""
 _HANDOVER_S = 0.0002
 """How long whoever completed a measurement leaves the interpreter to the thread that decides."""
 
@@ -101,19 +107,51 @@ class DecisionLoop:
         self._cost = math.nan
         self._due = math.inf
         self._decided_ns: int | None = None
+        self._begun = 0
+        self._working = False
+        self._last = time.monotonic()
 
     def start(self) -> None:
         """Begin to decide."""
-        self._due = time.monotonic() + self._patience()
+        self._last = time.monotonic()
+        self._due = self._last + self._patience()
         self._thread.start()
 
-    def end(self) -> None:
-        """Stop deciding; returns once no decision is being made any more."""
+    def end(self, patience: float = _LAST_DECISION_S) -> bool:
+        """
+        Stop deciding.
+
+        :param patience: seconds that the decision in progress may take
+        :return: whether no decision is being made any more
+        """
         with self._condition:
             self._ended = True
             self._condition.notify()
         if threading.current_thread() is not self._thread:
-            self._thread.join()
+            self._thread.join(patience)
+        return not self._thread.is_alive()
+
+    @property
+    def work(self) -> int | None:
+        """Number of the decision that is being made; None while sensors are waited for."""
+        return self._begun if self._working else None
+
+    @property
+    def where(self) -> str:
+        """File, line and function in which the thread that decides is now."""
+        frame = sys._current_frames().get(self._thread.ident or 0)
+        return '' if frame is None else (f'{os.path.basename(frame.f_code.co_filename)}:'
+                                         f'{frame.f_lineno} {frame.f_code.co_name}')
+
+    @property
+    def age(self) -> float:
+        """Seconds since the last decision was published, or since the start before any."""
+        return time.monotonic() - self._last
+
+    @property
+    def longest_age(self) -> float:
+        """Seconds after which the next decision is overdue; infinity in lock-step."""
+        return _OVERDUE * max(self._patience(), self._period)
 
     def put(self, parts: Iterable[tuple[str, ArrayLike]], stamp_ns: int,
             waited: float = 0.0) -> None:
@@ -179,7 +217,10 @@ class DecisionLoop:
                         self._condition.wait(None if math.isinf(wait) else max(wait, 0.0))
                     if self._ended:
                         return
+                    self._begun += 1
+                    self._working = True
                 self._decide()
+                self._working = False
         except Exception as error:
             self._failed(error)
 
@@ -214,4 +255,7 @@ class DecisionLoop:
         self._due = now + (self._patience() if complete else self._period)
         if self._latency is not None and decision.source in ('plan', 'policy'):
             self._latency.wait(arrival)
+        if self._ended:
+            return  # whoever ended the loop has published the stop already
         self._publish(decision, arrival)
+        self._last = time.monotonic()

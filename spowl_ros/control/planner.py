@@ -16,7 +16,6 @@ improves until its iterations are done or the next one would not end in time. Wi
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 import math
 import time
 from typing import Any
@@ -26,10 +25,10 @@ from numpy.typing import NDArray
 from onnxruntime import InferenceSession, OrtValue, SessionIOBinding
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.control import graph_io as io
 from spowl_ros.control.bundle import Bundle
+from spowl_ros.control.plan import Array, Plan
 from spowl_ros.control.planner_settings import PlannerSettings
-
-Array = NDArray[np.float32]
 
 _WARM_UP = 3
 _RECENT = 64
@@ -43,50 +42,6 @@ _LONGEST_PATIENCE = 4096
 """after each that was late it is twice as many, up to this."""
 _DTYPES: dict[str, Any] = {'tensor(float)': np.float32, 'tensor(double)': np.float64,
                            'tensor(int64)': np.int64, 'tensor(bool)': np.bool_}
-
-
-@dataclass(frozen=True)
-class Plan:
-    """One decision of the planner and all it is based on; actions are in [-1, 1]."""
-
-    action: Array
-    """(A,) to execute."""
-    source: str
-    """'plan' or 'policy': whose action that is."""
-    reason: str
-    """Why: 'improved', 'not better', 'no time', or 'kind' where the settings say policy."""
-    policy_action: Array
-    """(A,)"""
-    plan_action: Array | None
-    """(A,) or None where nothing was planned."""
-    value: float
-    """Value of the policy's action, mean of the heads."""
-    value_low: float
-    """Least value that a planned action may have."""
-    cost_value: float
-    """Cost value of the policy's action, mean of the heads."""
-    cost_value_high: float
-    """Largest cost value that a planned action may have."""
-    plan_value: float
-    """Value of the planned action; not a number where nothing was planned, as the next four."""
-    plan_cost_value: float
-    """Cost value of the planned action."""
-    cost_limit: float
-    """Adaptive threshold of cost k* that candidates met."""
-    value_floor: float
-    """Adaptive threshold of value q* that candidates met."""
-    candidates_met: float
-    """How many candidates of the last improvement met the thresholds."""
-    iterations: int
-    """Improvements done."""
-    latent: Array
-    """(D,) encoded observation."""
-    predicted_next: Array
-    """(D,) latent predicted after the action."""
-    model_error: float
-    """Distance of the latent to the one predicted by the last decision; nan where none was."""
-    seconds: dict[str, float]
-    """Time spent by stage; 'improve' is the sum over its iterations."""
 
 
 class Planner:
@@ -107,9 +62,11 @@ class Planner:
         self._values: dict[str, OrtValue] = {}
         for session in sessions.values():
             for value in (*session.get_inputs(), *session.get_outputs()):
-                if value.name not in self._buffers:
-                    self._allocate(value.name, value.shape, _DTYPES[value.type])
-        swap = {name: f'next_{name}' for name in self._buffers if f'next_{name}' in self._buffers}
+                name = bundle.names.get(value.name, value.name)
+                if name not in self._buffers:
+                    self._allocate(name, value.shape, _DTYPES[value.type])
+        self._knobs = self._find_knobs()
+        swap = {name: io.NEXT + name for name in self._buffers if io.NEXT + name in self._buffers}
         swap |= {after: before for before, after in swap.items()}
         # every other improvement goes the way back, so that nothing is read and written at once
         self._calls = {(name, odd): self._bind(sessions[name], swap if odd else {})
@@ -126,14 +83,16 @@ class Planner:
         """
         Plan with other settings from now on.
 
-        :raises SpowlError: one that is fixed in the bundle differs
+        :raises SpowlError: one that is fixed in the bundle differs, or its graphs do not take it
         """
-        self.settings = self.bundle.settings.at_run_time(settings.to_dict())
-        self._buffers['knobs'][:] = self.settings.knobs()
+        self.settings = self.bundle.accept(settings)
+        for name, value in self.settings.knobs().items():
+            if name in self._knobs:
+                self._knobs[name][0] = value
 
     def reset(self) -> None:
         """Forget the last decision, as at the start of an episode."""
-        for name in ('memory_mean', 'memory_elites', 'warm'):
+        for name in (io.MEMORY_MEAN, io.MEMORY_ELITES, io.WARM):
             if name in self._buffers:
                 self._buffers[name].fill(0.0)
         self._expected = None
@@ -163,20 +122,20 @@ class Planner:
         if np.shape(observation) != (self.bundle.contract.size,):
             raise SpowlError(f'the observation has shape {np.shape(observation)}, the bundle of '
                              f'{self.bundle.contract.task} wants ({self.bundle.contract.size},)')
-        buffers['observation'][0] = observation
-        seconds = {'encode': self._run('encode')}
-        latent = buffers['latent'][0].copy()
+        buffers[io.OBSERVATION][0] = observation
+        seconds = {io.ENCODE: self._run(io.ENCODE)}
+        latent = buffers[io.LATENT][0].copy()
         error = math.nan
         if self._expected is not None:
             error = float(np.linalg.norm(latent - self._expected))
-        self._predicted = {'policy': buffers['policy_next'][0].copy()}
+        self._predicted = {'policy': buffers[io.POLICY_NEXT][0].copy()}
 
         wanted = self.settings.iterations if iterations is None else iterations
         if iterations is not None:
             deadline = None
         done = 0
         if self.settings.kind != 'policy' and wanted > 0:
-            if self._in_time(deadline, 'propose', 'improve', 'select'):
+            if self._in_time(deadline, io.PROPOSE, io.IMPROVE, io.SELECT):
                 self._without_time = 0
                 done = self._search(step, deadline, wanted, seconds)
             elif deadline is not None and not hopeless and self._is_out_of_patience():
@@ -192,32 +151,32 @@ class Planner:
         :param least: improvements that are made whether or not there is time
         """
         random = np.random.Generator(np.random.Philox(key=(self._seed, step)))
-        if 'uniform' in self._buffers:
-            random.random(dtype=np.float32, out=self._buffers['uniform'])
-        self._draw(random, 'policy_noise', 'proposal_terminal')
-        self._draw_heads(random, 'proposal_heads')
+        if io.UNIFORM in self._buffers:
+            random.random(dtype=np.float32, out=self._buffers[io.UNIFORM])
+        self._draw(random, io.POLICY_NOISE, io.PROPOSAL_TERMINAL)
+        self._draw_heads(random, io.PROPOSAL_HEADS)
         if self.settings.terminal_noise == 'common':
-            np.copyto(self._buffers['sample_terminal'], self._buffers['proposal_terminal'])
-        seconds['propose'] = self._run('propose')
-        seconds['improve'] = 0.0
+            np.copyto(self._buffers[io.SAMPLE_TERMINAL], self._buffers[io.PROPOSAL_TERMINAL])
+        seconds[io.PROPOSE] = self._run(io.PROPOSE)
+        seconds[io.IMPROVE] = 0.0
         done = 0
-        while done < wanted and (done < least or self._in_time(deadline, 'improve', 'select')):
-            self._draw(random, 'sample_noise')
+        while done < wanted and (done < least or self._in_time(deadline, io.IMPROVE, io.SELECT)):
+            self._draw(random, io.SAMPLE_NOISE)
             if self.settings.terminal_noise == 'own':
-                self._draw(random, 'sample_terminal')
-            self._draw_heads(random, 'sample_heads')
-            seconds['improve'] += self._run('improve', done % 2 == 1)
+                self._draw(random, io.SAMPLE_TERMINAL)
+            self._draw_heads(random, io.SAMPLE_HEADS)
+            seconds[io.IMPROVE] += self._run(io.IMPROVE, done % 2 == 1)
             done += 1
         if not done:
             return 0
-        seconds['select'] = self._run('select', done % 2 == 1)
+        seconds[io.SELECT] = self._run(io.SELECT, done % 2 == 1)
         buffers = self._buffers
-        np.copyto(buffers['memory_mean'], buffers['carried_mean'])
-        if 'memory_elites' in buffers:
-            carried = buffers['memory_elites'].shape[2]
-            np.copyto(buffers['memory_elites'], buffers['elites'][:, :, :carried])
-        buffers['warm'].fill(1.0)
-        self._predicted['plan'] = buffers['planned_next'][0].copy()
+        np.copyto(buffers[io.MEMORY_MEAN], buffers[io.CARRIED_MEAN])
+        if io.MEMORY_ELITES in buffers:
+            carried = buffers[io.MEMORY_ELITES].shape[2]
+            np.copyto(buffers[io.MEMORY_ELITES], buffers[io.ELITES][:, :, :carried])
+        buffers[io.WARM].fill(1.0)
+        self._predicted['plan'] = buffers[io.PLAN_NEXT][0].copy()
         return done
 
     def _draw(self, random: np.random.Generator, *names: str) -> None:
@@ -234,33 +193,27 @@ class Planner:
             np.divide(chosen, self.settings.heads, out=self._buffers[name])
 
     def _result(self, latent: Array, error: float, done: int, seconds: dict[str, float]) -> Plan:
-        buffers = self._buffers
+        buffers, planned = self._buffers, done > 0
 
-        def number(name: str) -> float:
-            return float(buffers[name][0])
+        def action(name: str) -> tuple[float, ...]:
+            return tuple(buffers[name][0].tolist())
 
-        policy_action = buffers['policy_action'][0].copy()
-        planned = done > 0
-        improved = planned and bool(buffers['improved'][0])
-        source = 'plan' if improved else 'policy'
+        def number(name: str, known: bool = True) -> float:
+            return float(buffers[name][0]) if known else math.nan
+
+        source = 'plan' if planned and bool(buffers[io.IMPROVED][0]) else 'policy'
         self._expected = predicted = self._predicted[source]
-        if planned:
-            reason = 'improved' if improved else 'not better'
-        else:
-            reason = 'kind' if self.settings.kind == 'policy' else 'no time'
         return Plan(
-            action=buffers['planned'][0].copy() if improved else policy_action, source=source,
-            reason=reason, policy_action=policy_action,
-            plan_action=buffers['planned'][0].copy() if planned else None,
-            value=number('value'), value_low=number('value_low'), cost_value=number('cost'),
-            cost_value_high=number('cost_high'),
-            plan_value=number('planned_value') if planned else math.nan,
-            plan_cost_value=number('planned_cost') if planned else math.nan,
-            cost_limit=number('cost_limit') if planned else math.nan,
-            value_floor=number('value_floor') if planned else math.nan,
-            candidates_met=number('count') if planned else math.nan,
-            iterations=done, latent=latent, predicted_next=predicted, model_error=error,
-            seconds=seconds)
+            source=source, plan_action=action(io.PLAN_ACTION) if planned else (),
+            policy_action=action(io.POLICY_ACTION), plan_value=number(io.PLAN_VALUE, planned),
+            policy_value=number(io.POLICY_VALUE),
+            plan_cost_value=number(io.PLAN_COST_VALUE, planned),
+            policy_cost_value=number(io.POLICY_COST_VALUE), value_low=number(io.VALUE_LOW),
+            cost_value_high=number(io.COST_VALUE_HIGH),
+            value_threshold=number(io.VALUE_THRESHOLD, planned),
+            cost_threshold=number(io.COST_THRESHOLD, planned),
+            counted=number(io.COUNTED, planned), model_error=error, iterations=done,
+            latent=latent, predicted_next=predicted, seconds=seconds)
 
     def _in_time(self, deadline: float | None, *stages: str) -> bool:
         """Return whether the stages will be over by the deadline, judged by recent runs."""
@@ -301,6 +254,14 @@ class Planner:
         self._recent[stage].append(duration)
         return duration
 
+    def _find_knobs(self) -> dict[str, NDArray[Any]]:
+        """Return the number behind each knob that the graphs take."""
+        if io.PACKED_KNOBS in self._buffers:
+            packed = self._buffers[io.PACKED_KNOBS]
+            return {name: packed[i:i + 1] for i, name in enumerate(io.PACKED_ORDER)}
+        return {name.removeprefix(io.KNOB): buffer for name, buffer in self._buffers.items()
+                if name.startswith(io.KNOB)}
+
     def _allocate(self, name: str, shape: list[int], dtype: Any) -> None:
         """Make a buffer that numpy and ONNX Runtime share."""
         self._buffers[name] = np.zeros(shape, dtype)
@@ -311,11 +272,11 @@ class Planner:
         """Bind inputs and outputs of a stage to the buffers, some of them exchanged."""
         binding = session.io_binding()
         for value in session.get_inputs():
-            binding.bind_ortvalue_input(value.name,
-                                        self._values[swap.get(value.name, value.name)])
+            name = self.bundle.names.get(value.name, value.name)
+            binding.bind_ortvalue_input(value.name, self._values[swap.get(name, name)])
         for value in session.get_outputs():
-            binding.bind_ortvalue_output(value.name,
-                                         self._values[swap.get(value.name, value.name)])
+            name = self.bundle.names.get(value.name, value.name)
+            binding.bind_ortvalue_output(value.name, self._values[swap.get(name, name)])
         return session, binding
 
     def _warm_up(self) -> None:

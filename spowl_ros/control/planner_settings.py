@@ -20,6 +20,13 @@ from spowl_ros.base.settings import changed, declared, read, setting
 KINDS = ('adaptive', 'threshold', 'unsafe', 'policy')
 NO_LIMIT = 1e9
 """A budget that nothing exceeds."""
+RENAMED = {'seed': 'fill'}
+"""Former names of settings, as bundles, checkpoints and recordings may hold them."""
+
+
+def renamed(values: dict[str, Any]) -> dict[str, Any]:
+    """Return planner settings under the names that they have today."""
+    return {RENAMED.get(name, name): value for name, value in values.items()}
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,7 @@ class PlannerSettings:
                                low=0.01, high=4.0)
     warm_std: float = setting(2.0, "Standard deviation where a search starts from the last one's.",
                               low=0.01, high=4.0)
-    seed: str = setting(
+    fill: str = setting(
         'zero', "What fills the mean where the last decision's has nothing to say. zero: zeros; "
         "policy: the roll-out of the policy's mean, also after the policy's own action was taken",
         choices=('zero', 'policy'), read_only=True)
@@ -144,13 +151,16 @@ class PlannerSettings:
         """Return how many candidates one improvement compares."""
         return self.proposals + self.samples
 
-    def knobs(self) -> list[float]:
-        """Return what the graphs take of the settings at run time, in the order of KNOBS."""
+    def knobs(self) -> dict[str, float]:
+        """Return what the graphs take of the settings at run time, by name."""
         adaptive, threshold = self.kind == 'adaptive', self.kind == 'threshold'
-        return [float(adaptive), float(threshold), float(self.switch), self.temperature,
-                self.min_std, self.max_std, self.first_std, self.warm_std, self.interval_width,
-                self.cost_threshold, self.cost_budget if adaptive else NO_LIMIT,
-                self.cost_weight if adaptive else 0.0]
+        return {'adaptive': float(adaptive), 'threshold': float(threshold),
+                'switch': float(self.switch), 'temperature': self.temperature,
+                'min_std': self.min_std, 'max_std': self.max_std, 'first_std': self.first_std,
+                'warm_std': self.warm_std, 'interval_width': self.interval_width,
+                'cost_threshold': self.cost_threshold,
+                'cost_budget': self.cost_budget if adaptive else NO_LIMIT,
+                'cost_weight': self.cost_weight if adaptive else 0.0}
 
     def at_run_time(self, values: dict[str, Any]) -> PlannerSettings:
         """
@@ -158,6 +168,7 @@ class PlannerSettings:
 
         :raises SpowlError: unknown or fixed setting, wrong type, out of range
         """
+        values = renamed(values)
         fixed = [entry.name for entry in declared(self)
                  if entry.read_only and entry.name in values
                  and values[entry.name] != entry.default]
@@ -182,7 +193,7 @@ class PlannerSettings:
 
         :raises SpowlError: unknown setting, wrong type, out of range
         """
-        return read(cls, data)
+        return read(cls, renamed(data))
 
     @classmethod
     def compact(cls, **values: Any) -> PlannerSettings:
@@ -191,10 +202,5 @@ class PlannerSettings:
             'iterations': 4, 'samples': 64, 'policy_candidates': 16, 'elites': 16,
             'head_choice': 'first', 'terminal_noise': 'none', 'invalid': 'worst',
             'interval': 'deviation', 'fallback': 'least_cost', 'keep_elites': True,
-            'seed': 'policy', 'warm_std': 0.5, 'first_std': 1.0, 'choose': 'best'}
+            'fill': 'policy', 'warm_std': 0.5, 'first_std': 1.0, 'choose': 'best'}
         return cls(**{**ours, **values})
-
-
-KNOBS = ('adaptive', 'threshold', 'switch', 'temperature', 'min_std', 'max_std', 'first_std',
-         'warm_std', 'interval_width', 'cost_threshold', 'cost_budget', 'cost_weight')
-"""Order of the numbers in the graphs' `knobs` input; the first two say the kind."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from spowl_ros.base.settings import changed, flattened, group
 from spowl_ros.control.monitors.base import Monitor, Rule
 from spowl_ros.control.monitors.registry import kinds
-from spowl_ros.control.planner_settings import PlannerSettings
+from spowl_ros.control.planner_settings import PlannerSettings, renamed
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,11 @@ class ControllerSettings:
         :raises SpowlError: unknown, fixed in the bundle, wrong type, out of range
         """
         prefix = 'planner.'
-        inner = {name.removeprefix(prefix): value for name, value in values.items()
-                 if name.startswith(prefix)}
+        inner = renamed({name.removeprefix(prefix): value for name, value in values.items()
+                         if name.startswith(prefix)})
         self.planner.at_run_time(inner)
-        return changed(self, values)
+        outer = {name: value for name, value in values.items() if not name.startswith(prefix)}
+        return changed(self, {**outer, **{prefix + name: inner[name] for name in inner}})
 
 
 @cache

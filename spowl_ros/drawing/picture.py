@@ -13,6 +13,7 @@ import textwrap
 from PIL import Image, ImageDraw, ImageFont
 
 from spowl_ros.control.decision import SOURCES, Decision
+from spowl_ros.drawing.outline import Outline
 
 Point = tuple[float, float]
 Colour = tuple[int, int, int]
@@ -57,18 +58,6 @@ def _faded(colour: Colour, fade: float) -> Colour:
     red, green, blue = (round(c + (floor - c) * fade)
                         for c, floor in zip(colour, FLOOR, strict=True))
     return red, green, blue
-
-
-@dataclass(frozen=True)
-class Outline:
-    """A solid seen from above; metres, world frame, x right and y up."""
-
-    kind: str
-    """A key of KIND_COLOURS; others are drawn grey."""
-    points: tuple[Point, ...]
-    """Corners, or the centre alone for a disc."""
-    radius: float = 0.0
-    """Of a disc."""
 
 
 @dataclass(frozen=True)

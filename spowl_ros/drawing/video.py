@@ -5,27 +5,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-import math
 from pathlib import Path
 import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.decision import Decision
-from spowl_ros.drawing.picture import Moment, Outline, Painter, colours, view_of
+from spowl_ros.drawing.outline import heading_of, outline_of, solids
+from spowl_ros.drawing.picture import Moment, Painter, colours, view_of
 
 if TYPE_CHECKING:
     from spowl_ros.control.run_record import RunRecord
 
-CUBE, SPHERE, CYLINDER = 1, 2, 3  # visualization_msgs/Marker
-UPRIGHT = 0.5
-"""An axis that is shorter than this from above points up or down."""
-Vectors = NDArray[np.float64]
 STILL_S = 1.0
 """How long the last picture stays."""
 HASTE = 2.0
@@ -80,42 +75,6 @@ class Recording:
         times = np.array([moment.decision.now_ns for moment in self.moments])
         steps = np.diff(times)
         return float(np.median(steps[steps > 0])) * 1e-9 if (steps > 0).any() else STILL_S
-
-
-def solids(message: Any) -> list[Any]:
-    """Return the bodies among the markers of a MarkerArray, as boxes; lines are none."""
-    return [marker for marker in message.markers if marker.type in (CUBE, SPHERE, CYLINDER)]
-
-
-def outline_of(marker: Any) -> Outline:
-    """Return what is seen from above of a visualization_msgs/Marker: a box, ball or cylinder."""
-    centre = (marker.pose.position.x, marker.pose.position.y)
-    along, across, upward = axes_of(marker.pose.orientation)
-    length = marker.scale.z * upward
-    if marker.type == CUBE:
-        sides = (marker.scale.x * along, marker.scale.y * across)
-    elif marker.type == CYLINDER and np.hypot(*length) > marker.scale.x:  # it lies
-        sides = (length, marker.scale.x * np.array((-length[1], length[0])) / np.hypot(*length))
-    else:
-        return Outline(marker.ns, (centre,), marker.scale.x / 2)
-    corners = [(centre + (a * sides[0] + b * sides[1]) / 2).tolist()
-               for a, b in ((1, 1), (1, -1), (-1, -1), (-1, 1))]
-    return Outline(marker.ns, tuple((x, y) for x, y in corners))
-
-
-def axes_of(quaternion: Any) -> Vectors:
-    """Return a solid's own x, y and z axes as seen from above, shape (3, 2)."""
-    w, x, y, z = quaternion.w, quaternion.x, quaternion.y, quaternion.z
-    return np.array(((1 - 2 * (y * y + z * z), 2 * (x * y + w * z)),
-                     (2 * (x * y - w * z), 1 - 2 * (x * x + z * z)),
-                     (2 * (x * z + w * y), 2 * (y * z - w * x))))
-
-
-def heading_of(quaternion: Any) -> float:
-    """Return where a solid's x axis points seen from above, radians; its z axis if that is up."""
-    along, _, upward = axes_of(quaternion)
-    x, y = along if np.hypot(*along) > UPRIGHT else upward
-    return math.atan2(y, x)
 
 
 def write_mp4(file: Path, pictures: Iterable[Image.Image], period: float) -> None:

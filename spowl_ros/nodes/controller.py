@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+import faulthandler
 from functools import partial
 import math
 from pathlib import Path
@@ -26,9 +27,11 @@ from spowl_ros.control import bundle
 from spowl_ros.control.controller import Controller
 from spowl_ros.control.loop import DecisionLoop
 from spowl_ros.control.settings import ControllerSettings
+from spowl_ros.control.watchdog import Watchdog
 from spowl_ros.robot.command import COMMAND_TYPES, CommandFormat
 from spowl_ros.robot.topics import Edge, Topic, load_robot, topics
 from spowl_ros.ros import process
+from spowl_ros.ros.bond import Bond
 from spowl_ros.ros.last_command import publish_last
 from spowl_ros.ros.lifecycle import TOO_LATE, ManagedNode
 from spowl_ros.ros.messages import build, message_class
@@ -47,6 +50,9 @@ if TYPE_CHECKING:
 DIAGNOSTICS_PERIOD_S = 1.0
 LOG_PERIOD_S = 5.0
 _LONGEST_WAIT_S = 1.0
+_HANGS_PERIODS = 2.0
+"""A decision that takes so many control periods hangs for the time being."""
+_LAST_WORDS_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,9 @@ class NodeSettings:
     priority: int = setting(
         40, 'real-time priority (SCHED_FIFO) of the whole process where `rate` is not 0 and the '
         'system allows it; 0: ordinary', low=0, high=90, read_only=True)
+    decision_timeout: float = setting(
+        3.0, 'end the process when one decision takes so many seconds; the robot is stopped after '
+        'two control periods, where `rate` is not 0', low=0.1, high=600.0, read_only=True)
     command_type: str = setting('Float64MultiArray', 'message type of `command`',
                                 choices=tuple(COMMAND_TYPES))
     seed: int = setting(0, "seed of the planner's randomness", low=0)
@@ -96,7 +105,10 @@ class ControllerNode(ManagedNode):
         self._statistics = Statistics()
         self._reported = time.monotonic()
         self._failure: Exception | None = None
+        self._hanging = False
         self._failed = self.create_guard_condition(self._on_failure)
+        self._watchdog: Watchdog | None = None
+        self._bond: Bond | None = None
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._report, clock=self._steady)
         if self._node_parameters.settings.autostart:
@@ -142,6 +154,8 @@ class ControllerNode(ManagedNode):
         self._decisions = self.create_publisher(DiagnosticArray, '~/decision', KEPT)
         self._mode = self.create_publisher(String, '~/mode', LATCHED)
         self._edge = Edge()
+        self._bond = Bond(self, 'supervisor', self._steady_period, self._on_bond,
+                          healthy=lambda: self._loop is None or not self._hanging)
         self._sensors = [
             (entry, self.create_subscription(message_class(entry.type), entry.topic,
                                              partial(self._on_sensor, entry),
@@ -168,19 +182,31 @@ class ControllerNode(ManagedNode):
             self._fail, settings.rate, settings.deadline_fraction, settings.steady_latency)
         if settings.rate > 0.0:
             self.keep_time(settings.priority)
-        self._loop.start()
+        loop = self._loop
+        self._hanging = False
+        limits = [(settings.decision_timeout, lambda: self._end_hanging(loop))]
+        if settings.rate > 0.0:
+            limits.append((_HANGS_PERIODS * self._steady_period, self._stop_hanging))
+        self._watchdog = Watchdog(lambda: loop.work, sorted(limits, key=lambda limit: limit[0]))
+        loop.start()
 
     def deactivate(self) -> None:
         """Stop the robot, then stop deciding."""
         loop, self._loop = self._loop, None
-        if loop is not None:
-            loop.end()
+        if loop is not None and self._watchdog is not None:
+            if loop.end():
+                self._watchdog.end()
+            else:  # the watchdog ends the process, or whoever ends it does
+                process.abandon(_hangs(loop))
         self._mode.publish(String(data='stop'))
         publish_last(self._command, self._command_message(self._controller.stop_action))
 
     def cleanup(self) -> None:
         """Forget the bundle."""
         self._jump_handle.unregister()
+        if self._bond is not None:
+            self._bond.close()
+            self._bond = None
         for _, subscription in self._sensors:
             self.destroy_subscription(subscription)
         if self._cost is not None:
@@ -188,6 +214,12 @@ class ControllerNode(ManagedNode):
         for publisher in (self._command, self._decisions, self._mode):
             self.destroy_publisher(publisher)
         self._given = self._declared.remove()
+
+    @property
+    def _steady_period(self) -> float:
+        """The control period on a steady clock, seconds; in lock-step as if in real time."""
+        rate = self._node_parameters.settings.rate or 1.0
+        return self._bundle.contract.control_period / rate
 
     # Callbacks: store only
 
@@ -235,6 +267,7 @@ class ControllerNode(ManagedNode):
     # In the thread that decides
 
     def _publish(self, decision: Decision, arrival: float) -> None:
+        self._hanging = False
         self._publish_command(decision.action)
         response = time.monotonic() - arrival
         if math.isfinite(response):
@@ -264,7 +297,28 @@ class ControllerNode(ManagedNode):
         self._failure = error
         self._failed.trigger()
 
+    # In the watchdog's thread
+
+    def _stop_hanging(self) -> None:
+        """Stop the robot while the thread that decides does not."""
+        self._hanging = True
+        self._publish_command(self._controller.stop_action)
+        self._mode.publish(String(data='stop'))
+        self._report()
+
+    def _end_hanging(self, loop: DecisionLoop) -> None:
+        """Stop the robot and end the process, even where publishing hangs as well."""
+        faulthandler.dump_traceback_later(_LAST_WORDS_S, exit=True)
+        publish_last(self._command, self._command_message(self._controller.stop_action))
+        process.end_now(_hangs(loop))
+
     # Diagnostics and failures, in the executor's thread
+
+    def _on_bond(self) -> None:
+        assert self._bond is not None  # it has just called
+        if self._bond.complaint:
+            self.get_logger().error(self._bond.complaint)
+        self._report()
 
     def _on_failure(self) -> None:
         self.get_logger().error(f'deciding failed: {self._failure!r}')
@@ -278,18 +332,28 @@ class ControllerNode(ManagedNode):
         elapsed, self._reported = now - self._reported, now
         name = self.get_fully_qualified_name().lstrip('/')
         level = DiagnosticStatus.OK if self.active else DiagnosticStatus.WARN
-        if self.problem:
+        problem = self.problem or (self._bond.complaint if self._bond is not None else '')
+        if problem:
             level = DiagnosticStatus.ERROR
         statuses = [DiagnosticStatus(
             level=level, name=f'{name}: state',
-            message=self.problem or ('active' if self.active else 'not active'))]
+            message=problem or ('active' if self.active else 'not active'),
+            values=[] if self._bond is None else [
+                KeyValue(key=self._bond.partner, value=self._bond.state)])]
         loop = self._loop
         if loop is not None:
             statuses += self._statistics.statuses(name, self._bundle.contract.task, elapsed,
-                                                  loop.silences())
+                                                  loop.silences(), loop.age, loop.longest_age)
         message = DiagnosticArray(status=statuses)
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
+
+
+def _hangs(loop: DecisionLoop) -> str:
+    """Say that a decision hangs, and where."""
+    where = loop.where
+    return ('the controller hangs in one decision' + (f' ({where})' if where else '')
+            + '; the robot was told to stop, and the process ends; start it again')
 
 
 def _waited(info: MessageInfo) -> float:
@@ -304,7 +368,7 @@ def _check(loaded: Bundle, settings: ControllerSettings) -> None:
 
     :raises SpowlError: a planner setting that is fixed in the bundle differs
     """
-    loaded.settings.at_run_time(settings.planner.to_dict())
+    loaded.accept(settings.planner)
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -12,21 +12,23 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from rclpy.exceptions import NameValidationException
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
 from rosgraph_msgs.msg import Clock
 
 from spowl_ros.bags import context
 from spowl_ros.bags.reader import Bag
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.settings import setting
-from spowl_ros.ros import process
+from spowl_ros.ros import process, recorded_qos
 from spowl_ros.ros.messages import message_class
 from spowl_ros.ros.parameters import Parameters, refuse_unknown
 
 if TYPE_CHECKING:
     from rclpy.publisher import Publisher
+
+    from spowl_ros.bags.storage import Topic
 
 CLOCK = '/clock'
 CLOCK_PERIOD_S = 0.01
@@ -75,7 +77,7 @@ class Player(Node):
         self._publishers_by_topic = {
             name: publisher for name, topic in self._bag.topics.items()
             if name not in UNPLAYED and topic.messages
-            and (publisher := self._make_publisher(name, topic.type)) is not None}
+            and (publisher := self._make_publisher(topic)) is not None}
         if not self._publishers_by_topic:
             raise SpowlError(f'bag {self.settings.path} holds nothing to play')
         self._clock_publisher = (None if CLOCK in self._publishers_by_topic
@@ -92,14 +94,15 @@ class Player(Node):
         self._thread.join()
         self._bag.close()
 
-    def _make_publisher(self, name: str, message_type: str) -> Publisher[Any] | None:
+    def _make_publisher(self, topic: Topic) -> Publisher[Any] | None:
+        aside = topic.type in COMMANDS and topic.name not in self.settings.sensors.split()
         try:
-            kind = message_class(message_type)
-        except SpowlError as error:
-            self.get_logger().warning(f'{name} is not played: {error}')
+            return self.create_publisher(
+                message_class(topic.type), played_topic(topic.name, aside),
+                recorded_qos.played(recorded_qos.read(topic.qos)))
+        except (SpowlError, NameValidationException, RuntimeError) as error:
+            self.get_logger().warning(f'{topic.name} is not played: {error}')
             return None
-        aside = message_type in COMMANDS and name not in self.settings.sensors.split()
-        return self.create_publisher(kind, played_topic(name, aside), QoSProfile(depth=100))
 
     def _on_end(self) -> None:
         if self._error is not None:

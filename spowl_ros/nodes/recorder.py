@@ -15,14 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rcl_interfaces.srv import GetParameters, ListParameters
 from rclpy.node import Node
 from rclpy.parameter import parameter_value_to_python
-from rclpy.qos import (
-    DurabilityPolicy,
-    QoSProfile,
-    ReliabilityPolicy,
-    qos_profile_default,
-    qos_profile_sensor_data,
-)
-from rosbags import interfaces
+from rclpy.qos import QoSProfile, qos_profile_default, qos_profile_sensor_data
 
 from spowl_ros.bags import context
 from spowl_ros.bags.background import BackgroundWriter
@@ -32,7 +25,7 @@ from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.settings import setting
 from spowl_ros.control.bundle import read_contract
 from spowl_ros.robot.topics import topics
-from spowl_ros.ros import process
+from spowl_ros.ros import process, recorded_qos
 from spowl_ros.ros.messages import message_class
 from spowl_ros.ros.parameters import Parameters, refuse_unknown
 
@@ -41,7 +34,6 @@ if TYPE_CHECKING:
 
     from rclpy.client import Client
     from rclpy.subscription import MessageInfo, Subscription
-    from rclpy.topic_endpoint_info import TopicEndpointInfo
 
     from spowl_ros.control.contract import Contract
 
@@ -126,11 +118,12 @@ class Recorder(Node):
         """Subscribe to what a controller of this contract hears and says, before it does."""
         expected = {entry.topic: (entry.type, qos_profile_sensor_data)
                     for entry in topics(contract)} | EXPECTED
-        for name, (message_type, qos) in expected.items():
+        for name, (message_type, profile) in expected.items():
             topic = self.resolve_topic_name(name)
             if self._wanted(topic, [message_type]):
                 self._subscribe(topic, message_type, QoSProfile(
-                    depth=QUEUE, reliability=qos.reliability, durability=qos.durability))
+                    depth=QUEUE, reliability=profile.reliability,
+                    durability=profile.durability))
 
     def _discover(self) -> None:
         """Subscribe to what has appeared, and ask new nodes for their parameters."""
@@ -140,9 +133,11 @@ class Recorder(Node):
                     or self.count_publishers(topic) == 0):
                 continue
             try:
-                publishers = self.get_publishers_info_by_topic(topic)
-                self._subscribe(topic, types[0], _matching(publishers))
-            except SpowlError as error:
+                if len(types) > 1:
+                    raise SpowlError(f'it is published as {" and as ".join(types)}')
+                self._subscribe(topic, types[0],
+                                recorded_qos.matching(self._offered(topic), QUEUE))
+            except (SpowlError, RuntimeError) as error:  # RuntimeError: what rclpy refuses
                 self._subscribed[topic] = None
                 self.get_logger().warning(f'{topic} is not recorded: {error}')
         for name, namespace in self.get_node_names_and_namespaces():
@@ -169,7 +164,11 @@ class Recorder(Node):
         heavy = types[0].rpartition('/')[2] in HEAVY
         return not heavy and (topic in GLOBAL_TOPICS or topic.startswith(self._prefix))
 
-    def _subscribe(self, topic: str, message_type: str, qos: QoSProfile) -> None:
+    def _offered(self, topic: str) -> list[QoSProfile]:
+        """Return the profiles of a topic's publishers."""
+        return [publisher.qos_profile for publisher in self.get_publishers_info_by_topic(topic)]
+
+    def _subscribe(self, topic: str, message_type: str, profile: QoSProfile) -> None:
         """
         Record a topic from now on.
 
@@ -178,7 +177,7 @@ class Recorder(Node):
         message_definition(message_type)
         self._subscribed[topic] = self.create_subscription(
             message_class(message_type), topic,
-            functools.partial(self._on_message, topic, message_type), qos, raw=True)
+            functools.partial(self._on_message, topic, message_type), profile, raw=True)
 
     def _on_message(self, topic: str, message_type: str, data: bytes, info: MessageInfo) -> None:
         """
@@ -190,8 +189,8 @@ class Recorder(Node):
         subscription = self._subscribed[topic]
         assert subscription is not None  # it has just called
         if topic not in self._numbers:
-            qos = _matching(self.get_publishers_info_by_topic(topic))
-            self._numbers[topic] = self.bag.add_topic(topic, message_type, [_stored(qos)])
+            profiles = [recorded_qos.stored(profile) for profile in self._offered(topic)]
+            self._numbers[topic] = self.bag.add_topic(topic, message_type, profiles)
         self._write(topic, data, info)
         with subscription.handle:
             for _ in range(QUEUE):
@@ -232,28 +231,6 @@ class Recorder(Node):
     def _write_context(self, known: context.Context) -> None:
         for data in known.messages():
             self.bag.write(self._context_topic, time.time_ns(), data)
-
-
-def _matching(publishers: list[TopicEndpointInfo]) -> QoSProfile:
-    """Return the strictest profile that hears all of a topic's publishers."""
-    reliable = all(publisher.qos_profile.reliability is ReliabilityPolicy.RELIABLE
-                   for publisher in publishers)
-    latched = all(publisher.qos_profile.durability is DurabilityPolicy.TRANSIENT_LOCAL
-                  for publisher in publishers)
-    return QoSProfile(
-        depth=QUEUE,
-        reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
-        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE)
-
-
-def _stored(qos: QoSProfile) -> interfaces.Qos:
-    """Return a profile in the form in which a bag stores it."""
-    forever = interfaces.QosTime(9223372036, 854775807)
-    return interfaces.Qos(
-        interfaces.QosHistory.KEEP_LAST, qos.depth,
-        interfaces.QosReliability[qos.reliability.name],
-        interfaces.QosDurability[qos.durability.name], forever, forever,
-        interfaces.QosLiveliness.AUTOMATIC, forever, avoid_ros_namespace_conventions=False)
 
 
 def main(args: Sequence[str] | None = None) -> None:

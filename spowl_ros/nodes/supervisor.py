@@ -32,6 +32,7 @@ from spowl_ros.control import bundle
 from spowl_ros.robot.command import COMMAND_TYPES, CommandFormat
 from spowl_ros.robot.topics import Edge, RobotCommand, Topic, load_robot, topics
 from spowl_ros.ros import process
+from spowl_ros.ros.bond import Bond
 from spowl_ros.ros.discovery import callers, endpoints, other_publishers
 from spowl_ros.ros.last_command import publish_last
 from spowl_ros.ros.lifecycle import TOO_LATE, ManagedNode
@@ -96,6 +97,7 @@ class SupervisorNode(ManagedNode):
         self._binding = Binding()
         self._counts: dict[str, int] = {}
         self._last: Supervised | None = None
+        self._bond: Bond | None = None
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._state = self.create_publisher(DiagnosticStatus, '~/state', LATCHED)
         self.create_service(SetBool, '~/stop', self._on_stop)
@@ -153,6 +155,7 @@ class SupervisorNode(ManagedNode):
         self._entities.append(self.create_subscription(
             message_class(self._format.type), RAW, self._on_command, 1))
         period = self._contract.control_period / (self._rate or 1.0)
+        self._bond = Bond(self, 'controller', period, self._on_bond)
         self._watch = self.create_timer(period / _CHECKS_PER_PERIOD, self._on_watch,
                                         clock=self._steady)
 
@@ -180,6 +183,9 @@ class SupervisorNode(ManagedNode):
 
     def cleanup(self) -> None:
         """Forget the contract."""
+        if self._bond is not None:
+            self._bond.close()
+            self._bond = None
         self.destroy_timer(self._watch)
         for subscription in self._entities:
             self.destroy_subscription(subscription)
@@ -353,6 +359,13 @@ class SupervisorNode(ManagedNode):
 
     # Diagnostics
 
+    def _on_bond(self) -> None:
+        assert self._bond is not None  # it has just called
+        if self._bond.complaint:
+            self.get_logger().error(self._bond.complaint)
+        self._state.publish(self._status())
+        self._report()
+
     def _status(self) -> DiagnosticStatus:
         name = self.get_fully_qualified_name().lstrip('/')
         if self.problem:
@@ -363,12 +376,17 @@ class SupervisorNode(ManagedNode):
                 message='no command yet' if self.active else 'not active')
         level = {'passing': DiagnosticStatus.OK,
                  'stopped': DiagnosticStatus.ERROR}.get(self._last.state, DiagnosticStatus.WARN)
+        message = ': '.join(filter(None, (self._last.state, self._last.reason)))
+        bond = self._bond
+        if bond is not None and bond.complaint:
+            level, message = DiagnosticStatus.ERROR, f'{message}; {bond.complaint}'
         values = {'state': self._last.state, 'reason': self._last.reason,
+                  'bond': bond.state if bond is not None else '',
                   'controller': self._binding.bound, 'operator': self._latch.last,
                   **{f'commands_{state}': str(count) for state, count in self._counts.items()}}
         return DiagnosticStatus(
             level=level, name=name, hardware_id=self._contract.task,
-            message=': '.join(filter(None, (self._last.state, self._last.reason))),
+            message=message,
             values=[KeyValue(key=key, value=value) for key, value in values.items()])
 
     def _report(self) -> None:

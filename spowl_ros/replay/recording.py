@@ -16,8 +16,7 @@ from spowl_ros.bags.reader import Bag
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.decision import Decision
 from spowl_ros.control.run_record import Episode
-from spowl_ros.drawing.picture import Outline
-from spowl_ros.drawing.video import outline_of, solids
+from spowl_ros.drawing.outline import Outline, outline_of, solids
 from spowl_ros.robot.topics import Edge, load_robot, topics
 
 if TYPE_CHECKING:

@@ -14,13 +14,11 @@ import numpy as np
 from spowl_ros.control.decision import SOURCES, Decision
 from spowl_ros.control.monitors.base import Stage
 from spowl_ros.control.monitors.registry import kinds
+from spowl_ros.control.plan import NUMBERS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-PLAN_NUMBERS = ('plan_value', 'policy_value', 'plan_cost_value', 'policy_cost_value', 'value_low',
-                'cost_value_high', 'value_threshold', 'cost_threshold', 'counted', 'model_error',
-                'iterations')
 LIMITED = tuple(kind.name for kind in kinds() if kind.stage is Stage.AFTER_PLANNING)
 """Monitors whose limits are kept, as they lie in the units of what is foreseen."""
 
@@ -42,7 +40,7 @@ class Trace:
     action: NDArray[np.float64]
     """Shape (decisions, actions), in [-1, 1]."""
     plan: dict[str, NDArray[np.float64]]
-    """The numbers of the plan by their names in PLAN_NUMBERS."""
+    """The numbers of the plan by their names in NUMBERS."""
     cost_offset: NDArray[np.float64]
     reward: NDArray[np.float64]
     cost: NDArray[np.float64]
@@ -112,7 +110,7 @@ class TraceBuilder:
             self.episode += 1
         self._times.append(decision.now_ns)
         self._actions.extend(decision.action)
-        numbers = {name: getattr(decision.plan, name, float('nan')) for name in PLAN_NUMBERS}
+        numbers = {name: getattr(decision.plan, name, float('nan')) for name in NUMBERS}
         numbers |= {
             'episode': self.episode, 'source': SOURCES.index(decision.source),
             'cost_offset': decision.cost_offset, **self._nothing_yet,
@@ -146,13 +144,13 @@ class TraceBuilder:
         columns = {name: np.array(column) for name, column in self._columns.items()}
         if not count:
             columns = {name: np.empty(0) for name in (
-                *PLAN_NUMBERS, 'episode', 'source', 'cost_offset', 'reward', 'cost', 'seconds',
+                *NUMBERS, 'episode', 'source', 'cost_offset', 'reward', 'cost', 'seconds',
                 'deadline_missed', 'x', 'y', *(f'{name}.limit' for name in LIMITED))}
         return Trace(
             now_ns=np.array(self._times, np.int64), episode=columns['episode'].astype(np.int64),
             source=columns['source'].astype(np.int64),
             action=np.array(self._actions).reshape(count, -1 if count else 0),
-            plan={name: columns[name] for name in PLAN_NUMBERS},
+            plan={name: columns[name] for name in NUMBERS},
             cost_offset=columns['cost_offset'], reward=columns['reward'], cost=columns['cost'],
             seconds=columns['seconds'], deadline_missed=columns['deadline_missed'] > 0,
             position=np.column_stack((columns['x'], columns['y'])),

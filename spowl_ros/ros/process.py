@@ -8,10 +8,13 @@ from collections.abc import Callable, Sequence
 import contextlib
 import gc
 import os
+from pathlib import Path
 import signal
+import stat
 import sys
 import threading
-from typing import TYPE_CHECKING, Protocol, cast
+import time
+from typing import TYPE_CHECKING, NoReturn, Protocol, cast
 import warnings
 
 import rclpy
@@ -31,7 +34,16 @@ if TYPE_CHECKING:
             """End orderly: stop the robot, close files."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_CRASHED = 1
+_LAST_RESORT_S = 8.0
+"""How long a process may take to end once it is told to."""
+_FROZEN_S = 0.5
+"""How long whoever started this process may be frozen."""
+_SHUTDOWN_S = 1.0
+_POLL_S = 0.25
 _ended = threading.Event()
+_told_since = threading.Event()
+_abandoned: list[str] = []
 
 
 class FinishedError(Exception):
@@ -54,6 +66,67 @@ def end_on_signals() -> threading.Event:
     for number in _SIGNALS:
         signal.signal(number, lambda *_: _ended.set())
     return _ended
+
+
+def abandon(reason: str) -> None:
+    """Have `run` end this process by force once the node is closed: a thread of it hangs."""
+    _abandoned.append(reason)
+
+
+def end_now(reason: str) -> NoReturn:
+    """End this process by force, with a line that says why."""
+    with contextlib.suppress(OSError):
+        os.write(sys.stderr.fileno(), f'error: {reason}\n'.encode())
+    os._exit(_CRASHED)
+
+
+def _end_within_bounds() -> None:
+    """
+    Make sure that the process ends in time when a signal comes, whatever hangs.
+
+    Python calls a signal's handler in the main thread alone, and never while that is in a library
+    that does not return. So a thread hears of it from the C handler, by a pipe.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+
+    def listen() -> None:
+        os.read(reader, 1)
+        _ended.set()
+        _begin_last_resort()
+
+    threading.Thread(target=listen, name='signals', daemon=True).start()
+
+
+def _begin_last_resort() -> None:
+    """End the process by force after a while, unless it has ended by itself."""
+    if _told_since.is_set():
+        return
+    _told_since.set()
+
+    def force() -> None:
+        time.sleep(_LAST_RESORT_S)
+        end_now(f'did not end within {_LAST_RESORT_S:.0f} s of being told to; ended by force')
+
+    threading.Thread(target=force, name='last resort', daemon=True).start()
+
+
+def _lose_what_nobody_reads() -> None:
+    """Lose lines, rather than wait, where whoever started this process does not read them."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            if stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode):
+                os.set_blocking(stream.fileno(), False)
+
+
+def parent_is_frozen(parent: int | None = None) -> bool:
+    """Whether a process, by default the one that started this one, is stopped (as by Ctrl-Z)."""
+    try:
+        status = Path(f'/proc/{parent or os.getppid()}/stat').read_text(encoding='ascii')
+    except OSError:  # not Linux, or it has ended
+        return False
+    return status.rpartition(')')[2].split()[0] == 'T'
 
 
 def make_executor() -> Executor:
@@ -94,9 +167,12 @@ def run(make_node: Callable[[], ClosingNode], args: Sequence[str] | None = None)
     Run a node until SIGINT, SIGTERM or `FinishedError`; return the process's exit code.
 
     The executor spins in a thread of its own, because a main thread inside it would not see
-    signals. ``close`` is called while the middleware still works.
+    signals. ``close`` is called while the middleware still works. A node whose starter is frozen
+    ends as well: nobody could end it.
     """
     end_on_signals()
+    _end_within_bounds()
+    _lose_what_nobody_reads()
     try:
         rclpy.init(args=list(args) if args is not None else None,
                    signal_handler_options=SignalHandlerOptions.NO)
@@ -125,21 +201,31 @@ def run(make_node: Callable[[], ClosingNode], args: Sequence[str] | None = None)
 
     thread = threading.Thread(target=spin, name='executor', daemon=True)
     thread.start()
-    while not _ended.wait(1.0):
-        pass
+    frozen = 0
+    while not _ended.wait(_POLL_S):
+        frozen = frozen + 1 if parent_is_frozen() else 0
+        if frozen * _POLL_S >= _FROZEN_S:
+            crashes.append(SpowlError('the process that started this node is frozen, so that '
+                                      'nobody could end it; ended by itself'))
+            break
+    _ended.set()
+    _begin_last_resort()
     try:
         node.close()
     except Exception as error:
         crashes.append(error)
     finally:
-        executor.shutdown()
+        executor.shutdown(_SHUTDOWN_S)
         rclpy.try_shutdown()
-        thread.join(1.0)
+        thread.join(_SHUTDOWN_S)
+    for reason in _abandoned:
+        end_now(reason)
     return _complain(crashes[0]) if crashes else 0
 
 
 def _complain(error: BaseException) -> int:
     """Say in one line what is wrong; rclpy's own errors are about what the node was given."""
     expected = isinstance(error, SpowlError) or type(error).__module__.startswith('rclpy')
-    print(to_line(error if expected else crash(error)), file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # nobody reads it
+        print(to_line(error if expected else crash(error)), file=sys.stderr, flush=True)
     return SpowlError.EXIT_CODE

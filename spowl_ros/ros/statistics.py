@@ -60,29 +60,35 @@ class Statistics:
             self._refused[topic] += 1
             self._refusal[topic] = reason
 
-    def statuses(self, name: str, hardware: str, elapsed: float,
-                 silences: dict[str, float]) -> list[DiagnosticStatus]:
+    def statuses(self, name: str, hardware: str, elapsed: float, silences: dict[str, float],
+                 age: float, longest_age: float) -> list[DiagnosticStatus]:
         """
         Return what happened since the last call.
 
         :param elapsed: seconds since then, for the rates
         :param silences: seconds since each field arrived
+        :param age: seconds since the last decision
+        :param longest_age: after which the next one is overdue
         """
         with self._lock:
-            return [self._decision_status(name, hardware, elapsed),
+            return [self._decision_status(name, hardware, elapsed, age, longest_age),
                     self._input_status(name, hardware, elapsed, silences)]
 
-    def _decision_status(self, name: str, hardware: str, elapsed: float) -> DiagnosticStatus:
+    def _decision_status(self, name: str, hardware: str, elapsed: float, age: float,
+                         longest_age: float) -> DiagnosticStatus:
         last = self._last
         level, message = DiagnosticStatus.OK, 'deciding'
-        if last is None:
+        if age > longest_age:
+            level = DiagnosticStatus.ERROR
+            message = f'no decision for {age:.2f} s, {longest_age:.2f} s are allowed'
+        elif last is None:
             level, message = DiagnosticStatus.WARN, 'no decision yet'
         elif last.source == 'stop':
             level, message = DiagnosticStatus.ERROR, f'stop: {last.reason}'
         elif last.monitor:
             level, message = DiagnosticStatus.WARN, f'{last.source}: {last.reason}'
         values: dict[str, object] = {
-            'rate_hz': (self._decisions - self._reported[0]) / elapsed,
+            'rate_hz': (self._decisions - self._reported[0]) / elapsed, 'age_s': age,
             'decisions': self._decisions, 'deadline_misses': self._misses,
             'source': '' if last is None else last.source,
             'reason': '' if last is None else last.reason,

@@ -102,8 +102,9 @@ class RunningSystem:
             if code == SpowlError.EXIT_CODE and child.name in self._complaints:
                 raise SpowlError(self._complaints[child.name])
             if code != 0:
+                said = self._complaints.get(child.name, '')
                 raise NodeEnded(f'the {child.name} ended {reason_of(code)}, so that everything '
-                                'else was stopped')
+                                'else was stopped' + (f': {said}' if said else ''))
         return bool(ended)
 
     def _read(self) -> list[str]:

@@ -16,7 +16,7 @@ from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.planner_settings import PlannerSettings
 from spowl_ros.training import saved
 from spowl_ros.training.networks import Networks
-from spowl_ros.training.planner import Memory, Noise, Planner
+from spowl_ros.training.planner import Memory, Noise, PlannerModule
 
 
 class PlannerLanes:
@@ -29,7 +29,7 @@ class PlannerLanes:
     def __init__(self, networks: Networks, settings: PlannerSettings, lanes: int, *,
                  explore: bool = False) -> None:
         self._device = next(networks.parameters()).device
-        self.planner = Planner(networks, settings).to(self._device)
+        self.planner = PlannerModule(networks, settings).to(self._device)
         self.explore = explore
         self.memory = self.planner.memory(lanes)
 

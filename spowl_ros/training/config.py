@@ -13,7 +13,7 @@ from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.settings import assigned, changed, declared, group, nested, read, setting
 from spowl_ros.base.share import share_directory
 from spowl_ros.base.tasks import task_id
-from spowl_ros.control.planner_settings import PlannerSettings
+from spowl_ros.control.planner_settings import PlannerSettings, renamed
 from spowl_ros.training.learner import ConstraintConfig, OptimiserConfig
 from spowl_ros.training.losses import LossConfig
 from spowl_ros.training.networks import NetworkConfig
@@ -120,6 +120,8 @@ def from_dict(data: dict[str, Any]) -> TrainConfig:
 
     :raises SpowlError: for an unknown key (naming the nearest), a wrong type or value
     """
+    if isinstance(data.get('planner'), dict):
+        data = {**data, 'planner': renamed(data['planner'])}
     config = read(TrainConfig, data)
     losses = {'discount': config.loss.discount, 'cost_discount': config.loss.cost_discount}
     return replace(config, planner=changed(config.planner, {

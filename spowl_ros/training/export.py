@@ -3,20 +3,19 @@
 """
 Export: the planner of trained networks as a bundle of ONNX graphs, one per stage.
 
-What is exported are the methods of `training.planner.Planner`; nothing of its mathematics is
+What is exported are the methods of `training.planner.PlannerModule`; nothing of its mathematics is
 written again. Tensors have names, and a stage takes by name what stages before it gave; what an
 improvement hands to the next improvement is called `next_...` on the way out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 import importlib.metadata
 from pathlib import Path
-import shutil
 import tempfile
-from typing import Any
+from typing import Any, TypeVar
 import warnings
 
 import numpy as np
@@ -27,8 +26,11 @@ import torch
 from torch import Tensor, nn
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.files import sync_directory, write_whole
 from spowl_ros.base.settings import changed
 from spowl_ros.control import bundle as bundles
+from spowl_ros.control import golden as golden_vectors
+from spowl_ros.control import graph_io as io
 from spowl_ros.control.bundle import Bundle, Graph, Weight
 from spowl_ros.control.contract import Contract
 from spowl_ros.control.planner_settings import PlannerSettings
@@ -40,7 +42,7 @@ from spowl_ros.training.planner import (
     Encoding,
     Memory,
     Noise,
-    Planner,
+    PlannerModule,
     Pool,
     Proposal,
     Search,
@@ -54,16 +56,17 @@ _EXTERNAL_BYTES = 1024
 _ALIGNMENT = 4096  # what memory mapping wants
 
 Named = dict[str, Tensor]
+Part = TypeVar('Part')
 
 
 class Stage(nn.Module):
     """One stage with named tensors in and out."""
 
-    def __init__(self, planner: Planner, name: str) -> None:
+    def __init__(self, planner: PlannerModule, name: str) -> None:
         super().__init__()
         self.planner = planner
-        self.run = {'encode': self._encode, 'propose': self._propose, 'improve': self._improve,
-                    'select': self._select}[name]
+        self.run = {io.ENCODE: self._encode, io.PROPOSE: self._propose,
+                    io.IMPROVE: self._improve, io.SELECT: self._select}[name]
         self.inputs: list[str] = []
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
@@ -71,76 +74,75 @@ class Stage(nn.Module):
         return tuple(self.run(dict(zip(self.inputs, tensors))).values())
 
     def _encode(self, x: Named) -> Named:
-        return self.planner.encode(x['observation'], x['knobs'])._asdict()
+        return self.planner.encode(x[io.OBSERVATION], _knobs(x))._asdict()
 
     def _propose(self, x: Named) -> Named:
-        memory = Memory(x['memory_mean'], x['memory_elites'], x['warm'])
-        return _flat(self.planner.propose(_encoding(x), x['policy_noise'], memory, x['knobs'],
-                                          x['proposal_terminal'], x.get('proposal_heads')))
+        memory = Memory(x[io.MEMORY_MEAN], x[io.MEMORY_ELITES], x[io.WARM])
+        return _flat(self.planner.propose(
+            _part(Encoding, x), x[io.POLICY_NOISE], memory, _knobs(x), x[io.PROPOSAL_TERMINAL],
+            x.get(io.PROPOSAL_HEADS)))
 
     def _improve(self, x: Named) -> Named:
+        start = _part(Proposal, x)
         named = _flat(self.planner.improve(
-            x['latent'], _proposal(x), x['mean'], x['std'], _pool(x), x['sample_noise'],
-            x['knobs'], x['sample_terminal'], x.get('sample_heads')))
-        return {name if name in ('elites', 'weights', 'count') else f'next_{name}': value
+            x[io.LATENT], start, start.mean, start.std, start.pool, x[io.SAMPLE_NOISE], _knobs(x),
+            x[io.SAMPLE_TERMINAL], x.get(io.SAMPLE_HEADS)))
+        return {name if name in (io.ELITES, io.WEIGHTS, io.COUNTED) else io.NEXT + name: value
                 for name, value in named.items()}
 
     def _select(self, x: Named) -> Named:
-        search = Search(x['mean'], x['std'], _pool(x), x['elites'], x['weights'], x['count'])
-        choice = self.planner.select(_encoding(x), x['seed'], search, x['uniform'], x['knobs'])
-        return {{'value': 'planned_value', 'cost': 'planned_cost',
-                 'mean': 'carried_mean'}.get(name, name): value
-                for name, value in choice._asdict().items()}
+        return self.planner.select(_part(Encoding, x), x['fill'], _part(Search, x), x[io.UNIFORM],
+                                   _knobs(x))._asdict()
 
 
 def _flat(values: Proposal | Search) -> Named:
     named = values._asdict()
     pool = named.pop('pool')
-    return {**named, **{f'pool_{name}': value for name, value in pool._asdict().items()}}
+    return {**named, **{io.POOL + name: value for name, value in pool._asdict().items()}}
 
 
-def _encoding(x: Named) -> Encoding:
-    return Encoding(*(x[name] for name in Encoding._fields))
+def _part(kind: Callable[..., Part], x: Named) -> Part:
+    """Return one of the planner's tuples, whose fields are called as the tensors are."""
+    return kind(*(Pool(*(x[io.POOL + inner] for inner in Pool._fields)) if name == 'pool'
+                  else x[name] for name in kind._fields))  # type: ignore[attr-defined]
 
 
-def _pool(x: Named) -> Pool:
-    return Pool(*(x[f'pool_{name}'] for name in Pool._fields))
-
-
-def _proposal(x: Named) -> Proposal:
-    return Proposal(x['mean'], x['std'], _pool(x), x['seed'], x['cost_limit'], x['value_floor'])
+def _knobs(x: Named) -> Named:
+    return {name.removeprefix(io.KNOB): value for name, value in x.items()
+            if name.startswith(io.KNOB)}
 
 
 @torch.no_grad()
-def trace(planner: Planner, observation: Tensor, noise: Noise,
+def trace(planner: PlannerModule, observation: Tensor, noise: Noise,
           memory: Memory) -> dict[str, list[tuple[Named, Named]]]:
     """
     Return inputs and outputs of every call of every stage in one decision for (1, O).
 
-    This is `Planner.plan`, stage by stage, as it runs on a robot.
+    This is `PlannerModule.plan`, stage by stage, as it runs on a robot.
     """
-    heads = planner.draws_heads
-    calls: dict[str, list[tuple[Named, Named]]] = {name: [] for name in bundles.STAGES}
-    known: Named = {'observation': observation, 'knobs': planner.knobs(),
-                    'policy_noise': noise.policy, 'memory_mean': memory.mean,
-                    'memory_elites': memory.elites, 'warm': memory.warm, 'uniform': noise.choice}
+    calls: dict[str, list[tuple[Named, Named]]] = {name: [] for name in io.STAGES}
+    known: Named = {io.OBSERVATION: observation, io.POLICY_NOISE: noise.policy,
+                    io.MEMORY_MEAN: memory.mean, io.MEMORY_ELITES: memory.elites,
+                    io.WARM: memory.warm, io.UNIFORM: noise.choice,
+                    **{io.KNOB + name: value for name, value in planner.knobs().items()}}
 
-    def call(stage: str, **more: Tensor) -> None:
+    def call(stage: str, more: Named) -> None:
         given = {**known, **more}
         out = Stage(planner, stage).run(given)
         calls[stage].append((given, out))
-        known.update({name.removeprefix('next_'): value for name, value in out.items()})
+        known.update({name.removeprefix(io.NEXT): value for name, value in out.items()})
 
-    def rows(whose: str, i: int, count: int) -> Named:
-        named = {f'{whose}_terminal': noise.terminal[i][:, :count]}
-        return {**named, f'{whose}_heads': noise.heads[i][:, :count]} if heads else named
+    def rows(terminal: str, drawn: str, i: int, count: int) -> Named:
+        named = {terminal: noise.terminal[i][:, :count]}
+        return {**named, drawn: noise.heads[i][:, :count]} if planner.draws_heads else named
 
     s = planner.settings
-    call('encode')
-    call('propose', **rows('proposal', 0, s.proposals))
+    call(io.ENCODE, {})
+    call(io.PROPOSE, rows(io.PROPOSAL_TERMINAL, io.PROPOSAL_HEADS, 0, s.proposals))
     for i in range(s.iterations):
-        call('improve', sample_noise=noise.samples[i], **rows('sample', 1 + i, s.samples))
-    call('select')
+        call(io.IMPROVE, {io.SAMPLE_NOISE: noise.samples[i],
+                          **rows(io.SAMPLE_TERMINAL, io.SAMPLE_HEADS, 1 + i, s.samples)})
+    call(io.SELECT, {})
     return calls
 
 
@@ -165,16 +167,17 @@ def export(networks: Networks, contract: Contract, settings: PlannerSettings,
         if ours != theirs:
             raise SpowlError(f'the networks have {ours} {what}, the contract of {contract.task} '
                              f'has {theirs}')
-    if directory.exists() and not (directory / bundles.MANIFEST).is_file():
+    if directory.is_symlink() or (directory.exists()
+                                  and not (directory / bundles.MANIFEST).is_file()):
         raise SpowlError(f'{directory} exists and is no bundle; choose another directory')
     if settings.kind == 'policy' or not settings.iterations:
         raise SpowlError('a bundle needs a planner: kind adaptive, threshold or unsafe and at '
                          'least one iteration (at run time all kinds can be chosen)')
     directory.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=directory.parent, prefix='.bundle-') as name:
-        building = Path(name)
-        building.chmod(0o755)
-        planner = Planner(networks, settings, exportable=exportable).cpu().eval()
+    with tempfile.TemporaryDirectory(dir=directory.parent, prefix='.bundle-') as folder:
+        building = Path(folder) / 'new'
+        building.mkdir()
+        planner = PlannerModule(networks, settings, exportable=exportable).cpu().eval()
         candidates = [torch.as_tensor(np.asarray(o), dtype=torch.float32).view(1, -1)
                       for o in observations] or _plausible(contract, 8 * cases)
         graphs, weights = _write_graphs(planner, candidates[0], building)
@@ -183,12 +186,15 @@ def export(networks: Networks, contract: Contract, settings: PlannerSettings,
         bundle = Bundle(building, contract, asdict(config), settings, graphs, weights, provenance,
                         measured, calibration)
         (building / bundles.MODEL_CARD).write_text(model_card(bundle))
-        bundles.write_manifest(building, bundle)
+        content = {name: (building / name).read_bytes() for name in bundles.LISTED}
+        for name, data in content.items():  # what is written with the manifest is synced
+            write_whole(building / name, data)
+        bundles.write_manifest(building, bundle, content)
         bundles.load(building)
         if directory.exists():
-            shutil.rmtree(directory)
+            directory.rename(Path(folder) / 'old')
         building.rename(directory)
-        building.mkdir()  # for TemporaryDirectory to remove
+        sync_directory(directory.parent)
     return bundles.load(directory)
 
 
@@ -217,17 +223,17 @@ def _plausible(contract: Contract, count: int) -> list[Tensor]:
             for _ in range(count)]
 
 
-def _write_graphs(planner: Planner, observation: Tensor, directory: Path
+def _write_graphs(planner: PlannerModule, observation: Tensor, directory: Path
                   ) -> tuple[dict[str, Graph], dict[str, Weight]]:
     """Write the graphs of all stages and their common weights."""
     noise = planner.draw(1, torch.Generator().manual_seed(0))
     calls = trace(planner, observation, noise, planner.memory(1))
     models, graphs = {}, {}
-    for name in bundles.STAGES:
+    for name in io.STAGES:
         given, out = calls[name][-1]
         stage = Stage(planner, name)
         stage.inputs = list(given)
-        path = directory / f'{name}.onnx'
+        path = directory / bundles.GRAPHS[name]
         with warnings.catch_warnings():  # the tracer's hints about constants are what is meant
             warnings.simplefilter('ignore')
             torch.onnx.export(stage, tuple(given.values()), str(path), dynamo=False,
@@ -312,8 +318,8 @@ def _write_golden(networks: Networks, settings: PlannerSettings, observations: l
     are no test of a graph: only those are taken on which single and double precision agree, and
     which a hair's breadth in the observation leaves as they are.
     """
-    planner = Planner(networks, settings, exportable=True).eval()
-    exact = Planner(_double(networks), settings, exportable=True).double().eval()
+    planner = PlannerModule(networks, settings, exportable=True).eval()
+    exact = PlannerModule(_double(networks), settings, exportable=True).double().eval()
     generator = torch.Generator().manual_seed(1)
     memory = planner.memory(1)
     golden: dict[str, list[np.ndarray]] = {}
@@ -323,14 +329,13 @@ def _write_golden(networks: Networks, settings: PlannerSettings, observations: l
         calls = trace(planner, observation, noise, memory)
         check = trace(exact, observation.double(), Noise(*(t.double() for t in noise)),
                       Memory(*(t.double() for t in memory)))
-        out = calls['select'][0][1]
-        before, memory = memory, Memory(out['carried_mean'],
-                        calls['improve'][-1][1]['elites'][:, :, :settings.carried],
-                        torch.ones(1))
+        out = calls[io.SELECT][0][1]
+        carried = calls[io.IMPROVE][-1][1][io.ELITES][:, :, :settings.carried]
+        before, memory = memory, Memory(out[io.CARRIED_MEAN], carried, torch.ones(1))
         hair = (trace(planner, observation + shift, noise, before)
                 for shift in (HAIR, -HAIR, 3 * HAIR, -3 * HAIR))
         if not (_agree(calls, check, GOLDEN_MARGIN)
-                and all(_agree(calls, other, 0.5 * bundles.GOLDEN_TOLERANCE) for other in hair)):
+                and all(_agree(calls, other, 0.5 * golden_vectors.TOLERANCE) for other in hair)):
             continue
         for stage, graph in graphs.items():
             given, result = calls[stage][-1]

@@ -4,8 +4,8 @@
 The planner: model-predictive path integral control in latent space around a safe policy.
 
 The one definition of its mathematics (arXiv 2506.04828; settings say where we differ): training
-calls `Planner.plan` for a batch of environments, and the stages `encode`, `propose`, `improve` and
-`select` are what is exported to run on a robot.
+calls `PlannerModule.plan` for a batch of environments, and the stages `encode`, `propose`,
+`improve` and `select` are what is exported to run on a robot.
 
 Shapes: B environments, H horizon, A action, D latent, P policy's candidates, S samples, E elites,
 M value heads. Time leads: action sequences are (H, B, n, A).
@@ -13,6 +13,7 @@ M value heads. Time leads: action sequences are (H, B, n, A).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import functools
 import itertools
 import math
@@ -21,13 +22,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from spowl_ros.control.planner_settings import KNOBS, NO_LIMIT, PlannerSettings
+from spowl_ros.control.planner_settings import NO_LIMIT, PlannerSettings
 from spowl_ros.training.inference import InferenceNetworks
 from spowl_ros.training.networks import Networks
 
 INVALID = 1e6
 """Magnitude from which on a prediction is taken for nonsense, as what is not a number."""
 BOOTSTRAP_LEVEL = 0.95
+
+Knobs = Mapping[str, Tensor]
+"""Settings that may change while running, by name, (1,) each."""
 
 
 class Memory(NamedTuple):
@@ -56,12 +60,12 @@ class Encoding(NamedTuple):
     latent: Tensor          # (B, D)
     policy_action: Tensor   # (B, A)
     policy_next: Tensor     # (B, D) latent predicted after it
-    value: Tensor           # (B,) mean of the heads, as the next five
+    policy_value: Tensor    # (B,) mean of the heads, as the next five
     value_low: Tensor
     value_high: Tensor
-    cost: Tensor
-    cost_low: Tensor
-    cost_high: Tensor
+    policy_cost_value: Tensor
+    cost_value_low: Tensor
+    cost_value_high: Tensor
 
 
 class Pool(NamedTuple):
@@ -79,9 +83,9 @@ class Proposal(NamedTuple):
     mean: Tensor            # (H, B, A)
     std: Tensor             # (H, B, A)
     pool: Pool              # the policy's candidates, then the last decision's elites
-    seed: Tensor            # (H, B, A) roll-out of the policy's mean, or zeros
-    cost_limit: Tensor      # (B,) largest cost of a candidate that counts: k*, if adaptive
-    value_floor: Tensor     # (B,) least value of a candidate that counts: q*, if adaptive
+    fill: Tensor            # (H, B, A) roll-out of the policy's mean, or zeros
+    cost_threshold: Tensor  # (B,) largest cost of a candidate that counts: k*, if adaptive
+    value_threshold: Tensor  # (B,) least value of a candidate that counts: q*, if adaptive
 
 
 class Search(NamedTuple):
@@ -92,22 +96,22 @@ class Search(NamedTuple):
     pool: Pool              # candidates that the next improvement compares again
     elites: Tensor          # (H, B, E, A), best first
     weights: Tensor         # (B, E), sum 1
-    count: Tensor  # type: ignore[assignment]  # (B,) candidates that met the thresholds
+    counted: Tensor         # (B,) candidates that met the thresholds
 
 
 class Choice(NamedTuple):
     """The decision."""
 
     action: Tensor          # (B, A) executed
-    planned: Tensor         # (B, A) the plan's, whether executed or not
-    planned_next: Tensor    # (B, D) latent predicted after it
+    plan_action: Tensor     # (B, A) the plan's, whether executed or not
+    plan_next: Tensor       # (B, D) latent predicted after it
     improved: Tensor        # (B,) bool, the planned action is executed
-    value: Tensor           # (B,) of the planned action
-    cost: Tensor            # (B,) of the planned action
-    mean: Tensor            # (H, B, A) for the next decision
+    plan_value: Tensor      # (B,)
+    plan_cost_value: Tensor  # (B,)
+    carried_mean: Tensor    # (H, B, A) for the next decision
 
 
-class Planner(nn.Module):
+class PlannerModule(nn.Module):
     """Plans for a batch of environments with given networks, which it shares, not copies."""
 
     discounts: Tensor
@@ -146,9 +150,10 @@ class Planner(nn.Module):
                       torch.zeros(s.horizon, batch, s.carried, self.action_dim, device=device),
                       torch.zeros(batch, device=device))
 
-    def knobs(self) -> Tensor:
-        """Return the settings that may change while running, (len(KNOBS),)."""
-        return torch.tensor(self.settings.knobs(), device=self.discounts.device)
+    def knobs(self) -> dict[str, Tensor]:
+        """Return the settings that may change while running."""
+        return {name: torch.tensor([value], device=self.discounts.device)
+                for name, value in self.settings.knobs().items()}
 
     def draw(self, batch: int, generator: torch.Generator | None = None) -> Noise:
         """Draw the randomness of one decision of `batch` environments."""
@@ -186,8 +191,8 @@ class Planner(nn.Module):
         encoding = self.encode(observation, knobs, noise.policy_action if explore else None)
         if s.kind == 'policy' or not s.iterations:
             choice = Choice(encoding.policy_action, encoding.policy_action, encoding.policy_next,
-                            torch.zeros_like(encoding.value, dtype=torch.bool), encoding.value,
-                            encoding.cost, memory.mean)
+                            torch.zeros_like(encoding.policy_value, dtype=torch.bool),
+                            encoding.policy_value, encoding.policy_cost_value, memory.mean)
             return encoding, choice, memory
         heads = noise.heads if self.draws_heads else [None] * (1 + s.iterations)
         start = self.propose(encoding, noise.policy, memory, knobs, noise.terminal[0], heads[0])
@@ -196,12 +201,12 @@ class Planner(nn.Module):
             search = self.improve(encoding.latent, start, mean, std, pool, noise.samples[i], knobs,
                                   noise.terminal[1 + i], heads[1 + i])
             mean, std, pool = search.mean, search.std, search.pool
-        choice = self.select(encoding, start.seed, search, noise.choice, knobs,
+        choice = self.select(encoding, start.fill, search, noise.choice, knobs,
                              noise.action if explore else None)
         carried = search.elites[:, :, :s.carried]
-        return encoding, choice, Memory(choice.mean, carried, torch.ones_like(memory.warm))
+        return encoding, choice, Memory(choice.carried_mean, carried, torch.ones_like(memory.warm))
 
-    def encode(self, observation: Tensor, knobs: Tensor,
+    def encode(self, observation: Tensor, knobs: Knobs,
                policy_noise: Tensor | None = None) -> Encoding:
         """Return the latent of observations (B, O) and what the policy would do there."""
         net = self.networks
@@ -214,7 +219,7 @@ class Planner(nn.Module):
                         values.mean(dim=0), *self._interval(values, knobs),
                         costs.mean(dim=0), *self._interval(costs, knobs))
 
-    def propose(self, encoding: Encoding, policy_noise: Tensor, memory: Memory, knobs: Tensor,
+    def propose(self, encoding: Encoding, policy_noise: Tensor, memory: Memory, knobs: Knobs,
                 terminal: Tensor, heads: Tensor | None = None) -> Proposal:
         """
         Roll the policy out, evaluate its candidates and the last elites, set the thresholds.
@@ -224,10 +229,9 @@ class Planner(nn.Module):
         :param heads: (B, n, M) weights of the value heads where they are drawn
         """
         s = self.settings
-        knob = _named(knobs)
         latent = encoding.latent
         batch, p, n = latent.shape[0], s.policy_candidates, s.proposals
-        follow = s.seed == 'policy'
+        follow = s.fill == 'policy'
         if follow:  # the first candidate is the policy's mean
             policy_noise = torch.cat([torch.zeros_like(policy_noise[:, :, :1]),
                                       policy_noise[:, :, 1:]], dim=2)
@@ -250,27 +254,27 @@ class Planner(nn.Module):
             latents.append(self.networks.next(z, action.flatten(0, 1)))
         pool = self._evaluate(latents, torch.stack(actions), terminal[:, :n],
                               None if heads is None else heads[:, :n])
-        seed = pool.actions[:, :, 0] if follow else torch.zeros_like(memory.mean)
-        shifted = torch.cat([memory.mean[1:], seed[-1:]])
+        fill = pool.actions[:, :, 0] if follow else torch.zeros_like(memory.mean)
+        shifted = torch.cat([memory.mean[1:], fill[-1:]])
         warm = memory.warm.unsqueeze(-1)
-        mean = warm * shifted + (1 - warm) * seed
-        std = (warm * knob['warm_std'] + (1 - warm) * knob['first_std']).expand_as(mean)
+        mean = warm * shifted + (1 - warm) * fill
+        std = (warm * knobs['warm_std'] + (1 - warm) * knobs['first_std']).expand_as(mean)
         if s.thresholds == 'mean':
             limit, floor = pool.cost[:, :p].mean(dim=1), pool.value[:, :p].mean(dim=1)
         else:
-            limit, floor = encoding.cost_high, encoding.value_low
+            limit, floor = encoding.cost_value_high, encoding.value_low
         # where the policy itself exceeds the budget, being safer is enough
-        adaptive = knob['adaptive'] > 0
-        judged = adaptive & (limit <= knob['cost_budget'])
+        adaptive = knobs['adaptive'] > 0
+        judged = adaptive & (limit <= knobs['cost_budget'])
         floor = torch.where(judged, floor, torch.full_like(floor, -NO_LIMIT))
         # strictly below a fixed threshold
-        fixed = torch.where(knob['threshold'] > 0, knob['cost_threshold'] * (1 - 1e-6),
-                            torch.full_like(knob['threshold'], NO_LIMIT))
-        limit = torch.where(adaptive, torch.minimum(limit, knob['cost_budget']), fixed)
-        return Proposal(mean, std, pool, seed, limit, floor)
+        fixed = torch.where(knobs['threshold'] > 0, knobs['cost_threshold'] * (1 - 1e-6),
+                            torch.full_like(knobs['threshold'], NO_LIMIT))
+        limit = torch.where(adaptive, torch.minimum(limit, knobs['cost_budget']), fixed)
+        return Proposal(mean, std, pool, fill, limit, floor)
 
     def improve(self, latent: Tensor, start: Proposal, mean: Tensor, std: Tensor, pool: Pool,
-                noise: Tensor, knobs: Tensor, terminal: Tensor,
+                noise: Tensor, knobs: Knobs, terminal: Tensor,
                 heads: Tensor | None = None) -> Search:
         """
         Draw candidates from the search distribution, evaluate them, move it to the best of all.
@@ -295,39 +299,38 @@ class Planner(nn.Module):
         return self._evaluate(latents, actions, terminal[:, :s.samples],
                               None if heads is None else heads[:, :s.samples])
 
-    def refine(self, pool: Pool, start: Proposal, knobs: Tensor) -> Search:
+    def refine(self, pool: Pool, start: Proposal, knobs: Knobs) -> Search:
         """Rank candidates by the rules of the planner's kind and fit a Gaussian to the elites."""
         s = self.settings
-        knob = _named(knobs)
-        threshold = knob['threshold'] > 0
+        threshold = knobs['threshold'] > 0
         index = torch.arange(pool.value.shape[1], device=pool.value.device, dtype=torch.float32)
         # below any score, and in a definite order
         nothing = (-10 * INVALID - index).expand_as(pool.value)
 
         hazard = torch.where(threshold, pool.summed, pool.cost)
-        good = ((hazard <= start.cost_limit.unsqueeze(1))
-                & (pool.value >= start.value_floor.unsqueeze(1)))
-        count = good.sum(dim=1, keepdim=True)
-        worth = pool.value - knob['cost_weight'] * pool.cost
+        good = ((hazard <= start.cost_threshold.unsqueeze(1))
+                & (pool.value >= start.value_threshold.unsqueeze(1)))
+        counted = good.sum(dim=1, keepdim=True)
+        worth = pool.value - knobs['cost_weight'] * pool.cost
         otherwise = -hazard
         if s.fallback == 'policy':
             otherwise = torch.where(threshold, otherwise,
                                     torch.where(index < s.policy_candidates, worth, nothing))
         # a fixed threshold wants all elites below it
-        enough = count >= 1 + (s.elites - 1) * knob['threshold']
+        enough = counted >= 1 + (s.elites - 1) * knobs['threshold']
         score = torch.where(enough, torch.where(good, worth, nothing), otherwise)
 
         size = score.shape[1]
         elites = min(s.elites, size) if s.limit_elites else size
         kept = min(max(elites, s.proposals), size) if s.keep_elites else elites
         best, order = score.topk(kept, dim=1)
-        weights = torch.softmax(knob['temperature'] * best[:, :elites], dim=1)
+        weights = torch.softmax(knobs['temperature'] * best[:, :elites], dim=1)
         ranked = _pick(pool.actions, order)
         chosen = ranked[:, :, :elites]
         w = weights.unsqueeze(-1)
         mean = (chosen * w).sum(dim=2)
         spread = ((chosen - mean.unsqueeze(2)).square() * w).sum(dim=2).sqrt()
-        std = torch.minimum(torch.maximum(spread, knob['min_std']), knob['max_std'])
+        std = torch.minimum(torch.maximum(spread, knobs['min_std']), knobs['max_std'])
         if s.keep_elites:
             keep = order[:, :s.proposals]
             remaining = Pool(ranked[:, :, :s.proposals], pool.value.gather(1, keep),
@@ -336,10 +339,10 @@ class Planner(nn.Module):
             p = s.proposals
             remaining = Pool(pool.actions[:, :, :p], pool.value[:, :p], pool.cost[:, :p],
                              pool.summed[:, :p])
-        return Search(mean, std, remaining, chosen, weights, count.squeeze(1))
+        return Search(mean, std, remaining, chosen, weights, counted.squeeze(1))
 
-    def select(self, encoding: Encoding, seed: Tensor, search: Search, uniform: Tensor,
-               knobs: Tensor, noise: Tensor | None = None) -> Choice:
+    def select(self, encoding: Encoding, fill: Tensor, search: Search, uniform: Tensor,
+               knobs: Knobs, noise: Tensor | None = None) -> Choice:
         """
         Choose an action of the search and compare it with the policy's own.
 
@@ -347,7 +350,6 @@ class Planner(nn.Module):
         :param noise: (B, A) standard normal exploration
         """
         s, net = self.settings, self.networks
-        knob = _named(knobs)
         if s.choose == 'random':
             reached = search.weights.cumsum(dim=1)
             drawn = (reached < uniform.unsqueeze(1) * reached[:, -1:]).sum(dim=1)
@@ -360,14 +362,14 @@ class Planner(nn.Module):
         value = _mean(net.reward_value(encoding.latent, planned))
         cost = _mean(net.cost_value(encoding.latent, planned))
         # an unsafe policy is no measure: there the plan need only be safer
-        unsafe = encoding.cost > knob['cost_budget']
-        no_worse = (value >= encoding.value_low) & (cost <= encoding.cost_high)
-        good = (unsafe & (cost < encoding.cost)) | (~unsafe & no_worse)
-        improved = good | (knob['switch'] < 0.5)
+        unsafe = encoding.policy_cost_value > knobs['cost_budget']
+        no_worse = (value >= encoding.value_low) & (cost <= encoding.cost_value_high)
+        good = (unsafe & (cost < encoding.policy_cost_value)) | (~unsafe & no_worse)
+        improved = good | (knobs['switch'] < 0.5)
         action = torch.where(improved.unsqueeze(1), planned, encoding.policy_action)
         mean = search.mean
-        if s.seed == 'policy':
-            mean = torch.where(improved.view(1, -1, 1), mean, seed)
+        if s.fill == 'policy':
+            mean = torch.where(improved.view(1, -1, 1), mean, fill)
         return Choice(action, planned, net.next(encoding.latent, planned), improved, value, cost,
                       mean)
 
@@ -412,11 +414,11 @@ class Planner(nn.Module):
         worst = INVALID if s.invalid == 'worst' else 0.0
         return Pool(actions, _valid(value, -worst), _valid(cost, worst), _valid(summed, worst))
 
-    def _interval(self, values: Tensor, knobs: Tensor) -> tuple[Tensor, Tensor]:
+    def _interval(self, values: Tensor, knobs: Knobs) -> tuple[Tensor, Tensor]:
         """Return the ends (B,) of the interval of the heads' mean from values (M, B)."""
         mean = values.mean(dim=0)
         if self.settings.interval == 'deviation':
-            width = _named(knobs)['interval_width'] * (
+            width = knobs['interval_width'] * (
                 (values - mean).square().sum(dim=0) / max(len(values) - 1, 1)).sqrt()
             return mean - width, mean + width
         # the exact distribution of the mean of a resample, not a sample of it
@@ -426,10 +428,6 @@ class Planner(nn.Module):
         low = (cumulated < tail).sum(dim=1, keepdim=True)
         high = (cumulated < 1 - tail).sum(dim=1, keepdim=True).clamp(max=means.shape[1] - 1)
         return means.gather(1, low).squeeze(1), means.gather(1, high).squeeze(1)
-
-
-def _named(knobs: Tensor) -> dict[str, Tensor]:
-    return dict(zip(KNOBS, knobs.split(1)))
 
 
 def _mean(heads: list[Tensor]) -> Tensor:

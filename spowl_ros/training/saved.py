@@ -37,7 +37,7 @@ def bundle_networks(bundle: bundles.Bundle) -> Networks:
     :raises SpowlError: its weights are not those of its networks
     """
     networks = Networks(settings.read(NetworkConfig, bundle.networks, 'networks'))
-    data = np.fromfile(bundle.directory / bundles.WEIGHTS, np.uint8)
+    data = np.frombuffer(bundle.content[bundles.WEIGHTS], np.uint8)
     state = {}
     for name, weight in bundle.weights.items():
         shape = weight.shape[1:] if name.startswith(ENSEMBLES) else weight.shape

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spowl_ros.drawing.video import heading_of, solids
+from spowl_ros.drawing.outline import CUBE, CYLINDER, SPHERE, heading_of, solids
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from spowl_ros.control.decision import Decision
 
-CUBE, SPHERE, CYLINDER = 1, 2, 3  # visualization_msgs/Marker
 FORMS = {CUBE: 'box', SPHERE: 'sphere', CYLINDER: 'cylinder'}
 HISTORY = 600
 """Decisions that curves and path keep."""

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 import pytest
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.control.decision import SOURCES, Decision, PlanRecord
+from spowl_ros.control.decision import SOURCES, Decision
 from spowl_ros.control.monitors.base import Reading
+from spowl_ros.control.plan import Plan
 
 NUMBERS = st.floats(allow_nan=False)
 ACTIONS = st.lists(NUMBERS, max_size=12).map(tuple)
@@ -20,7 +21,7 @@ INTEGERS = st.integers(-2**62, 2**62)
 NAMES = st.sampled_from(['staleness', 'values', 'deadline', 'model_error'])
 TEXTS = st.text(max_size=20)
 PLANS = st.builds(
-    PlanRecord, source=st.sampled_from(['plan', 'policy']), plan_action=ACTIONS,
+    Plan, source=st.sampled_from(['plan', 'policy']), plan_action=ACTIONS,
     policy_action=ACTIONS, iterations=INTEGERS,
     **dict.fromkeys(
         ('plan_value', 'policy_value', 'plan_cost_value', 'policy_cost_value', 'value_low',

@@ -17,7 +17,8 @@ import pytest
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control import bundle
 from spowl_ros.control.bundle import Bundle
-from spowl_ros.control.planner import Plan, Planner
+from spowl_ros.control.plan import RECORDED, Plan
+from spowl_ros.control.planner import Planner
 
 
 @pytest.fixture(scope='module')
@@ -41,12 +42,9 @@ def observe(loaded: Bundle) -> Callable[[], np.ndarray]:
 
 def same(one: Plan, other: Plan) -> bool:
     """Return whether two plans are equal in every bit but the times."""
-    for name in vars(one):
-        a, b = getattr(one, name), getattr(other, name)
-        if name != 'seconds' and not np.array_equal(
-                a, b, equal_nan=not isinstance(a, str) and a is not None):
-            return False
-    return True
+    return all(np.array_equal(getattr(one, name), getattr(other, name),
+                              equal_nan=name != 'source')
+               for name in (*RECORDED, 'latent', 'predicted_next'))
 
 
 def test_same_steps_give_the_same_plans(loaded: Bundle, observe: Callable) -> None:
@@ -94,7 +92,10 @@ def test_what_stays_too_slow_is_tried_ever_less_often(loaded: Bundle, observe: C
     planner = Planner(loaded)
     for recent in planner._recent.values():
         recent.extend([1.0] * 5)
-    assert plans_in(planner, observe, 1e-4, 300) == [15, 47, 111, 239]
+    tried = plans_in(planner, observe, 1e-4, 400)
+    # on a busy machine the time is over before some decisions begin, and nothing is tried then
+    assert 3 <= len(tried) <= 4
+    assert all(gap >= least for gap, least in zip(np.diff([-1, *tried]), (16, 32, 64, 128)))
 
 
 def test_without_any_time_nothing_is_tried(loaded: Bundle, observe: Callable) -> None:
@@ -105,9 +106,9 @@ def test_without_any_time_nothing_is_tried(loaded: Bundle, observe: Callable) ->
 def test_no_time_gives_the_policys_action(planner: Planner, observe: Callable) -> None:
     """With a deadline that has passed, the policy's action comes at once."""
     plan = planner.plan(observe(), 0, deadline=time.perf_counter())
-    assert (plan.source, plan.reason, plan.iterations) == ('policy', 'no time', 0)
+    assert (plan.source, plan.iterations) == ('policy', 0)
     np.testing.assert_array_equal(plan.action, plan.policy_action)
-    assert plan.plan_action is None and math.isnan(plan.plan_value)
+    assert plan.plan_action == () and math.isnan(plan.plan_value)
 
 
 def test_model_error_follows_what_was_executed(planner: Planner, observe: Callable) -> None:
@@ -129,7 +130,7 @@ def test_settings_change_within_the_bundle(planner: Planner, observe: Callable) 
     """Run-time settings take effect; a setting that shapes the graphs is refused."""
     settings = planner.bundle.settings
     planner.change(settings.at_run_time({'kind': 'policy'}))
-    assert planner.plan(observe(), 0).reason == 'kind'
+    assert planner.plan(observe(), 0).iterations == 0
     planner.change(settings.at_run_time({'switch': False, 'iterations': 1}))
     plan = planner.plan(observe(), 1)
     assert (plan.source, plan.iterations) == ('plan', 1)

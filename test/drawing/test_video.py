@@ -14,12 +14,13 @@ import pytest
 from visualization_msgs.msg import Marker, MarkerArray
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.control.decision import SOURCES, Decision, PlanRecord
+from spowl_ros.control.decision import SOURCES, Decision
+from spowl_ros.control.plan import Plan
 from spowl_ros.control.run_record import RunRecord
-from spowl_ros.drawing import picture, video
+from spowl_ros.drawing import outline, picture, video
 
 PERIOD_NS = 100_000_000
-PLAN = PlanRecord('plan', (1.0, -0.5), (0.2, 0.2), 5.0, 4.0, 0.1, 0.2, 4.0, 0.5, 4.0, 0.5, 60,
+PLAN = Plan('plan', (1.0, -0.5), (0.2, 0.2), 5.0, 4.0, 0.1, 0.2, 4.0, 0.5, 4.0, 0.5, 60,
                   0.1, 3)
 
 
@@ -72,8 +73,8 @@ def test_the_robot_is_drawn_where_it_is() -> None:
 
 def test_a_turned_box_has_turned_corners() -> None:
     """A box a quarter turn round is as wide as it was long."""
-    outline = video.outline_of(marker('vases', 0, 1.0, 2.0, Marker.CUBE, math.pi / 2))
-    xs, ys = zip(*outline.points, strict=True)
+    seen = outline.outline_of(marker('vases', 0, 1.0, 2.0, Marker.CUBE, math.pi / 2))
+    xs, ys = zip(*seen.points, strict=True)
     assert (min(xs), max(xs)) == pytest.approx((0.875, 1.125))
     assert (min(ys), max(ys)) == pytest.approx((1.75, 2.25))
 

@@ -26,7 +26,7 @@ from spowl_ros.training import checkpoint
 from spowl_ros.training.agent import NetworkAgents, PlannerAgent, joined
 from spowl_ros.training.config import from_dict
 from spowl_ros.training.networks import Networks
-from spowl_ros.training.planner import Planner
+from spowl_ros.training.planner import PlannerModule
 
 TASK = 'SafetyPointGoal1-v0'
 REPEAT = 20
@@ -202,7 +202,7 @@ def test_joined_noise_is_each_ones_own() -> None:
         'obs_dim': 60, 'action_dim': 2, 'latent_dim': 16}}).networks)
     for chosen in (PlannerSettings(samples=8, policy_candidates=2, elites=4),
                    PlannerSettings.compact()):
-        planner = Planner(networks, chosen)
+        planner = PlannerModule(networks, chosen)
         parts = [planner.draw(1, torch.Generator().manual_seed(i)) for i in range(3)]
         whole, pattern = joined(parts), planner.draw(3)
         for name, value in whole._asdict().items():

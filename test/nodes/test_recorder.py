@@ -171,6 +171,37 @@ def test_namespace_and_choice_of_topics(robot: Robot) -> None:
     assert recorded.isdisjoint({'/two/reward', '/one/secret', '/one/camera'})
 
 
+def test_a_topic_of_two_types_costs_that_topic_only(robot: Robot) -> None:
+    """What two publishers cannot agree on is left out, and all else is recorded."""
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    other = Node('other', context=context)
+    strays = (robot.node.create_publisher(Float64, 'stray', 10),
+              other.create_publisher(String, 'stray', 10))
+    reward = robot.node.create_publisher(Float64, 'reward', 10)
+    deadline = time.monotonic() + MATCH_S
+    while len(dict(robot.node.get_topic_names_and_types()).get('/stray', ())) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    recorder = robot.start_recorder()
+    robot.wait_for_recorder(reward)
+    for value in range(20):
+        reward.publish(Float64(data=float(value)))
+        strays[0].publish(Float64(data=1.0))
+        strays[1].publish(String(data='a'))
+        time.sleep(0.02)
+    time.sleep(0.5)
+    recorder.send_signal(signal.SIGINT)
+    _, said = recorder.communicate(timeout=30)
+    other.destroy_node()
+    context.try_shutdown()
+    assert recorder.returncode == 0, said
+    with Bag(robot.path) as bag:
+        assert bag.damage == []
+        assert [bag.decode(message).data for message in bag.messages(['/reward'])] == [
+            float(value) for value in range(20)]
+
+
 @pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
 def test_a_full_disk_is_one_line(robot: Robot, storage: str) -> None:
     """When nothing more can be written, the recorder says so, ends, and leaves what it had."""

@@ -4,17 +4,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from spowl_ros.control.decision import Decision, PlanRecord
+from spowl_ros.control.decision import Decision
+from spowl_ros.control.plan import Plan
 from spowl_ros.replay.foresight import CLOSING, coverage, foresight, rank_correlation, sums_after
 from spowl_ros.replay.trace import Trace, TraceBuilder
 
 DISCOUNT = 0.9
-PLAN = PlanRecord(
+PLAN = Plan(
     source='policy', plan_action=(0.0,), policy_action=(0.0,), plan_value=0.0, policy_value=0.0,
     plan_cost_value=0.0, policy_cost_value=0.0, value_low=0.0, cost_value_high=0.0,
     value_threshold=0.0, cost_threshold=0.0, counted=0, model_error=0.0, iterations=1)
@@ -26,7 +28,7 @@ def make_trace(costs: list[float], predicted: list[float], steps: list[int] | No
     builder = TraceBuilder()
     numbers = steps if steps is not None else list(range(len(costs)))
     for step, cost, cost_value in zip(numbers, costs, predicted, strict=True):
-        plan = PlanRecord(**{**vars(PLAN), 'policy_cost_value': cost_value})
+        plan = replace(PLAN, policy_cost_value=cost_value)
         builder.add(Decision(step=step, now_ns=step * 100_000_000, action=(0.0,),
                              source='policy', reason='', plan=plan, **values))
         builder.add_outcome('cost', cost)

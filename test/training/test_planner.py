@@ -15,10 +15,10 @@ import torch
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control import bundle
 from spowl_ros.control.contract import ActionSpec, Contract, Field
-from spowl_ros.control.planner import Planner as RunTimePlanner
+from spowl_ros.control.planner import Planner
 from spowl_ros.control.planner_settings import KINDS, PlannerSettings
 from spowl_ros.training.networks import Networks
-from spowl_ros.training.planner import INVALID, Memory, Noise, Planner, Pool, Proposal
+from spowl_ros.training.planner import INVALID, Memory, Noise, PlannerModule, Pool, Proposal
 from spowl_ros.training.untrained import COMPACT, export_untrained, untrained_networks
 
 SMALL = replace(COMPACT, latent_dim=16, enc_dim=32, mlp_dim=32, num_q=3)
@@ -32,7 +32,7 @@ SETTINGS = {
     'reference': PlannerSettings(iterations=3, samples=24, policy_candidates=8, elites=6),
     'mixed': PlannerSettings(
         iterations=3, samples=24, policy_candidates=8, elites=6, head_choice='first', heads=1,
-        cost_heads=1, terminal_noise='common', seed='policy', warm_std=0.7, choose='mean',
+        cost_heads=1, terminal_noise='common', fill='policy', warm_std=0.7, choose='mean',
         thresholds='interval', fallback='least_cost', keep_elites=True, invalid='worst'),
 }
 
@@ -45,18 +45,18 @@ def networks() -> Networks:
 
 @pytest.fixture(scope='module', params=SETTINGS)
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-             ) -> tuple[RunTimePlanner, Networks]:
+             ) -> tuple[Planner, Networks]:
     """Return the run-time planner of a bundle and the networks it was exported from."""
     directory = tmp_path_factory.mktemp('bundle') / 'bundle'
     config = NETWORKS.get(request.param, SMALL)
     export_untrained(directory, CONTRACT, config, SETTINGS[request.param])
-    return RunTimePlanner(bundle.load(directory)), untrained_networks(CONTRACT, config)
+    return Planner(bundle.load(directory)), untrained_networks(CONTRACT, config)
 
 
 class Recorder:
     """Draws as the run-time planner does and keeps what it drew, for the other planner."""
 
-    def __init__(self, planner: RunTimePlanner) -> None:
+    def __init__(self, planner: Planner) -> None:
         self.drawn: dict[str, list[np.ndarray]] = {}
         self.planner = planner
         inner = planner._run
@@ -72,7 +72,7 @@ class Recorder:
 
         planner._run = run  # type: ignore[method-assign]
 
-    def noise(self, planner: Planner) -> Noise:
+    def noise(self, planner: PlannerModule) -> Noise:
         """Return what was drawn since the last call, in the other planner's form."""
         drawn, self.drawn = self.drawn, {}
         absent = planner.draw(1)
@@ -103,7 +103,7 @@ class Recorder:
 @given(seed=st.integers(0, 2**31), scale=st.sampled_from([0.3, 1.0, 4.0]),
        budget=st.sampled_from([1e9, 2.0]), switch=st.booleans())
 def test_run_time_planner_is_the_trained_one(
-        exported: tuple[RunTimePlanner, Networks], kind: str, seed: int, scale: float,
+        exported: tuple[Planner, Networks], kind: str, seed: int, scale: float,
         budget: float, switch: bool) -> None:
     """Given the same noise, both planners take the same actions, over decisions in a row."""
     robot, networks = exported
@@ -111,7 +111,7 @@ def test_run_time_planner_is_the_trained_one(
                'cost_threshold': 1.5}
     robot.change(robot.bundle.settings.at_run_time(changed))
     robot.reset()
-    planner = Planner(networks, robot.settings)
+    planner = PlannerModule(networks, robot.settings)
     recorder = Recorder(robot)
     random = np.random.default_rng(seed)
     try:
@@ -134,14 +134,14 @@ def test_run_time_planner_is_the_trained_one(
         del robot._run
 
 
-def memory_of(robot: RunTimePlanner, planner: Planner) -> Memory:
+def memory_of(robot: Planner, planner: PlannerModule) -> Memory:
     """Return what the last decision left, as the other planner takes it."""
     return Memory(*(torch.from_numpy(robot._buffers[name].copy()) if name in robot._buffers
                     else absent for name, absent in zip(
                         ('memory_mean', 'memory_elites', 'warm'), planner.memory(1))))
 
 
-def stable(planner: Planner, observation: torch.Tensor, memory: Memory, noise: Noise,
+def stable(planner: PlannerModule, observation: torch.Tensor, memory: Memory, noise: Noise,
            action: torch.Tensor) -> bool:
     """Return whether observations a hair apart lead to the same action."""
     for hair in (1e-6, -1e-6):
@@ -151,7 +151,7 @@ def stable(planner: Planner, observation: torch.Tensor, memory: Memory, noise: N
     return True
 
 
-def pool_of(value: list[float], cost: list[float], planner: Planner) -> Pool:
+def pool_of(value: list[float], cost: list[float], planner: PlannerModule) -> Pool:
     """Return candidates of a single environment with the given worth and distinct actions."""
     n = len(value)
     actions = torch.linspace(-1, 1, n).view(1, 1, n, 1).expand(planner.settings.horizon, 1, n, 2)
@@ -163,7 +163,7 @@ def refined(networks: Networks, value: list[float], cost: list[float], limit: fl
             floor: float, **changes: object) -> list[float]:
     """Return the actions of the elites that have any weight, best first."""
     base = {'samples': 4, 'policy_candidates': 2, 'elites': 2, 'limit_elites': True}
-    planner = Planner(networks, PlannerSettings(**{**base, **changes}))  # type: ignore[arg-type]
+    planner = PlannerModule(networks, PlannerSettings(**{**base, **changes}))  # type: ignore[arg-type]
     start = Proposal(*[torch.zeros(0)] * 2, pool_of(value, cost, planner), torch.zeros(0),
                      torch.tensor([limit]), torch.tensor([floor]))
     search = planner.refine(start.pool, start, planner.knobs())
@@ -198,13 +198,13 @@ def test_thresholds_by_kind(networks: Networks) -> None:
         ({}, 'k*', 'q*'), ({'cost_budget': 1e-3}, 1e-3, -1e9),
         ({'kind': 'threshold', 'cost_threshold': 1.5}, 1.5, -1e9), ({'kind': 'unsafe'}, 1e9, -1e9),
     ):
-        planner = Planner(networks, replace(SETTINGS['compact'], **changes))
+        planner = PlannerModule(networks, replace(SETTINGS['compact'], **changes))
         knobs, noise = planner.knobs(), planner.draw(1, torch.Generator().manual_seed(0))
         start = planner.propose(planner.encode(observation, knobs), noise.policy,
                                 planner.memory(1), knobs, noise.terminal[0])
         theirs = {'k*': start.pool.cost[0, :8].mean(), 'q*': start.pool.value[0, :8].mean()}
-        assert start.cost_limit.item() == pytest.approx(float(theirs.get(limit, limit)), rel=1e-5)
-        assert start.value_floor.item() == pytest.approx(float(theirs.get(floor, floor)), rel=1e-5)
+        for actual, wanted in ((start.cost_threshold, limit), (start.value_threshold, floor)):
+            assert actual.item() == pytest.approx(float(theirs.get(wanted, wanted)), rel=1e-5)
 
 
 @torch.no_grad()
@@ -212,7 +212,7 @@ def test_a_number_that_is_none_is_the_worst(networks: Networks) -> None:
     """A prediction that is not a number never makes a candidate look good."""
     observation = torch.randn(1, CONTRACT.size, generator=torch.Generator().manual_seed(0))
     for invalid, worst in (('worst', True), ('zero', False)):
-        planner = Planner(untrained_networks(CONTRACT, SMALL),
+        planner = PlannerModule(untrained_networks(CONTRACT, SMALL),
                           replace(SETTINGS['compact'], invalid=invalid))
         planner.networks.networks.cost_value.layers[-1].bias.fill_(torch.nan)
         knobs, noise = planner.knobs(), planner.draw(1)
@@ -229,14 +229,15 @@ def test_an_unsafe_policy_is_no_measure(networks: Networks) -> None:
     observation = torch.randn(64, CONTRACT.size, generator=torch.Generator().manual_seed(0))
     outcomes = {}
     for budget in (0.0, 1e9):
-        planner = Planner(networks, replace(SETTINGS['compact'], cost_budget=budget))
+        planner = PlannerModule(networks, replace(SETTINGS['compact'], cost_budget=budget))
         noise = planner.draw(64, torch.Generator().manual_seed(0))
         encoding, choice, _ = planner.plan(observation, planner.memory(64), noise)
-        safer = choice.cost < encoding.cost
-        no_worse = ((choice.value >= encoding.value_low) & (choice.cost <= encoding.cost_high))
+        safer = choice.plan_cost_value < encoding.policy_cost_value
+        no_worse = ((choice.plan_value >= encoding.value_low)
+                    & (choice.plan_cost_value <= encoding.cost_value_high))
         assert torch.equal(choice.improved, safer if budget == 0 else no_worse)
         outcomes[budget] = choice.improved
-        executed = torch.where(choice.improved.unsqueeze(1), choice.planned,
+        executed = torch.where(choice.improved.unsqueeze(1), choice.plan_action,
                                encoding.policy_action)
         assert torch.equal(choice.action, executed)
     assert not torch.equal(*outcomes.values())
@@ -246,7 +247,7 @@ def test_an_unsafe_policy_is_no_measure(networks: Networks) -> None:
 def test_environments_of_a_batch_do_not_mix(networks: Networks) -> None:
     """Planning for many environments at once gives what planning for each alone gives."""
     for chosen in SETTINGS.values():
-        planner = Planner(networks, chosen)
+        planner = PlannerModule(networks, chosen)
         generator = torch.Generator().manual_seed(5)
         observation = torch.randn(4, CONTRACT.size, generator=generator)
         noise, memory = planner.draw(4, generator), planner.memory(4)
@@ -269,7 +270,7 @@ def test_environments_of_a_batch_do_not_mix(networks: Networks) -> None:
 @torch.no_grad()
 def test_exact_bootstrap_is_the_sampled_ones_limit() -> None:
     """The interval by enumeration is that of very many resamples."""
-    planner = Planner(untrained_networks(CONTRACT, replace(SMALL, num_q=5)),
+    planner = PlannerModule(untrained_networks(CONTRACT, replace(SMALL, num_q=5)),
                       PlannerSettings(iterations=1))
     values = torch.tensor([[0.3], [1.0], [2.5], [2.6], [7.0]])
     low, high = planner._interval(values, planner.knobs())

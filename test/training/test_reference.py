@@ -15,7 +15,7 @@ from spowl_ros.training.constraint import AugmentedLagrangian
 from spowl_ros.training.inference import InferenceNetworks
 from spowl_ros.training.losses import cost_value_target, reward_value_target
 from spowl_ros.training.networks import BinConfig, TwoHot
-from spowl_ros.training.planner import Encoding, Memory, Planner, Pool, Proposal, Search
+from spowl_ros.training.planner import Encoding, Memory, PlannerModule, Pool, Proposal, Search
 from spowl_ros.training.reference import Reference
 
 GROUPS = {'fwd', 'twohot', 'td', 'lagrange', 'plan'}
@@ -169,7 +169,7 @@ def check_plan(ref: Reference, case: dict, exportable: bool) -> None:
     given = {key.removeprefix(name): value for key, value in ref.arrays.items()
              if key.startswith(name)}
     settings = ref.planner_settings(case)
-    planner = Planner(ref.networks, settings, exportable=exportable)
+    planner = PlannerModule(ref.networks, settings, exportable=exportable)
     knobs = planner.knobs()
     p = settings.policy_candidates
     tensor = {key: torch.from_numpy(np.asarray(value)) for key, value in given.items()}
@@ -193,29 +193,30 @@ def check_plan(ref: Reference, case: dict, exportable: bool) -> None:
             assert_close(actual, given[key], name + key)
     for key, actual in {
         'reward_value_CI_low': encoding.value_low, 'reward_value_CI_high': encoding.value_high,
-        'cost_value_CI_low': encoding.cost_low, 'cost_value_CI_high': encoding.cost_high,
+        'cost_value_CI_low': encoding.cost_value_low,
+        'cost_value_CI_high': encoding.cost_value_high,
     }.items():
         assert_close(actual, given[f'metric.{key}'], name + key)
     if settings.kind == 'adaptive':
-        assert_close(start.cost_limit, given['metric.safe_threshold'], name + 'safe_threshold')
-        assert_close(start.value_floor, given['metric.value_threshold'], name + 'value_threshold')
+        assert_close(start.cost_threshold, given['metric.safe_threshold'], name + 'safe')
+        assert_close(start.value_threshold, given['metric.value_threshold'], name + 'value')
         elites = settings.elites if settings.limit_elites else pool.value.shape[1]
-        assert min(int(search.count), elites) == given['metric.improvement'], name
-        assert (int(search.count) == 0) == bool(given['metric.no_improvement']), name
+        assert min(int(search.counted), elites) == given['metric.improvement'], name
+        assert (int(search.counted) == 0) == bool(given['metric.no_improvement']), name
     if settings.kind == 'threshold':
-        assert int(search.count) == given['metric.num_safe_trajs'], name
+        assert int(search.counted) == given['metric.num_safe_trajs'], name
     assert_close(search.mean, given['mean'], name + 'mean')
     check_choice(planner, encoding, start, search, given, name)
 
 
-def check_choice(planner: Planner, encoding: Encoding, start: Proposal, search: Search,
+def check_choice(planner: PlannerModule, encoding: Encoding, start: Proposal, search: Search,
                  given: dict[str, np.ndarray], name: str) -> None:
     """Select each elite that has any weight and compare with the action that came out."""
     actions, improved = [], []
     for i in torch.nonzero(search.weights[0]).flatten().tolist():
         one = torch.zeros_like(search.weights)
         one[0, i] = 1.0
-        choice = planner.select(encoding, start.seed, search._replace(weights=one),
+        choice = planner.select(encoding, start.fill, search._replace(weights=one),
                                 torch.tensor([0.5]), planner.knobs())
         actions.append(choice.action[0].numpy())
         improved.append(bool(choice.improved))

@@ -37,11 +37,11 @@ from spowl_ros.base.settings import setting
 
 if TYPE_CHECKING:
     from spowl_ros.control.contract import Contract
-    from spowl_ros.control.decision import Decision, PlanRecord
+    from spowl_ros.control.decision import Decision
     from spowl_ros.control.hazards import Nearest
     from spowl_ros.control.monitors.calibration import Calibration, Episode, Table
     from spowl_ros.control.observation import Observation
-    from spowl_ros.control.planner import Plan
+    from spowl_ros.control.plan import Plan
 
 S = TypeVar('S')
 
@@ -106,7 +106,7 @@ class Context:
     observation: Observation
     hazards: Sequence[Nearest] = ()
     """The nearest of each scan that sees one."""
-    plan: Plan | PlanRecord | None = None
+    plan: Plan | None = None
     """None before planning, and where no plan was made."""
     cost: float = math.nan
     """What the last decision cost; not-a-number where it cannot be observed."""

@@ -4,14 +4,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 import numpy as np
 import pytest
 
 from spowl_ros.control.contract import ActionSpec, Contract, Field
-from spowl_ros.control.decision import Decision, PlanRecord
+from spowl_ros.control.decision import Decision
 from spowl_ros.control.hazards import HazardTracker
 from spowl_ros.control.monitors.base import Context, Grounds, Monitor, Reading
 from spowl_ros.control.monitors.calibration import Calibration
@@ -26,6 +25,7 @@ from spowl_ros.control.monitors.sensor_margin import SensorMarginMonitor, Sensor
 from spowl_ros.control.monitors.staleness import StalenessMonitor, StalenessSettings
 from spowl_ros.control.monitors.values import ValuesMonitor, ValuesSettings
 from spowl_ros.control.observation import Observation
+from spowl_ros.control.plan import RECORDED, Plan
 
 CONTRACT = Contract(
     task='Test-v0', robot='Point',
@@ -57,10 +57,9 @@ def judge(monitor: Monitor, observation: Observation | None = None, hazards: tup
                                  a_plan(**plan) if plan else None))
 
 
-def a_plan(**numbers: float) -> PlanRecord:
+def a_plan(**numbers: float) -> Plan:
     """Return a plan of which only some numbers matter."""
-    names = [field.name for field in dataclasses.fields(PlanRecord)]
-    return PlanRecord(**{**dict.fromkeys(names, math.nan), 'source': 'plan', **numbers})
+    return Plan(**{**dict.fromkeys(RECORDED, math.nan), 'source': 'plan', **numbers})
 
 
 def decided(late: bool) -> Decision:

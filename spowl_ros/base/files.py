@@ -1,0 +1,131 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Files read within bounds and written whole."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+import stat
+import sys
+import tempfile
+
+from spowl_ros.base.errors import SpowlError
+
+
+def read_bounded(path: Path, limit: int) -> bytes:
+    """
+    Return the bytes of a regular file; nothing else is opened for reading, and nothing waited for.
+
+    :param limit: the most bytes that it may have
+    :raises SpowlError: no regular file, larger, or unreadable
+    """
+    try:
+        # without O_NONBLOCK, opening a FIFO would wait for somebody who writes into it
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        with os.fdopen(descriptor, 'rb') as stream:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise SpowlError(f'{path}: not a regular file; put the file itself there')
+            data = b'' if status.st_size > limit else stream.read(limit + 1)
+    except OSError as error:
+        raise SpowlError(f'{path}: {error.strerror or error}') from error
+    if max(status.st_size, len(data)) > limit:
+        raise SpowlError(f'{path}: more than the {limit} bytes that it may have')
+    return data
+
+
+def write_whole(path: str | Path, data: bytes) -> None:
+    """
+    Write a file whole or not at all: a new one beside it, synced, takes its place.
+
+    A device, a pipe or the like is written to, never replaced; of a link, what it leads to is
+    replaced. Where the path is this process's standard output, the bytes go there.
+
+    :raises SpowlError: the disk or the reader does not take it; an old file is then intact
+    """
+    path = Path(path)
+    try:
+        status = path.stat() if path.exists() else None
+        if status is not None and not stat.S_ISREG(status.st_mode):
+            _into(path, data)
+        elif status is not None and _is_output(status):
+            sys.stdout.flush()
+            _all(1, data)
+        else:
+            _replace(Path(os.path.realpath(path)), data, status)
+    except OSError as error:
+        raise SpowlError(f'cannot write {path}: {error.strerror or error}; free some space or '
+                         'name another file') from error
+
+
+def check_writable(path: str | Path) -> None:
+    """
+    Make sure that a file can be written, before the work whose result it takes.
+
+    :raises SpowlError: no such directory, no permission, or the name is a directory
+    """
+    path = Path(path)
+    folder = Path(os.path.realpath(path)).parent
+    if path.exists() and not path.is_file() and not path.is_dir():
+        if not os.access(path, os.W_OK):
+            raise SpowlError(f'{path} cannot be written to; name another file')
+    elif path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise SpowlError(f'{path} cannot be written: {folder} is not a directory that can be '
+                         'written to, or the name is a directory')
+
+
+def _is_output(status: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(status, os.fstat(1))
+    except OSError:  # there is no standard output
+        return False
+
+
+def _into(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        _all(descriptor, data)
+    finally:
+        os.close(descriptor)
+
+
+def _all(descriptor: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left):]
+
+
+def _replace(path: Path, data: bytes, status: os.stat_result | None) -> None:
+    part: str | None = None
+    try:
+        descriptor, part = tempfile.mkstemp(prefix=f'.{path.name}.', suffix='.part',
+                                            dir=path.parent)
+        with os.fdopen(descriptor, 'wb') as stream:
+            stream.write(data)
+            stream.flush()
+            os.fchmod(descriptor, stat.S_IMODE(status.st_mode) if status else 0o666 & ~_umask())
+            os.fsync(descriptor)
+        os.replace(part, path)
+        part = None
+        sync_directory(path.parent)
+    finally:
+        if part is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(part)
+
+
+def sync_directory(path: Path) -> None:
+    """Make sure that the names of a directory outlive a loss of power."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,158 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+What a graph may hold, checked in its bytes before ONNX Runtime sees them.
+
+An ONNX file is a Protocol Buffers message. This reads its wire format and knows the few messages
+and fields that our graphs use (onnx.proto of ONNX 1.23); any other field, operator, domain or
+place of weights is refused, and so are loops, branches and functions. What passes can only
+compute, in a time that its shapes determine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from spowl_ros.base.errors import SpowlError
+
+OPERATORS = frozenset((
+    'Abs', 'Add', 'And', 'Cast', 'Clip', 'Concat', 'Constant', 'ConstantOfShape', 'CumSum', 'Div',
+    'Equal', 'Erf', 'Exp', 'Expand', 'Flatten', 'Gather', 'GatherElements', 'Gemm', 'Greater',
+    'GreaterOrEqual', 'Identity', 'LayerNormalization', 'Less', 'LessOrEqual', 'Log', 'MatMul',
+    'Max', 'Min', 'Mish', 'Mul', 'Neg', 'Not', 'Or', 'Pow', 'Range', 'ReduceMax', 'ReduceMean',
+    'ReduceMin', 'ReduceSum', 'Reshape', 'Shape', 'Sigmoid', 'Sign', 'Slice', 'Softmax',
+    'Softplus', 'Split', 'Sqrt', 'Squeeze', 'Sub', 'Tanh', 'TopK', 'Transpose', 'Unsqueeze',
+    'Where'))
+"""Operators of ONNX's own domain that only compute, without randomness or control flow."""
+DOMAINS = (b'', b'ai.onnx')
+LARGEST = 1 << 24
+"""Elements that a constant or an input may have."""
+
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_MODEL = {1: 'ir version', 2: 'producer', 3: 'producer version', 4: 'domain', 5: 'model version',
+          6: 'doc', 7: 'graph', 8: 'opset'}
+_GRAPH = {1: 'node', 2: 'name', 5: 'initializer', 10: 'doc', 11: 'value', 12: 'value',
+          13: 'value'}
+_NODE = {1: 'input', 2: 'output', 3: 'name', 4: 'operator', 5: 'attribute', 6: 'doc',
+         7: 'domain'}
+_ATTRIBUTE = {1: 'name', 2: 'f', 3: 'i', 4: 's', 5: 'tensor', 7: 'floats', 8: 'ints',
+              9: 'strings', 13: 'doc', 20: 'type'}
+_TENSOR = {1: 'dims', 2: 'type', 4: 'data', 5: 'data', 6: 'data', 7: 'data', 8: 'name', 9: 'raw',
+           10: 'data', 11: 'data', 12: 'doc', 13: 'external', 14: 'location'}
+_ENTRY = {1: 'key', 2: 'value'}
+_OPSET = {1: 'domain', 2: 'version'}
+_PLACES = (b'location', b'offset', b'length')
+
+Value = int | bytes
+
+
+def check_graph(where: str, data: bytes, weights: str, size: int) -> None:
+    """
+    Refuse a graph that holds anything but plain computation.
+
+    :param where: its path, for the message
+    :param weights: the one file in which its large constants may lie
+    :param size: bytes of that file
+    :raises SpowlError: what it holds and may not, or that it is no graph
+    """
+    try:
+        for name, value in _fields(data, _MODEL, 'the model'):
+            if name == 'opset':
+                for part, domain in _fields(_bytes(value), _OPSET, 'an operator set'):
+                    _require(part != 'domain' or domain in DOMAINS, f'operators of {domain!r}')
+            elif name == 'graph':
+                _check_nodes(_bytes(value), weights, size)
+    except (ValueError, IndexError) as error:
+        raise SpowlError(f'{where}: not a graph that a bundle may hold: {error or "cut short"}; '
+                         'export the checkpoint again') from error
+
+
+def _check_nodes(graph: bytes, weights: str, size: int) -> None:
+    for name, value in _fields(graph, _GRAPH, 'the graph'):
+        if name == 'initializer':
+            _check_tensor(_bytes(value), weights, size)
+        elif name == 'node':
+            for part, inner in _fields(_bytes(value), _NODE, 'a node'):
+                if part == 'operator':
+                    operator = _bytes(inner).decode(errors='replace')
+                    _require(operator in OPERATORS, f'the operator {operator!r}')
+                elif part == 'domain':
+                    _require(inner in DOMAINS, f'operators of {inner!r}')
+                elif part == 'attribute':
+                    for which, tensor in _fields(_bytes(inner), _ATTRIBUTE, 'an attribute'):
+                        if which == 'tensor':
+                            _check_tensor(_bytes(tensor), weights, size)
+
+
+def _check_tensor(tensor: bytes, weights: str, size: int) -> None:
+    elements, place = 1, {}
+    for name, value in _fields(tensor, _TENSOR, 'a tensor'):
+        if name == 'dims':
+            # packed or one by one
+            for length in [value] if isinstance(value, int) else _varints(value):
+                elements *= length
+                _require(elements <= LARGEST, f'a constant of {elements} elements')
+        elif name == 'external':
+            entry = dict(_fields(_bytes(value), _ENTRY, 'a place'))
+            key = _bytes(entry.get('key', b''))
+            _require(key in _PLACES and key not in place, f'weights with a {key!r}')
+            place[key] = _bytes(entry.get('value', b''))
+    if place:
+        _require(place.get(b'location') == weights.encode(),
+                 f'weights in {place.get(b"location")!r}')
+        end = sum(int(place.get(key, b'0')) for key in _PLACES[1:])
+        _require(all(place.get(key, b'0').isdigit() for key in _PLACES[1:]) and end <= size,
+                 f'weights that end at byte {end} of {size}')
+
+
+def _require(good: bool, what: str) -> None:
+    if not good:
+        raise ValueError(f'it has {what[:200]}')
+
+
+def _bytes(value: Value) -> bytes:
+    if isinstance(value, int):
+        raise ValueError('a number where a message belongs')
+    return value
+
+
+def _fields(data: bytes, known: dict[int, str], what: str) -> Iterator[tuple[str, Value]]:
+    """Yield the fields of a message by name, in their order."""
+    at = 0
+    while at < len(data):
+        key, at = _varint(data, at)
+        kind, number = key & 7, key >> 3
+        if number not in known:
+            raise ValueError(f'{what} has a field {number}, which no graph of ours needs')
+        if kind == _VARINT:
+            value, at = _varint(data, at)
+            yield known[number], value
+            continue
+        if kind == _BYTES:
+            length, at = _varint(data, at)
+        elif kind in (_FIXED64, _FIXED32):
+            length = 8 if kind == _FIXED64 else 4
+        else:
+            raise ValueError(f'{what} has a field of the wire type {kind}')
+        if at + length > len(data):
+            raise ValueError(f'{what} is cut short')
+        yield known[number], data[at:at + length]
+        at += length
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7f) << shift
+        if byte < 0x80:
+            return value, at
+    raise ValueError('a number of more than ten bytes')
+
+
+def _varints(data: bytes) -> Iterator[int]:
+    at = 0
+    while at < len(data):
+        value, at = _varint(data, at)
+        yield value

@@ -1,0 +1,79 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The names of stages, tensors and knobs of the planner's graphs, for those who write and read them.
+
+A tensor is called the same wherever it goes: a stage takes by name what stages before it gave, and
+what the plan reports has the name under which it is recorded. B is 1 on a robot; see
+`training.planner` for the other letters.
+"""
+
+from __future__ import annotations
+
+STAGES = ('encode', 'propose', 'improve', 'select')
+ENCODE, PROPOSE, IMPROVE, SELECT = STAGES
+
+OBSERVATION = 'observation'
+"""(B, O), into encode."""
+
+# Randomness
+POLICY_NOISE = 'policy_noise'
+"""(H, B, P, A) standard normal, into propose."""
+PROPOSAL_TERMINAL = 'proposal_terminal'
+"""(B, n, A) standard normal, into propose, where a candidate's last action is drawn."""
+PROPOSAL_HEADS = 'proposal_heads'
+"""(B, n, M) weights of the value heads, into propose, where they are drawn."""
+SAMPLE_NOISE = 'sample_noise'
+"""(H, B, S, A) standard normal, into improve."""
+SAMPLE_TERMINAL = 'sample_terminal'
+SAMPLE_HEADS = 'sample_heads'
+UNIFORM = 'uniform'
+"""(B,) in [0, 1), into select, where the elite is drawn."""
+
+# What one decision leaves to the next
+MEMORY_MEAN = 'memory_mean'
+MEMORY_ELITES = 'memory_elites'
+WARM = 'warm'
+CARRIED_MEAN = 'carried_mean'
+"""What select gives for MEMORY_MEAN."""
+
+# What a plan reports
+LATENT = 'latent'
+POLICY_ACTION = 'policy_action'
+POLICY_NEXT = 'policy_next'
+"""Latent predicted after the policy's action."""
+POLICY_VALUE = 'policy_value'
+VALUE_LOW = 'value_low'
+POLICY_COST_VALUE = 'policy_cost_value'
+COST_VALUE_HIGH = 'cost_value_high'
+VALUE_THRESHOLD = 'value_threshold'
+COST_THRESHOLD = 'cost_threshold'
+ELITES = 'elites'
+WEIGHTS = 'weights'
+COUNTED = 'counted'
+PLAN_ACTION = 'plan_action'
+PLAN_NEXT = 'plan_next'
+"""Latent predicted after the plan's action."""
+PLAN_VALUE = 'plan_value'
+PLAN_COST_VALUE = 'plan_cost_value'
+IMPROVED = 'improved'
+
+NEXT = 'next_'
+"""How the name of what an improvement hands to the next one begins on the way out."""
+POOL = 'pool_'
+"""How the names of the candidates and their worth begin."""
+KNOB = 'knob.'
+"""How the input begins, (1,), by which a graph takes a setting that may change at run time."""
+
+PACKED_KNOBS = 'knobs'
+"""The input, (12,), in which graphs of schema 2 take all knobs,"""
+PACKED_ORDER = ('adaptive', 'threshold', 'switch', 'temperature', 'min_std', 'max_std',
+                'first_std', 'warm_std', 'interval_width', 'cost_threshold', 'cost_budget',
+                'cost_weight')
+"""in this order."""
+SCHEMA_2_NAMES = {
+    'value': POLICY_VALUE, 'cost': POLICY_COST_VALUE, 'cost_low': 'cost_value_low',
+    'cost_high': COST_VALUE_HIGH, 'seed': 'fill', 'cost_limit': COST_THRESHOLD,
+    'value_floor': VALUE_THRESHOLD, 'count': COUNTED, 'planned': PLAN_ACTION,
+    'planned_next': PLAN_NEXT, 'planned_value': PLAN_VALUE, 'planned_cost': PLAN_COST_VALUE}
+"""What tensors were called in graphs of schema 2 that have another name since."""

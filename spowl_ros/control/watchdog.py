@@ -1,0 +1,49 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Notices that one decision takes for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+import threading
+
+_CHECKS = 8
+"""How often a limit is looked at before it is reached."""
+
+
+class Watchdog:
+    """
+    A thread that acts when the same piece of work has been in progress for too long.
+
+    Time is counted in its own looks rather than by a clock, so that a process that was suspended,
+    or a machine that slept, is not taken for one that hangs.
+
+    :param work: number of the piece of work in progress; None while there is none
+    :param limits: seconds and what is then to be done, once for each piece of work; ascending
+    """
+
+    def __init__(self, work: Callable[[], int | None],
+                 limits: Sequence[tuple[float, Callable[[], None]]]) -> None:
+        self._work = work
+        self._limits = list(limits)
+        self._period = self._limits[0][0] / _CHECKS
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name='watchdog', daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Stop watching; an action in progress goes on."""
+        self._ended.set()
+
+    def _watch(self) -> None:
+        seen: int | None = None
+        looks = done = 0
+        while not self._ended.wait(self._period):
+            work = self._work()
+            if work is None or work != seen:
+                seen, looks, done = work, 0, 0
+                continue
+            looks += 1
+            while done < len(self._limits) and looks * self._period >= self._limits[done][0]:
+                done += 1
+                self._limits[done - 1][1]()

@@ -1,0 +1,82 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A bond between two nodes: each knows within a set time that the other hangs or has died."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.duration import Duration
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.qos import LivelinessPolicy, QoSProfile, ReliabilityPolicy
+from std_msgs.msg import Empty
+
+if TYPE_CHECKING:
+    from rclpy.node import Node
+
+PERIODS = 2.0
+"""Control periods within which each is to notice the end of the other."""
+_SIGNS = 4
+"""Signs of life in that time."""
+ABSENT, ALIVE, LOST = 'absent', 'alive', 'lost'
+"""States of a partner: never seen or left in good order, alive, or hanging or dead."""
+
+
+class Bond:
+    """
+    Gives signs of life, and watches those of a partner.
+
+    By the liveliness of DDS, asserted by topic: the node's executor publishes `~/alive`, and the
+    partner's middleware itself tells when that is overdue. Both have one, of the same period.
+
+    :param node: gives a sign of life whenever its executor runs
+    :param partner: name of the other node, in the same namespace
+    :param period: control period on a steady clock, seconds
+    :param changed: called when the partner's state has changed
+    :param healthy: whether to give a sign of life now
+    """
+
+    def __init__(self, node: Node, partner: str, period: float, changed: Callable[[], None],
+                 healthy: Callable[[], bool] = lambda: True) -> None:
+        self._node = node
+        self.partner = partner
+        self.state = ABSENT
+        """One of ABSENT, ALIVE and LOST."""
+        self._changed = changed
+        self._healthy = healthy
+        lease = PERIODS * period
+        qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT,
+                         liveliness=LivelinessPolicy.MANUAL_BY_TOPIC,
+                         liveliness_lease_duration=Duration(nanoseconds=round(lease * 1e9)))
+        self._publisher = node.create_publisher(Empty, '~/alive', qos)
+        self._subscription = node.create_subscription(
+            Empty, f'{partner}/alive', lambda message: None, qos,
+            event_callbacks=SubscriptionEventCallbacks(liveliness=self._on_liveliness))
+        self._timer = node.create_timer(lease / _SIGNS, self._give_sign,
+                                        clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    @property
+    def complaint(self) -> str:
+        """One sentence while the partner is lost, else empty."""
+        return f'the {self.partner} hangs or has died' if self.state == LOST else ''
+
+    def close(self) -> None:
+        """Leave in good order."""
+        self._node.destroy_timer(self._timer)
+        self._node.destroy_subscription(self._subscription)
+        self._node.destroy_publisher(self._publisher)
+
+    def _give_sign(self) -> None:
+        if self._healthy():
+            self._publisher.publish(Empty())
+
+    def _on_liveliness(self, info: Any) -> None:
+        # a partner that died is forgotten by the middleware after a while, and stays lost here
+        state = (ALIVE if info.alive_count > 0 else LOST if info.not_alive_count > 0
+                 else LOST if self.state == LOST else ABSENT)
+        if state != self.state:
+            self.state = state
+            self._changed()
