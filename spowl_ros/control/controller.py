@@ -176,7 +176,11 @@ class Controller:
         return readings
 
     def _follow_time(self, observation: Observation) -> None:
-        """Reset where time went back or leapt: another episode, or a clock that was set."""
+        """
+        Reset where time went back or leapt: a clock that was set, or sensors that were away.
+
+        Who begins an episode says so otherwise; recordings of before are told by their leaps.
+        """
         measured = float(np.median(observation.stamps_ns))  # one wrong stamp is not a leap
         if self._measured_ns is not None:
             elapsed = (measured - self._measured_ns) * 1e-9

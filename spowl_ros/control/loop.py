@@ -103,6 +103,7 @@ class DecisionLoop:
         self._thread = threading.Thread(target=self._run, name='decisions', daemon=True)
         self._ended = False
         self._jumped = False
+        self._begins_ns: int | None = None
         self._settings: ControllerSettings | None = None
         self._cost = math.nan
         self._due = math.inf
@@ -183,6 +184,16 @@ class DecisionLoop:
             self._jumped = True
             self._condition.notify()
 
+    def begin_episode(self, stamp_ns: int) -> None:
+        """
+        Begin anew with what is measured from now on.
+
+        :param stamp_ns: of the first measurement, node's clock, nanoseconds
+        """
+        with self._condition:
+            self._begins_ns = stamp_ns
+            self._condition.notify()
+
     def change(self, settings: ControllerSettings) -> None:
         """Use other settings from the next decision on."""
         with self._condition:
@@ -211,8 +222,8 @@ class DecisionLoop:
         try:
             while True:
                 with self._condition:
-                    while not (self._ended or self._jumped or self._ready()
-                               or time.monotonic() >= self._due):
+                    while not (self._ended or self._jumped or self._begins_ns is not None
+                               or self._ready() or time.monotonic() >= self._due):
                         wait = self._due - time.monotonic()
                         self._condition.wait(None if math.isinf(wait) else max(wait, 0.0))
                     if self._ended:
@@ -229,10 +240,12 @@ class DecisionLoop:
         now = time.monotonic()
         now_ns = self._clock_ns()
         with self._condition:
-            if self._jumped:
-                self._jumped = False
-                self._decided_ns = None
-                self._assembler.forget_after(now_ns)
+            if self._jumped or self._begins_ns is not None:
+                if self._begins_ns is not None:
+                    self._assembler.forget_before(self._begins_ns)
+                if self._jumped:
+                    self._assembler.forget_after(now_ns)
+                self._jumped, self._begins_ns, self._decided_ns = False, None, None
                 self._controller.reset()
                 if not self._ready():
                     return

@@ -150,6 +150,12 @@ class ObservationAssembler:
         return Observation(values=self._values.copy(), stamps_ns=self._stamps_ns.copy(),
                            now_ns=now_ns, silences=silences)
 
+    def forget_before(self, stamp_ns: int) -> None:
+        """Drop what was stamped before ``stamp_ns``: for an episode that begins then."""
+        self._received &= self._stamps_ns >= stamp_ns
+        self._fresh &= self._received
+        self._observed_ns = None
+
     def forget_after(self, now_ns: int) -> None:
         """Drop what was stamped after ``now_ns``: for a clock that was set back."""
         self._received &= self._stamps_ns <= now_ns

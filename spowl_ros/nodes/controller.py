@@ -19,7 +19,7 @@ from rclpy.clock import Clock, JumpThreshold
 from rclpy.clock_type import ClockType
 from rclpy.duration import Duration
 from rclpy.qos import qos_profile_sensor_data
-from std_msgs.msg import Float64, String
+from std_msgs.msg import Float64, Header, String
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.settings import setting
@@ -29,6 +29,7 @@ from spowl_ros.control.loop import DecisionLoop
 from spowl_ros.control.settings import ControllerSettings
 from spowl_ros.control.watchdog import Watchdog
 from spowl_ros.robot.command import COMMAND_TYPES, CommandFormat
+from spowl_ros.robot.episode import BEGIN_TOPIC
 from spowl_ros.robot.topics import Edge, Topic, load_robot, topics
 from spowl_ros.ros import process
 from spowl_ros.ros.bond import Bond
@@ -156,6 +157,8 @@ class ControllerNode(ManagedNode):
         self._edge = Edge()
         self._bond = Bond(self, 'supervisor', self._steady_period, self._on_bond,
                           healthy=lambda: self._loop is None or not self._hanging)
+        # Made before the sensors' and read before them: see `_on_sensor`.
+        self._begins = self.create_subscription(Header, BEGIN_TOPIC, self._on_begin, 10)
         self._sensors = [
             (entry, self.create_subscription(message_class(entry.type), entry.topic,
                                              partial(self._on_sensor, entry),
@@ -209,6 +212,7 @@ class ControllerNode(ManagedNode):
             self._bond = None
         for _, subscription in self._sensors:
             self.destroy_subscription(subscription)
+        self.destroy_subscription(self._begins)
         if self._cost is not None:
             self.destroy_subscription(self._cost)
         for publisher in (self._command, self._decisions, self._mode):
@@ -227,9 +231,18 @@ class ControllerNode(ManagedNode):
         """
         Store a message, and whatever else the middleware holds by now.
 
+        The beginning of an episode is acknowledged before its first measurement is published, so
+        it is among that, and counts first.
+
         The sensors of one measurement come in a burst; for each one that it hears of on its own
         the executor would go through all entities of the node again.
         """
+        while True:
+            with self._begins.handle:
+                begin = self._begins.handle.take_message(self._begins.msg_type, False)
+            if begin is None:
+                break
+            self._on_begin(begin[0])
         self._store(entry, message, info)
         for other, subscription in self._sensors:
             while True:
@@ -251,6 +264,10 @@ class ControllerNode(ManagedNode):
             self._statistics.refused(entry.topic, str(error))
             self.get_logger().warning(f'{entry.topic}: {error}',
                                       throttle_duration_sec=LOG_PERIOD_S)
+
+    def _on_begin(self, message: Header) -> None:
+        if self._loop is not None:
+            self._loop.begin_episode(message.stamp.sec * 10**9 + message.stamp.nanosec)
 
     def _store_cost(self, message: Float64) -> None:
         if self._loop is not None:

@@ -24,6 +24,7 @@ from spowl_ros.bags.writer import Settings
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.settings import setting
 from spowl_ros.control.bundle import read_contract
+from spowl_ros.robot.episode import BEGIN_TOPIC, BEGIN_TYPE
 from spowl_ros.robot.topics import topics
 from spowl_ros.ros import process, recorded_qos
 from spowl_ros.ros.messages import message_class
@@ -45,6 +46,7 @@ QUEUE = 1000  # messages a topic may be behind before any is lost
 DISCOVERY_S = 0.1
 EXPECTED = {
     'controller/decision': ('diagnostic_msgs/msg/DiagnosticArray', qos_profile_default),
+    BEGIN_TOPIC: (BEGIN_TYPE, qos_profile_default),
     'reward': ('std_msgs/msg/Float64', qos_profile_default),
     'cost': ('std_msgs/msg/Float64', qos_profile_default),
     'simulator/episode': ('diagnostic_msgs/msg/DiagnosticArray', qos_profile_default),

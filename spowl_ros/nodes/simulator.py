@@ -7,9 +7,8 @@ Real time: a step each control period, with the newest command; without one for 
 is stopped. Lock-step: after each observation the simulation waits for one command, so that a run
 depends on nothing but its seed. Both begin with the first command.
 
-An episode's last observation is never published. The first of the next follows after a leap of
-the clock by `LEAP_PERIODS` control periods, by which controllers know that it is another episode;
-before it, `~/episode` says how the last one went.
+An episode's last observation is never published; `~/episode` says how the episode went. Before
+the first observation of the next, `episode_begin` says that it begins, and is acknowledged.
 """
 
 from __future__ import annotations
@@ -43,8 +42,6 @@ from spowl_ros.sim.perturbation import Perturbation
 if TYPE_CHECKING:
     from spowl_ros.sim.step import StepResult
 
-LEAP_PERIODS = 10
-"""Control periods by which the clock leaps between two episodes."""
 _ATTEMPT_S = 1.0
 """Until the first command: how often the first observation is offered."""
 _SETTLE_S = 0.3
@@ -250,7 +247,7 @@ class SimulatorNode(Node):
     def _begin(self, number: int) -> NDArray[np.float32]:
         """Reset to an episode (0 for the first) and return its first observation, shape (n,)."""
         self._restart = False
-        self._time_ns += LEAP_PERIODS * self._period_ns
+        self._time_ns += self._period_ns
         return self._env.reset(self.settings.seed + number)
 
     def _episode(self, number: int, observation: NDArray[np.float32]) -> int:
@@ -294,6 +291,8 @@ class SimulatorNode(Node):
             if self._wall_period is None:
                 self._command = None
         self._topics.clock(self._time_ns)
+        if begins:
+            self._topics.begin(self._time_ns)
         self._topics.scene(self._env.scene, self._time_ns, begins)
         self._topics.sensors(observation, self._time_ns)
 
@@ -360,7 +359,7 @@ class SimulatorNode(Node):
         Offer the first observation until somebody answers.
 
         Each offer has a later time, so that whoever was not ready for the last one takes it for
-        a new one; in lock-step the leap between them makes each the beginning of an episode.
+        a new one, and is the beginning of an episode.
 
         :raises SpowlError: nobody answers (lock-step)
         """
@@ -384,7 +383,7 @@ class SimulatorNode(Node):
             if waited > _LOG_PERIOD_S:
                 self.get_logger().info(f'waiting for the first command: {self._missing()}',
                                        throttle_duration_sec=_LOG_PERIOD_S)
-            self._time_ns += (LEAP_PERIODS if lock_step else 1) * self._period_ns
+            self._time_ns += self._period_ns
         if lock_step:
             self._pause(_SETTLE_S)
 

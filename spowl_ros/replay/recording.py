@@ -17,6 +17,7 @@ from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.decision import Decision
 from spowl_ros.control.run_record import Episode
 from spowl_ros.drawing.outline import Outline, outline_of, solids
+from spowl_ros.robot.episode import BEGIN_TOPIC, BEGIN_TYPE
 from spowl_ros.robot.topics import Edge, load_robot, topics
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ MARKERS = 'simulator/markers'
 EPISODE = 'simulator/episode'
 TYPES = {**dict.fromkeys((DECISION, EPISODE), 'diagnostic_msgs/msg/DiagnosticArray'),
          **dict.fromkeys(OUTCOMES, 'std_msgs/msg/Float64'),
-         MARKERS: 'visualization_msgs/msg/MarkerArray'}
+         MARKERS: 'visualization_msgs/msg/MarkerArray', BEGIN_TOPIC: BEGIN_TYPE}
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,15 @@ class Scene:
                     (np.nan, np.nan))
 
 
-Event = Sample | Outcome | Decision | Scene | Episode
+@dataclass(frozen=True)
+class Begin:
+    """An episode begins."""
+
+    stamp_ns: int
+    """Of its first measurement."""
+
+
+Event = Sample | Outcome | Begin | Decision | Scene | Episode
 
 
 class RecordedRun:
@@ -123,7 +132,8 @@ class RecordedRun:
         """Yield time of reception (nanoseconds) and event, in order."""
         readers: dict[str, Callable[[str, Any], Iterator[Event]]] = {
             **dict.fromkeys(self._sensors, self._samples), DECISION: _decisions,
-            MARKERS: _scenes, EPISODE: _episodes, **dict.fromkeys(OUTCOMES, _outcomes)}
+            BEGIN_TOPIC: _begins, MARKERS: _scenes, EPISODE: _episodes,
+            **dict.fromkeys(OUTCOMES, _outcomes)}
         present = {self._prefix + name: (name, reader) for name, reader in readers.items()}
         self._edge = Edge()
         self._refused: dict[str, tuple[int, str]] = {}
@@ -239,6 +249,10 @@ def _episodes(_: str, message: Any) -> Iterator[Episode]:
         except (KeyError, ValueError) as error:
             raise SpowlError(f'{EPISODE} is to hold the numbers return, cost and steps of an '
                              f'episode: {error!r}') from None
+
+
+def _begins(_: str, message: Any) -> Iterator[Begin]:
+    yield Begin(message.stamp.sec * 10**9 + message.stamp.nanosec)
 
 
 def _outcomes(name: str, message: Any) -> Iterator[Outcome]:

@@ -27,6 +27,7 @@ from spowl_ros.control.observation import ObservationAssembler
 from spowl_ros.control.run_record import Episode
 from spowl_ros.control.settings import ControllerSettings
 from spowl_ros.replay.recording import (
+    Begin,
     Event,
     Outcome,
     RecordedRun,
@@ -274,6 +275,10 @@ class Replayer:
                     self._replayed.add(decision)
                     self._compared.append(False)
                     yield decision
+            elif isinstance(event, Begin):
+                self._controller.reset()
+                self._assembler.forget_before(event.stamp_ns)
+                last_ns = event.stamp_ns - period_ns
             else:
                 self._take(event, self._replayed)
 

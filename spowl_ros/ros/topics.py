@@ -12,9 +12,10 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.duration import Duration
 from rclpy.qos import qos_profile_sensor_data
 from rosgraph_msgs.msg import Clock
-from std_msgs.msg import Float64
+from std_msgs.msg import Float64, Header
 from visualization_msgs.msg import MarkerArray
 
+from spowl_ros.robot.episode import BEGIN_TOPIC
 from spowl_ros.robot.topics import topics
 from spowl_ros.ros.markers import markers
 from spowl_ros.ros.messages import build, message_class
@@ -48,11 +49,21 @@ class RobotTopics:
         self._cost = node.create_publisher(Float64, 'cost', EVERY_MESSAGE)
         self._markers = node.create_publisher(MarkerArray, '~/markers', EVERY_MESSAGE)
         self._episode = node.create_publisher(DiagnosticArray, '~/episode', KEPT)
+        self._begin = node.create_publisher(Header, BEGIN_TOPIC, KEPT)
         self._path: list[tuple[float, float, float]] = []
 
     def clock(self, time_ns: int) -> None:
         """Publish the simulated time, nanoseconds."""
         self._clock.publish(Clock(clock=_stamp(time_ns)))
+
+    def begin(self, time_ns: int) -> None:
+        """
+        Say that an episode begins, and wait until everybody knows, at most a second.
+
+        :param time_ns: of its first measurement, nanoseconds
+        """
+        self._begin.publish(Header(stamp=_stamp(time_ns)))
+        self._begin.wait_for_all_acked(_LAST_MESSAGES)
 
     def sensors(self, observation: NDArray[np.float32], time_ns: int) -> None:
         """Publish every sensor of an observation, shape (n,), measured at a time, nanoseconds."""

@@ -214,3 +214,20 @@ def test_a_stop_is_never_held_back(untrained_bundle: Path) -> None:
     assert stops
     assert min(held) >= 0.039
     assert min(stops) < 0.02
+
+
+def test_an_episode_begins_by_word_and_not_by_a_leap(make: Callable[[float], Harness]) -> None:
+    """The next measurement, one period later, is decided on anew; what is older is forgotten."""
+    harness = make(0.0)
+    for count in range(1, 4):
+        harness.now_ns += PERIOD_NS
+        harness.sense()
+        harness.wait(count)
+    harness.now_ns += PERIOD_NS
+    harness.loop.begin_episode(harness.now_ns)
+    harness.sense(leave_out='gyro')
+    time.sleep(0.2)
+    assert len(harness.decisions) == 3
+    harness.sense()
+    harness.wait(4)
+    assert [decision.step for decision in harness.decisions] == [0, 1, 2, 0]

@@ -22,11 +22,12 @@ from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from rosgraph_msgs.msg import Clock
-from std_msgs.msg import Float64, Float64MultiArray
+from std_msgs.msg import Float64, Float64MultiArray, Header
 from std_srvs.srv import SetBool, Trigger
 from visualization_msgs.msg import MarkerArray
 
 from spowl_ros.control.observation import ObservationAssembler
+from spowl_ros.robot.episode import BEGIN_TOPIC
 from spowl_ros.robot.topics import Topic, topics
 from spowl_ros.ros.messages import build, message_class
 from spowl_ros.sim import environment, tasks
@@ -66,6 +67,7 @@ class Rider:
         self.assembler = ObservationAssembler(self.contract)
         self.observations: list[NDArray[np.float32]] = []
         self.stamps_ns: list[int] = []
+        self.announced_ns: list[int] = []
         self.rewards: list[float] = []
         self.costs: list[float] = []
         self.episodes: list[dict[str, str]] = []
@@ -82,6 +84,7 @@ class Rider:
                                      lambda message, entry=entry: self._sense(entry, message),
                                      qos_profile_sensor_data)
         every = QoSProfile(depth=1000)
+        node.create_subscription(Header, BEGIN_TOPIC, self._announce, every)
         node.create_subscription(
             Float64, 'reward', lambda message: self.rewards.append(message.data), every)
         node.create_subscription(
@@ -98,8 +101,8 @@ class Rider:
 
     def begins(self) -> list[int]:
         """Return the indices of observations with which episodes, or offers of them, began."""
-        leap = 5e9 * self.contract.control_period
-        return [0, *(np.flatnonzero(np.diff(self.stamps_ns) > leap) + 1).tolist()]
+        return [index for index, stamp_ns in enumerate(self.stamps_ns)
+                if stamp_ns in self.announced_ns]
 
     def close(self) -> None:
         """Leave the network."""
@@ -136,6 +139,9 @@ class Rider:
         self.observations.append(observation.values)
         self.stamps_ns.append(observation.stamp_ns)
         self._commands.publish(Float64MultiArray(data=self.policy(observation.values)))
+
+    def _announce(self, message: Header) -> None:
+        self.announced_ns.append(message.stamp.sec * 10**9 + message.stamp.nanosec)
 
     def _tick(self, message: Clock) -> None:
         self.clock_ns = message.clock.sec * 10**9 + message.clock.nanosec
