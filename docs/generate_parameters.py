@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+import textwrap
 from typing import Any
 
+from spowl_ros.base import yaml
 from spowl_ros.base.settings import Setting, declared
 from spowl_ros.control.settings import ControllerSettings
 from spowl_ros.nodes import (
@@ -21,6 +23,7 @@ from spowl_ros.nodes import (
 from spowl_ros.system import nodes as system
 
 PAGE = Path(__file__).resolve().parent / 'parameters.md'
+CONFIG = PAGE.parents[1] / 'config'
 HEAD = """# Parameters
 
 Written by `python docs/generate_parameters.py` from the declarations; do not edit. The same text
@@ -43,6 +46,11 @@ TABLES = (
     ('player', (player.PlayerSettings(),)),
     ('diff_drive', (diff_drive.DiffDriveSettings(),)),
 )
+EXAMPLES = {
+    'sim.yaml': ('spowl sim', ('simulator', 'supervisor', 'controller', 'recorder')),
+    'robot.yaml': ('spowl robot', ('adapter', 'supervisor', 'controller', 'recorder')),
+}
+"""File in config/, with the command and the nodes whose parameters it holds."""
 
 
 def page() -> str:
@@ -67,6 +75,28 @@ def row(entry: Setting) -> str:
             f'{", fixed" if entry.read_only else ""} | {description} |')
 
 
+def example(command: str, nodes: tuple[str, ...]) -> str:
+    """Return a file of every parameter of some nodes, each commented out at its default."""
+    settings = dict(TABLES)
+    text = (f'# Every parameter of the nodes of `{command}`, at its default: written by\n'
+            '# `python docs/generate_parameters.py`. Copy this file, take away the # before what\n'
+            '# you change, and name the copy with params_file:=FILE. Arguments, as rate:=1.0, go\n'
+            '# over what stands here.\n')
+    for node in nodes:
+        text += f'\n/**/{node}:\n  ros__parameters:\n'
+        for entry in (entry for part in settings[node] for entry in declared(part)):
+            wanted = textwrap.wrap(f'{entry.description} ({entry.wanted()})', 90)
+            value = yaml.dump({entry.name: entry.default}).strip()
+            text += ''.join(f'    # {line}\n' for line in wanted) + f'    # {value}\n'
+    return text
+
+
+def pages() -> dict[Path, str]:
+    """Return every file that is written from the declarations."""
+    return {PAGE: page(), **{CONFIG / name: example(*what) for name, what in EXAMPLES.items()}}
+
+
 if __name__ == '__main__':
-    PAGE.write_text(page(), encoding='utf-8')
-    print(f'{PAGE} written')
+    for path, text in pages().items():
+        path.write_text(text, encoding='utf-8')
+        print(f'{path} written')

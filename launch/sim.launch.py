@@ -8,4 +8,4 @@ from spowl_ros.system import nodes as system
 
 def generate_launch_description():
     """Return the arguments with their descriptions, and the nodes."""
-    return launching.description(system.SimulationArguments(), system.simulation)
+    return launching.description(system.SimulationArguments(log_level='info'), system.simulation)

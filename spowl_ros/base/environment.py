@@ -37,6 +37,7 @@ def prepare() -> None:
         os.environ['AMENT_PREFIX_PATH'] = os.pathsep.join(dict.fromkeys(filter(None, prefixes)))
     os.environ.setdefault('FASTDDS_BUILTIN_TRANSPORTS', 'UDPv4')
     os.environ.setdefault('PYTHONUNBUFFERED', '1')
+    os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1')  # it also warns where HOME is read-only
     if not os.environ.get('ROS_LOG_DIR') and not any(map(_takes_files, _usual_log_directories())):
         os.environ['ROS_LOG_DIR'] = os.path.join(tempfile.gettempdir(), f'ros_log_{os.getuid()}')
 

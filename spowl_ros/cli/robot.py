@@ -10,6 +10,7 @@ ends every node; so does the end of any of them.
 from __future__ import annotations
 
 import argparse
+import sys
 
 from spowl_ros.cli._nodes import (
     INTERRUPTED,
@@ -18,6 +19,7 @@ from spowl_ros.cli._nodes import (
     launch_arguments,
     watch_signals,
 )
+from spowl_ros.control.run_record import RunRecord
 from spowl_ros.system import nodes as system
 
 HELP = "drive a robot of one's own"
@@ -33,14 +35,17 @@ def run(args: argparse.Namespace) -> int:
     arguments = launch_arguments(system.RobotArguments(), args.arguments)
     specs = system.robot(arguments)
 
+    from spowl_ros.clients.listener import RunListener
     from spowl_ros.system.running import RunningSystem
 
+    print(arguments.greeting(specs), file=sys.stderr)
+    record = RunRecord('')
     nodes = RunningSystem(specs)
     interrupted = watch_signals(nodes)
-    with nodes:
-        finished = False
-        while not finished and not interrupted.wait(POLL_S):
-            finished = nodes.poll(print)
+    with nodes, RunListener(record, arguments.namespace):
+        while not nodes.poll(print) and not interrupted.wait(POLL_S):
+            pass
         for line in nodes.stop():
             print(line)
+    print(record.table())
     return INTERRUPTED if interrupted.is_set() else 0

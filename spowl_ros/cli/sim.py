@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -58,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
     from spowl_ros.cli._progress import Progress
     from spowl_ros.system.running import RunningSystem
 
+    print(arguments.greeting(specs), file=sys.stderr)
     nodes = RunningSystem(specs)
     interrupted = watch_signals(nodes)
     record = RunRecord(str(specs[0].parameters['task']), arguments.episodes)
@@ -70,8 +72,10 @@ def run(args: argparse.Namespace) -> int:
         print(record.table())
     if recording and not interrupted.is_set():
         recording.write(args.video, interrupted)
+        print(f'video      {args.video}')
     if args.json:
         write_json(args.json, record.summary())
+        print(f'summary    {args.json}')
     return INTERRUPTED if interrupted.is_set() else 0
 
 

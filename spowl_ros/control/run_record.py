@@ -95,7 +95,7 @@ class RunRecord:
         if len(rows) > 1:
             mean = np.mean([(e.episode_return, e.cost, e.steps) for e in self.episodes], axis=0)
             rows.append(('mean', f'{mean[0]:.2f}', f'{mean[1]:.1f}', f'{mean[2]:.0f}'))
-        lines = ['episode    return      cost     steps']
+        lines = ['episode    return      cost     steps'] if rows else []
         lines += [f'{name:>7}{total:>10}{cost:>10}{steps:>10}'
                   for name, total, cost, steps in rows]
         lines.append(f'decisions  {self.decisions}, of them ' + ', '.join(

@@ -107,6 +107,7 @@ class ControllerNode(ManagedNode):
         self._reported = time.monotonic()
         self._failure: Exception | None = None
         self._hanging = False
+        self._drove = False
         self._failed = self.create_guard_condition(self._on_failure)
         self._watchdog: Watchdog | None = None
         self._bond: Bond | None = None
@@ -291,7 +292,12 @@ class ControllerNode(ManagedNode):
             decision = replace(decision, seconds={**decision.seconds, 'response': response})
         if self._statistics.decided(decision):
             self._mode.publish(String(data=decision.source))
-            if decision.source in ('monitor', 'stop'):
+            if decision.source not in ('monitor', 'stop'):
+                self._drove = True
+            elif not self._drove:
+                self.get_logger().info(f'waiting for the first sensors: {decision.reason}',
+                                       throttle_duration_sec=LOG_PERIOD_S)
+            else:
                 self.get_logger().warning(f'{decision.source}: {decision.reason}',
                                           throttle_duration_sec=LOG_PERIOD_S)
         values = [KeyValue(key=key, value=value) for key, value in decision.to_items()]

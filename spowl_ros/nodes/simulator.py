@@ -122,6 +122,7 @@ class SimulatorNode(Node):
         self._paused = False
         self._steps = 0
         self._restart = False
+        self._results: list[dict[str, float]] = []
         self._format: CommandFormat | None = None
         self._outcome: Exception = process.FinishedError()
         self._done = self.create_guard_condition(self._raise_outcome)
@@ -240,6 +241,10 @@ class SimulatorNode(Node):
                 number = self._episode(number, observation)
             if number == self.settings.episodes > 0:
                 self._topics.flush()
+                means = {key: sum(result[key] for result in self._results) / number
+                         for key in ('return', 'cost')}
+                self.get_logger().info(f'finished: {number} episodes, mean return '
+                                       f'{means["return"]:.2f}, mean cost {means["cost"]:.2f}')
                 return
             observation = self._begin(number)
             self._publish(observation, begins=True)
@@ -269,6 +274,7 @@ class SimulatorNode(Node):
             totals['goals'] += result.info['goals']
             self._topics.outcome(result.reward, result.cost)
             if result.terminated or result.truncated:
+                self._results.append(totals)
                 self._topics.episode(number + 1, {
                     'episode': number + 1, 'seed': self.settings.seed + number, **totals,
                     'terminated': int(result.terminated)}, self._time_ns)

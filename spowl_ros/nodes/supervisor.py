@@ -353,7 +353,12 @@ class SupervisorNode(ManagedNode):
         if before is None or (before.state, before.reason) != (supervised.state,
                                                                supervised.reason):
             self._state.publish(self._status())
-            if supervised.state == 'stopped' and self.active:
+            if supervised.state != 'stopped' or not self.active:
+                return
+            if 'passing' not in self._counts:  # it waits for the controller, or for a release
+                self.get_logger().info(f'not driving yet: {supervised.reason}',
+                                       throttle_duration_sec=LOG_PERIOD_S)
+            else:
                 self.get_logger().warning(f'stopped: {supervised.reason}',
                                           throttle_duration_sec=LOG_PERIOD_S)
 

@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, Shutdown
 from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
@@ -18,7 +18,15 @@ from spowl_ros.base.share import PACKAGE
 from spowl_ros.system.nodes import NodeSpec
 from spowl_ros.system.running import NodeEnded, reason_of
 
-T = TypeVar('T')
+
+class Arguments(Protocol):
+    """A settings class of a launch file's arguments."""
+
+    def greeting(self, nodes: Sequence[NodeSpec]) -> str:
+        """Say what a run of these nodes does."""
+
+
+T = TypeVar('T', bound=Arguments)
 
 
 def description(defaults: T, nodes: Callable[[T], Sequence[NodeSpec]]) -> LaunchDescription:
@@ -30,10 +38,12 @@ def description(defaults: T, nodes: Callable[[T], Sequence[NodeSpec]]) -> Launch
     """
     entries = declared(defaults)
 
-    def start(context: LaunchContext) -> list[Node]:
+    def start(context: LaunchContext) -> list[LogInfo | Node]:
         texts = {entry.name: LaunchConfiguration(entry.name).perform(context)
                  for entry in entries}
-        return [node_action(spec) for spec in nodes(parsed(defaults, texts))]
+        given = parsed(defaults, texts)
+        specs = nodes(given)
+        return [LogInfo(msg=given.greeting(specs)), *map(node_action, specs)]
 
     arguments = [
         DeclareLaunchArgument(entry.name, default_value=str(entry.default),
@@ -49,7 +59,7 @@ def node_action(spec: NodeSpec) -> Node:
         executable=spec.executable,
         name=spec.executable,
         namespace=spec.namespace,
-        parameters=[*spec.parameter_files, spec.parameters],
+        parameters=[dict(spec.parameters)],
         remappings=list(spec.remappings),
         ros_arguments=['--log-level', f'{spec.logger}:={spec.log_level}'],
         output='screen',

@@ -8,15 +8,13 @@ Launch files and `spowl sim` both start what stands here, so that there is one c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from spowl_ros.base import names, yaml
+from spowl_ros.base import names
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.names import NODES
-from spowl_ros.base.settings import setting, unknown
+from spowl_ros.base.settings import setting
 from spowl_ros.base.share import share_directory
 from spowl_ros.base.tasks import task_id
 from spowl_ros.control.bundle import read_contract
@@ -24,13 +22,12 @@ from spowl_ros.control.contract import Contract
 from spowl_ros.robot import config as robot_config
 from spowl_ros.robot.config import RobotConfig
 from spowl_ros.supervisor.settings import unfit_for_a_robot
+from spowl_ros.system.parameters import ParameterFile, Value
 
 DEFAULT_TASK = 'SafetyPointGoal1-v0'
 RAW_COMMAND = ('command', 'command_raw')
 """Between controller and supervisor; the robot hears what the supervisor makes of it."""
 LOG_LEVELS = ('debug', 'info', 'warn', 'error', 'fatal')
-
-_PARAMETERS = 'ros__parameters'
 
 
 @dataclass(frozen=True)
@@ -46,10 +43,17 @@ class SimulationArguments:
         0.0, 'real-time factor; 0: lock-step, as fast as it goes and exactly repeatable', low=0.0,
         high=1000.0)
     namespace: str = setting('', 'namespace of every node')
-    params_file: str = setting('', 'YAML file of node parameters, over those of config/sim.yaml')
+    params_file: str = setting('', 'YAML file of node parameters; config/sim.yaml is an example')
     autostart: bool = setting(True, 'configure and activate controller and supervisor at once')
     log_level: str = setting('warn', 'least severe log message of the nodes', choices=LOG_LEVELS)
     record: str = setting('', 'directory of the bag to write; empty: none')
+
+    def greeting(self, nodes: Sequence[NodeSpec]) -> str:
+        """Say what a run of these nodes does."""
+        pace = f'{self.rate:g} times real time' if self.rate else 'as fast as it goes'
+        return (f'driving {nodes[0].parameters["task"]} with {nodes[-1].parameters["model"]}: '
+                f'{f"{self.episodes} episodes" if self.episodes else "episodes without end"} from '
+                f'seed {self.seed}, {pace}; Ctrl-C ends the run')
 
 
 @dataclass(frozen=True)
@@ -59,12 +63,21 @@ class RobotArguments:
     robot: str = setting('', 'YAML file of the robot; config/robot/ has examples')
     model: str = setting('', 'directory of the bundle; empty: the one shipped for PointGoal1')
     namespace: str = setting('', 'namespace of every node')
+    params_file: str = setting('', "YAML file of node parameters, over those of the robot's file; "
+                               'config/robot.yaml is an example')
     autostart: bool = setting(True, 'configure and activate controller and supervisor at once')
     released: bool = setting(False, 'let the robot drive at once; else the supervisor holds it '
                              'until its ~/release is called')
     use_sim_time: bool = setting(False, 'take the time from /clock')
     log_level: str = setting('info', 'least severe log message of the nodes', choices=LOG_LEVELS)
     record: str = setting('', 'directory of the bag to write; empty: none')
+
+    def greeting(self, nodes: Sequence[NodeSpec]) -> str:
+        """Say what a run of these nodes does."""
+        held = '' if self.released else (
+            f'; it stands until {full_name(self.namespace, "supervisor")}/release is called')
+        return (f'driving the robot of {self.robot} with {nodes[-1].parameters["model"]}: '
+                f'{", ".join(node.executable for node in nodes)}{held}; Ctrl-C stops it')
 
 
 @dataclass(frozen=True)
@@ -80,6 +93,11 @@ class ReplayArguments:
     loop: bool = setting(False, 'play again and again')
     log_level: str = setting('warn', 'least severe log message of the nodes', choices=LOG_LEVELS)
 
+    def greeting(self, nodes: Sequence[NodeSpec]) -> str:
+        """Say what a run of these nodes does."""
+        return (f'playing {self.bag}; {nodes[0].full_name} decides in its shadow and commands '
+                'shadow/command only; Ctrl-C ends it')
+
 
 @dataclass(frozen=True)
 class NodeSpec:
@@ -88,10 +106,7 @@ class NodeSpec:
     executable: str
     """Also the node's name."""
     namespace: str
-    parameter_files: tuple[str, ...]
-    """Files of parameters, later ones over earlier ones."""
-    parameters: Mapping[str, bool | int | float | str]
-    """Parameters over those of the files."""
+    parameters: Mapping[str, Value]
     remappings: tuple[tuple[str, ...], ...] = ()
     """Pairs of a topic's name in the node and outside."""
     log_level: str = 'info'
@@ -99,13 +114,17 @@ class NodeSpec:
     @property
     def full_name(self) -> str:
         """Return the node's name with its namespace, as '/robot/controller'."""
-        return '/'.join(['', *self.namespace.strip('/').split('/'), self.executable]).replace(
-            '//', '/')
+        return full_name(self.namespace, self.executable)
 
     @property
     def logger(self) -> str:
         """Return the name of the node's logger, as 'robot.controller'."""
         return self.full_name.strip('/').replace('/', '.')
+
+
+def full_name(namespace: str, node: str) -> str:
+    """Return a node's name with its namespace, as '/robot/controller'."""
+    return '/'.join(['', *filter(None, namespace.split('/')), node])
 
 
 def check_namespace(name: str) -> None:
@@ -130,16 +149,14 @@ def simulation(arguments: SimulationArguments) -> tuple[NodeSpec, ...]:
     share = share_directory()
     model = Path(arguments.model or share / 'models' / arguments.task).expanduser().resolve()
     contract = _contract_of(model, arguments)
-    files = [str(share / 'config' / 'sim.yaml')]
-    if arguments.params_file:
-        files.append(str(_parameter_file(arguments.params_file)))
+    file = ParameterFile(arguments.params_file)
 
-    def node(executable: str, *remappings: tuple[str, str],
-             **parameters: bool | int | float | str) -> NodeSpec:
-        return NodeSpec(executable, arguments.namespace, tuple(files), parameters, remappings,
+    def node(executable: str, *remappings: tuple[str, str], **parameters: Value) -> NodeSpec:
+        spec = NodeSpec(executable, arguments.namespace, parameters, remappings,
                         arguments.log_level)
+        return replace(spec, parameters={**file.of(spec.full_name), **parameters})
 
-    of_driver: dict[str, bool | int | float | str] = {
+    of_driver: dict[str, Value] = {
         'model': str(model), 'autostart': arguments.autostart, 'rate': arguments.rate,
         'use_sim_time': True}
     nodes = [
@@ -170,14 +187,17 @@ def robot(arguments: RobotArguments) -> tuple[NodeSpec, ...]:
     described = robot_config.load(path)
     model = Path(arguments.model or share_directory() / 'models' / DEFAULT_TASK)
     model = model.expanduser().resolve()
+    file = ParameterFile(arguments.params_file)
+    described = replace(described, parameters={
+        node: {**described.parameters.get(node, {}),
+               **file.of(full_name(arguments.namespace, node))} for node in robot_config.NODES})
     check_robot(described, read_contract(model))
-    of_driver: dict[str, bool | int | float | str] = {
+    of_driver: dict[str, Value] = {
         'model': str(model), 'robot': str(path), 'autostart': arguments.autostart}
 
-    def node(executable: str, *remappings: tuple[str, str],
-             **parameters: bool | int | float | str) -> NodeSpec:
+    def node(executable: str, *remappings: tuple[str, str], **parameters: Value) -> NodeSpec:
         parameters['use_sim_time'] = arguments.use_sim_time
-        return NodeSpec(executable, arguments.namespace, (),
+        return NodeSpec(executable, arguments.namespace,
                         {**described.parameters.get(executable, {}), **parameters},
                         (*remappings, *described.remappings.get(executable, ())),
                         arguments.log_level)
@@ -226,19 +246,20 @@ def replay(arguments: ReplayArguments) -> tuple[NodeSpec, ...]:
     model = model.expanduser().resolve()
     contract = read_contract(model)
     robot_file = str(Path(arguments.robot).expanduser().resolve()) if arguments.robot else ''
-    files = (str(_parameter_file(arguments.params_file)),) if arguments.params_file else ()
+    file = ParameterFile(arguments.params_file)
     bag = Path(arguments.bag).expanduser().resolve()
 
     from spowl_ros.replay.recording import sensors_in  # which builds on this module
 
     namespace, sensors = sensors_in(bag, contract, robot_file, arguments.namespace or None)
     return (
-        NodeSpec('controller', namespace, files, {
+        NodeSpec('controller', namespace, {
+            **file.of(full_name(namespace, 'controller')),
             'model': str(model), 'robot': robot_file, 'autostart': True, 'use_sim_time': True,
             'rate': arguments.rate}, (('command', 'shadow/command'),), arguments.log_level),
-        NodeSpec('player', '', files, {
-            'path': str(bag), 'sensors': ' '.join(sensors), 'rate': arguments.rate,
-            'loop': arguments.loop}, log_level=arguments.log_level),
+        NodeSpec('player', '', {
+            **file.of('/player'), 'path': str(bag), 'sensors': ' '.join(sensors),
+            'rate': arguments.rate, 'loop': arguments.loop}, log_level=arguments.log_level),
     )
 
 
@@ -249,7 +270,7 @@ def adapter(described: RobotConfig, model: Path, namespace: str,
         return ()
     parameters = {**described.parameters.get('adapter', {}), 'model': str(model.resolve()),
                   'use_sim_time': use_sim_time}
-    return (NodeSpec('adapter', namespace, (), parameters,
+    return (NodeSpec('adapter', namespace, parameters,
                      described.remappings.get('adapter', ())),)
 
 
@@ -273,49 +294,6 @@ def _check_task(name: str) -> None:
 
     Done only when something is wrong, because it takes a second to import the simulation.
     """
-    from spowl_ros.sim import tasks
+    from spowl_ros.sim import environment
 
-    tasks.build(name)
-
-
-def _parameter_file(name: str) -> Path:
-    """
-    Return the path of a file of ROS parameters; each node checks names and values of its own.
-
-    :raises SpowlError: not to be read, no such file of parameters, or one for a node that we lack
-    """
-    path = Path(name).expanduser().resolve()
-    data = yaml.read(path, 'params_file')
-    try:
-        for section in _sections(data, ''):
-            _check_section(section)
-    except SpowlError as error:
-        raise SpowlError(f'params_file {path}: {error}') from error
-    return path
-
-
-def _sections(data: Any, above: str) -> Iterator[str]:
-    """
-    Yield the name of each node with parameters in a file of them, as '/**/controller'.
-
-    :raises SpowlError: something else is in the file
-    """
-    if not isinstance(data, dict):
-        raise SpowlError(f"{above or 'the file'} holds {data!r}; '/**/NODE:' with "
-                         f"'{_PARAMETERS}:' below it is wanted")
-    for name, inside in data.items():
-        if name == _PARAMETERS:
-            yield above
-        else:
-            yield from _sections(inside, f'{above}/{name}' if above else str(name))
-
-
-def _check_section(section: str) -> None:
-    """
-    Complain about parameters of a node that does not exist, which ROS would pass over in silence.
-
-    :raises SpowlError: names the node that may be meant
-    """
-    node = section.rpartition('/')[2]
-    if node.strip('*') and node not in NODES:
-        raise unknown(f"node for the section '{section}':", node, NODES)
+    environment.contract(name)

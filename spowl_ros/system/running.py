@@ -129,9 +129,7 @@ class RunningSystem:
             command += ['-r', f'__ns:=/{spec.namespace.strip("/")}']
         for source, target in spec.remappings:
             command += ['-r', f'{source}:={target}']
-        for file in (*spec.parameter_files, str(own)):
-            command += ['--params-file', file]
-        return command
+        return [*command, '--params-file', str(own)]
 
 
 def tracer_files() -> set[Path]:

@@ -33,10 +33,9 @@ commands = script('run_commands')
 
 
 def test_parameters_are_current() -> None:
-    """docs/parameters.md is what the declarations say now."""
-    generate = script('generate_parameters')
-    assert generate.PAGE.read_text(encoding='utf-8') == generate.page(), (
-        'run: python docs/generate_parameters.py')
+    """docs/parameters.md and the examples in config/ are what the declarations say now."""
+    for path, text in script('generate_parameters').pages().items():
+        assert path.read_text(encoding='utf-8') == text, 'run: python docs/generate_parameters.py'
 
 
 @pytest.mark.parametrize('page', commands.PAGES,

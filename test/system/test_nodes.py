@@ -67,13 +67,36 @@ def test_a_recorder_runs_only_when_asked_for(model: Path, tmp_path: Path) -> Non
     assert nodes[-1].parameters['path'] == str(tmp_path / 'bag')
 
 
-def test_the_users_parameter_file_comes_after_ours(model: Path, tmp_path: Path) -> None:
-    """Later files win in ROS 2, so that the user's file wins."""
+def test_arguments_go_over_the_parameter_file(model: Path, tmp_path: Path) -> None:
+    """A file's values are taken as they are written, and an argument wins."""
     file = tmp_path / 'my.yaml'
-    file.write_text('{}')
-    nodes = system.simulation(arguments(model=str(model), params_file=str(file)))
-    assert nodes[0].parameter_files[0].endswith('config/sim.yaml')
-    assert nodes[0].parameter_files[1] == str(file)
+    file.write_text('/**/controller:\n  ros__parameters:\n    rate: 3.0\n'
+                    '    sensor_margin: {rule.level: off}\n')
+    nodes = system.simulation(arguments(model=str(model), params_file=str(file), rate='2.0'))
+    controller = nodes[-1].parameters
+    assert (controller['rate'], controller['sensor_margin.rule.level']) == (2.0, 'off')
+    assert 'sensor_margin.rule.level' not in nodes[0].parameters
+
+
+def test_a_robots_parameter_file_cannot_loosen_its_supervisor(tmp_path: Path) -> None:
+    """What the robot's own file may not say, a parameter file may not say either."""
+    file = tmp_path / 'my.yaml'
+    given = parsed(system.RobotArguments(), {
+        'robot': 'config/robot/diff_drive.yaml', 'params_file': str(file)})
+    file.write_text('/**/controller: {ros__parameters: {planner.iterations: 1}}\n')
+    assert system.robot(given)[-1].parameters['planner.iterations'] == 1
+    file.write_text('/**/supervisor: {ros__parameters: {limits.silence: 1e6}}\n')
+    with pytest.raises(SpowlError, match='limits.silence'):
+        system.robot(given)
+
+
+@pytest.mark.parametrize('task', ['PointGoal1', 'SafetyPointGoal1-v0'])
+def test_a_task_may_be_named_in_short(model: Path, task: str) -> None:
+    """The simulator is told the full name, and the greeting says it."""
+    given = arguments(model=str(model), task=task)
+    nodes = system.simulation(given)
+    assert nodes[0].parameters['task'] == 'SafetyPointGoal1-v0'
+    assert given.greeting(nodes).startswith('driving SafetyPointGoal1-v0 with ')
 
 
 @pytest.mark.parametrize(
@@ -126,9 +149,9 @@ def test_a_missing_parameter_file_is_refused(model: Path) -> None:
     [
         ('hello', "the file holds 'hello'; '/\\*\\*/NODE:' with 'ros__parameters:'"),
         ('/**/controller:\n  ros_parameters:\n    rate: 1.0\n', '/ros_parameters/rate holds 1.0'),
-        ('/**/controler:\n  ros__parameters: {}\n', "no node 'controler'.*mean controller"),
-        ('robot1:\n  plan:\n    ros__parameters: {}\n', "no node 'plan'.*'robot1/plan'"),
-        ('/**/controller: {ros__parameters\n', 'is no YAML'),
+        ('/**/controler:\n  ros__parameters: {}\n', "controler'; did you mean 'controller'"),
+        ('robot1:\n  plan:\n    ros__parameters: {}\n', "'robot1/plan': 'plan'; did you mean"),
+        ('/**/controller: {ros__parameters\n', 'is no YAML that can be taken'),
     ],
 )
 def test_a_parameter_file_for_no_node_is_refused(
@@ -140,17 +163,6 @@ def test_a_parameter_file_for_no_node_is_refused(
     with pytest.raises(SpowlError, match=f'params_file .*my.yaml.*{message}') as error:
         system.simulation(arguments(model=str(model), params_file=str(file)))
     assert '\n' not in str(error.value)
-
-
-@pytest.mark.parametrize('section', ['/**', '*', '/**/controller', '/robot1/supervisor', 'player'])
-def test_a_parameter_file_may_name_nodes_as_ros_does(
-    model: Path, tmp_path: Path, section: str
-) -> None:
-    """Wildcards, namespaces and nodes that do not run this time are taken."""
-    file = tmp_path / 'my.yaml'
-    file.write_text(f"'{section}': {{ros__parameters: {{use_sim_time: true}}}}\n")
-    nodes = system.simulation(arguments(model=str(model), params_file=str(file)))
-    assert nodes[0].parameter_files[1] == str(file)
 
 
 def test_what_ros_does_not_take_is_no_namespace() -> None:
