@@ -1,30 +1,44 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Check a bundle: hashes, schema, shapes and golden vectors.
+Check a bundle: hashes, schema, operators, shapes and golden vectors.
 
+With --key or --identity, who signed it is checked before anything else of it is looked at.
 Ends with an error that names the file and the difference, or says how long loading took.
 """
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 import time
 
-HELP = 'check that a bundle is whole and computes what it should'
+HELP = 'check that a bundle is whole, computes what it should, and who signed it'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument('directory', metavar='BUNDLE', help='directory of the bundle')
+    parser.add_argument('--key', metavar='FILE', type=Path,
+                        help='public key (PEM) with which it must be signed')
+    parser.add_argument('--identity', metavar='NAME',
+                        help='who must have signed it by Sigstore, as an address of e-mail')
+    parser.add_argument('--issuer', metavar='URL', default='https://accounts.google.com',
+                        help='who vouches for the identity (default: %(default)s)')
 
 
 def run(args: argparse.Namespace) -> int:
     """Load the bundle, which verifies it."""
+    from spowl_ros.base.errors import SpowlError
     from spowl_ros.control import bundle
+    from spowl_ros.control.signature import Signer
 
+    if args.key and args.identity:
+        raise SpowlError('--key and --identity were both given; say which signature is wanted')
+    signer = Signer(args.key, args.identity or '', args.issuer) if (
+        args.key or args.identity) else None
     start = time.perf_counter()
-    bundle.load(args.directory)
-    print(f'{args.directory}: hashes, schema, shapes and golden vectors agree '
-          f'({time.perf_counter() - start:.2f} s)')
+    bundle.load(args.directory, signer=signer)
+    print(f'{args.directory}: hashes, schema, operators, shapes and golden vectors agree'
+          f'{f", signed by {signer}" if signer else ""} ({time.perf_counter() - start:.2f} s)')
     return 0

@@ -36,6 +36,11 @@ class Signer:
         return f'the key {self.key}' if self.key else f'{self.identity} ({self.issuer})'
 
 
+def of_key(path: str) -> Signer | None:
+    """Return who must have signed by a parameter that names a public key; nobody where empty."""
+    return Signer(Path(path)) if path else None
+
+
 def verify(where: Path, files: Mapping[str, bytes], signer: Signer) -> None:
     """
     Make sure that somebody signed these files, all of them and no others.

@@ -27,6 +27,7 @@ from spowl_ros.control import bundle
 from spowl_ros.control.controller import Controller
 from spowl_ros.control.loop import DecisionLoop
 from spowl_ros.control.settings import ControllerSettings
+from spowl_ros.control.signature import of_key
 from spowl_ros.control.watchdog import Watchdog
 from spowl_ros.robot.command import COMMAND_TYPES, CommandFormat
 from spowl_ros.robot.episode import BEGIN_TOPIC
@@ -61,6 +62,9 @@ class NodeSettings:
     """What the controller's node needs beside the settings of the controller itself."""
 
     model: str = setting('', 'directory of the bundle')
+    require_signature: str = setting(
+        '', 'public key (PEM) with which the bundle must be signed, checked before anything of it '
+        'is parsed; empty: no signature is wanted')
     robot: str = setting('', "YAML file of the robot's topics, units and limits; empty: those of "
                          'the contract', read_only=True)
     autostart: bool = setting(False, 'configure and activate at once', read_only=True)
@@ -137,7 +141,8 @@ class ControllerNode(ManagedNode):
         if not settings.model:
             raise SpowlError("parameter 'model' is empty; name the directory of a bundle")
         robot = load_robot(settings.robot)
-        loaded = bundle.load(Path(settings.model), threads=settings.threads)
+        loaded = bundle.load(Path(settings.model), threads=settings.threads,
+                             signer=of_key(settings.require_signature))
         loaded = replace(loaded, contract=robot.applied_to(loaded.contract))
         parameters = Parameters(
             self, ControllerSettings(planner=loaded.settings),

@@ -29,6 +29,7 @@ from std_srvs.srv import SetBool, Trigger
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.settings import group, setting
 from spowl_ros.control import bundle
+from spowl_ros.control.signature import of_key
 from spowl_ros.robot.command import COMMAND_TYPES, CommandFormat
 from spowl_ros.robot.topics import Edge, RobotCommand, Topic, load_robot, topics
 from spowl_ros.ros import process
@@ -60,6 +61,9 @@ class NodeSettings:
     """What the supervisor's node needs."""
 
     model: str = setting('', 'directory of the bundle, of which only the contract is read')
+    require_signature: str = setting(
+        '', 'public key (PEM) with which the bundle must be signed, checked before anything of it '
+        'is parsed; empty: no signature is wanted')
     robot: str = setting('', "YAML file of the robot's topics, units and limits; empty: those of "
                          'the contract', read_only=True)
     autostart: bool = setting(False, 'configure and activate at once', read_only=True)
@@ -131,7 +135,8 @@ class SupervisorNode(ManagedNode):
         if not settings.model:
             raise SpowlError("parameter 'model' is empty; name the directory of a bundle")
         robot = self._robot = load_robot(settings.robot, settings.command_type)
-        self._contract = robot.applied_to(bundle.read_contract(Path(settings.model)))
+        self._contract = robot.applied_to(bundle.read_contract(
+            Path(settings.model), of_key(settings.require_signature)))
         self._check_fit(settings)
         self._format = CommandFormat(settings.command_type, self._contract.action)
         self._limits = Supervision(self._contract, settings.limits, steady=settings.rate > 0.0,
