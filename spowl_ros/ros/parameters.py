@@ -15,13 +15,13 @@ from rcl_interfaces.msg import (
     ParameterDescriptor,
     SetParametersResult,
 )
+from rclpy.parameter import Parameter
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.settings import Setting, changed, declared
 
 if TYPE_CHECKING:
     from rclpy.node import Node
-    from rclpy.parameter import Parameter
 
 T = TypeVar('T')
 
@@ -56,6 +56,7 @@ class Parameters(Generic[T]):
         self._applied = applied
         self._given = dict(given or {})
         self.settings: T = self._declare(defaults)
+        node.add_pre_set_parameters_callback(self._widen)
         node.add_on_set_parameters_callback(self._check)
         node.add_post_set_parameters_callback(self._apply)
 
@@ -73,15 +74,23 @@ class Parameters(Generic[T]):
             self._node.declare_parameter(entry.name, entry.default, descriptor,
                                          ignore_override=True)
         self._names = {entry.name for entry in entries}
+        self._numbers = {entry.name for entry in entries if entry.kind is float}
         return settings
 
     def remove(self) -> dict[str, Any]:
         """Undeclare them all; return those given at the start, by name."""
+        self._node.remove_pre_set_parameters_callback(self._widen)
         self._node.remove_on_set_parameters_callback(self._check)
         self._node.remove_post_set_parameters_callback(self._apply)
         for name in self._names:
             self._node.undeclare_parameter(name)
         return self._given
+
+    def _widen(self, parameters: list[Parameter[Any]]) -> list[Parameter[Any]]:
+        """Take an integer where a number is wanted, as `ros2 param set NODE NAME 1` sends it."""
+        return [Parameter(parameter.name, Parameter.Type.DOUBLE, float(parameter.value))
+                if parameter.name in self._numbers and parameter.type_ is Parameter.Type.INTEGER
+                else parameter for parameter in parameters]
 
     def _new(self, parameters: list[Parameter[Any]]) -> T:
         return changed(self.settings, {parameter.name: parameter.value for parameter in parameters
