@@ -60,7 +60,8 @@ def measure(name: str, config: TrainConfig, seconds: float) -> dict[str, object]
         random_decisions=collect.environments))
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(planning, Path(folder))
-        device = trainer.learner.device
+        trainer.buffer.count_costly()
+        device = trainer.learners.device
         # the process's own time, which other work does not disturb, where all is done by it
         alone = device.type == 'cpu' and not collect.workers and config.threads == 1
         clock = time.process_time if alone else time.perf_counter
@@ -71,20 +72,24 @@ def measure(name: str, config: TrainConfig, seconds: float) -> dict[str, object]
             trainer.collector.start(rng.uniform(-1, 1, size).astype(np.float32))
             trainer.buffer.add(**trainer.collector.finish().decisions)
 
+        def act_by_policy() -> None:
+            seen = torch.from_numpy(trainer.collector.observations).to(device)
+            noise = trainer.members[0].exploration().to(device)
+            trainer.learners.act(seen.unsqueeze(0), noise.unsqueeze(0)).cpu()
+
         def act_by_planning() -> None:
             trainer.decisions = collect.environments
             trainer._act(trainer.collector.observations)
 
         def update() -> None:
-            trainer.learner.update(trainer.buffer.sample(
-                config.batch_size, config.horizon, trainer.rng, device, collect.costly_share))
+            trainer.buffer.count_costly()
+            trainer._step()
 
         try:
             for _ in range(20):
                 step()
             environment = seconds_of(step, seconds, device, clock)
-            policy = seconds_of(lambda: trainer._explore(trainer.collector.observations), seconds,
-                                device, clock)
+            policy = seconds_of(act_by_policy, seconds, device, clock)
             plan = seconds_of(act_by_planning, seconds, device, clock)
             updating = seconds_of(update, seconds, device, clock)
         finally:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.tasks import task_id
 from spowl_ros.control.contract import Contract
 from spowl_ros.sim import own, sensors, tasks
 from spowl_ros.sim.fast.simulation import FastSimulation
@@ -125,7 +126,7 @@ AnyEnvironment = Environment | own.OwnEnvironment
 def make(task: str, seed: int | None = None, action_repeat: int = 1,
          perturbation: Perturbation | None = None) -> AnyEnvironment:
     """
-    Return the environment of a task: one of SafetyGymnasium's, or `package.module:make`.
+    Return the environment of a task, by any name that `task_id` knows.
 
     An environment lives in one process; a process of several makes its own.
 
@@ -134,7 +135,11 @@ def make(task: str, seed: int | None = None, action_repeat: int = 1,
     :param perturbation: how the robot differs from the plain package's
     :raises SpowlError: when there is no such task
     """
+    task = task_id(task)
     if ':' in task:
+        if perturbation not in (None, Perturbation()):
+            raise SpowlError(f'{task} cannot be perturbed; it is a task of your own, whose '
+                             'environment can take care of that')
         return own.make(task, action_repeat)
     return Environment(task, seed, action_repeat, perturbation)
 
@@ -146,6 +151,7 @@ def contract(task: str, action_repeat: int = 1) -> Contract:
 
     :raises SpowlError: when there is no such task
     """
+    task = task_id(task)
     if ':' in task:
         return own.make(task, action_repeat).contract
     builder, _ = tasks.build(task)

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.contract import ActionSpec, Contract, Field
+from spowl_ros.sim.scene import Scene
 from spowl_ros.sim.step import StepResult
 
 TIMEOUT_PERIODS = 1.7
@@ -138,6 +139,10 @@ class OwnEnvironment:
         return StepResult(self._flat(observation), reward, cost, bool(terminated),
                           bool(truncated), {'goals': 0, 'raw_steps': raw_steps,
                                             'cost_parts': {'cost': cost}})
+
+    def scene(self) -> Scene:
+        """Return a moment of which no picture is known."""
+        return Scene((), (0.0, 0.0, 0.0), 0.0, 0.0)
 
     def _flat(self, observation: Any) -> NDArray[np.float32]:
         if isinstance(observation, Mapping):

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Replay buffer of decisions from parallel environments, sampled as sequences."""
+"""Replay buffers of learners, on their device, sampled as sequences."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -8,93 +8,152 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from spowl_ros.training.losses import Batch
 
 
 class ReplayBuffer:
     """
-    Ring of the last `capacity` decisions of `environments` parallel streams.
+    Ring of the last decisions of parallel streams; one for each of M learners.
 
     Each slot holds one decision: observation, action, reward, cost, the observation after it,
     and whether the episode ended there by itself (terminated) or at all (ended).
+
+    :param capacity: decisions of one learner
+    :param environments: streams of one learner
     """
 
-    def __init__(self, capacity: int, environments: int, obs_dim: int, action_dim: int) -> None:
+    def __init__(self, capacity: int, environments: int, obs_dim: int, action_dim: int,
+                 learners: int = 1, device: torch.device | str = 'cpu') -> None:
         self.length = capacity // environments
-        self.environments = environments
-        lead = (self.length, environments)
-        self.arrays = {
-            'obs': np.zeros((*lead, obs_dim), np.float32),
-            'next_obs': np.zeros((*lead, obs_dim), np.float32),
-            'action': np.zeros((*lead, action_dim), np.float32),
-            'reward': np.zeros(lead, np.float32),
-            'cost': np.zeros(lead, np.float32),
-            'terminated': np.zeros(lead, np.float32),
-            'ended': np.zeros(lead, np.float32),
-        }
+        self.environments, self.learners = environments, learners
+        self.device = torch.device(device)
+        sizes = {'obs': (obs_dim,), 'next_obs': (obs_dim,), 'action': (action_dim,),
+                 'reward': (), 'cost': (), 'terminated': (), 'ended': ()}
+        # numpy's zeros take no memory before they are written to
+        self.arrays = {name: torch.from_numpy(np.zeros(
+            (learners, self.length, environments, *size), np.float32)).to(self.device)
+            for name, size in sizes.items()}
+        """(M, slots, streams, ...) by name."""
         self.position = 0
         self.filled = 0
+        self._place = torch.zeros(2, dtype=torch.int64, device=self.device)
+        self._costly = torch.zeros(learners, self.length * environments, dtype=torch.int64,
+                                   device=self.device)
+        self._costly_known = False
 
     def __len__(self) -> int:
+        """Return the decisions of one learner."""
         return self.filled * self.environments
 
     def add(self, **step: np.ndarray) -> None:
-        """Store one decision of every environment; each array leads with the environment."""
+        """Store one decision of every stream, learner by learner; streams lead each array."""
         if step.keys() != self.arrays.keys():
             raise ValueError(f'a decision has {sorted(self.arrays)}, got {sorted(step)}')
         for name, values in step.items():
-            self.arrays[name][self.position] = values
+            array = self.arrays[name]
+            given = torch.as_tensor(np.asarray(values, np.float32))
+            array[:, self.position] = given.view(self.learners, *array.shape[2:]).to(self.device)
         self.position = (self.position + 1) % self.length
         self.filled = min(self.filled + 1, self.length)
+        self._changed()
+
+    def _changed(self) -> None:
+        self._place[0], self._place[1] = self.position, self.filled
+        self._costly_known = False
 
     def cut(self, streams: Sequence[int]) -> None:
         """Let the last decision of some streams end its episode: it has no continuation."""
         if self.filled:
-            self.arrays['ended'][self.position - 1, list(streams)] = 1.0
+            for stream in streams:
+                learner, own = divmod(stream, self.environments)
+                self.arrays['ended'][learner, self.position - 1, own] = 1.0
 
-    def sample(self, sequences: int, horizon: int, rng: np.random.Generator,
-               device: torch.device | str = 'cpu', costly_share: float = 0.0) -> Batch:
-        """
-        Draw `sequences` runs of `horizon` decisions, uniformly over their first decision.
+    def count_costly(self) -> None:
+        """Count the decisions that cost, once after any number was added; before `sample`."""
+        if not self._costly_known:
+            last = self.filled * self.environments
+            costly = self.arrays['cost'].view(self.learners, -1)[:, :last] > 0
+            torch.cumsum(costly, dim=1, out=self._costly[:, :last])
+            self._costly[:, last:] = self._costly[:, last - 1:last]
+            self._costly_known = True
 
-        :param costly_share: fraction drawn instead from the runs in which some decision cost
+    def sample(self, sequences: int, horizon: int, generators: Sequence[torch.Generator],
+               costly_share: float | Tensor = 0.0) -> Batch:
         """
-        starts = self.filled - horizon + 1
-        if starts < 1:
+        Draw `sequences` runs of `horizon` decisions a learner, uniformly over the first one.
+
+        Reads nothing back from the device, so that a CUDA graph can capture it.
+
+        :param generators: one a learner
+        :param costly_share: fraction drawn instead from the runs in which some decision cost; of
+            all learners or (M, 1)
+        :return: tensors that lead with (M, horizon, sequences)
+        """
+        if self.filled < horizon:
             raise ValueError(f'{self.filled} decisions a stream are too few for sequences of '
                              f'{horizon}')
-        start = rng.integers(starts, size=sequences)
-        stream = rng.integers(self.environments, size=sequences)
-        costly = round(costly_share * sequences)
-        if costly:
-            place, its_stream = self._costly_places()
-            if len(place):
-                drawn = rng.integers(len(place), size=costly)
-                back = rng.integers(horizon, size=costly)
-                start[:costly] = np.clip(place[drawn] - back, 0, starts - 1)
-                stream[:costly] = its_stream[drawn]
-        oldest = self.position - self.filled
-        index = (oldest + start[None, :] + np.arange(horizon)[:, None]) % self.length
-        tensors = {name: torch.from_numpy(array[index, stream[None, :]]).to(device)
+        device = self.device
+        drawn = torch.stack([torch.rand(4, sequences, device=device, generator=generator)
+                             for generator in generators])
+        position, filled = self._place[0], self._place[1]
+        starts = filled - horizon + 1
+        start = _below(drawn[:, 0], starts)
+        stream = _below(drawn[:, 1], self.environments)
+        if isinstance(costly_share, Tensor) or costly_share:
+            costly, costly_start, its_stream = self._costly_places(drawn[:, 2:], horizon, starts)
+            wanted = (torch.round(costly_share * sequences) if isinstance(costly_share, Tensor)
+                      else round(costly_share * sequences))
+            costly = costly & (torch.arange(sequences, device=device) < wanted)
+            start = torch.where(costly, costly_start, start)
+            stream = torch.where(costly, its_stream, stream)
+        oldest = position - filled
+        steps = torch.arange(horizon, device=device).unsqueeze(-1)
+        slot = (oldest + start.unsqueeze(1) + steps) % self.length
+        learner = torch.arange(self.learners, device=device).view(-1, 1, 1) * self.length
+        index = ((learner + slot) * self.environments + stream.unsqueeze(1)).flatten()
+        lead = self.learners, horizon, sequences
+        tensors = {name: array.flatten(0, 2).index_select(0, index).view(*lead, *array.shape[3:])
                    for name, array in self.arrays.items()}
         ended = tensors.pop('ended')
         mask = torch.ones_like(ended)
-        mask[1:] = torch.cumprod(1 - ended[:-1], dim=0)
+        mask[:, 1:] = torch.cumprod(1 - ended[:, :-1], dim=1)
         return Batch(mask=mask, **tensors)
 
-    def _costly_places(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return (decision counted from the oldest, stream) of every decision that cost."""
-        slot, stream = np.nonzero(self.arrays['cost'][:self.filled] > 0)
-        return (slot - (self.position - self.filled)) % self.length, stream
+    def _costly_places(self, drawn: Tensor, horizon: int, starts: Tensor
+                       ) -> tuple[Tensor, Tensor, Tensor]:
+        """
+        Return which draws there are decisions with cost for, and starts and streams around them.
 
-    def state(self) -> dict[str, object]:
-        """Return what was filled, for a checkpoint."""
+        :param drawn: (M, 2, sequences), uniform in [0, 1)
+        """
+        count = self._costly[:, -1:]
+        which = torch.minimum((drawn[:, 0] * count).long(), (count - 1).clamp(min=0))
+        place = torch.searchsorted(self._costly, which + 1)
+        place = place.clamp(max=self._costly.shape[1] - 1)  # where there is none
+        slot = place // self.environments
+        since_oldest = (slot - (self._place[0] - self._place[1])) % self.length
+        start = since_oldest - _below(drawn[:, 1], horizon)
+        start = torch.minimum(start.clamp(min=0), starts - 1)
+        return (count > 0).expand_as(start), start, place % self.environments
+
+    def state(self, learner: int = 0) -> dict[str, object]:
+        """Return what one learner has filled, for a checkpoint."""
         return {'position': self.position, 'filled': self.filled,
-                'arrays': {n: torch.from_numpy(a[:self.filled]) for n, a in self.arrays.items()}}
+                'arrays': {name: array[learner, :self.filled].cpu().clone()
+                           for name, array in self.arrays.items()}}
 
-    def load_state(self, state: dict[str, Any]) -> None:
+    def load_state(self, state: dict[str, Any], learner: int = 0) -> None:
         """Restore what :meth:`state` returned; sizes must agree."""
         for name, values in state['arrays'].items():
-            self.arrays[name][:state['filled']] = values.numpy()
+            self.arrays[name][learner, :state['filled']] = values.to(self.device)
         self.position, self.filled = state['position'], state['filled']
+        self._changed()
+
+
+def _below(drawn: Tensor, bound: int | Tensor) -> Tensor:
+    """Return whole numbers in [0, bound) for uniform ones in [0, 1), which may round up."""
+    whole = (drawn * bound).long()
+    return torch.minimum(whole, bound - 1) if isinstance(bound, Tensor) else whole.clamp(
+        max=bound - 1)

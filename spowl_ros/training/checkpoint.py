@@ -80,7 +80,8 @@ def load(path: Path) -> dict[str, Any]:
         raise SpowlError(f'no checkpoint at {path}') from error
     except Exception as error:  # torch raises many kinds for a damaged file
         raise SpowlError(f'{path} is not a checkpoint, or is damaged: {error}') from error
-    if not isinstance(content, dict) or 'networks' not in content or 'config' not in content:
+    if not isinstance(content, dict) or 'config' not in content or not (
+            'networks' in content or 'members' in content):
         raise SpowlError(f'{path} is not a checkpoint of this package')
     return content
 
@@ -94,6 +95,10 @@ def describe(path: Path) -> tuple[dict[str, Any], configuration.TrainConfig]:
 def load_networks(path: Path) -> tuple[Networks, configuration.TrainConfig]:
     """Return a checkpoint's networks (in evaluation mode) and the run's configuration."""
     content = load(path)
+    if 'networks' not in content:
+        names = ', '.join(member['name'] for member in content['members'])
+        raise SpowlError(f'{path} holds several learners; name the file best.pt of one in its '
+                         f'directory, which are {names}')
     config = configuration.from_dict(content['config'])
     networks = Networks(config.networks)
     networks.load_state_dict(content['networks'])

@@ -46,8 +46,8 @@ class Collected:
 
     decisions: dict[str, NDArray[np.float32]]
     """Arrays as the replay buffer takes them."""
-    ended: list[EpisodeSummary]
-    """Episodes that ended."""
+    ended: list[tuple[int, EpisodeSummary]]
+    """Episodes that ended, with their streams."""
     fresh: list[int]
     """Streams whose next observation is the first of an episode."""
     cut: list[int]
@@ -79,24 +79,44 @@ class Collector(Protocol):
         """End what runs."""
 
 
-def make(config: TrainConfig) -> Collector:
-    """Return the collector that a configuration asks for."""
-    collect = config.collect
-    make_stream = partial(Stream, config.task, collect.action_repeat, config.seed,
-                          cost_margin=collect.cost_margin, least_cost=collect.least_cost,
-                          termination_reward=collect.termination_reward)
+@dataclass(frozen=True)
+class StreamSettings:
+    """What a learner's streams are made of."""
+
+    task: str
+    action_repeat: int
+    seed: int
+    cost_margin: float
+    least_cost: float
+    termination_reward: float
+
+
+def make(configs: Sequence[TrainConfig]) -> Collector:
+    """Return the collector that configurations ask for: streams of one learner after another."""
+    first, collect = configs[0], configs[0].collect
+    settings = [StreamSettings(c.task, c.collect.action_repeat, c.seed, c.collect.cost_margin,
+                               c.collect.least_cost, c.collect.termination_reward)
+                for c in configs]
+    make_stream = partial(_stream, settings, collect.environments)
+    count = collect.environments * len(configs)
     if not collect.workers:
-        return LocalCollector(make_stream, collect.environments)
+        return LocalCollector(make_stream, count)
     return ProcessCollector(
-        make_stream, collect.environments, min(collect.workers, collect.environments),
-        environment.contract(config.task, collect.action_repeat), collect.step_timeout)
+        make_stream, count, min(collect.workers, count),
+        environment.contract(first.task, collect.action_repeat), collect.step_timeout)
+
+
+def _stream(settings: Sequence[StreamSettings], environments: int, number: int) -> Stream:
+    """Return a stream by its number among those of all learners."""
+    learner, own = divmod(number, environments)
+    return Stream(**vars(settings[learner]), number=own)
 
 
 def _stacked(steps: Sequence[tuple[Decision, EpisodeSummary | None]], cut: list[int]) -> Collected:
     decisions, ends = zip(*steps, strict=True)
     arrays = {name: np.stack([d[name] for d in decisions]).astype(np.float32)
               for name in decisions[0]}
-    return Collected(arrays, [end for end in ends if end is not None],
+    return Collected(arrays, [(i, end) for i, end in enumerate(ends) if end is not None],
                      [i for i, end in enumerate(ends) if end is not None], cut)
 
 

@@ -10,11 +10,22 @@ from typing import Any
 
 from spowl_ros.base import yaml
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.settings import assigned, changed, declared, group, nested, read, setting
+from spowl_ros.base.settings import (
+    Setting,
+    assigned,
+    changed,
+    declared,
+    group,
+    nested,
+    read,
+    setting,
+)
 from spowl_ros.base.share import share_directory
 from spowl_ros.base.tasks import task_id
 from spowl_ros.control.planner_settings import PlannerSettings, renamed
-from spowl_ros.training.learner import ConstraintConfig, OptimiserConfig
+from spowl_ros.training import constraint as constraints
+from spowl_ros.training.constraint import AugmentedLagrangian, Constraint
+from spowl_ros.training.learner import OptimiserConfig
 from spowl_ros.training.losses import LossConfig
 from spowl_ros.training.networks import NetworkConfig
 
@@ -101,7 +112,7 @@ class TrainConfig:
     networks: NetworkConfig = group(NetworkConfig)
     loss: LossConfig = group(LossConfig)
     optimiser: OptimiserConfig = group(OptimiserConfig)
-    constraint: ConstraintConfig = group(ConstraintConfig)
+    constraint: Constraint = group(AugmentedLagrangian)
     schedule: ScheduleConfig = group(ScheduleConfig)
     # Searches while collecting, in evaluations and in the exported bundle. A file that names some
     # settings changes them in PlannerSettings.compact(); the discounts are the losses'.
@@ -122,7 +133,9 @@ def from_dict(data: dict[str, Any]) -> TrainConfig:
     """
     if isinstance(data.get('planner'), dict):
         data = {**data, 'planner': renamed(data['planner'])}
-    config = read(TrainConfig, data)
+    section = data.get('constraint', {})  # what it may hold depends on its kind
+    config = replace(read(TrainConfig, {**data, 'constraint': {}}),
+                     constraint=constraints.from_dict(section))
     losses = {'discount': config.loss.discount, 'cost_discount': config.loss.cost_discount}
     return replace(config, planner=changed(config.planner, {
         name: value for name, value in losses.items() if name not in data.get('planner', {})}))
@@ -158,8 +171,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
 
 
 RESUMABLE = ('collect.decisions', 'collect.workers', 'collect.step_timeout',
-             'collect.updates_per_decision', 'schedule.', 'constraint.budget',
-             'constraint.multiplier_m', 'constraint.integral_gain', 'guide.weight',
+             'collect.updates_per_decision', 'schedule.', 'constraint.', 'guide.weight',
              'guide.last_weight', 'guide.updates')
 """
 Beginnings of keys that may change when a run goes on.
@@ -180,7 +192,20 @@ def resumed(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
         if not name.startswith(RESUMABLE):
             raise SpowlError(f'override {name!r} would make this another run; with --resume '
                              f'only {", ".join(RESUMABLE)}* can change')
-    return _overridden(config.to_dict(), values)
+    fresh = _overridden(config.to_dict(), values)
+    if fresh.constraint.kind != config.constraint.kind:
+        raise SpowlError(f'constraint.kind {fresh.constraint.kind!r} would make this another run, '
+                         f'which has {config.constraint.kind!r}')
+    return fresh
+
+
+def settings() -> list[Setting]:
+    """Return every setting that an override can name; of the constraint those of all kinds."""
+    table = {entry.name: entry for entry in declared(TrainConfig(''))}
+    for kind in constraints.kinds().values():
+        for entry in declared(kind(), 'constraint.'):
+            table.setdefault(entry.name, entry)
+    return list(table.values())
 
 
 def _values(overrides: Sequence[str]) -> dict[str, Any]:
@@ -190,7 +215,7 @@ def _values(overrides: Sequence[str]) -> dict[str, Any]:
     :raises SpowlError: one of another form, or for a setting that there is not
     """
     try:
-        return assigned(declared(TrainConfig('')), overrides)
+        return assigned(settings(), overrides)
     except SpowlError as error:
         raise SpowlError(f'bad override: {error}') from error
 

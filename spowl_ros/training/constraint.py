@@ -1,77 +1,189 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Multipliers of the cost constraint: the authors' Lagrangian and a budget controller."""
+"""
+How cost is kept down: a multiplier, and the term that it puts into the policy's loss.
+
+A kind of constraint is one class here: its fields are its settings, by which a configuration's
+section `constraint` names them, and its `kind` is the value of `constraint.kind`.
+
+Everything is written for one learner, with tensors that have no axis for learners: `torch.vmap`
+makes it that of many, each with its own state and, where they vary, its own settings, which then
+are tensors too. So there is no `float()` and no `if` on a number.
+"""
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.settings import read
 
-@dataclass
-class AugmentedLagrangian:
-    """Augmented Lagrangian of E[cost value] <= limit (SPOWL's own, driven by replay states)."""
+State = dict[str, Tensor]
+"""Scalars by name, float64; one of them is `multiplier`."""
 
+
+@dataclass(frozen=True)
+class Constraint(ABC):
+    """Settings of a constraint, and what it does with them."""
+
+    kind: str = ''
+    # mean cost of an episode that validation accepts without loss
+    budget: float = 1.0
+
+    @abstractmethod
+    def start(self) -> dict[str, float]:
+        """Return the state of a fresh run, by name."""
+
+    @abstractmethod
+    def loss(self, state: State, value: Tensor, cost_value: Tensor, weight: Tensor,
+             scale: Tensor) -> Tensor:
+        """
+        Return the policy's loss, a scalar.
+
+        :param value: (N,) what the policy pays at each latent but for cost: scaled, to be small
+        :param cost_value: (N,) cost value of its action
+        :param weight: (N,) of each latent
+        :param scale: spread of the reward value, by which `value` was divided
+        """
+
+    def after_update(self, state: State, mean_cost_value: Tensor) -> State:
+        """Return the state after an update in which the mean cost value was this."""
+        return state
+
+    def after_episode(self, state: State, cost: Tensor) -> State:
+        """Return the state after an episode that cost so much, discount 1."""
+        return state
+
+
+@dataclass(frozen=True)
+class AugmentedLagrangian(Constraint):
+    """The authors' augmented Lagrangian of E[cost value] <= limit, driven by replay states."""
+
+    kind: str = 'augmented'
     limit: float = 0.1
     multiplier: float = 1e-6
+    multiplier_max: float = 10.0
     penalty: float = 5e-9
     penalty_rate: float = 5e-6
     penalty_max: float = 1.0
-    multiplier_max: float = 10.0
 
-    def psi(self, mean_cost_value: Tensor) -> Tensor:
-        """Return the term ψ to add to the policy's loss for a scalar mean cost value."""
+    def start(self) -> dict[str, float]:
+        """Return multiplier and penalty."""
+        return {'multiplier': self.multiplier, 'penalty': self.penalty}
+
+    def psi(self, state: State, mean_cost_value: Tensor) -> Tensor:
+        """Return the term ψ of a scalar mean cost value."""
+        multiplier, penalty = state['multiplier'], state['penalty']
         gap = mean_cost_value - self.limit
-        if self.multiplier + self.penalty * float(gap.detach()) > 0:
-            return self.multiplier * gap + 0.5 * self.penalty * gap.square()
-        return torch.full_like(gap, -self.multiplier ** 2 / (2 * self.penalty))
+        active = multiplier * gap + 0.5 * penalty * gap.square()
+        return torch.where(multiplier + penalty * gap > 0, active,
+                           -multiplier.square() / (2 * penalty))
 
-    def update(self, mean_cost_value: float) -> None:
+    def loss(self, state: State, value: Tensor, cost_value: Tensor, weight: Tensor,
+             scale: Tensor) -> Tensor:
+        """Add ψ of the mean cost value."""
+        psi = self.psi(state, cost_value.mean()).to(value.dtype)
+        return (value * weight).sum() + psi * weight.sum()
+
+    def after_update(self, state: State, mean_cost_value: Tensor) -> State:
         """Ascend the multiplier by the constraint's gap, then raise the penalty."""
+        multiplier, penalty = state['multiplier'], state['penalty']
         gap = mean_cost_value - self.limit
-        self.multiplier = min(max(self.multiplier + self.penalty * gap, 0.0), self.multiplier_max)
-        raised = self.penalty * (1 + self.penalty_rate)
-        self.penalty = min(max(raised, self.penalty), self.penalty_max)
-
-    def state(self) -> dict[str, float]:
-        """Return everything needed to go on, as plain numbers."""
-        return asdict(self)
+        raised = torch.maximum(penalty * (1 + self.penalty_rate), penalty)
+        return {'multiplier': _clip(multiplier + penalty * gap, 0.0, self.multiplier_max),
+                'penalty': _clip(raised, 0.0, self.penalty_max)}
 
 
-@dataclass
-class BudgetController:
+@dataclass(frozen=True)
+class BudgetController(Constraint):
     """
     Proportional-integral control of log λ towards a budget of cost per episode.
 
     The error is relative and bounded, (J - budget) / max(J, budget), so that neither one very
     costly episode nor a long cheap stretch winds the multiplier up; the bounds on λ are the
-    anti-windup. Driven by the undiscounted cost of finished episodes, not by replay states.
+    anti-windup. Driven by the undiscounted cost of finished episodes, not by replay states. The
+    policy's loss is normalised by 1 + λ.
     """
 
-    budget: float = 1.0
+    kind: str = 'budget'
     multiplier: float = 0.1
-    integral_gain: float = 0.05
-    proportional_gain: float = 0.0
     multiplier_min: float = 0.01
     multiplier_max: float = 20.0
-    average: float = -1.0
+    integral_gain: float = 0.05
+    proportional_gain: float = 0.0
+    # weight of the newest episode in the cost that is steered
     smoothing: float = 0.1
-    log_integral: float = math.nan
 
-    def update(self, episode_cost: float) -> None:
-        """Take the cost of one finished episode."""
-        if math.isnan(self.log_integral):
-            self.log_integral = math.log(self.multiplier)
-        self.average = (episode_cost if self.average < 0
-                        else self.average + self.smoothing * (episode_cost - self.average))
-        error = (self.average - self.budget) / max(self.average, self.budget)
-        low, high = math.log(self.multiplier_min), math.log(self.multiplier_max)
-        self.log_integral = min(max(self.log_integral + self.integral_gain * error, low), high)
-        log_multiplier = self.log_integral + self.proportional_gain * error
-        self.multiplier = math.exp(min(max(log_multiplier, low), high))
+    def start(self) -> dict[str, float]:
+        """Return the multiplier, its integral, and the average cost, negative for none yet."""
+        return {'multiplier': self.multiplier, 'integral': self.multiplier, 'average': -1.0}
 
-    def state(self) -> dict[str, float]:
-        """Return everything needed to go on, as plain numbers."""
-        return asdict(self)
+    def loss(self, state: State, value: Tensor, cost_value: Tensor, weight: Tensor,
+             scale: Tensor) -> Tensor:
+        """Charge the cost value, scaled as the reward value is."""
+        multiplier = state['multiplier'].to(value.dtype)
+        value = value + multiplier * cost_value / scale
+        return (value * weight).sum() / (1 + multiplier)
+
+    def after_episode(self, state: State, cost: Tensor) -> State:
+        """Steer by the cost of one finished episode."""
+        average = state['average']
+        average = torch.where(average < 0, cost, average + self.smoothing * (cost - average))
+        budget = _full(average, self.budget)
+        error = (average - budget) / torch.maximum(average, budget)
+        integral = self._bounded(state['integral'] * torch.exp(self.integral_gain * error))
+        multiplier = self._bounded(integral * torch.exp(self.proportional_gain * error))
+        return {'multiplier': multiplier, 'integral': integral, 'average': average}
+
+    def _bounded(self, multiplier: Tensor) -> Tensor:
+        return _clip(multiplier, self.multiplier_min, self.multiplier_max)
+
+
+def kinds() -> dict[str, type[Constraint]]:
+    """Return every kind of constraint by its name."""
+    found, unseen = {}, Constraint.__subclasses__()
+    while unseen:
+        kind = unseen.pop()
+        found[kind.kind] = kind
+        unseen += kind.__subclasses__()
+    return dict(sorted(found.items()))
+
+
+def from_dict(data: Mapping[str, Any]) -> Constraint:
+    """
+    Return the constraint that a configuration's section describes.
+
+    Settings of another kind are taken where they say what that kind does anyhow: files written
+    when every kind's settings stood in one section say so.
+
+    :raises SpowlError: an unknown kind, or a setting that it does not have
+    """
+    if not isinstance(data, Mapping):
+        raise SpowlError(f'constraint is {data!r}; wanted a mapping of keys')
+    known = kinds()
+    name = data.get('kind', AugmentedLagrangian.kind)
+    if name not in known:
+        raise SpowlError(f'constraint.kind is {name!r}; it must be one of {", ".join(known)}')
+    own = {f.name for f in fields(known[name])}
+    return read(known[name], {key: value for key, value in data.items()
+                              if key in own or not _idle(key, value)}, 'constraint')
+
+
+def _idle(key: str, value: Any) -> bool:
+    """Return whether a setting says what the kind that has it does anyhow."""
+    return any(key in {f.name for f in fields(kind)} and getattr(kind(), key) == value
+               for kind in kinds().values())
+
+
+def _full(like: Tensor, value: float | Tensor) -> Tensor:
+    """Return a setting as a tensor; no copy from the host, which a graph could not capture."""
+    return value if isinstance(value, Tensor) else torch.full_like(like, value)
+
+
+def _clip(x: Tensor, low: float | Tensor, high: float | Tensor) -> Tensor:
+    return torch.minimum(torch.maximum(x, _full(x, low)), _full(x, high))

@@ -1,21 +1,26 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""One update of everything: model, values, policy, targets, scale."""
+"""
+One update of everything: model, values, policy, targets, scale; of one learner or of many.
+
+An update reads tensors, writes tensors in place, and never asks a number back from the device: a
+CUDA graph can capture it, and the same code runs uncaptured elsewhere.
+"""
 from __future__ import annotations
 
-from collections.abc import Callable
-import copy
-from dataclasses import dataclass, field
-import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.training.constraint import AugmentedLagrangian, BudgetController
-from spowl_ros.training.losses import Batch, LossConfig, model_loss, policy_terms
+from spowl_ros.training.adam import Adam
+from spowl_ros.training.constraint import AugmentedLagrangian, Constraint
+from spowl_ros.training.losses import Batch, LossConfig, ModelLoss, model_loss, policy_terms
 from spowl_ros.training.networks import Networks
+from spowl_ros.training.weights import MODEL, POLICY, TARGET, Stack, each
 
 
 @dataclass(frozen=True)
@@ -41,217 +46,323 @@ class OptimiserConfig:
 
 
 @dataclass(frozen=True)
-class ConstraintConfig:
-    """
-    How cost is kept down.
+class Settings:
+    """What a learner is told; of several only numbers may differ."""
 
-    'augmented' is the authors' Lagrangian on the cost value at replay states; 'budget' steers
-    the cost of recent episodes to `budget` and normalises the policy's loss by 1 + multiplier.
-    """
-
-    kind: str = 'augmented'
-    limit: float = 0.1
-    budget: float = 1.0
-    multiplier: float = 0.1
-    multiplier_min: float = 0.01
-    multiplier_max: float = 20.0
-    integral_gain: float = 0.05
-    proportional_gain: float = 0.0
-
-    def make(self) -> AugmentedLagrangian | BudgetController:
-        """Return the multiplier's fresh state."""
-        if self.kind == 'augmented':
-            return AugmentedLagrangian(limit=self.limit)
-        if self.kind == 'budget':
-            return BudgetController(
-                budget=self.budget, multiplier=self.multiplier,
-                multiplier_min=self.multiplier_min, multiplier_max=self.multiplier_max,
-                integral_gain=self.integral_gain, proportional_gain=self.proportional_gain)
-        raise SpowlError(f"constraint.kind {self.kind!r} is neither 'augmented' nor 'budget'")
-
-    def restore(self, state: dict[str, float]) -> AugmentedLagrangian | BudgetController:
-        """Return the multiplier as its `state()` was, under what is configured now."""
-        fresh = self.make()
-        if isinstance(fresh, BudgetController):
-            state = {**state, 'budget': self.budget, 'multiplier_min': self.multiplier_min,
-                     'multiplier_max': self.multiplier_max, 'integral_gain': self.integral_gain}
-        return type(fresh)(**state)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    constraint: Constraint = field(default_factory=AugmentedLagrangian)
 
 
 @dataclass(frozen=True)
-class Guide:
-    """What draws the policy to the actions of something that is no network."""
+class Guidance:
+    """What draws the policies to actions of something that is no network."""
 
-    actions: Callable[[Tensor], Tensor]
-    """Actions (N, A) for observations (N, O)."""
-    weight: float
-    """Of the squared distance, the mean over actuators, beside the scaled values."""
-
-    @property
-    def model_weight(self) -> float:
-        """Of the same in the model's loss, whose parts are a tenth of the values' in size."""
-        return 0.3 * self.weight
+    actions: Tensor
+    """(M, H + 1, B, A): at every observation of a batch, and at the last one after it."""
+    weight: Tensor
+    """(M,) of the squared distance, the mean over actuators, beside the scaled values."""
 
 
 _AVERAGE_START = 10
 """Until the average's rate is reached, it is this many times one over the updates."""
+_OF_MODEL = 0.3
+"""A guide's weight in the model's loss, whose parts are a tenth of the values' in size."""
+_MOVING = ('value_scale', 'entropy_weight')
+_METRICS = ('consistency', 'reward', 'cost', 'reward_value', 'cost_value')
 
 
-@dataclass
-class Learner:
+class Learners:
     """
-    Networks with their optimisers, multiplier and running scale of the reward value.
+    M learners: networks with their optimisers, multipliers and running scales.
 
-    `average` are networks whose weights follow the others' (Polyak and Juditsky 1992): late in
+    `averages` are networks whose weights follow the others' (Polyak and Juditsky 1992): late in
     training, the policy moves between more daring and more careful, and they lie in between.
+
+    :param networks: one a learner, of the same sizes, on their device
+    :param settings: one a learner
+    :param seeds: one a learner, of all that is random in its updates
+    :raises SpowlError: settings that differ in more than numbers
     """
 
-    networks: Networks
-    loss: LossConfig
-    optimiser: OptimiserConfig
-    constraint: ConstraintConfig
-    seed: int = 0
-    value_scale: float = 1.0
-    multiplier: AugmentedLagrangian | BudgetController = field(init=False)
+    def __init__(self, networks: Sequence[Networks], settings: Sequence[Settings],
+                 seeds: Sequence[int]) -> None:
+        self.count = len(networks)
+        self.device = next(networks[0].parameters()).device
+        self.weights = Stack(networks)
+        self.settings = settings[0]
+        self._varied: dict[str, dict[str, Any]] = {'loss': {}, 'optimiser': {},
+                                                      'constraint': {}}
+        self._rate = torch.zeros_like(self.weights.flat[MODEL])
+        self.set_numbers(settings)
+        o = self.settings.optimiser
+        self.averages = self.weights.copy() if o.average_rate else self.weights
+        self.generators = [torch.Generator(self.device).manual_seed(seed) for seed in seeds]
+        self.state = {'value_scale': torch.ones(self.count, device=self.device),
+                      'entropy_weight': self._each_of([s.optimiser.entropy for s in settings])}
+        """(M,) by name: what follows the values and the entropy."""
+        starts = [s.constraint.start() for s in settings]
+        self.constraint = {name: torch.tensor([start[name] for start in starts],
+                                              dtype=torch.float64, device=self.device)
+                           for name in starts[0]}
+        """(M,) by name: the constraint's state."""
+        self.averaged = torch.zeros((), device=self.device)
+        self.model_optimiser = Adam(self.weights.flat[MODEL], eps=1e-8)
+        self.policy_optimiser = Adam(self.weights.flat[POLICY], eps=1e-5)
+        self._quantiles = torch.tensor([0.05, 0.95], device=self.device)
+        self._model_loss = self._of_all(self._model_loss_of_one)
+        self._policy_terms = self._of_all(self._policy_terms_of_one)
 
-    def __post_init__(self) -> None:
-        n, o = self.networks, self.optimiser
-        self.average = copy.deepcopy(n) if o.average_rate else n
-        self.averaged = 0
-        self.entropy_weight = o.entropy
-        self.multiplier = self.constraint.make()
-        self.device = next(n.parameters()).device
-        self.generator = torch.Generator(self.device).manual_seed(self.seed)
-        model: list[torch.nn.Module] = [n.dynamics, n.reward, n.cost, n.reward_value, n.cost_value]
-        self.model_parameters = [p for net in (n.encoder, *model) for p in net.parameters()]
-        groups: list[dict[str, Any]] = [
-            {'params': list(n.encoder.parameters()),
-             'lr': o.learning_rate * o.encoder_factor},
-            {'params': [p for net in model for p in net.parameters()]},
-        ]
-        self.model_optimiser = torch.optim.Adam(groups, lr=o.learning_rate, fused=True)
-        self.policy_optimiser = torch.optim.Adam(
-            n.policy.parameters(), lr=o.policy_learning_rate, eps=1e-5, fused=True)
-        self._model_loss, self._policy_terms = model_loss, policy_terms
-        if o.compile:
-            self._model_loss = torch.compile(model_loss, dynamic=False)
-            self._policy_terms = torch.compile(policy_terms, dynamic=False)
+    # -- settings ---------------------------------------------------------------------------
 
-    def update(self, batch: Batch, guide: Guide | None = None) -> dict[str, Tensor | float]:
+    def set_numbers(self, settings: Sequence[Settings]) -> None:
         """
-        Take one step on a batch; returns scalars (tensors are not yet read back).
+        Take the numbers in which learners differ, in place where they differed before.
 
-        :param guide: what draws the policy's mean to its own actions
+        :raises SpowlError: a setting that differs and is no number
         """
-        n, o = self.networks, self.optimiser
-        n.train()
-        horizon, size = batch.reward.shape
-        loss = self._model_loss(n, batch, self.loss,
-                                self._noise(horizon * size), self._pair())
-        self.model_optimiser.zero_grad(set_to_none=True)
-        total = loss.total
-        if guide and guide.weight:
-            total = total + guide.model_weight * self._imitation(batch, guide)
-        total.backward()
-        norm = nn.utils.clip_grad_norm_(self.model_parameters, o.gradient_norm, foreach=True)
-        self.model_optimiser.step()
-        policy = self._update_policy(loss.latents, batch, guide)
-        n.update_targets(o.target_rate)
-        self._follow()
-        return {'loss': loss.total.detach(), 'consistency_loss': loss.consistency,
-                'reward_loss': loss.reward, 'cost_loss': loss.cost,
-                'reward_value_loss': loss.reward_value, 'cost_value_loss': loss.cost_value,
-                'gradient_norm': norm, **policy}
+        for section, varied in self._varied.items():
+            all_of = [vars(getattr(s, section)) for s in settings]
+            for name, value in all_of[0].items():
+                values = [one[name] for one in all_of]
+                if name in varied:
+                    varied[name].copy_(self._each_of(values))
+                elif any(other != value for other in values):
+                    if not all(isinstance(v, float) for v in values):
+                        raise SpowlError(f'{section}.{name} differs among learners that are '
+                                         f'trained as one ({", ".join(map(str, values))}); only '
+                                         'numbers may')
+                    if name == 'average_rate' and not all(values):
+                        raise SpowlError('optimiser.average_rate is 0 of some learners and not '
+                                         'of others; all or none can have an average')
+                    varied[name] = self._each_of(values)
+        self.settings = settings[0]
+        o = self._optimiser()
+        size, first = self.weights.flat[MODEL].shape[1], self.weights.encoder_size
+        factor = torch.ones(self.count, size, device=self.device)
+        factor[:, :first] = _column(o.encoder_factor)
+        rate = factor * _column(o.learning_rate)
+        self._rate.copy_(rate)
 
-    def _imitation(self, batch: Batch, guide: Guide) -> Tensor:
-        """Return how far the policy is from the guide, for the encoder to learn what it needs."""
-        obs = batch.obs.flatten(0, 1)
-        mean = torch.tanh(self.networks.policy_distribution(self.networks.encode(obs))[0])
-        return (mean - guide.actions(obs)).square().mean()
+    def _of_all(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function of one learner as one of all, compiled where that is asked for."""
+        if not self.settings.optimiser.compile:
+            return each(self.count, function)
+        if self.count == 1:  # what a plain call adds are views, which a compiler does not like
+            return each(1, torch.compile(function, dynamic=False))
+        return torch.compile(each(self.count, function), dynamic=False)
 
-    def _update_policy(self, latents: Tensor, batch: Batch, guide: Guide | None
-                       ) -> dict[str, Tensor | float]:
-        o = self.optimiser
-        steps, size, _ = latents.shape
-        z = latents.flatten(0, 1)
-        terms = self._policy_terms(self.networks, z, self._noise(len(z)), self._pair())
-        rho = self.loss.rho ** torch.arange(steps, device=z.device, dtype=z.dtype)
-        weight = (rho / (steps * size)).repeat_interleave(size)
+    def _each_of(self, values: Sequence[float]) -> Tensor:
+        return torch.tensor(values, dtype=torch.float32, device=self.device)
+
+    def _optimiser(self) -> OptimiserConfig:
+        """Return the optimiser's settings; those that differ are tensors (M,)."""
+        return replace(self.settings.optimiser, **self._varied['optimiser'])
+
+    # -- of one learner, without its axis -----------------------------------------------------
+
+    def _model_loss_of_one(self, model: Tensor, rest: dict[str, Tensor],
+                           buffers: dict[str, Tensor], batch: dict[str, Tensor], noise: Tensor,
+                           members: Tensor, numbers: dict[str, Any],
+                           guidance: tuple[Tensor, ...]
+                           ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+        config = replace(self.settings.loss, **numbers)
+
+        def losses(networks: Networks) -> tuple[Tensor, ModelLoss]:
+            loss = model_loss(networks, Batch(**batch), config, noise, members)
+            if not guidance:
+                return loss.total, loss
+            actions, weight = guidance
+            z = networks.encode(batch['obs'].flatten(0, 1))
+            mean = torch.tanh(networks.policy_distribution(z)[0])
+            apart = (mean - actions[:-1].flatten(0, 1)).square().mean()
+            return loss.total + _OF_MODEL * weight * apart, loss
+
+        total, loss = self.weights.call({MODEL: model, **rest}, buffers, losses)
+        parts = {f'{name}_loss': getattr(loss, name) for name in _METRICS}
+        return total, parts, loss.latents
+
+    def _policy_terms_of_one(self, policy: Tensor, rest: dict[str, Tensor],
+                             buffers: dict[str, Tensor], z: Tensor, noise: Tensor,
+                             members: Tensor) -> dict[str, Tensor]:
+        terms = self.weights.call({POLICY: policy, **rest}, buffers, policy_terms, z, noise,
+                                  members)
+        return dict(vars(terms))
+
+    def _constrained_of_one(self, state: dict[str, Tensor], numbers: dict[str, Any],
+                            value: Tensor, cost_value: Tensor, weight: Tensor, scale: Tensor
+                            ) -> Tensor:
+        constraint = replace(self.settings.constraint, **numbers)
+        return constraint.loss(state, value, cost_value, weight, scale)
+
+    def _after_update_of_one(self, state: dict[str, Tensor], numbers: dict[str, Any],
+                             mean_cost_value: Tensor) -> dict[str, Tensor]:
+        return replace(self.settings.constraint, **numbers).after_update(state, mean_cost_value)
+
+    # -- of all -------------------------------------------------------------------------------
+
+    def update(self, batch: Batch, guidance: Guidance | None = None) -> dict[str, Tensor]:
+        """
+        Take one step on a batch, whose tensors lead with the learners' axis.
+
+        :return: figures (M,) by name
+        """
+        self.weights.train()
+        _, horizon, size = batch.reward.shape
+        flat, o = self.weights.flat, self._optimiser()
+        guided = () if guidance is None else (guidance.actions, guidance.weight)
+        leaf = flat[MODEL].detach().requires_grad_()
+        total, metrics, latents = self._model_loss(
+            leaf, {POLICY: flat[POLICY], TARGET: flat[TARGET]}, self.weights.buffers,
+            dict(vars(batch)), self._noise(horizon * size), self._pairs(), self._varied['loss'],
+            guided)
+        gradient, = torch.autograd.grad(total.sum(), leaf)
+        norm = self.model_optimiser.step(gradient, self._rate, o.gradient_norm)
+        metrics = {'loss': total.detach(), **metrics, 'gradient_norm': norm,
+                   **self._update_policy(latents, guidance)}
         with torch.no_grad():
-            low, high = torch.quantile(terms.value, torch.tensor([0.05, 0.95], device=z.device))
-            spread = max(float(high - low), o.least_scale)
-        self.value_scale += o.scale_rate * (spread - self.value_scale)
-        value = self.entropy_weight * terms.log_prob - terms.value / self.value_scale
-        if guide and guide.weight:
-            seen = torch.cat([batch.obs, batch.next_obs[-1:]]).flatten(0, 1)
-            apart = (terms.mean - guide.actions(seen)).square().mean(dim=-1)
-            value = value + guide.weight * apart
-        if isinstance(self.multiplier, AugmentedLagrangian):
-            mean_cost_value = terms.cost_value.mean()
-            loss = (value * weight).sum() + self.multiplier.psi(mean_cost_value) * weight.sum()
-            self.multiplier.update(float(mean_cost_value.detach()))
-        else:
-            lam = self.multiplier.multiplier
-            value = value + lam * terms.cost_value / self.value_scale
-            loss = (value * weight).sum() / (1 + lam)
-        self.policy_optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.networks.policy.parameters(), o.gradient_norm,
-                                        foreach=True)
-        self.policy_optimiser.step()
-        self._steer_entropy(-float(terms.log_prob.detach().mean()))
-        return {'policy_loss': loss.detach(), 'policy_gradient_norm': norm,
-                'value': terms.value.detach().mean(),
-                'cost_value': terms.cost_value.detach().mean(),
-                'entropy': -terms.log_prob.detach().mean(),
-                'entropy_weight': self.entropy_weight, 'value_scale': self.value_scale,
-                'multiplier': self.multiplier.multiplier}
+            sources = flat[MODEL][:, -flat[TARGET].shape[1]:]
+            flat[TARGET].lerp_(sources, _column(o.target_rate))
+            self._follow()
+        return metrics
 
-    def _steer_entropy(self, entropy: float) -> None:
+    def _update_policy(self, latents: Tensor, guidance: Guidance | None) -> dict[str, Tensor]:
+        o, flat, state = self._optimiser(), self.weights.flat, self.state
+        _, steps, size, _ = latents.shape
+        z = latents.flatten(1, 2)
+        leaf = flat[POLICY].detach().requires_grad_()
+        terms = self._policy_terms(leaf, {MODEL: flat[MODEL]}, self.weights.buffers, z,
+                                   self._noise(z.shape[1]), self._pairs())
+        rho = self.settings.loss.rho if 'rho' not in self._varied['loss'] else (
+            _column(self._varied['loss']['rho']))
+        rho = rho ** torch.arange(steps, device=z.device, dtype=z.dtype)
+        weight = (rho / (steps * size)).repeat_interleave(size, dim=-1).expand(self.count, -1)
+        with torch.no_grad():
+            low, high = torch.quantile(terms['value'], self._quantiles, dim=1)
+            spread = (high - low).clamp_min(0.0)
+            spread = torch.maximum(spread, _like(spread, o.least_scale))
+            state['value_scale'] += o.scale_rate * (spread - state['value_scale'])
+        value = (state['entropy_weight'].unsqueeze(-1) * terms['log_prob']
+                 - terms['value'] / state['value_scale'].unsqueeze(-1))
+        if guidance is not None:
+            apart = (terms['mean'] - guidance.actions.flatten(1, 2)).square().mean(dim=-1)
+            value = value + guidance.weight.unsqueeze(-1) * apart
+        loss = each(self.count, self._constrained_of_one)(
+            self.constraint, self._varied['constraint'], value, terms['cost_value'], weight,
+            state['value_scale'])
+        gradient, = torch.autograd.grad(loss.sum(), leaf)
+        rate = _like(state['value_scale'], o.policy_learning_rate).unsqueeze(-1)
+        norm = self.policy_optimiser.step(gradient, rate, o.gradient_norm)
+        with torch.no_grad():
+            mean_cost_value = terms['cost_value'].detach().mean(dim=-1)
+            entropy = -terms['log_prob'].detach().mean(dim=-1)
+            metrics = {'policy_loss': loss.detach(), 'policy_gradient_norm': norm,
+                       'value': terms['value'].detach().mean(dim=-1),
+                       'cost_value': mean_cost_value, 'entropy': entropy,
+                       **{name: state[name].clone() for name in _MOVING},
+                       'multiplier': self.constraint['multiplier'].clone()}
+            after = each(self.count, self._after_update_of_one)(
+                self.constraint, self._varied['constraint'], mean_cost_value.double())
+            for name, now in after.items():
+                self.constraint[name].copy_(now)
+            self._steer_entropy(entropy)
+        return metrics
+
+    def _steer_entropy(self, entropy: Tensor) -> None:
         """Raise the entropy's weight below its target and lower it above (SAC, 1812.05905)."""
-        o = self.optimiser
-        if o.entropy_target is not None and math.isfinite(entropy):
-            missing = o.entropy_target - entropy / self.networks.config.action_dim
-            self.entropy_weight *= math.exp(o.entropy_rate * min(max(missing, -1.0), 1.0))
+        o = self._optimiser()
+        if o.entropy_target is not None:
+            actions = self.weights.members[0].config.action_dim
+            missing = (o.entropy_target - entropy / actions).clamp(-1.0, 1.0).nan_to_num(0.0)
+            self.state['entropy_weight'] *= torch.exp(o.entropy_rate * missing)
 
-    @torch.no_grad()
     def _follow(self) -> None:
-        """Move the average towards the networks."""
-        if self.average is self.networks:
+        """Move the averages towards the networks."""
+        if self.averages is self.weights:
             return
         self.averaged += 1
-        rate = max(self.optimiser.average_rate, _AVERAGE_START / (_AVERAGE_START + self.averaged))
-        torch._foreach_lerp_(list(self.average.parameters()), list(self.networks.parameters()),
-                             rate)
-        for mine, theirs in zip(self.average.buffers(), self.networks.buffers(), strict=True):
-            mine.copy_(theirs)
+        start = _AVERAGE_START / (_AVERAGE_START + self.averaged)
+        rate = self._optimiser().average_rate
+        self.averages.follow(self.weights, torch.maximum(start, _like(start, rate)))
+
+    def episode_ended(self, learner: int, cost: float) -> None:
+        """Tell a learner's constraint what an episode cost."""
+        numbers = {name: value[learner] for name, value in self._varied['constraint'].items()}
+        constraint = replace(self.settings.constraint, **numbers)
+        mine = {name: value[learner] for name, value in self.constraint.items()}
+        cost_now = torch.full_like(mine['multiplier'], cost)
+        for name, now in constraint.after_episode(mine, cost_now).items():
+            self.constraint[name][learner] = now
+
+    @torch.no_grad()
+    def act(self, observations: Tensor, noise: Tensor) -> Tensor:
+        """Return the policies' actions (M, N, A) for observations (M, N, O); noise (M, N, A)."""
+        self.weights.train(False)
+        flat = self.weights.flat
+        return each(self.count, self._act_of_one)(
+            {MODEL: flat[MODEL], POLICY: flat[POLICY]}, self.weights.buffers, observations, noise)
+
+    def _act_of_one(self, rows: dict[str, Tensor], buffers: dict[str, Tensor], obs: Tensor,
+                    noise: Tensor) -> Tensor:
+        def act(networks: Networks) -> Tensor:
+            return networks.act(networks.encode(obs), noise).action
+
+        action: Tensor = self.weights.call(rows, buffers, act)
+        return action
+
+    # -- what is random -----------------------------------------------------------------------
 
     def _noise(self, rows: int) -> Tensor:
-        return torch.randn(rows, self.networks.config.action_dim, device=self.device,
-                           generator=self.generator)
+        actions = self.weights.members[0].config.action_dim
+        return torch.stack([torch.randn(rows, actions, device=self.device, generator=generator)
+                            for generator in self.generators])
 
-    def _pair(self) -> Tensor:
+    def _pairs(self) -> Tensor:
         """Two random members of the reward value ensemble, or all where there are fewer."""
-        order = torch.randperm(self.networks.config.num_q, device=self.device,
-                               generator=self.generator)
-        return order[:2]
+        members = self.weights.members[0].config.num_q
+        drawn = torch.stack([torch.rand(members, device=self.device, generator=generator)
+                             for generator in self.generators])
+        return drawn.argsort(dim=-1)[:, :2]
 
-    def state(self) -> dict[str, object]:
+    # -- what is kept -------------------------------------------------------------------------
+
+    def copy_learner(self, source: int, target: int) -> None:
+        """Let one learner go on from where another is, with its own randomness."""
+        for stack in {id(s): s for s in (self.weights, self.averages)}.values():
+            stack.copy_member(source, target)
+        for rows in (*self.model_optimiser.moments, *self.policy_optimiser.moments,
+                     *self.state.values(), *self.constraint.values()):
+            rows[target] = rows[source]
+
+    def save(self, learner: int) -> dict[str, object]:
         """Return everything a bit-exact continuation needs beside the average's weights."""
-        return {'networks': self.networks.state_dict(),
-                'averaged': self.averaged, 'entropy_weight': self.entropy_weight,
-                'model_optimiser': self.model_optimiser.state_dict(),
-                'policy_optimiser': self.policy_optimiser.state_dict(),
-                'multiplier': self.multiplier.state(), 'value_scale': self.value_scale,
-                'generator': self.generator.get_state()}
+        return {'networks': self.weights.members[learner].state_dict(),
+                'averaged': self.averaged.clone(),
+                'model_optimiser': self.model_optimiser.save(learner),
+                'policy_optimiser': self.policy_optimiser.save(learner),
+                **{name: value[learner].clone() for name, value in self.state.items()},
+                'constraint': {name: value[learner].clone()
+                               for name, value in self.constraint.items()},
+                'generator': self.generators[learner].get_state()}
 
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state` returned."""
-        self.networks.load_state_dict(state['networks'])
-        self.averaged = state['averaged']
-        self.entropy_weight = state['entropy_weight']
-        self.model_optimiser.load_state_dict(state['model_optimiser'])
-        self.policy_optimiser.load_state_dict(state['policy_optimiser'])
-        self.multiplier = self.constraint.restore(state['multiplier'])
-        self.value_scale = state['value_scale']
-        self.generator.set_state(state['generator'])
+    def load(self, learner: int, state: dict[str, Any]) -> None:
+        """Restore what :meth:`save` returned."""
+        self.weights.members[learner].load_state_dict(state['networks'])
+        self.averaged.copy_(state['averaged'])
+        self.model_optimiser.load(learner, state['model_optimiser'])
+        self.policy_optimiser.load(learner, state['policy_optimiser'])
+        for name, value in self.state.items():
+            value[learner] = state[name]
+        for name, value in self.constraint.items():
+            value[learner] = state['constraint'][name]
+        self.generators[learner].set_state(state['generator'].cpu())
+
+
+def _column(value: float | Tensor) -> float | Tensor:
+    """Return a setting so that it goes with (M, N)."""
+    return value.unsqueeze(-1) if isinstance(value, Tensor) else value
+
+
+def _like(like: Tensor, value: float | Tensor) -> Tensor:
+    """Return a setting as a tensor; no copy from the host, which a graph could not capture."""
+    return value if isinstance(value, Tensor) else torch.full_like(like, value)

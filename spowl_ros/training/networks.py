@@ -141,9 +141,10 @@ class TwoHot(nn.Module):
         else:
             low, high = self.values[index], self.values[index + 1]
             upper_weight = ((self.config.unit * symexp(y) - low) / (high - low)).clamp(0.0, 1.0)
-        code = torch.zeros(*x.shape, self.config.count, dtype=x.dtype, device=x.device)
-        code.scatter_(-1, index.unsqueeze(-1), (1 - upper_weight).unsqueeze(-1))
-        return code.scatter_(-1, (index + 1).unsqueeze(-1), upper_weight.unsqueeze(-1))
+        # comparing has a batching rule, so that learners can be stacked; scattering has none
+        bins = torch.arange(self.config.count, device=x.device) - index.unsqueeze(-1)
+        upper = upper_weight.unsqueeze(-1)
+        return torch.where(bins == 0, 1 - upper, torch.where(bins == 1, upper, 0.0))
 
     def decode(self, logits: Tensor) -> Tensor:
         """Return scalars (...) for logits (..., bins)."""

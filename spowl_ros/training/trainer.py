@@ -1,11 +1,11 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The training loop: collect, update, measure, write."""
+"""The training loop: collect, update, measure, write; for one learner or for many at once."""
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+import logging
 from pathlib import Path
 import time
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 import torch
+from torch import Tensor
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -20,19 +21,26 @@ from spowl_ros.base.errors import SpowlError
 from spowl_ros.training import checkpoint, gait, initial
 from spowl_ros.training import collect as collector
 from spowl_ros.training import config as configuration
-from spowl_ros.training.agent import PlannerLanes, usable
+from spowl_ros.training.agent import usable
 from spowl_ros.training.buffer import ReplayBuffer
+from spowl_ros.training.capture import Captured
 from spowl_ros.training.config import TrainConfig
-from spowl_ros.training.constraint import BudgetController
 from spowl_ros.training.gait import Gait
-from spowl_ros.training.learner import Guide, Learner
+from spowl_ros.training.learner import Guidance, Learners, Settings
+from spowl_ros.training.losses import Batch
+from spowl_ros.training.member import Member
 from spowl_ros.training.networks import Networks
 from spowl_ros.training.progress import Progress
-from spowl_ros.training.stream import EpisodeSummary
 from spowl_ros.training.validation import validate
 
 CHECKPOINT = 'checkpoint.pt'
 BEST = 'best.pt'
+FINITE = ('loss', 'policy_loss', 'gradient_norm', 'policy_gradient_norm')
+REPORTED = ('loss', 'consistency_loss', 'reward_loss', 'cost_loss', 'reward_value_loss',
+            'cost_value_loss', 'policy_loss', 'gradient_norm', 'value', 'cost_value', 'entropy',
+            'entropy_weight', 'value_scale', 'multiplier')
+
+log = logging.getLogger(__name__)
 
 
 class Stopwatch:
@@ -58,24 +66,32 @@ class Trainer:
     """
     One run in one directory: progress.csv, TensorBoard events, checkpoint.pt, best.pt.
 
+    Of several learners one checkpoint.pt holds all; the rest is each one's, in a directory below
+    that has its name. What is collected, when, and how often is updated is the same for all.
+
+    :param config: of the learner, or by name those of several
     :raises SpowlError: a directory that holds a run or cannot be written to
     """
 
-    def __init__(self, config: TrainConfig, directory: Path) -> None:
+    def __init__(self, config: TrainConfig | dict[str, TrainConfig], directory: Path) -> None:
         if (directory / CHECKPOINT).exists():
             raise SpowlError(f'{directory} already holds a run; continue it with --resume or '
                              'choose another directory')
+        configs = {'': config} if isinstance(config, TrainConfig) else config
         try:
-            directory.mkdir(parents=True, exist_ok=True)
-            (directory / 'progress.csv').unlink(missing_ok=True)  # of a run without a checkpoint
+            for name in configs:
+                (directory / name).mkdir(parents=True, exist_ok=True)
+                # of a run without a checkpoint
+                (directory / name / 'progress.csv').unlink(missing_ok=True)
         except OSError as error:
             raise SpowlError(f'cannot write to {directory}: {error.strerror}; choose another '
                              'directory with --output') from error
-        self._build(config, directory)
-        if config.initial:
-            initial.start_from(Path(config.initial), self.learner.networks,
-                               self.collector.contract)
-            self.learner.average.load_state_dict(self.learner.networks.state_dict())
+        self._build(configs, directory)
+        for member, networks in zip(self.members, self.learners.weights.members, strict=True):
+            if member.config.initial:
+                initial.start_from(Path(member.config.initial), networks, self.collector.contract)
+        if self.learners.averages is not self.learners.weights:
+            self.learners.averages.follow(self.learners.weights, 1.0)
 
     @classmethod
     def resume(cls, directory: Path, overrides: list[str]) -> Trainer:
@@ -86,83 +102,100 @@ class Trainer:
         :raises SpowlError: no checkpoint, or an override of another key
         """
         content = checkpoint.load(directory / CHECKPOINT)
-        if 'learner' not in content:
-            raise SpowlError(f'{directory / CHECKPOINT} holds networks only; a run cannot go on '
-                             'from it')
+        if 'members' not in content:
+            raise SpowlError(f'{directory / CHECKPOINT} holds networks only, or is of an older '
+                             'version; a run cannot go on from it')
         trainer = cls.__new__(cls)
-        trainer._build(configuration.resumed(configuration.from_dict(content['config']),
-                                             overrides), directory)
+        alone = len(content['members']) == 1
+        trainer._build({
+            '' if alone else state['name']: configuration.resumed(
+                configuration.from_dict(state['config']), overrides)
+            for state in content['members']}, directory)
         trainer._load_state(content)
         if overrides:
             trainer.origin['command'] += '; ' + checkpoint.command()
         return trainer
 
-    def _build(self, config: TrainConfig, directory: Path) -> None:
+    def _build(self, configs: dict[str, TrainConfig], directory: Path) -> None:
         self.directory = directory
-        torch.set_num_threads(config.threads)
-        device = usable(config.device)
-        collect = config.collect
-        self.collector = collector.make(config)
+        first = next(iter(configs.values()))
+        torch.set_num_threads(first.threads)
+        device = usable(first.device)
+        self.collector = collector.make(list(configs.values()))
         contract = self.collector.contract
-        self.config = config = replace(config, networks=config.networks.fitted(contract))
-        torch.manual_seed(config.seed)
-        networks = Networks(config.networks).to(device)
-        self.learner = Learner(networks, config.loss, config.optimiser, config.constraint,
-                               config.seed)
-        # the first environments plan, the others take the policy's action
-        self.lanes = PlannerLanes(networks, config.planner,
-                                  round(collect.planning_share * collect.environments),
-                                  explore=True)
-        self.plan_noise = torch.Generator(self.learner.device).manual_seed(config.seed)
-        self.buffer = ReplayBuffer(collect.replay_capacity, collect.environments,
-                                   contract.size, contract.action.size)
-        self.rng = np.random.default_rng(config.seed)
-        self.gait = Gait(gait.load(configuration.beside(config.guide.gait)), contract,
-                         device) if config.guide.gait else None
+        fitted = [replace(config, networks=config.networks.fitted(contract))
+                  for config in configs.values()]
+        self.config = fitted[0]
+        networks = []
+        for config in fitted:
+            torch.manual_seed(config.seed)
+            networks.append(Networks(config.networks).to(device))
+        self.learners = Learners(
+            networks, [Settings(c.loss, c.optimiser, c.constraint) for c in fitted],
+            [c.seed for c in fitted])
+        self.members = [
+            Member(index, name, config, directory / name, net,
+                   Gait(gait.load(configuration.beside(config.guide.gait)), contract, device)
+                   if config.guide.gait else None)
+            for index, (name, config, net) in enumerate(
+                zip(configs, fitted, self.learners.weights.members, strict=True))]
+        collect = self.config.collect
+        self.buffer = ReplayBuffer(collect.replay_capacity, collect.environments, contract.size,
+                                   contract.action.size, len(fitted), device)
+        shares = torch.tensor([[c.collect.costly_share] for c in fitted], device=device)
+        self._costly_share: float | Tensor = (
+            collect.costly_share if bool((shares == shares[0]).all()) else shares)
+        self._guide_weight = torch.zeros(len(fitted), device=device)
+        self._step = Captured(self._learn, device, self.learners.generators)
         self.decisions = self.raw_steps = self.updates = 0
         self.seconds = 0.0
         self.update_debt = 0.0
-        self.best_score = -np.inf
-        self.episodes: deque[EpisodeSummary] = deque(maxlen=20)
-        self.evaluation: dict[str, float] = {}
-        self.evaluation_due = False
         self.resumed_at: int | None = None
         self.stop_requested = False
         self.origin = checkpoint.origin()
 
+    @property
+    def alive(self) -> list[Member]:
+        """Return the learners that have not failed."""
+        return [member for member in self.members if not member.failed]
+
     # -- the loop ---------------------------------------------------------------------------
 
-    def run(self, on_row: Callable[[dict[str, Any]], None] | None = None) -> None:
+    def run(self, on_row: Callable[[dict[str, Any]], None] | None = None,
+            quiet: bool = False) -> None:
         """
         Train until the configured number of decisions or until `stop_requested`.
 
         A checkpoint is written at the end of both. After an error there is none: the last one
         is good, what is in memory may not be.
 
+        :param quiet: show no progress bar
         :raises SpowlError: numbers that are not finite, a disk that is full, environments that
             fail at every start
         """
-        progress = Progress(self.directory, self.resumed_at)
+        for member in self.members:
+            member.progress = Progress(member.directory, self.resumed_at)
         try:
             with logging_redirect_tqdm(), tqdm(
                     total=self.config.collect.decisions, initial=self.decisions,
                     unit='decision', desc=self.config.task, dynamic_ncols=True,
-                    mininterval=1.0) as bar:
-                self._loop(progress, bar, on_row)
+                    mininterval=1.0, disable=quiet) as bar:
+                self._loop(bar, on_row)
             self.save()
-            progress.close()
+            for member in self.members:
+                if member.progress:
+                    member.progress.close()
         finally:
             self.collector.close()
 
-    def _loop(self, progress: Progress, bar: tqdm[Any],
-              on_row: Callable[[dict[str, Any]], None] | None) -> None:
+    def _loop(self, bar: tqdm[Any], on_row: Callable[[dict[str, Any]], None] | None) -> None:
         schedule = self.config.schedule
-        metrics: dict[str, Any] = {}
+        metrics: dict[str, NDArray[np.float64]] = {}
         watch = Stopwatch()
         began, before = time.perf_counter(), self.seconds
         marked = self.decisions, self.raw_steps, self.updates, time.perf_counter()
         while True:
-            if self.evaluation_due and not self.stop_requested:
+            if not self.stop_requested and any(m.evaluation_due for m in self.members):
                 self._evaluate()
                 watch.lap('evaluation')
             if self.stop_requested or self.decisions >= self.config.collect.decisions:
@@ -176,14 +209,14 @@ class Trainer:
             watch.lap('environment')
             bar.update(self.decisions - previous)
             self.seconds = before + time.perf_counter() - began
-            self.evaluation_due = bool(self.updates) and self._passed(previous, schedule.evaluate)
+            if self.updates and self._passed(previous, schedule.evaluate):
+                for member in self.alive:
+                    member.evaluation_due = True
             if self._passed(previous, schedule.log):
-                row = self._row(metrics, watch.read(), marked)
+                shared = self._shared_figures(watch.read(), marked)
                 marked = self.decisions, self.raw_steps, self.updates, time.perf_counter()
-                progress.write(row)
-                bar.set_postfix_str(_postfix(row))
-                if on_row:
-                    on_row(row)
+                rows = [self._write_row(member, shared, metrics, on_row) for member in self.alive]
+                bar.set_postfix_str(_postfix(rows))
             if self._passed(previous, schedule.checkpoint):
                 self.save()
                 watch.lap('checkpoint')
@@ -193,34 +226,20 @@ class Trainer:
         return previous // every != self.decisions // every
 
     def _act(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
+        seen = observations.reshape(len(self.members), -1, observations.shape[-1])
         if self.decisions < self.config.collect.random_decisions:
-            return self._first_actions(observations)
-        actions = self._explore(observations)
-        planning = len(self.lanes.memory.warm)
-        if planning:
-            noise = self.lanes.planner.draw(planning, self.plan_noise)
-            actions[:planning], _ = self.lanes.act(range(planning), observations[:planning],
-                                                   noise)
-        return actions
-
-    def _first_actions(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return actions that ask no network."""
-        if self.gait is None:
-            shape = len(observations), self.config.networks.action_dim
-            return self.rng.uniform(-1, 1, shape).astype(np.float32)
-        guided = self.gait(torch.from_numpy(observations).to(self.learner.device)).cpu().numpy()
-        noise = self.rng.standard_normal(guided.shape, np.float32)
-        return np.clip(guided + self.config.guide.noise * noise, -1.0, 1.0)
-
-    @torch.no_grad()
-    def _explore(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
-        n = self.learner.networks.eval()
-        z = n.encode(torch.from_numpy(observations).to(self.learner.device))
-        shape = len(z), self.config.networks.action_dim
-        eps = torch.from_numpy(self.rng.standard_normal(shape, np.float32)).to(z.device)
-        # the last environments; the first are those that plan
-        eps[len(z) - round(self.config.collect.quiet_share * len(z)):] = 0.0
-        return n.act(z, eps).action.cpu().numpy()
+            return np.concatenate([member.first_actions(mine)
+                                   for member, mine in zip(self.members, seen, strict=True)])
+        noise = torch.stack([member.exploration() for member in self.members])
+        device = self.learners.device
+        actions = self.learners.act(torch.from_numpy(seen).to(device),
+                                    noise.to(device)).cpu().numpy()
+        for member, mine, acted in zip(self.members, seen, actions, strict=True):
+            if member.failed:
+                acted[:] = 0.0
+            else:
+                member.plan(mine, acted)
+        return actions.reshape(len(observations), -1)
 
     def _take(self, collected: collector.Collected) -> None:
         """Store what was collected; count what it is worth in updates."""
@@ -229,103 +248,150 @@ class Trainer:
             self.buffer.cut(collected.cut)
         self.buffer.add(**collected.decisions)
         for stream in (*collected.fresh, *collected.cut):
-            if stream < len(self.lanes.memory.warm):
-                self.lanes.reset(stream)
+            learner, own = divmod(stream, collect.environments)
+            self.members[learner].begin_episode(own)
         self.decisions += collect.environments
         self.raw_steps += collect.environments * collect.action_repeat
-        for episode in collected.ended:
-            self.episodes.append(episode)
-            if isinstance(self.learner.multiplier, BudgetController) and self.updates:
-                self.learner.multiplier.update(episode.cost)
+        for stream, episode in collected.ended:
+            member = self.members[stream // collect.environments]
+            member.episodes.append(episode)
+            if self.updates and not member.failed:
+                self.learners.episode_ended(member.index, episode.cost)
         if self.decisions >= collect.random_decisions:
             self.update_debt += collect.environments * collect.updates_per_decision
 
-    def _update(self) -> dict[str, Any]:
-        """Make the updates that are due; returns the last one's metrics."""
+    def _learn(self) -> dict[str, Tensor]:
+        """Make one update of all learners: what a CUDA graph captures."""
+        batch = self.buffer.sample(self.config.batch_size, self.config.horizon,
+                                   self.learners.generators, self._costly_share)
+        return self.learners.update(batch, self._guidance(batch))
+
+    def _guidance(self, batch: Batch) -> Guidance | None:
+        guide = self.members[0].gait
+        if guide is None:
+            return None
+        seen = torch.cat([batch.obs, batch.next_obs[:, -1:]], dim=1)
+        actions = guide(seen.flatten(0, 2)).view(*seen.shape[:3], -1)
+        return Guidance(actions, self._guide_weight)
+
+    def _update(self) -> dict[str, NDArray[np.float64]]:
+        """
+        Make the updates that are due; returns the last one's figures (M,).
+
+        :raises SpowlError: no learner is left whose numbers are finite
+        """
         if self.update_debt < 1.0:
             return {}
         if not self.updates:
             self._fit_features()
-        metrics: dict[str, Any] = {}
+        if self._costs_matter:
+            self.buffer.count_costly()
+        metrics: dict[str, Tensor] = {}
         while self.update_debt >= 1.0:
             self.update_debt -= 1.0
-            batch = self.buffer.sample(self.config.batch_size, self.config.horizon, self.rng,
-                                       self.learner.device, self.config.collect.costly_share)
-            metrics = self.learner.update(batch, self._guide())
+            if self.members[0].gait is not None:
+                for member in self.members:
+                    self._guide_weight[member.index] = member.config.guide.weight_after(
+                        self.updates)
+            metrics = self._step()
             self.updates += 1
-        for name in ('loss', 'policy_loss', 'gradient_norm', 'policy_gradient_norm'):
-            if not np.isfinite(value := float(metrics[name])):
-                raise SpowlError(
-                    f'the {name.replace("_", " ")} became {value} after {self.updates} updates; '
-                    f'{self.directory / CHECKPOINT} is from before: look at progress.csv, and '
-                    'train with a smaller optimiser.learning_rate')
-        return metrics
+        read = torch.stack([value.double() for value in metrics.values()]).cpu().numpy()
+        figures: dict[str, NDArray[np.float64]] = dict(zip(metrics, read, strict=True))
+        for member in self.alive:
+            for name in FINITE:
+                if not np.isfinite(figures[name][member.index]):
+                    self._fail(member, name, float(figures[name][member.index]))
+                    break
+        return figures
 
-    def _guide(self) -> Guide | None:
-        if self.gait is None:
-            return None
-        return Guide(self.gait, self.config.guide.weight_after(self.updates))
+    @property
+    def _costs_matter(self) -> bool:
+        return isinstance(self._costly_share, Tensor) or self._costly_share > 0
+
+    def _fail(self, member: Member, name: str, value: float) -> None:
+        """
+        Stop a learner, or the run if it is the last one.
+
+        :raises SpowlError: it is the last one
+        """
+        what = (f'the {name.replace("_", " ")} became {value} after {self.updates} updates; '
+                f'{member.directory / BEST if len(self.members) > 1 else self._checkpoint} is '
+                'from before: look at progress.csv, and train with a smaller '
+                'optimiser.learning_rate')
+        member.failed, member.evaluation_due = what, False
+        if not self.alive:
+            raise SpowlError(what)
+        log.error('%s has failed, the other learners go on: %s', member.name, what)
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self.directory / CHECKPOINT
 
     def _fit_features(self) -> None:
         """Standardise observations by what the first episodes showed, unless initially known."""
         if not self.config.networks.proximity_scale:
             return
-        seen = self.buffer.arrays['obs'][:self.buffer.filled].reshape(
-            -1, self.config.networks.obs_dim)
-        features = self.learner.networks.features
-        fresh = (features.mean == 0.0) & (features.scale == 1.0)
-        mean = torch.from_numpy(seen.mean(axis=0)).to(fresh.device)
-        scale = torch.from_numpy(1 / np.maximum(seen.std(axis=0), 0.05)).to(fresh.device)
-        features.mean.copy_(torch.where(fresh, mean, features.mean))
-        features.scale.copy_(torch.where(fresh, scale, features.scale))
+        for member, networks in zip(self.members, self.learners.weights.members, strict=True):
+            seen = self.buffer.arrays['obs'][member.index, :self.buffer.filled].flatten(0, 1)
+            shown = seen.cpu().numpy()
+            features = networks.features
+            fresh = (features.mean == 0.0) & (features.scale == 1.0)
+            mean = torch.from_numpy(shown.mean(axis=0)).to(fresh.device)
+            scale = torch.from_numpy(1 / np.maximum(shown.std(axis=0), 0.05)).to(fresh.device)
+            features.mean.copy_(torch.where(fresh, mean, features.mean))
+            features.scale.copy_(torch.where(fresh, scale, features.scale))
 
     def _evaluate(self) -> None:
-        """Validate the policy; stays due where it is interrupted."""
-        evaluation = validate(self.learner.average, self.config,
-                              self.config.schedule.evaluation_episodes,
-                              lambda: not self.stop_requested)
-        if evaluation is None:
-            return
-        self.evaluation, self.evaluation_due = evaluation, False
-        # what ships must be safe first: one unit of cost over the budget outweighs its return
-        over = max(0.0, evaluation['evaluation_cost'] - self.config.constraint.budget)
-        score = evaluation['evaluation_return'] - 2.0 * over
-        if score > self.best_score:
-            self.best_score = score
-            self._save_networks(self.directory / BEST)
+        """Validate the policies; what is interrupted stays due."""
+        for member in self.members:
+            if not member.evaluation_due:
+                continue
+            evaluation = validate(self.learners.averages.members[member.index], member.config,
+                                  self.config.schedule.evaluation_episodes,
+                                  lambda: not self.stop_requested)
+            if evaluation is None:
+                return
+            if member.take_evaluation(evaluation):
+                self._save_networks(member)
 
     # -- what is written --------------------------------------------------------------------
 
-    def _row(self, metrics: dict[str, Any], phases: dict[str, float],
-             marked: tuple[int, int, int, float]) -> dict[str, Any]:
+    def _shared_figures(self, phases: dict[str, float], marked: tuple[int, int, int, float]
+                        ) -> dict[str, Any]:
         decisions, raw_steps, updates, then = marked
         span = time.perf_counter() - then
         total = sum(phases.values())
-        mean = {name: float(np.mean([getattr(e, name) for e in self.episodes]))
-                if self.episodes else float('nan') for name in ('reward', 'cost')}
-        return {
+        return {'raw_steps_per_second': (self.raw_steps - raw_steps) / span,
+                'updates_per_second': (self.updates - updates) / span,
+                **{f'{phase}_share': phases.get(phase, 0.0) / total
+                   for phase in ('environment', 'acting', 'update', 'evaluation')}}
+
+    def _write_row(self, member: Member, shared: dict[str, Any],
+                   metrics: dict[str, NDArray[np.float64]],
+                   on_row: Callable[[dict[str, Any]], None] | None) -> dict[str, Any]:
+        row = {
             'decisions': self.decisions, 'raw_steps': self.raw_steps, 'updates': self.updates,
-            'seconds': round(self.seconds, 1), 'return': mean['reward'], 'cost': mean['cost'],
-            **{name: self.evaluation.get(name, float('nan'))
-               for name in ('evaluation_return', 'evaluation_cost', 'evaluation_cost_free')},
-            'raw_steps_per_second': (self.raw_steps - raw_steps) / span,
-            'updates_per_second': (self.updates - updates) / span,
-            **{f'{phase}_share': phases.get(phase, 0.0) / total
-               for phase in ('environment', 'acting', 'update', 'evaluation')},
-            **{name: float(metrics.get(name, float('nan'))) for name in (
-                'loss', 'consistency_loss', 'reward_loss', 'cost_loss', 'reward_value_loss',
-                'cost_value_loss', 'policy_loss', 'gradient_norm', 'value', 'cost_value',
-                'entropy', 'entropy_weight', 'value_scale', 'multiplier')}}
+            'seconds': round(self.seconds, 1), **member.figures(), **shared,
+            **{name: float(metrics[name][member.index]) if name in metrics else float('nan')
+               for name in REPORTED}}
+        if member.progress:
+            member.progress.write(row)
+        if on_row:
+            on_row(row)
+        return row
 
     def _counters(self) -> dict[str, Any]:
         return {'decisions': self.decisions, 'raw_steps': self.raw_steps,
                 'updates': self.updates, 'seconds': self.seconds}
 
-    def _save_networks(self, path: Path) -> None:
-        checkpoint.save(path, {
-            'config': self.config.to_dict(), 'networks': self.learner.average.state_dict(),
-            'counters': self._counters(), 'evaluation': dict(self.evaluation),
+    def _save_networks(self, member: Member) -> None:
+        checkpoint.save(member.directory / BEST, {
+            'config': member.config.to_dict(), 'networks': self._average(member),
+            'counters': self._counters(), 'evaluation': dict(member.evaluation),
             'origin': self.origin})
+
+    def _average(self, member: Member) -> dict[str, Tensor]:
+        return _whole(self.learners.averages.members[member.index].state_dict())
 
     def save(self) -> None:
         """
@@ -333,16 +399,14 @@ class Trainer:
 
         :raises SpowlError: the disk does not take it
         """
-        checkpoint.save(self.directory / CHECKPOINT, {
+        members = [{**member.state(), 'networks': self._average(member),
+                    'learner': _whole(self.learners.save(member.index)),
+                    'buffer': self.buffer.state(member.index)} for member in self.members]
+        checkpoint.save(self._checkpoint, {
             'config': self.config.to_dict(), 'counters': self._counters(), 'origin': self.origin,
-            'evaluation': dict(self.evaluation), 'evaluation_due': self.evaluation_due,
-            'best_score': float(self.best_score), 'update_debt': self.update_debt,
-            'episodes': [vars(e) for e in self.episodes],
-            'networks': self.learner.average.state_dict(), 'learner': self.learner.state(),
-            'planner': {'noise': self.plan_noise.get_state(),
-                        'memory': self.lanes.memory._asdict()},
-            'buffer': self.buffer.state(), 'collector': self.collector.state(),
-            'rng': self.rng.bit_generator.state, 'torch_rng': torch.get_rng_state(),
+            'update_debt': self.update_debt, 'members': members,
+            **({'networks': members[0]['networks']} if len(members) == 1 else {}),
+            'collector': self.collector.state(), 'torch_rng': torch.get_rng_state(),
             'cuda_rng': torch.cuda.get_rng_state_all()})
 
     def _load_state(self, content: dict[str, Any]) -> None:
@@ -351,25 +415,33 @@ class Trainer:
         self.updates, self.seconds = counters['updates'], counters['seconds']
         self.resumed_at = self.decisions
         self.origin = content['origin']
-        self.evaluation = content['evaluation']
-        self.evaluation_due = content['evaluation_due']
-        self.best_score = content['best_score']
         self.update_debt = content['update_debt']
-        self.episodes.extend(EpisodeSummary(**e) for e in content['episodes'])
-        self.learner.load_state(content['learner'])
-        self.learner.average.load_state_dict(content['networks'])
-        self.plan_noise.set_state(content['planner']['noise'])
-        for name, value in content['planner']['memory'].items():
-            getattr(self.lanes.memory, name).copy_(value)
-        self.buffer.load_state(content['buffer'])
+        for member, state in zip(self.members, content['members'], strict=True):
+            member.load_state(state)
+            self.learners.load(member.index, state['learner'])
+            self.learners.averages.members[member.index].load_state_dict(state['networks'])
+            self.buffer.load_state(state['buffer'], member.index)
         self.collector.load_state(content['collector'])
-        self.rng.bit_generator.state = content['rng']
         torch.set_rng_state(content['torch_rng'])
         torch.cuda.set_rng_state_all(content['cuda_rng'])
 
 
-def _postfix(row: dict[str, Any]) -> str:
+def _whole(state: Any) -> Any:
+    """Return nested dicts with tensors of their own, not views of what all learners share."""
+    if isinstance(state, Tensor):
+        return state.detach().cpu().clone()
+    if isinstance(state, dict):
+        return {name: _whole(value) for name, value in state.items()}
+    return state
+
+
+def _postfix(rows: Sequence[dict[str, Any]]) -> str:
     """Return what the progress bar says beside rate and time left."""
-    return (f"return {row['return']:.1f} cost {row['cost']:.1f} λ {row['multiplier']:.2g} "
-            f"loss {row['loss']:.3g} policy {row['policy_loss']:.3g} "
-            f"{row['updates_per_second']:.0f} updates/s")
+    if len(rows) == 1:
+        row = rows[0]
+        return (f"return {row['return']:.1f} cost {row['cost']:.1f} λ {row['multiplier']:.2g} "
+                f"loss {row['loss']:.3g} policy {row['policy_loss']:.3g} "
+                f"{row['updates_per_second']:.0f} updates/s")
+    mean = {name: np.mean([row[name] for row in rows]) for name in ('return', 'cost')}
+    return (f"{len(rows)} learners: return {mean['return']:.1f} cost {mean['cost']:.1f} "
+            f"{len(rows) * rows[0]['updates_per_second']:.0f} updates/s")

@@ -15,6 +15,7 @@ from spowl_ros.control.contract import Contract
 from spowl_ros.robot import config
 from spowl_ros.sim import environment
 from spowl_ros.sim.own import OwnEnvironment
+from spowl_ros.sim.perturbation import Perturbation
 
 TASK = 'examples.own_task.crossing:make'
 
@@ -87,6 +88,17 @@ def test_what_cannot_be_learned_from_is_refused() -> None:
             environment.make(name)
     with pytest.raises(SpowlError, match='wrap it'):
         environment.make('examples.own_task.crossing:Crossing')
+
+
+def test_a_task_is_made_by_every_name() -> None:
+    """A function, and a file that names it, make the same task; it cannot be perturbed."""
+    file = 'examples/own_task/crossing.yaml'
+    assert environment.contract(file, 2) == environment.contract(TASK, 2)
+    assert environment.make(file, action_repeat=2).reset(3).shape == (5,)
+    assert environment.contract('PointGoal1', 2) == environment.contract(
+        'SafetyPointGoal1-v0', 2)
+    with pytest.raises(SpowlError, match='cannot be perturbed'):
+        environment.make(TASK, perturbation=Perturbation(mass=2.0))
 
 
 def test_the_example_is_deterministic_and_keeps_its_contract() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 
 from spowl_ros.training.config import TrainConfig, from_dict
 
@@ -30,3 +31,9 @@ def tiny_data() -> dict[str, Any]:
 def tiny(tiny_data: dict[str, Any]) -> TrainConfig:
     """Return that configuration."""
     return from_dict(tiny_data)
+
+
+@pytest.fixture(autouse=True, scope='session')
+def _one_thread() -> None:
+    """Let PyTorch use one thread: small products gain nothing, and waiting threads cost all."""
+    torch.set_num_threads(1)

@@ -8,10 +8,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
 import pytest
+import torch
 
 from spowl_ros.training.buffer import ReplayBuffer
+from spowl_ros.training.losses import Batch
 
 STREAMS = 3
+
+
+def draw(buffer: ReplayBuffer, sequences: int, horizon: int, costly: float = 0.0, seed: int = 0
+         ) -> Batch:
+    """Return a batch of the first learner, without the learners' axis."""
+    buffer.count_costly()
+    generators = [torch.Generator().manual_seed(seed + i) for i in range(buffer.learners)]
+    batch = buffer.sample(sequences, horizon, generators, costly)
+    return Batch(**{name: value[0] for name, value in vars(batch).items()})
 
 
 def filled(steps: int, capacity: int, episode: int) -> ReplayBuffer:
@@ -37,7 +48,7 @@ def test_sequences_are_runs_of_one_stream(steps: int, capacity: int, episode: in
                                           costly: float) -> None:
     """Every sequence is one stream's, without gaps, of what is still kept, masked past an end."""
     buffer = filled(steps, capacity, episode)
-    batch = buffer.sample(50, horizon, np.random.default_rng(0), costly_share=costly)
+    batch = draw(buffer, 50, horizon, costly)
     stream, time = batch.obs[..., 0].numpy(), batch.obs[..., 1].numpy()
     assert (stream == stream[0]).all()
     assert (np.diff(time, axis=0) == 1).all()
@@ -55,14 +66,14 @@ def test_sequences_are_runs_of_one_stream(steps: int, capacity: int, episode: in
 def test_every_start_is_drawn() -> None:
     """All sequences that exist are drawn, the oldest and the newest too."""
     buffer = filled(40, 60, 1000)
-    batch = buffer.sample(4000, 3, np.random.default_rng(0))
+    batch = draw(buffer, 4000, 3)
     drawn = {(int(s), int(t)) for s, t in batch.obs[0].tolist()}
     assert drawn == {(s, t) for s in range(STREAMS) for t in range(20, 38)}
 
 
 def test_costly_share_is_drawn_from_cost() -> None:
     """A share of the sequences has a decision that cost."""
-    batch = filled(60, 300, 1000).sample(400, 3, np.random.default_rng(0), costly_share=0.5)
+    batch = draw(filled(60, 300, 1000), 400, 3, costly=0.5)
     assert (batch.cost[:, :200].sum(dim=0) > 0).float().mean() > 0.95
 
 
@@ -72,8 +83,8 @@ def test_cut_ends_an_episode() -> None:
     buffer.cut([1])
     later = filled(12, 300, 1000)
     for time in (10, 11):
-        buffer.add(**{name: array[time] for name, array in later.arrays.items()})
-    batch = buffer.sample(600, 3, np.random.default_rng(0))
+        buffer.add(**{name: array[0, time] for name, array in later.arrays.items()})
+    batch = draw(buffer, 600, 3)
     stream, first = batch.obs[0, :, 0].numpy(), batch.obs[0, :, 1].numpy()
     cut = (stream == 1) & (first >= 8) & (first <= 9)
     assert cut.any()
@@ -86,8 +97,8 @@ def test_state_restores_the_ring() -> None:
     other.load_state(one.state())
     extra = filled(1, 60, 5)
     for buffer in (one, other):
-        buffer.add(**{name: array[0] for name, array in extra.arrays.items()})
-    a, b = (buffer.sample(100, 3, np.random.default_rng(4)) for buffer in (one, other))
+        buffer.add(**{name: array[0, 0] for name, array in extra.arrays.items()})
+    a, b = (draw(buffer, 100, 3, 0.5, seed=4) for buffer in (one, other))
     for name in vars(a):
         assert (getattr(a, name) == getattr(b, name)).all()
 
@@ -96,6 +107,23 @@ def test_wrong_use_is_refused() -> None:
     """Too few decisions, or a decision without all its parts, are errors."""
     buffer = filled(2, 60, 5)
     with pytest.raises(ValueError, match='too few'):
-        buffer.sample(4, 3, np.random.default_rng(0))
+        draw(buffer, 4, 3)
     with pytest.raises(ValueError, match='reward'):
         buffer.add(obs=np.zeros((STREAMS, 2)))
+
+
+def test_a_learner_draws_only_from_its_own_replay() -> None:
+    """Of two learners' buffers each gives what that learner alone would get with its seed."""
+    alone = [filled(37, 60, 5), filled(37, 60, 5)]
+    alone[1].arrays['reward'] += 100.0
+    alone[1].arrays['cost'] = 1.0 - alone[1].arrays['cost']
+    both = ReplayBuffer(60, STREAMS, 2, 1, learners=2)
+    for learner, buffer in enumerate(alone):
+        both.load_state(buffer.state(), learner)
+    both.count_costly()
+    batch = both.sample(30, 3, [torch.Generator().manual_seed(seed) for seed in (4, 5)],
+                        torch.tensor([[0.5], [0.2]]))
+    for learner, (buffer, share) in enumerate(zip(alone, (0.5, 0.2), strict=True)):
+        mine = draw(buffer, 30, 3, share, seed=4 + learner)
+        for name, value in vars(mine).items():
+            assert torch.equal(getattr(batch, name)[learner], value), name

@@ -35,7 +35,7 @@ def step(tested: collector.Collector, rng: np.random.Generator) -> Collected:
 @pytest.fixture
 def local(tiny: TrainConfig) -> LocalCollector:
     """Return the streams in this process."""
-    made = collector.make(tiny)
+    made = collector.make([tiny])
     assert isinstance(made, LocalCollector)
     return made
 
@@ -43,8 +43,8 @@ def local(tiny: TrainConfig) -> LocalCollector:
 @pytest.fixture
 def workers(tiny: TrainConfig) -> Iterator[ProcessCollector]:
     """Return the streams in two processes, one with two of them."""
-    made = collector.make(replace(tiny, collect=replace(
-        tiny.collect, workers=2, step_timeout=20.0)))
+    made = collector.make([replace(tiny, collect=replace(
+        tiny.collect, workers=2, step_timeout=20.0))])
     assert isinstance(made, ProcessCollector)
     yield made
     made.close()
@@ -66,11 +66,11 @@ def test_processes_collect_the_same(local: LocalCollector, workers: ProcessColle
         assert equal(mine, theirs)
         assert (local.observations == workers.observations).all()
         if i == 49:
-            assert [end.raw_steps for end in mine.ended] == COUNT * [1000]
+            assert [end.raw_steps for _, end in mine.ended] == COUNT * [1000]
             assert mine.fresh == [0, 1, 2]
     state = workers.state()
     assert state == local.state()
-    again = collector.make(tiny)
+    again = collector.make([tiny])
     again.load_state(state)
     assert (again.observations == local.observations).all()
     assert equal(step(again, np.random.default_rng(5)), step(local, np.random.default_rng(5)))
@@ -109,7 +109,7 @@ def test_lost_worker_is_replaced(number: int, workers: ProcessCollector, monkeyp
 def test_worker_that_always_fails_ends_the_run(tiny: TrainConfig) -> None:
     """An environment that cannot even start is an error that says so."""
     broken = replace(tiny, collect=replace(tiny.collect, workers=1, action_repeat=20))
-    made = collector.make(broken)
+    made = collector.make([broken])
     assert isinstance(made, ProcessCollector)
     try:
         made.start(np.full((COUNT, 5), 0.5, np.float32))  # five actuators: none has so many
@@ -121,7 +121,7 @@ def test_worker_that_always_fails_ends_the_run(tiny: TrainConfig) -> None:
 
 def test_workers_end_with_the_trainer(tiny: TrainConfig) -> None:
     """Workers whose trainer is gone do not stay."""
-    made = collector.make(replace(tiny, collect=replace(tiny.collect, workers=2)))
+    made = collector.make([replace(tiny, collect=replace(tiny.collect, workers=2))])
     assert isinstance(made, ProcessCollector)
     pids = made.pids
     for worker in made._workers:

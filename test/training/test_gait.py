@@ -125,7 +125,7 @@ def test_guide_teaches_the_policy(tiny_data: dict[str, Any], tmp_path: Path) -> 
     trainer = Trainer(configuration.from_dict(data), tmp_path / 'run')
 
     def distance(obs: torch.Tensor) -> float:
-        networks = trainer.learner.networks.eval()
+        networks = trainer.learners.weights.members[0].eval()
         with torch.no_grad():
             mean = torch.tanh(networks.policy_distribution(networks.encode(obs))[0])
             return float((mean - trainer.gait(obs)).square().mean())

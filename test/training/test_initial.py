@@ -91,6 +91,6 @@ def test_training_starts_from_a_bundle(untrained_bundle: Path, tiny: TrainConfig
                      networks=bundle_networks(bundle).config)
     trainer = Trainer(config, tmp_path / 'run')
     wanted = bundle_networks(bundle).state_dict()
-    for networks in (trainer.learner.networks, trainer.learner.average):
+    for networks in (trainer.learners.weights.members[0], trainer.learners.averages.members[0]):
         for name, value in networks.state_dict().items():
             assert torch.equal(value, wanted[name]), name

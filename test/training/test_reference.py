@@ -140,11 +140,13 @@ def test_reference_lagrangian(references: list[Reference]) -> None:
         rate, limit, maximum = (float(x) for x in ref.arrays['lagrange.rate_limit_max'])
         lagrangian = AugmentedLagrangian(limit=limit, multiplier=multiplier, penalty=penalty,
                                          penalty_rate=rate, multiplier_max=maximum)
+        state = {name: torch.tensor(value, dtype=torch.float64)
+                 for name, value in lagrangian.start().items()}
         rows = []
         for mean in ref.tensor('lagrange.mean_cost_value').double():
-            psi = float(lagrangian.psi(mean))
-            lagrangian.update(float(mean))
-            rows.append((psi, lagrangian.multiplier, lagrangian.penalty))
+            psi = float(lagrangian.psi(state, mean))
+            state = lagrangian.after_update(state, mean)
+            rows.append((psi, float(state['multiplier']), float(state['penalty'])))
         assert_close(np.array(rows), ref.arrays['lagrange.psi_lambda_penalty'], 'lagrange')
 
 

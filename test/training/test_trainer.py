@@ -153,7 +153,8 @@ def test_workers_give_the_same_run(uninterrupted: Path, tiny: TrainConfig, tmp_p
     """Where the environments live changes nothing that is learned."""
     Trainer(replace(tiny, collect=replace(tiny.collect, workers=2)), tmp_path).run()
     one, other = (checkpoint.load(path / CHECKPOINT) for path in (tmp_path, uninterrupted))
-    one['config']['collect']['workers'] = 0
+    for content in (one, *one['members']):
+        content['config']['collect']['workers'] = 0
     assert_equal(one, other)
     assert rows(tmp_path) == rows(uninterrupted)
 
@@ -181,7 +182,7 @@ def test_not_a_number_ends_the_run(net: str, tiny: TrainConfig, tmp_path: Path) 
     short = replace(tiny, collect=replace(tiny.collect, decisions=60))
     Trainer(short, tmp_path).run()
     trainer = Trainer.resume(tmp_path, ['collect.decisions=120'])
-    next(getattr(trainer.learner.networks, net).parameters()).data.fill_(torch.nan)
+    next(getattr(trainer.learners.weights.members[0], net).parameters()).data.fill_(torch.nan)
     trainer.update_debt = 1.0
     with pytest.raises(SpowlError, match='became nan after .* smaller'):
         trainer.run()

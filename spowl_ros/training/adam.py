@@ -1,0 +1,57 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Adam (Kingma and Ba, 1412.6980) for the weights of many learners, each clipped on its own."""
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_BETAS = 0.9, 0.999
+
+
+class Adam:
+    """
+    Adam with its state on the device, for weights (M, P).
+
+    PyTorch's has one learning rate, and one norm to clip, for all learners of a stack.
+    """
+
+    def __init__(self, weights: Tensor, eps: float) -> None:
+        self._weights, self._eps = weights, eps
+        self.moments = torch.zeros_like(weights), torch.zeros_like(weights)
+        """First and second moment of the gradients, each (M, P)."""
+        self._steps = torch.zeros((), dtype=torch.float64, device=weights.device)
+
+    @torch.no_grad()
+    def step(self, gradient: Tensor, rate: Tensor, largest: float | Tensor) -> Tensor:
+        """
+        Change the weights.
+
+        :param gradient: (M, P); is changed
+        :param rate: learning rates (M, P) or (M, 1)
+        :param largest: norm to which each learner's gradient is clipped
+        :return: norms before that (M,)
+        """
+        norm = torch.linalg.vector_norm(gradient, dim=1)
+        gradient.mul_((largest / (norm + 1e-6)).clamp(max=1.0).unsqueeze(-1))
+        self._steps += 1
+        first, second = self.moments
+        first.lerp_(gradient, 1 - _BETAS[0])
+        second.mul_(_BETAS[1]).addcmul_(gradient, gradient, value=1 - _BETAS[1])
+        unbias = [(1 - beta ** self._steps).float() for beta in _BETAS]
+        size = (second.sqrt() / unbias[1].sqrt()).add_(self._eps)
+        self._weights.sub_(first.mul(rate / unbias[0]).div_(size))
+        return norm
+
+    def save(self, learner: int) -> dict[str, Tensor]:
+        """Return what :meth:`load` needs."""
+        return {'steps': self._steps.clone(), 'first': self.moments[0][learner].clone(),
+                'second': self.moments[1][learner].clone()}
+
+    def load(self, learner: int, state: dict[str, Any]) -> None:
+        """Restore what :meth:`save` returned."""
+        self._steps.copy_(state['steps'])
+        self.moments[0][learner] = state['first']
+        self.moments[1][learner] = state['second']

@@ -1,0 +1,135 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""One of the learners that a trainer trains: all that is its own beside weights and replay."""
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+import torch
+from torch import Tensor
+
+from spowl_ros.training.agent import PlannerLanes
+from spowl_ros.training.config import TrainConfig
+from spowl_ros.training.gait import Gait
+from spowl_ros.training.networks import Networks
+from spowl_ros.training.progress import Progress
+from spowl_ros.training.stream import EpisodeSummary
+
+RECENT = 20
+"""Episodes over which return and cost are reported."""
+VALIDATED = ('evaluation_return', 'evaluation_cost', 'evaluation_cost_free')
+COST_WEIGHT = 2.0
+"""What a unit of cost over the budget takes from a validation's return."""
+
+
+class Member:
+    """
+    A learner's own configuration, directory, randomness, episodes and validation.
+
+    :param index: its place in the trainer's stacks
+    :param name: how it is called among others; nothing where it is alone
+    :param gait: what acts first and guides; None for none
+    """
+
+    def __init__(self, index: int, name: str, config: TrainConfig, directory: Path,
+                 networks: Networks, gait: Gait | None) -> None:
+        self.index, self.name, self.config = index, name, config
+        self.directory, self.gait = directory, gait
+        collect = config.collect
+        # the first environments plan, the others take the policy's action
+        self.lanes = PlannerLanes(networks, config.planner,
+                                  round(collect.planning_share * collect.environments),
+                                  explore=True)
+        device = next(networks.parameters()).device
+        self.plan_noise = torch.Generator(device).manual_seed(config.seed)
+        self.rng = np.random.default_rng(config.seed)
+        self.episodes: deque[EpisodeSummary] = deque(maxlen=RECENT)
+        self.evaluation: dict[str, float] = {}
+        self.evaluation_due = False
+        self.best_score = -np.inf
+        self.failed = ''
+        """Why it has ended before the others; nothing: it goes on."""
+        self.progress: Progress | None = None
+
+    # -- acting -------------------------------------------------------------------------------
+
+    def first_actions(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return actions (streams, A) that ask no network."""
+        if self.gait is None:
+            shape = len(observations), self.config.networks.action_dim
+            return self.rng.uniform(-1, 1, shape).astype(np.float32)
+        guided = self.gait(torch.from_numpy(observations).to(self.plan_noise.device)).cpu().numpy()
+        noise = self.rng.standard_normal(guided.shape, np.float32)
+        return np.clip(guided + self.config.guide.noise * noise, -1.0, 1.0)
+
+    def exploration(self) -> Tensor:
+        """Return noise (streams, A) for the policy; none for the last streams, if so asked."""
+        collect = self.config.collect
+        shape = collect.environments, self.config.networks.action_dim
+        noise = self.rng.standard_normal(shape, np.float32)
+        noise[collect.environments - round(collect.quiet_share * collect.environments):] = 0.0
+        return torch.from_numpy(noise)
+
+    def plan(self, observations: NDArray[np.float32], actions: NDArray[np.float32]) -> None:
+        """Let the first streams act by planning: replaces their actions (streams, A)."""
+        planning = len(self.lanes.memory.warm)
+        if planning:
+            noise = self.lanes.planner.draw(planning, self.plan_noise)
+            actions[:planning], _ = self.lanes.act(range(planning), observations[:planning],
+                                                   noise)
+
+    def begin_episode(self, stream: int) -> None:
+        """Forget the last plan of a stream."""
+        if stream < len(self.lanes.memory.warm):
+            self.lanes.reset(stream)
+
+    # -- measuring ----------------------------------------------------------------------------
+
+    def take_evaluation(self, evaluation: dict[str, float]) -> bool:
+        """Keep a validation's figures; returns whether they are the best so far."""
+        self.evaluation, self.evaluation_due = evaluation, False
+        if self.score <= self.best_score:
+            return False
+        self.best_score = self.score
+        return True
+
+    @property
+    def score(self) -> float:
+        """Return what the last validation is worth: safe first, then its return."""
+        over = max(0.0, self.evaluation['evaluation_cost'] - self.config.constraint.budget)
+        return self.evaluation['evaluation_return'] - COST_WEIGHT * over
+
+    def figures(self) -> dict[str, float]:
+        """Return the means of recent episodes and the last validation's figures."""
+        mean = {column: float(np.mean([getattr(e, name) for e in self.episodes]))
+                if self.episodes else float('nan')
+                for column, name in (('return', 'reward'), ('cost', 'cost'))}
+        return {**mean, **{name: self.evaluation.get(name, float('nan')) for name in VALIDATED}}
+
+    # -- what is kept -------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Return all of it that a checkpoint needs."""
+        return {'name': self.name, 'config': self.config.to_dict(), 'failed': self.failed,
+                'evaluation': dict(self.evaluation), 'evaluation_due': self.evaluation_due,
+                'best_score': float(self.best_score),
+                'episodes': [vars(e) for e in self.episodes],
+                'planner': {'noise': self.plan_noise.get_state(),
+                            'memory': self.lanes.memory._asdict()},
+                'rng': self.rng.bit_generator.state}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Restore what :meth:`state` returned."""
+        self.failed = state['failed']
+        self.evaluation = state['evaluation']
+        self.evaluation_due = state['evaluation_due']
+        self.best_score = state['best_score']
+        self.episodes.extend(EpisodeSummary(**e) for e in state['episodes'])
+        self.plan_noise.set_state(state['planner']['noise'])
+        for name, value in state['planner']['memory'].items():
+            getattr(self.lanes.memory, name).copy_(value)
+        self.rng.bit_generator.state = state['rng']
