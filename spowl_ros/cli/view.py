@@ -12,6 +12,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from spowl_ros.base.errors import SpowlError
+
 HELP = 'show a running system or a bag in the browser'
 
 
@@ -23,6 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='address to serve the page on (default: this machine only)')
     parser.add_argument('--port', type=int, default=8080, help='0: a free one (default 8080)')
     parser.add_argument('--token', default='', help='what visitors must bring')
+    parser.add_argument('--rerun', metavar='FILE.rrd', 
+                        help='write the bag for the Rerun viewer instead of serving a page')
     parser.add_argument('--no-browser', action='store_true', help='open no browser')
 
 
@@ -30,6 +34,8 @@ def run(args: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C."""
     if args.bag is not None:
         return _show_bag(args)
+    if args.rerun is not None:
+        raise SpowlError('--rerun writes a bag: name it, spowl view BAG --rerun FILE.rrd')
 
     from spowl_ros.nodes.viewer import ViewerNode
     from spowl_ros.ros import process
@@ -52,5 +58,12 @@ def _show_bag(args: argparse.Namespace) -> int:
 
     with Bag(Path(args.bag)) as bag:
         frames = BagFrames(bag, args.namespace)
+    if args.rerun is not None:
+        from spowl_ros.view.rerun_file import write
+
+        write(frames, Path(args.rerun))
+        print(f'{len(frames.moments)} decisions are in {args.rerun}; open it with: '
+              f'rerun {args.rerun}')
+        return 0
     play(frames, args.host, args.port, args.token, not args.no_browser)
     return 0

@@ -5,22 +5,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 import math
 from typing import TYPE_CHECKING, Any
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.decision import Decision
-from spowl_ros.view.frame import Frame, Health, History, Robot, Scene, Solid, scene_of
+from spowl_ros.view.frame import Frame, Health, History, Robot, Scene, Solid, scan_points, scene_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from spowl_ros.bags.reader import Bag
 
 DECISION = 'controller/decision'
 JUMPS = ('cost', 'switch', 'alarm', 'episode')
 """What can be jumped to: a cost, another source, a monitor that trips, an episode's begin."""
-_TOPICS = (DECISION, 'simulator/markers', 'reward', 'cost', 'supervisor/state')
+SCAN = 'sensor_msgs/msg/LaserScan'
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,10 @@ class BagFrames:
             DECISION: self._on_decision, 'simulator/markers': self._on_markers,
             'reward': self._on_reward, 'cost': self._on_cost,
             'supervisor/state': self._on_supervisor}
-        names = {self._prefix + topic: readers[topic] for topic in _TOPICS}
+        self._scans: dict[str, NDArray[np.float64]] = {}
+        names = {self._prefix + topic: reader for topic, reader in readers.items()}
+        names |= {name: partial(self._on_scan, name) for name, topic in bag.topics.items()
+                  if topic.type == SCAN and name.startswith(self._prefix)}
         for stored in bag.messages([name for name in names if name in bag.topics]):
             names[stored.topic](bag.decode(stored))
         self._close_last()
@@ -125,8 +132,9 @@ class BagFrames:
                 self._episode += 1
                 self._return = self._cost = 0.0
             self.moments.append(Moment(Frame(
-                self.name, self._scene, decision=decision, silence=0.0, episode=self._episode,
-                episode_return=self._return, cost=self._cost, supervisor=self._supervisor), 0.0))
+                self.name, self._scene, tuple(self._scans.values()), decision,
+                silence=0.0, episode=self._episode, episode_return=self._return,
+                cost=self._cost, supervisor=self._supervisor), 0.0))
 
     def _close_last(self) -> None:
         """Note what the last decision cost."""
@@ -144,6 +152,10 @@ class BagFrames:
                 self._solids[solid.name] = solid
             solids.append(self._solids[solid.name])
         self._scene = Scene(tuple(solids), Robot(scene.robot.position, scene.robot.heading))
+
+    def _on_scan(self, topic: str, message: Any) -> None:
+        self._scans[topic] = scan_points(message.ranges, message.angle_min,
+                                         message.angle_increment)
 
     def _on_reward(self, message: Any) -> None:
         self._return += float(message.data)
