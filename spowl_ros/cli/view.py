@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='address to serve the page on (default: this machine only)')
     parser.add_argument('--port', type=int, default=8080, help='0: a free one (default 8080)')
     parser.add_argument('--token', default='', help='what visitors must bring')
-    parser.add_argument('--rerun', metavar='FILE.rrd', 
+    parser.add_argument('--rerun', metavar='FILE.rrd',
                         help='write the bag for the Rerun viewer instead of serving a page')
     parser.add_argument('--no-browser', action='store_true', help='open no browser')
 
