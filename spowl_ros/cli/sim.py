@@ -45,6 +45,7 @@ VIDEO_FORMATS = ('.mp4', '.gif')
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments: those of the launch file, and where results go."""
     add_launch_arguments(parser, system.SimulationArguments())
+    parser.add_argument('--view', action='store_true', help='the same as view:=true')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the summary as JSON')
     parser.add_argument('--video', type=Path, metavar='FILE',
                         help='record the scene from above (.mp4 or .gif)')
@@ -52,7 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Drive, follow, and sum up."""
-    arguments = launch_arguments(system.SimulationArguments(), args.arguments)
+    texts = [*args.arguments, *(['view:=true'] if args.view else [])]
+    arguments = launch_arguments(system.SimulationArguments(), texts)
     check_outputs(args.json, args.video)
     specs = system.simulation(arguments)
 

@@ -56,7 +56,7 @@ SHOWN_NODES = ('controller', 'supervisor')
 Asked = tuple[str, Any, bool | None]
 BUTTONS: dict[str, Asked] = {
     'Stop': ('supervisor/stop', SetBool, True),
-    'Release': ('supervisor/stop', SetBool, False)}
+    'Release': ('supervisor/release', Trigger, None)}
 """Label to service, its type, and what is asked."""
 SIMULATION: dict[str, Asked] = {
     'Pause': ('simulator/pause', SetBool, True),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+import importlib.util
 from pathlib import Path
 
 from spowl_ros.base import names
@@ -47,11 +48,12 @@ class SimulationArguments:
     autostart: bool = setting(True, 'configure and activate controller and supervisor at once')
     log_level: str = setting('warn', 'least severe log message of the nodes', choices=LOG_LEVELS)
     record: str = setting('', 'directory of the bag to write; empty: none')
+    view: bool = setting(False, 'show the run on a page in the browser')
 
     def greeting(self, nodes: Sequence[NodeSpec]) -> str:
         """Say what a run of these nodes does."""
         pace = f'{self.rate:g} times real time' if self.rate else 'as fast as it goes'
-        return (f'driving {nodes[0].parameters["task"]} with {nodes[-1].parameters["model"]}: '
+        return (f'driving {nodes[0].parameters["task"]} with {_model(nodes)}: '
                 f'{f"{self.episodes} episodes" if self.episodes else "episodes without end"} from '
                 f'seed {self.seed}, {pace}; Ctrl-C ends the run')
 
@@ -71,12 +73,13 @@ class RobotArguments:
     use_sim_time: bool = setting(False, 'take the time from /clock')
     log_level: str = setting('info', 'least severe log message of the nodes', choices=LOG_LEVELS)
     record: str = setting('', 'directory of the bag to write; empty: none')
+    view: bool = setting(False, 'show the run on a page in the browser')
 
     def greeting(self, nodes: Sequence[NodeSpec]) -> str:
         """Say what a run of these nodes does."""
         held = '' if self.released else (
             f'; it stands until {full_name(self.namespace, "supervisor")}/release is called')
-        return (f'driving the robot of {self.robot} with {nodes[-1].parameters["model"]}: '
+        return (f'driving the robot of {self.robot} with {_model(nodes)}: '
                 f'{", ".join(node.executable for node in nodes)}{held}; Ctrl-C stops it')
 
 
@@ -91,6 +94,7 @@ class ReplayArguments:
     params_file: str = setting('', 'YAML file of node parameters')
     rate: float = setting(1.0, 'how much faster than recorded to play', low=0.01, high=100.0)
     loop: bool = setting(False, 'play again and again')
+    view: bool = setting(False, 'show the run on a page in the browser')
     log_level: str = setting('warn', 'least severe log message of the nodes', choices=LOG_LEVELS)
 
     def greeting(self, nodes: Sequence[NodeSpec]) -> str:
@@ -125,6 +129,11 @@ class NodeSpec:
 def full_name(namespace: str, node: str) -> str:
     """Return a node's name with its namespace, as '/robot/controller'."""
     return '/'.join(['', *filter(None, namespace.split('/')), node])
+
+
+def _model(nodes: Sequence[NodeSpec]) -> Value:
+    """Return the directory of the bundle that drives."""
+    return next(node.parameters['model'] for node in nodes if node.executable == 'controller')
 
 
 def check_namespace(name: str) -> None:
@@ -169,6 +178,7 @@ def simulation(arguments: SimulationArguments) -> tuple[NodeSpec, ...]:
     if arguments.record:
         path = str(Path(arguments.record).expanduser().resolve())
         nodes.append(node('recorder', path=path, model=str(model), use_sim_time=True))
+    nodes += _viewer(arguments.view)
     return tuple(nodes)
 
 
@@ -208,6 +218,7 @@ def robot(arguments: RobotArguments) -> tuple[NodeSpec, ...]:
     if arguments.record:
         nodes.append(node('recorder', model=str(model),
                           path=str(Path(arguments.record).expanduser().resolve())))
+    nodes += _viewer(arguments.view)
     return tuple(nodes)
 
 
@@ -260,6 +271,7 @@ def replay(arguments: ReplayArguments) -> tuple[NodeSpec, ...]:
         NodeSpec('player', '', {
             **file.of('/player'), 'path': str(bag), 'sensors': ' '.join(sensors),
             'rate': arguments.rate, 'loop': arguments.loop}, log_level=arguments.log_level),
+        *_viewer(arguments.view),
     )
 
 
@@ -272,6 +284,19 @@ def adapter(described: RobotConfig, model: Path, namespace: str,
                   'use_sim_time': use_sim_time}
     return (NodeSpec('adapter', namespace, parameters,
                      described.remappings.get('adapter', ())),)
+
+
+def _viewer(wanted: bool) -> tuple[NodeSpec, ...]:
+    """
+    Return the node that shows everything in the browser, where it is wanted.
+
+    :raises SpowlError: it is not installed
+    """
+    if not wanted:
+        return ()
+    if importlib.util.find_spec('viser') is None:
+        raise SpowlError("view:=true needs viser: pip install 'spowl_ros[view]'")
+    return (NodeSpec('viewer', '', {}),)
 
 
 def _contract_of(model: Path, arguments: SimulationArguments) -> Contract:
