@@ -19,6 +19,7 @@ from spowl_ros.nodes import (
     recorder,
     simulator,
     supervisor,
+    viewer,
 )
 from spowl_ros.system import nodes as system
 
@@ -45,6 +46,7 @@ TABLES = (
     ('simulator', (simulator.SimulatorSettings(),)),
     ('player', (player.PlayerSettings(),)),
     ('diff_drive', (diff_drive.DiffDriveSettings(),)),
+    ('viewer', (viewer.ViewerSettings(),)),
 )
 EXAMPLES = {
     'sim.yaml': ('spowl sim', ('simulator', 'supervisor', 'controller', 'recorder')),
