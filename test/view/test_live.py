@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from spowl_ros.bags.reader import Bag
-from spowl_ros.system.running import environment
 from spowl_ros.view.recording import JUMPS, BagFrames
 
 if TYPE_CHECKING:
@@ -37,11 +36,10 @@ def test_the_stop_button_stops_the_robot_and_the_page_says_so(
         ros_domain: int, browser_page: BrowserPage, tmp_path: Path) -> None:
     """A browser sees a simulation, stops and releases its robot; the bag shows the same."""
     bag = tmp_path / 'bag'
-    surroundings = environment()
-    view = subprocess.Popen([SPOWL, 'view', '--port', '0', '--no-browser'], env=surroundings,
+    view = subprocess.Popen([SPOWL, 'view', '--port', '0', '--no-browser'],
                             stdout=subprocess.PIPE, text=True)
     run = subprocess.Popen([SPOWL, 'sim', 'episodes:=0', 'rate:=1.0', f'record:={bag}'],
-                           env=surroundings, stdout=subprocess.DEVNULL)
+                           stdout=subprocess.DEVNULL)
     try:
         browser_page.goto(address(view))
         acts = browser_page.get_by_text(re.compile('the (plan|policy) acts'))
