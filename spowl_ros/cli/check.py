@@ -3,9 +3,10 @@
 """
 Say whether a robot fits a model, before anything moves.
 
-Without --live nothing but the two files is read. With it, the robot's topics are listened to and
-each input's rate, age and range are told; the adapter runs meanwhile where the robot has one,
-and without a controller it only tells the robot to stand.
+Without --live nothing but files is read; what `spowl robot` would refuse is refused. With it, the
+robot's topics are listened to and each input's rate, age and range are told, and whether anybody
+hears the commands; the adapter runs meanwhile where the robot has one, and without a controller it
+only tells the robot to stand.
 
 Exit code: 0 it fits, 1 an input has a problem, 2 it does not fit.
 """
@@ -16,7 +17,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spowl_ros.control.bundle import read_contract
+from spowl_ros.cli._fit import fit
 from spowl_ros.system.nodes import adapter, check_namespace
 
 if TYPE_CHECKING:
@@ -42,15 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check, and print what was found."""
-    from spowl_ros.robot import config
-
     check_namespace(args.namespace)
-    robot = config.load(args.robot)
-    contract = robot.applied_to(read_contract(args.model))
+    robot, contract = fit(args.robot, args.model)
     if not args.live:
-        from spowl_ros.robot.topics import topics
-
-        topics(contract, robot)  # complains about messages that lack what is to be read
         print_mapping(contract, robot)
         return 0
 
@@ -59,9 +54,13 @@ def run(args: argparse.Namespace) -> int:
 
     specs = adapter(robot, args.model, args.namespace, args.use_sim_time)
     with RunningSystem(specs):
-        heard = listen(contract, robot, args.namespace, args.seconds, args.use_sim_time)
+        heard, neighbours = listen(contract, robot, args.namespace, args.seconds,
+                                   args.use_sim_time)
     print_heard(heard)
-    return PROBLEM if any(entry.problems() for entry in heard) else 0
+    for neighbour in neighbours:
+        print(f'{neighbour.name} ({neighbour.topic}): {neighbour.problem or "ok"}')
+    return PROBLEM if any(entry.problems() for entry in heard) or any(
+        neighbour.problem for neighbour in neighbours) else 0
 
 
 def print_mapping(contract: Contract, robot: RobotConfig) -> None:

@@ -10,8 +10,10 @@ ends every node; so does the end of any of them.
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 import sys
 
+from spowl_ros.cli._fit import fit
 from spowl_ros.cli._nodes import (
     INTERRUPTED,
     POLL_S,
@@ -34,6 +36,8 @@ def run(args: argparse.Namespace) -> int:
     """Start the nodes and wait."""
     arguments = launch_arguments(system.RobotArguments(), args.arguments)
     specs = system.robot(arguments)
+    driver = next(spec for spec in specs if spec.executable == 'controller').parameters
+    fit(Path(str(driver['robot'])), Path(str(driver['model'])))
 
     from spowl_ros.clients.listener import RunListener
     from spowl_ros.system.running import RunningSystem

@@ -1,9 +1,10 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Listens to a robot's inputs for a while and moves nothing."""
+"""Listens to a robot's topics for a while, looks who hears its commands, and moves nothing."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 import threading
 import time
@@ -12,19 +13,36 @@ from typing import Any
 import rclpy
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.contract import Contract
+from spowl_ros.robot import adaptation
+from spowl_ros.robot.command import COMMAND_TYPES
 from spowl_ros.robot.config import RobotConfig
+from spowl_ros.robot.plausibility import Plausibility
 from spowl_ros.robot.report import Heard
-from spowl_ros.robot.topics import Edge, Topic, topics
+from spowl_ros.robot.topics import Edge, RobotCommand, Topic, topics
 from spowl_ros.ros.messages import message_class
 from spowl_ros.ros.process import make_executor
 from spowl_ros.ros.qos import EVERY_SENSOR_MESSAGE
 
-STARTUP_S = 8.0
-"""How long publishers may take to appear."""
+STARTUP_S = 15.0
+"""How long publishers may take to appear and to be heard."""
+_LOOK_S = 0.1
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A topic on which somebody beside us has to be, and what is wrong there."""
+
+    name: str
+    """As the robot's file or the adapter calls it."""
+    topic: str
+    type: str
+    problem: str
+    """Empty if all is well."""
 
 
 class LiveCheck(Node):
@@ -41,46 +59,109 @@ class LiveCheck(Node):
             'spowl_check', namespace=namespace, enable_rosout=False,
             start_parameter_services=False,
             parameter_overrides=[Parameter('use_sim_time', value=use_sim_time)])
-        self.heard = {field.name: Heard(field, self.resolve_topic_name(field.topic))
-                      for field in contract.fields}
+        self._robot = robot
+        self._action = contract.action
+        self._lock = threading.Lock()
+        self._heard = {field.name: Heard(field, self.resolve_topic_name(field.topic))
+                       for field in contract.fields}
         self._types: dict[str, str] = {}
         self._edge = Edge()
+        self._plausibility = Plausibility()
         for source in topics(contract, robot):
             self._types[self.resolve_topic_name(source.topic)] = source.type
             self.create_subscription(message_class(source.type), source.topic,
                                      partial(self._on_message, source), EVERY_SENSOR_MESSAGE)
 
-    def unpublished(self) -> list[str]:
-        """Return the topics that nobody publishes."""
-        return [topic for topic in self._types if not self.count_publishers(topic)]
+    def complete(self) -> bool:
+        """Whether every field was heard and everybody who has to be there is."""
+        with self._lock:
+            silent = any(not entry.arrivals for entry in self._heard.values())
+        return not silent and not any(entry.problem for entry in self.neighbours())
 
-    def find_other_types(self) -> None:
-        """Note the topics that exist with another type than the one wanted."""
-        for topic, types in self.get_topic_names_and_types():
-            wanted = self._types.get(topic)
-            for entry in self.heard.values():
-                if entry.topic == topic and wanted is not None:
-                    entry.other_types = tuple(name for name in types if name != wanted)
+    def begin(self) -> None:
+        """Begin to count: what came while everybody was starting tells nothing of a rate."""
+        with self._lock:
+            for entry in self._heard.values():
+                entry.begin()
+
+    def heard(self) -> list[Heard]:
+        """Return what was heard of each field."""
+        others = dict(self.get_topic_names_and_types())
+        with self._lock:
+            implausible = self._plausibility.problems()
+            for name, entry in self._heard.items():
+                entry.implausible = implausible.get(name, '')
+                wanted = self._types[entry.topic]
+                entry.other_types = tuple(name for name in others.get(entry.topic, ())
+                                          if name != wanted)
+            return list(self._heard.values())
+
+    def neighbours(self) -> list[Neighbour]:
+        """Return who has to hear the commands, and what the adapter has to hear."""
+        robot = self._robot
+        if not robot.adapter:
+            kind = RobotCommand(robot, self._action).type
+            return [self._listener('command.topic', robot.command.topic,
+                                   robot.remappings.get('supervisor', ()), kind)]
+        renamed = robot.remappings.get('adapter', ())
+        kind = COMMAND_TYPES[str(robot.parameters.get('adapter', {}).get(
+            'cmd_vel_type', 'TwistStamped'))]
+        return [*(self._publisher(name, renamed, wanted)
+                  for name, wanted in adaptation.INPUTS.items()),
+                self._listener(adaptation.OUTPUT, adaptation.OUTPUT, renamed, kind)]
+
+    def _full(self, name: str, renamed: tuple[tuple[str, ...], ...]) -> str:
+        return self.resolve_topic_name({pair[0]: pair[1] for pair in renamed}.get(name, name))
+
+    def _publisher(self, name: str, renamed: tuple[tuple[str, ...], ...],
+                   wanted: str) -> Neighbour:
+        """Look whether somebody publishes what the adapter needs."""
+        topic = self._full(name, renamed)
+        types = {info.topic_type for info in self.get_publishers_info_by_topic(topic)}
+        problem = '' if wanted in types else (
+            f'carries {", ".join(sorted(types))}; the adapter needs a {wanted}' if types
+            else f'nobody publishes it; the adapter needs a {wanted}')
+        return Neighbour(name, topic, wanted, problem)
+
+    def _listener(self, name: str, topic: str, renamed: tuple[tuple[str, ...], ...],
+                  kind: str) -> Neighbour:
+        """Look whether somebody hears the commands."""
+        topic = self._full(topic, renamed)
+        infos = self.get_subscriptions_info_by_topic(topic)
+        fitting = [info for info in infos if info.topic_type == kind]
+        problem = ''
+        if not infos:
+            problem = f'nobody listens; commands are {kind}'
+        elif not fitting:
+            types = sorted({info.topic_type for info in infos})
+            problem = f'commands are {kind}, and who listens expects {", ".join(types)}'
+        elif all(info.qos_profile.durability is DurabilityPolicy.TRANSIENT_LOCAL
+                 for info in fitting):
+            problem = 'who listens asks for latched commands, and gets none'
+        return Neighbour(name, topic, kind, problem)
 
     def _on_message(self, source: Topic, message: Any) -> None:
         now = time.monotonic()
-        try:
-            taken = self._edge.take(source, message)
+        with self._lock:
+            try:
+                taken = self._edge.take(source, message)
+            except SpowlError as error:
+                for name in source.names:
+                    self._heard[name].refused += 1
+                    self._heard[name].refusal = str(error)
+                return
+            self._plausibility.add(source, message, taken)
             age = (self.get_clock().now().nanoseconds - taken.stamp_ns) * 1e-9
             for name, values in taken.values.items():
-                self.heard[name].add(values, now, age)
-        except SpowlError as error:
-            for name in source.names:
-                self.heard[name].refused += 1
-                self.heard[name].refusal = str(error)
+                self._heard[name].add(values, now, age)
 
 
 def listen(contract: Contract, robot: RobotConfig, namespace: str, seconds: float,
-           use_sim_time: bool = False) -> list[Heard]:
+           use_sim_time: bool = False) -> tuple[list[Heard], list[Neighbour]]:
     """
-    Return what was heard of each field of a contract within some seconds.
+    Return what was heard of each field of a contract within some seconds, and who was there.
 
-    They begin when every topic has a publisher, or STARTUP_S later.
+    They begin when everything was heard and everybody seen, or STARTUP_S later.
 
     :param contract: with the robot's topics and time-outs
     """
@@ -92,12 +173,12 @@ def listen(contract: Contract, robot: RobotConfig, namespace: str, seconds: floa
         spinning = threading.Thread(target=executor.spin, name='live_check', daemon=True)
         spinning.start()
         latest = time.monotonic() + STARTUP_S
-        while node.unpublished() and time.monotonic() < latest:
-            time.sleep(0.1)
+        while not node.complete() and time.monotonic() < latest:
+            time.sleep(_LOOK_S)
+        node.begin()
         time.sleep(seconds)
         executor.shutdown()
         spinning.join()
-        node.find_other_types()
-        return list(node.heard.values())
+        return node.heard(), node.neighbours()
     finally:
         rclpy.try_shutdown()

@@ -39,7 +39,6 @@ from std_srvs.srv import Trigger
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.settings import setting
 from spowl_ros.control.bundle import read_contract
-from spowl_ros.control.contract import Contract
 from spowl_ros.control.validity import InvalidReading, Stamps
 from spowl_ros.robot import adaptation
 from spowl_ros.robot.command import GROUND_AXES, TWISTS, CommandFormat
@@ -50,7 +49,6 @@ from spowl_ros.ros.messages import build, message_class
 from spowl_ros.ros.parameters import Parameters, refuse_unknown
 from spowl_ros.ros.qos import LATCHED
 
-FROM_ODOMETRY = ('accelerometer', 'gyro', 'velocimeter', 'magnetometer')
 COMMAND_PERIOD = 0.02
 LOG_PERIOD_S = 5.0
 DIAGNOSTICS_PERIOD_S = 1.0
@@ -115,7 +113,7 @@ class Adapter(Node):
         self._refused: dict[str, tuple[int, str, float]] = {}
         """Topic to how many messages were refused, why the last one, and when (steady clock)."""
         self._stamps = {topic: Stamps(_OLDEST_NS, _FUTURE_NS) for topic in ('scan', 'odom')}
-        contract = makeable(read_contract(Path(self._settings.model)))
+        contract = adaptation.makeable(read_contract(Path(self._settings.model)))
         self._sectors = contract.field('hazards_lidar').size
         self._hazard_radius = float(contract.field('hazards_lidar').hazard_radius or 0.0)
         sensor = qos_profile_sensor_data
@@ -124,7 +122,8 @@ class Adapter(Node):
             for entry in topics(contract)]
         self._format = CommandFormat(self._settings.cmd_vel_type, contract.action, GROUND_AXES,
                                      FRAME)
-        self._cmd_vel = self.create_publisher(message_class(self._format.type), 'cmd_vel', 1)
+        self._cmd_vel = self.create_publisher(message_class(self._format.type),
+                                              adaptation.OUTPUT, 1)
         self._status = self.create_publisher(GoalStatus, 'goal_status', LATCHED)
         self._told: tuple[int, State] = (0, State.NONE)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
@@ -320,20 +319,6 @@ def _diagnosis(name: str, level: bytes, message: str,
                values: Mapping[str, object]) -> DiagnosticStatus:
     return DiagnosticStatus(level=level, name=name, message=message, values=[
         KeyValue(key=key, value=str(value)) for key, value in values.items()])
-
-
-def makeable(contract: Contract) -> Contract:
-    """
-    Return the contract if a laser, odometry and a goal pose are enough for it.
-
-    :raises SpowlError: it has other sensors or actuators than the Point in a goal task
-    """
-    known = (*FROM_ODOMETRY, 'goal_lidar', 'hazards_lidar', 'vases_lidar')
-    others = [field.name for field in contract.fields if field.name not in known]
-    if others or contract.action.names != ('x', 'z'):
-        raise SpowlError(f'the adapter is made for SafetyPointGoal1-v0; {contract.task} needs '
-                         f'{", ".join(others) or "other actuators"}')
-    return contract
 
 
 def main(args: Sequence[str] | None = None) -> int:

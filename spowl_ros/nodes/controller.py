@@ -31,6 +31,7 @@ from spowl_ros.control.signature import of_key
 from spowl_ros.control.watchdog import Watchdog
 from spowl_ros.robot.command import COMMAND_TYPES, CommandFormat
 from spowl_ros.robot.episode import BEGIN_TOPIC
+from spowl_ros.robot.plausibility import Plausibility
 from spowl_ros.robot.topics import Edge, Topic, load_robot, topics
 from spowl_ros.ros import process
 from spowl_ros.ros.bond import Bond
@@ -161,6 +162,7 @@ class ControllerNode(ManagedNode):
         self._decisions = self.create_publisher(DiagnosticArray, '~/decision', KEPT)
         self._mode = self.create_publisher(String, '~/mode', LATCHED)
         self._edge = Edge()
+        self._plausibility = Plausibility()
         self._bond = Bond(self, 'supervisor', self._steady_period, self._on_bond,
                           healthy=lambda: self._loop is None or not self._hanging)
         # Made before the sensors' and read before them: see `_on_sensor`.
@@ -265,6 +267,7 @@ class ControllerNode(ManagedNode):
             return
         try:
             taken = self._edge.take(entry, message)
+            self._plausibility.add(entry, message, taken)
             loop.put(taken.values.items(), taken.stamp_ns, _waited(info))
         except SpowlError as error:
             self._statistics.refused(entry.topic, str(error))
@@ -371,7 +374,8 @@ class ControllerNode(ManagedNode):
         loop = self._loop
         if loop is not None:
             statuses += self._statistics.statuses(name, self._bundle.contract.task, elapsed,
-                                                  loop.silences(), loop.age, loop.longest_age)
+                                                  loop.silences(), loop.age, loop.longest_age,
+                                                  self._plausibility.problems())
         message = DiagnosticArray(status=statuses)
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)

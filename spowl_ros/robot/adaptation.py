@@ -16,12 +16,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.control.contract import Contract
 from spowl_ros.control.scans import checked_ranges, sector_closeness
 from spowl_ros.control.validity import InvalidReading, check_finite
 from spowl_ros.robot.errand import FARTHEST
 from spowl_ros.robot.fields import unit_quaternion
 
 GRAVITY = 9.81
+INPUTS = {'scan': 'sensor_msgs/msg/LaserScan', 'odom': 'nav_msgs/msg/Odometry',
+          'goal_pose': 'geometry_msgs/msg/PoseStamped'}
+"""Topics that the adapter hears, and their types."""
+OUTPUT = 'cmd_vel'
+"""The topic on which it commands the robot, with the type that its parameter names."""
+FROM_ODOMETRY = ('accelerometer', 'gyro', 'velocimeter', 'magnetometer')
 _PLAUSIBLE = np.array([FARTHEST, FARTHEST, 20.0, 100.0])
 """Greatest magnitude of x, y (m), speed (m/s) and turn rate (rad/s)."""
 _NORTH = np.array([0.0, -0.5])
@@ -77,6 +85,20 @@ def obstacles(points: NDArray[np.float64], hazard_radius: float,
         centres.append(piece[nearest] * behind)
         start = index
     return np.array(centres).reshape(-1, 2)
+
+
+def makeable(contract: Contract) -> Contract:
+    """
+    Return the contract if a laser, odometry and a goal pose are enough for it.
+
+    :raises SpowlError: it has other sensors or actuators than the Point in a goal task
+    """
+    known = (*FROM_ODOMETRY, 'goal_lidar', 'hazards_lidar', 'vases_lidar')
+    others = [field.name for field in contract.fields if field.name not in known]
+    if others or contract.action.names != ('x', 'z'):
+        raise SpowlError(f'the adapter is made for SafetyPointGoal1-v0; {contract.task} needs '
+                         f'{", ".join(others) or "other actuators"}')
+    return contract
 
 
 @dataclass(frozen=True)

@@ -65,8 +65,10 @@ class Sensor:
     """
     write: Callable[[Content, Field, NDArray[np.float64]], None]
     """Adds the values to what the message holds; fields of one message are written in turn."""
-    usual: tuple[float, float] = (0.0, math.inf)
-    """Between which the median of the values' norm lies on a robot that stands or drives."""
+    usual: tuple[float, float] | None = None
+    """Between which the median magnitude lies on a robot that stands or drives, if known."""
+    magnitude: Callable[[Any, Field], float] | None = None
+    """Of a message; None: the norm of the values."""
 
 
 def _reads_vector(*path: str, covariance: str = '') -> Callable[[Any, Field], NDArray[np.float64]]:
@@ -165,6 +167,10 @@ def _joint(array: str, angle: bool = False) -> tuple[Any, Any]:
     return read, write
 
 
+def _angle(message: Any, field: Field) -> float:
+    return abs(float(_entry(message.name, message.position, 'position', field)))
+
+
 def _read_ball_orientation(message: Any, field: Field) -> NDArray[np.float64] | None:
     entry = _entry(message.joint_names, message.transforms, 'transforms', field)
     if entry is None:
@@ -226,7 +232,8 @@ SENSORS: dict[str, Sensor] = {
         'sensor_msgs/msg/MagneticField', _reads_vector('magnetic_field'),
         _writes_vector('magnetic_field'), usual=(0.25, 1.0)),
     'scan': Sensor('sensor_msgs/msg/LaserScan', _read_scan, _write_scan),
-    'joint_position': Sensor('sensor_msgs/msg/JointState', *_joint('position', angle=True)),
+    'joint_position': Sensor('sensor_msgs/msg/JointState', *_joint('position', angle=True),
+                             usual=(0.0, 2.0 * math.pi), magnitude=_angle),
     'joint_velocity': Sensor('sensor_msgs/msg/JointState', *_joint('velocity'),
                              usual=(0.0, 30.0)),
     'contact_force': Sensor('sensor_msgs/msg/JointState', *_joint('effort')),
@@ -234,7 +241,7 @@ SENSORS: dict[str, Sensor] = {
                                _write_ball_orientation),
     'ball_angular_velocity': Sensor('sensor_msgs/msg/MultiDOFJointState', _read_ball_velocity,
                                     _write_ball_velocity),
-    'height': Sensor('nav_msgs/msg/Odometry', _read_height, _write_height),
+    'height': Sensor('nav_msgs/msg/Odometry', _read_height, _write_height, usual=(0.0, 5.0)),
     'body_angular_velocity': Sensor(
         'nav_msgs/msg/Odometry', _reads_vector('twist', 'twist', 'angular'),
         _write_body_velocity, usual=(0.0, 12.0)),

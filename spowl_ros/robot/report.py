@@ -31,10 +31,11 @@ class Heard:
     """Seconds from the stamp to the arrival."""
     low: float = math.inf
     high: float = -math.inf
-    not_finite: int = 0
     refused: int = 0
     refusal: str = ''
     """Why a message was refused, the last time."""
+    implausible: str = ''
+    """Why the values are not as large as such a sensor's, if so."""
     other_types: tuple[str, ...] = ()
     """Types that the topic has on the network, where not the one wanted."""
 
@@ -42,11 +43,14 @@ class Heard:
         """Take one message's values, shape (size,), in the contract's units."""
         self.arrivals.append(arrival)
         self.ages.append(age)
-        finite = values[np.isfinite(values)]
-        self.not_finite += finite.size < values.size
-        if finite.size:
-            self.low = min(self.low, float(finite.min()))
-            self.high = max(self.high, float(finite.max()))
+        self.low = min(self.low, float(values.min()))
+        self.high = max(self.high, float(values.max()))
+
+    def begin(self) -> None:
+        """Forget what came until now."""
+        self.arrivals.clear()
+        self.ages.clear()
+        self.low, self.high = math.inf, -math.inf
 
     @property
     def rate(self) -> float:
@@ -81,6 +85,6 @@ class Heard:
             found.append(f'values from {self.low:.4g} to {self.high:.4g} {self.field.unit}, '
                          f'plausible are {self.field.low:g} to {self.field.high:g}: check the '
                          'unit')
-        if self.not_finite:
-            found.append(f'{self.not_finite} messages with values that are not finite')
+        elif self.implausible:
+            found.append(self.implausible)
         return found

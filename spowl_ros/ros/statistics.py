@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Mapping
 import threading
 from typing import TYPE_CHECKING
 
@@ -61,7 +62,8 @@ class Statistics:
             self._refusal[topic] = reason
 
     def statuses(self, name: str, hardware: str, elapsed: float, silences: dict[str, float],
-                 age: float, longest_age: float) -> list[DiagnosticStatus]:
+                 age: float, longest_age: float,
+                 implausible: Mapping[str, str] | None = None) -> list[DiagnosticStatus]:
         """
         Return what happened since the last call.
 
@@ -69,10 +71,11 @@ class Statistics:
         :param silences: seconds since each field arrived
         :param age: seconds since the last decision
         :param longest_age: after which the next one is overdue
+        :param implausible: field to why its values are not such a sensor's
         """
         with self._lock:
             return [self._decision_status(name, hardware, elapsed, age, longest_age),
-                    self._input_status(name, hardware, elapsed, silences)]
+                    self._input_status(name, hardware, elapsed, silences, implausible or {})]
 
     def _decision_status(self, name: str, hardware: str, elapsed: float, age: float,
                          longest_age: float) -> DiagnosticStatus:
@@ -102,15 +105,16 @@ class Statistics:
         return _status(f'{name}: decisions', hardware, level, message, values)
 
     def _input_status(self, name: str, hardware: str, elapsed: float,
-                      silences: dict[str, float]) -> DiagnosticStatus:
-        level, message = DiagnosticStatus.OK, 'all sensors arrive'
+                      silences: dict[str, float], implausible: Mapping[str, str],
+                      ) -> DiagnosticStatus:
+        level = DiagnosticStatus.WARN if self._refused or implausible else DiagnosticStatus.OK
         new = self._messages - self._reported[1]
         late = [field for field, silence in silences.items() if silence > 1.0]
-        if self._refused:
-            level = DiagnosticStatus.WARN
-            message = '; '.join(f'{topic}: {reason}' for topic, reason in self._refusal.items())
+        texts = [f'{what}: {why}' for what, why in {**self._refusal, **implausible}.items()]
         if late:
-            level, message = DiagnosticStatus.ERROR, f'silent: {", ".join(late)}'
+            level = DiagnosticStatus.ERROR
+            texts.insert(0, f'silent: {", ".join(late)}')
+        message = '; '.join(texts) or 'all sensors arrive'
         values: dict[str, object] = {
             f'{topic}_hz': new[topic] / elapsed for topic in self._messages}
         values |= {f'{topic}_refused': count for topic, count in self._refused.items()}

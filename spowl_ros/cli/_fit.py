@@ -1,0 +1,64 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The one answer to whether a robot fits a model: what is refused here would not start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.settings import changed, declared, unknown
+from spowl_ros.control import bundle
+from spowl_ros.robot import adaptation, config
+from spowl_ros.robot.topics import RobotCommand, topics
+
+if TYPE_CHECKING:
+    from spowl_ros.control.bundle import Bundle
+    from spowl_ros.control.contract import Contract
+    from spowl_ros.robot.config import RobotConfig
+
+
+def fit(robot_file: Path, model: Path) -> tuple[RobotConfig, Contract]:
+    """
+    Return a robot and the model's contract with its topics, as far as files can tell.
+
+    :raises SpowlError: whatever any of the nodes would refuse when it starts
+    """
+    robot = config.load(robot_file)
+    loaded = bundle.load(model)
+    contract = robot.applied_to(loaded.contract)
+    topics(contract, robot)
+    RobotCommand(robot, contract.action)
+    if robot.adapter:
+        adaptation.makeable(contract)
+    for node, given in robot.parameters.items():
+        _check_parameters(node, given, loaded)
+    return robot, contract
+
+
+def _check_parameters(node: str, given: dict[str, bool | int | float | str],
+                      loaded: Bundle) -> None:
+    """
+    Make sure that a node takes parameters.
+
+    :raises SpowlError: there is none of a name, or it does not take the value
+    """
+    from spowl_ros.control.settings import ControllerSettings
+    from spowl_ros.nodes import adapter, controller, recorder, supervisor
+
+    tables: dict[str, tuple[Any, ...]] = {
+        'adapter': (adapter.AdapterSettings(),), 'recorder': (recorder.RecorderSettings(),),
+        'supervisor': (supervisor.NodeSettings(),),
+        'controller': (controller.NodeSettings(), ControllerSettings(planner=loaded.settings))}
+    names = {entry.name for table in tables[node] for entry in declared(table)}
+    for name in given.keys() - names:
+        raise SpowlError(f'parameters.{node}: {unknown("parameter", name, sorted(names))}')
+    for table in tables[node]:
+        own = {entry.name for entry in declared(table)}
+        try:
+            settings = changed(table, {key: value for key, value in given.items() if key in own})
+            if isinstance(settings, ControllerSettings):
+                loaded.settings.at_run_time(settings.planner.to_dict())
+        except SpowlError as error:
+            raise SpowlError(f'parameters.{node}: {error}') from error

@@ -1,0 +1,64 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Whether values are as large as such sensors' are: what tells degrees from radians."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spowl_ros.robot.config import UNITS
+from spowl_ros.robot.fields import SENSORS
+
+if TYPE_CHECKING:
+    from spowl_ros.control.contract import Field
+    from spowl_ros.robot.topics import Measurement, Topic
+
+ENOUGH = 10
+"""Messages from which on a median is trusted."""
+_RECENT = 50
+
+
+class Plausibility:
+    """Keeps the recent magnitudes of each field, and compares their median with the usual."""
+
+    def __init__(self) -> None:
+        self._magnitudes: dict[str, tuple[Field, deque[float]]] = {}
+
+    def add(self, topic: Topic, message: Any, taken: Measurement) -> None:
+        """Take a message that was understood."""
+        for part in topic.parts:
+            sensor = SENSORS.get(part.field.sensor)
+            if sensor is None or part.field.name not in taken.values or sensor.usual is None:
+                continue
+            magnitude = (float(np.linalg.norm(taken.values[part.field.name]))
+                         if sensor.magnitude is None else sensor.magnitude(message, part.field))
+            _, known = self._magnitudes.setdefault(
+                part.field.name, (part.field, deque(maxlen=_RECENT)))
+            known.append(magnitude)
+
+    def problems(self) -> dict[str, str]:
+        """Return what is wrong by field; empty if nothing."""
+        found = {}
+        for name, (field, magnitudes) in list(self._magnitudes.items()):
+            if len(magnitudes) >= ENOUGH:
+                text = implausible(field, float(np.median(list(magnitudes))))
+                if text:
+                    found[name] = text
+        return found
+
+
+def implausible(field: Field, median: float) -> str:
+    """Return why a magnitude is not that of such a sensor, and what unit it may be in, or ''."""
+    sensor = SENSORS[field.sensor]
+    if sensor.usual is None or sensor.usual[0] <= median <= sensor.usual[1]:
+        return ''
+    low, high = sensor.usual
+    unit = 'rad' if sensor.magnitude is not None else field.unit
+    others = [name for name, (of, factor) in UNITS.items()
+              if of == unit and name != unit and low <= median * factor <= high]
+    return (f'the magnitude is {median:.3g} {unit} (median), the model knows {low:g} to {high:g}'
+            + (f'; is it in {" or ".join(others)}?' if others
+               else ': check the unit, and whether this sensor is in the world of the model'))
