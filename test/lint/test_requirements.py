@@ -85,3 +85,10 @@ def test_no_mandatory_dependency_is_of_pip() -> None:
     address = package.maintainers[0].email
     assert not address.endswith(('.invalid', '.example', '.localhost', '.test'))
     assert [url.type for url in package.urls].count('website') == 1
+
+
+def test_one_version() -> None:
+    """package.xml and CITATION.cff name the same version, a semantic one."""
+    version = parse_package(ROOT / 'package.xml').version
+    assert re.fullmatch(r'\d+\.\d+\.\d+', version)
+    assert f'\nversion: {version}\n' in (ROOT / 'CITATION.cff').read_text()
