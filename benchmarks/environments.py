@@ -1,0 +1,246 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Which command runs in which environment: each is made from nothing, and runs every command.
+
+    python -m benchmarks.environments --csv benchmarks/results/environments.csv
+
+A command that needs more than its environment has must say so in one line, with exit code 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+import csv
+from dataclasses import dataclass
+import os
+from pathlib import Path
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+from spowl_ros.cli.main import verbs
+
+ROOT = Path(__file__).resolve().parent.parent
+MODEL = str(ROOT / 'models/SafetyPointGoal1-v0')
+ROBOT = str(ROOT / 'config/robot/diff_drive.yaml')
+PINS = ('-c', 'requirements/constraints.txt')
+NO_DEPS = ('--no-deps', '-r', 'requirements/simulation.txt')
+RUNS, ASKS = 'runs', 'says what to install'
+LIMIT_S = 300.0
+START_S = 12.0
+"""After which Ctrl-C ends what goes on by itself."""
+LONGEST_LINE = 300
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What is installed, and which needs of commands it meets."""
+
+    installs: tuple[tuple[str, ...], ...]
+    """Arguments of one `pip install` each; `{ros}` is the distribution."""
+    has: frozenset[str] = frozenset()
+
+
+WHEELS = ('-r', 'requirements/{ros}.txt', *PINS)
+RUNTIME = (('-r', 'requirements/runtime.txt', *WHEELS), ('--no-deps', '.'))
+PLAIN = (('.', *WHEELS),)
+
+
+def with_extra(extra: str, *more: tuple[str, ...], has: frozenset[str]) -> Environment:
+    """Return the environment of `pip install .[extra]` and what has to come beside it."""
+    return Environment(((f'.[{extra}]', *WHEELS), *more), has)
+
+
+ENVIRONMENTS = {
+    'sim': with_extra('sim', NO_DEPS, has=frozenset({'sim'})),
+    'make sim': Environment((RUNTIME[0], NO_DEPS, RUNTIME[1]), frozenset({'sim'})),
+    'robot': Environment(RUNTIME),
+    'none': Environment(PLAIN),
+    'train': with_extra('sim,train', NO_DEPS, has=frozenset({'sim', 'train'})),
+    'report': with_extra('report', has=frozenset({'report'})),
+    'view': with_extra('view', has=frozenset({'view'})),
+}
+"""The first one makes the bag that the others replay."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """One real use of a verb."""
+
+    words: tuple[str, ...]
+    needs: frozenset[str] = frozenset()
+    beside: tuple[str, ...] = ()
+    """A command that runs meanwhile and is interrupted afterwards."""
+    interrupted: bool = False
+    """Whether it runs until Ctrl-C."""
+
+
+TINY_TRAINING = (
+    'collect.action_repeat=20', 'collect.environments=2', 'collect.decisions=120',
+    'collect.random_decisions=20', 'collect.updates_per_decision=0.1', 'batch_size=8',
+    'schedule.log=20', 'schedule.evaluate=100', 'schedule.evaluation_episodes=1')
+DRIVING = ('robot', f'robot:={ROBOT}', f'model:={MODEL}')
+COMMANDS = {
+    'sim': Command(('sim', 'episodes:=1', 'record:={here}/bag'), frozenset({'sim'})),
+    'sim --video': Command(('sim', 'episodes:=1', '--video', '{here}/run.gif'),
+                           frozenset({'sim'})),
+    'evaluate': Command(('evaluate', MODEL, '--episodes', '1', '--json', '{here}/evaluated.json'),
+                        frozenset({'sim'})),
+    'calibrate': Command(('calibrate', '{here}/model', '--episodes', '1'), frozenset({'sim'})),
+    'bench': Command(('bench', MODEL, '--decisions', '20')),
+    'check': Command(('check', ROBOT, MODEL)),
+    'inspect': Command(('inspect', MODEL)),
+    'verify': Command(('verify', MODEL)),
+    'replay': Command(('replay', '{bag}', MODEL, '--json', '{here}/replayed.json')),
+    'replay --report': Command(('replay', '{bag}', MODEL, '--report', '{here}/report.html'),
+                               frozenset({'report'})),
+    'robot': Command(DRIVING, interrupted=True),
+    'top': Command(('top', '--once', '--seconds', '60'), beside=DRIVING),
+    'view': Command(('view', '{bag}', '--no-browser', '--port', '0'), frozenset({'view'}),
+                    interrupted=True),
+    'export': Command(('export', '--untrained', 'SafetyPointGoal1-v0', '{here}/exported'),
+                      frozenset({'sim', 'train'})),
+    'train': Command(('train', 'SafetyPointGoal1-v0', '--output', '{here}/trained',
+                      *TINY_TRAINING), frozenset({'sim', 'train'})),
+}
+
+
+class Installed:
+    """
+    An environment on disk.
+
+    :param folder: made here; may have any name
+    :param python: that makes it
+    """
+
+    def __init__(self, folder: Path, python: str = sys.executable) -> None:
+        self.folder = folder
+        self.spowl = folder / 'bin' / 'spowl'
+        subprocess.run([python, '-m', 'venv', folder], check=True)
+
+    def install(self, environment: Environment, ros: str) -> None:
+        """Install what an environment has, as a user would."""
+        for words in environment.installs:
+            subprocess.run(
+                [self.folder / 'bin' / 'python', '-m', 'pip', 'install', '--quiet', '--no-compile',
+                 '--disable-pip-version-check', *(word.format(ros=ros) for word in words)],
+                cwd=ROOT, env=outside(), check=True)
+
+    def start(self, words: Sequence[str], here: Path,
+              more: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+        """Start `spowl` with these arguments in a folder."""
+        return subprocess.Popen([self.spowl, *words], cwd=here, env={**outside(), **(more or {})},
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                start_new_session=True)
+
+
+def outside() -> dict[str, str]:
+    """Return this process's environment without what points into its own Python environment."""
+    own = ('AMENT_PREFIX_PATH', 'LD_LIBRARY_PATH', 'PYTHONPATH', 'VIRTUAL_ENV',
+           '_ROS_WHEELS_BOOTSTRAP_COMPLETE')
+    return {**{name: value for name, value in os.environ.items() if name not in own},
+            'COLUMNS': '200'}
+
+
+def run(installed: Installed, command: Command, places: Mapping[str, str], here: Path) -> str:
+    """Run a command once; return RUNS, ASKS, or what went wrong."""
+    beside = installed.start(command.beside, here) if command.beside else None
+    process = installed.start([word.format(**places) for word in command.words], here)
+    try:
+        if command.interrupted:
+            end = time.monotonic() + START_S
+            while process.poll() is None and time.monotonic() < end:
+                time.sleep(0.5)
+            interrupt(process)
+        output, _ = process.communicate(timeout=LIMIT_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        return f'not done within {LIMIT_S:.0f} s'
+    finally:
+        if beside is not None:
+            interrupt(beside)
+            beside.communicate(timeout=LIMIT_S)
+    said = output.strip().splitlines()
+    if 'Traceback' in output:
+        return f'traceback: {said[-1]}'
+    if process.returncode == 0 or command.interrupted and process.returncode == 130:
+        return RUNS
+    if process.returncode == 2 and len(said) == 1 and 'install' in said[0]:
+        return ASKS
+    return f'exit code {process.returncode}: {said[-1][:LONGEST_LINE] if said else ""}'
+
+
+def interrupt(process: subprocess.Popen[str]) -> None:
+    """Send Ctrl-C, if it still runs."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+
+
+def expected(command: Command, environment: Environment) -> str:
+    """Return what a command should do in an environment."""
+    return RUNS if command.needs <= environment.has else ASKS
+
+
+def try_out(names: Sequence[str], folder: Path, ros: str) -> dict[str, dict[str, str]]:
+    """
+    Make environments and run everything in them.
+
+    :return: environment to command to what it did; `--help` stands for the help of all verbs
+    """
+    results: dict[str, dict[str, str]] = {}
+    bag = folder / next(iter(ENVIRONMENTS)) / 'bag'
+    for name in names:
+        began = time.monotonic()
+        here = folder / name
+        here.mkdir()
+        shutil.copytree(MODEL, here / 'model')
+        installed = Installed(here / 'environment')
+        installed.install(ENVIRONMENTS[name], ros)
+        made = time.monotonic()
+        places = {'here': str(here), 'bag': str(bag)}
+        helps = [run(installed, Command((verb, '--help')), places, here) for verb in verbs()]
+        results[name] = {'--help': next((text for text in helps if text != RUNS), RUNS)}
+        for label, command in COMMANDS.items():
+            results[name][label] = run(installed, command, places, here)
+        print(f'{name}: installed in {made - began:.0f} s, commands in '
+              f'{time.monotonic() - made:.0f} s', flush=True)
+        shutil.rmtree(installed.folder)
+    return results
+
+
+def wrong(results: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Return where a command did not do what it should."""
+    return [f'{label} in {name}: {text}' for name, column in results.items()
+            for label, text in column.items()
+            if text != (RUNS if label == '--help'
+                        else expected(COMMANDS[label], ENVIRONMENTS[name]))]
+
+
+def main() -> int:
+    """Print the table; exit code 1 where a command did not do what it should."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[1])
+    parser.add_argument('--csv', type=Path, metavar='FILE')
+    parser.add_argument('--ros', default='jazzy', choices=('jazzy', 'kilted'))
+    parser.add_argument('names', nargs='*', help=f'of {", ".join(ENVIRONMENTS)} (default: all)')
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix='spowl röbot ') as folder:
+        results = try_out(args.names or list(ENVIRONMENTS), Path(folder), args.ros)
+    rows = [['command', *results],
+            *([label, *(column[label] for column in results.values())]
+              for label in ('--help', *COMMANDS))]
+    if args.csv:
+        with args.csv.open('w', encoding='utf-8', newline='') as stream:
+            csv.writer(stream, lineterminator='\n').writerows(rows)
+    for row in rows:
+        print(' | '.join(row))
+    print('\n'.join(faults := wrong(results)), file=sys.stderr)
+    return 1 if faults else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
