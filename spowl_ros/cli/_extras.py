@@ -10,24 +10,30 @@ import importlib.util
 from spowl_ros.base import environment
 from spowl_ros.base.errors import SpowlError
 
-_ROS = 'source a ROS 2 installation, or install it from wheels as README.md shows'
 _CONTENTS = {
     'ros': (('rclpy', 'ROS 2'),),
-    'sim': (('mujoco', 'MuJoCo'), ('safety_gymnasium', 'SafetyGymnasium')),
-    'video': (('PIL', 'Pillow'), ('imageio_ffmpeg', 'imageio-ffmpeg')),
+    'sim': (('mujoco', 'MuJoCo'), ('imageio_ffmpeg', 'imageio-ffmpeg')),
+    'tasks': (('safety_gymnasium', 'SafetyGymnasium'),),
     'train': (('torch', 'PyTorch'), ('onnx', 'ONNX')),
     'report': (('matplotlib', 'matplotlib'),),
     'view': (('viser', 'viser'),),
 }
-"""Extra to the modules that tell whether it is there, with their names."""
+"""Extra, or what comes otherwise, to the modules that tell whether it is there."""
+_ADVICE = {
+    'ros': 'source a ROS 2 installation, or install it from wheels as README.md shows',
+    'tasks': 'pip install --no-deps safety-gymnasium==1.0.0 gymnasium-robotics==1.2.2',
+}
+"""What installs it, where that is no extra: pip cannot follow SafetyGymnasium's metadata."""
+_SIMULATION = ('sim', 'tasks')
 _NEEDS = {
-    'calibrate': ('sim',), 'evaluate': ('sim',), 'export': ('train', 'sim'), 'robot': ('ros',),
-    'sim': ('ros', 'sim'), 'top': ('ros',), 'train': ('train', 'sim'),
+    'calibrate': _SIMULATION, 'evaluate': _SIMULATION, 'export': ('train', *_SIMULATION),
+    'robot': ('ros',), 'sim': ('ros', *_SIMULATION), 'top': ('ros',),
+    'train': ('train', *_SIMULATION),
 }
 """Verb to what it needs whatever it is told."""
 _OPTIONS = {
     ('check', 'live'): 'ros', ('evaluate', 'device'): 'train', ('replay', 'live'): 'ros',
-    ('replay', 'report'): 'report', ('sim', 'video'): 'video',
+    ('replay', 'report'): 'report',
 }
 """Verb and option to what they need together."""
 
@@ -59,7 +65,7 @@ def require_extra(extra: str) -> None:
     """
     for module, name in _CONTENTS[extra]:
         if importlib.util.find_spec(module) is None:
-            advice = _ROS if extra == 'ros' else f"pip install 'spowl_ros[{extra}]'"
+            advice = _ADVICE.get(extra, f"pip install 'spowl_ros[{extra}]'")
             raise SpowlError(f'this needs {name}: {advice}')
 
 

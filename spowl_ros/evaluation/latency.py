@@ -85,6 +85,19 @@ def peak_gflops() -> float:
     return 2e-9 * PEAK_SIZE ** 3 / best
 
 
+def resident_mb() -> float:
+    """Return how much memory this process holds, in 2**20 bytes; Linux only."""
+    pages = int(Path('/proc/self/statm').read_text().split()[1])
+    return pages * os.sysconf('SC_PAGE_SIZE') / 2**20
+
+
+def process_age() -> float:
+    """Return for how many seconds this process has been running; Linux only."""
+    after_name = Path('/proc/self/stat').read_text().rpartition(')')[2].split()
+    started = int(after_name[19]) / os.sysconf('SC_CLK_TCK')  # field 22, proc(5)
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - started
+
+
 def _main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument('bundle', type=Path)
@@ -93,8 +106,6 @@ def _main() -> int:
     parser.add_argument('--iterations', type=int, default=0)
     parser.add_argument('--every', type=int, default=0)
     args = parser.parse_args()
-
-    import psutil
 
     from spowl_ros.control import bundle as bundles
     from spowl_ros.control.planner import Planner
@@ -107,13 +118,12 @@ def _main() -> int:
         print(error)
         return error.EXIT_CODE
     ready = time.perf_counter()
-    process = psutil.Process()
-    age = time.time() - process.create_time()
+    age = process_age()
     if args.every:
-        result = _soak(planner, process, args.decisions, args.every)
+        result = _soak(planner, args.decisions, args.every)
     else:
         result = _measure(planner, args.decisions, args.iterations or planner.settings.iterations)
-        result['rss_mb'] = round(process.memory_info().rss / 2**20, 1)
+        result['rss_mb'] = round(resident_mb(), 1)
         result['peak_gflops'] = round(peak_gflops(), 2)
     assert 'torch' not in sys.modules
     result.update(load_seconds=round(ready - start, 3), start_seconds=round(age, 3))
@@ -158,7 +168,7 @@ def _measure(planner: Any, decisions: int, iterations: int) -> dict[str, Any]:
             'gflops': round(flops / latency['p50'] / 1e6, 2)}
 
 
-def _soak(planner: Any, process: Any, decisions: int, every: int) -> dict[str, Any]:
+def _soak(planner: Any, decisions: int, every: int) -> dict[str, Any]:
     blocks, durations = [], []
     observations = _observations(planner, 1000)
     for step in range(decisions):
@@ -167,7 +177,7 @@ def _soak(planner: Any, process: Any, decisions: int, every: int) -> dict[str, A
         durations.append(time.perf_counter() - start)
         if len(durations) == every:
             blocks.append({'decisions': step + 1,
-                           'rss_mb': round(process.memory_info().rss / 2**20, 2),
+                           'rss_mb': round(resident_mb(), 2),
                            **percentiles(durations)})
             durations.clear()
     return {'blocks': blocks}
