@@ -33,7 +33,7 @@ matrix: $(VENV)/.test ## run the quick tests on each distribution and Python tha
 	$(BIN)/nox --session matrix $(ARGS)
 
 environments: $(VENV)/.test ## install each extra from nothing and run every command in it
-	$(BIN)/python -m benchmarks.environments --csv benchmarks/results/environments.csv $(ARGS)
+	$(BIN)/python -m benchmarks.environments $(ARGS)
 
 sbom: $(VENV)/.test ## write sbom.json, the bill of materials of what runs on a robot
 	$(BIN)/nox --session sbom

@@ -3,7 +3,7 @@
 """
 Which command runs in which environment: each is made from nothing, and runs every command.
 
-    python -m benchmarks.environments --csv benchmarks/results/environments.csv
+    python -m benchmarks.environments --csv FILE
 
 A command that needs more than its environment has must say so in one line, with exit code 2.
 """
@@ -64,6 +64,7 @@ ENVIRONMENTS = {
     'train': with_extra('sim,train', NO_DEPS, has=frozenset({'sim', 'train'})),
     'report': with_extra('report', has=frozenset({'report'})),
     'view': with_extra('view', has=frozenset({'view'})),
+    'sign': with_extra('sign', has=frozenset({'sign'})),
 }
 """The first one makes the bag that the others replay."""
 
@@ -107,6 +108,7 @@ COMMANDS = {
                       frozenset({'sim', 'train'})),
     'train': Command(('train', 'SafetyPointGoal1-v0', '--output', '{here}/trained',
                       *TINY_TRAINING), frozenset({'sim', 'train'})),
+    'sign': Command(('sign', '{here}/model', '--key', '{here}/key.pem'), frozenset({'sign'})),
 }
 
 
@@ -199,6 +201,8 @@ def try_out(names: Sequence[str], folder: Path, ros: str) -> dict[str, dict[str,
         here = folder / name
         here.mkdir()
         shutil.copytree(MODEL, here / 'model')
+        subprocess.run(['openssl', 'ecparam', '-name', 'prime256v1', '-genkey', '-noout', '-out',
+                        here / 'key.pem'], check=True)
         installed = Installed(here / 'environment')
         installed.install(ENVIRONMENTS[name], ros)
         made = time.monotonic()

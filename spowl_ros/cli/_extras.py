@@ -17,6 +17,7 @@ _CONTENTS = {
     'train': (('torch', 'PyTorch'), ('onnx', 'ONNX')),
     'report': (('matplotlib', 'matplotlib'),),
     'view': (('viser', 'viser'),),
+    'sign': (('model_signing', 'model-signing'),),
 }
 """Extra, or what comes otherwise, to the modules that tell whether it is there."""
 _ADVICE = {
@@ -27,13 +28,13 @@ _ADVICE = {
 _SIMULATION = ('sim', 'tasks')
 _NEEDS = {
     'calibrate': _SIMULATION, 'evaluate': _SIMULATION, 'export': ('train', *_SIMULATION),
-    'robot': ('ros',), 'sim': ('ros', *_SIMULATION), 'top': ('ros',),
-    'train': ('train', *_SIMULATION),
+    'robot': ('ros',), 'sign': ('sign',), 'sim': ('ros', *_SIMULATION),
+    'top': ('ros',), 'train': ('train', *_SIMULATION),
 }
 """Verb to what it needs whatever it is told."""
 _OPTIONS = {
     ('check', 'live'): 'ros', ('evaluate', 'device'): 'train', ('replay', 'live'): 'ros',
-    ('replay', 'report'): 'report',
+    ('replay', 'report'): 'report', ('verify', 'key'): 'sign',
 }
 """Verb and option to what they need together."""
 

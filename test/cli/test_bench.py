@@ -35,6 +35,7 @@ def test_bench_writes_every_key(untrained_bundle: Path, tmp_path: Path,
     assert 'policy alone' in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow(untrained_bundle: Path, tmp_path: Path) -> None:
     """Over thousands of decisions the planner keeps the memory that it started with."""
     file = tmp_path / 'soak.csv'

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import packages_distributions
 import importlib.util
 from pathlib import Path
 import re
@@ -11,6 +12,8 @@ import re
 from catkin_pkg.package import parse_package
 import pytest
 from setuptools import Distribution, _distutils
+
+from spowl_ros.cli import _extras
 
 ROOT = Path(__file__).resolve().parents[2]
 LISTS = ROOT / 'requirements'
@@ -92,3 +95,15 @@ def test_one_version() -> None:
     version = parse_package(ROOT / 'package.xml').version
     assert re.fullmatch(r'\d+\.\d+\.\d+', version)
     assert f'\nversion: {version}\n' in (ROOT / 'CITATION.cff').read_text()
+
+
+def test_what_a_message_recommends_exists(setup: Distribution) -> None:
+    """Each extra that `spowl` tells to install is one, and brings the modules that it is for."""
+    brought_by = packages_distributions()
+    for extra, contents in _extras._CONTENTS.items():
+        if extra not in _extras._ADVICE:
+            entries = {normal(re.split('[=<>]', entry)[0])
+                       for entry in setup.extras_require[extra]}
+            for module, _ in contents:
+                packages = {normal(name) for name in brought_by.get(module, [])}
+                assert not packages or packages & entries, f'[{extra}] does not bring {module}'

@@ -79,6 +79,7 @@ def test_planner_and_setting_are_changed(lock_step_bag: Path, bundle: Bundle,
     assert re.search(r'source .*plan to policy \d+', said)
 
 
+@pytest.mark.slow
 def test_sweep_over_a_folder(folder: Path, bundle: Bundle, tmp_path: Path) -> None:
     """Every combination is replayed on every bag, and the limit's own alarms count."""
     rows_file, figures = tmp_path / 'rows.csv', tmp_path / 'figures.json'
@@ -121,6 +122,7 @@ def test_mistakes_are_told_in_one_line(folder: Path, bundle: Bundle, arguments: 
     assert said in message
 
 
+@pytest.mark.slow
 def test_a_folder_is_replayed_without_its_bad_bags(
         folder: Path, bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One that cannot be read costs nothing but itself, one line, and the exit code."""

@@ -56,6 +56,7 @@ def equal(one: Collected, other: Collected) -> bool:
             and (one.ended, one.fresh, one.cut) == (other.ended, other.fresh, other.cut))
 
 
+@pytest.mark.slow
 def test_processes_collect_the_same(local: LocalCollector, workers: ProcessCollector,
                                     tiny: TrainConfig) -> None:
     """Decisions, ends and states are the same wherever the environments live."""
@@ -76,6 +77,7 @@ def test_processes_collect_the_same(local: LocalCollector, workers: ProcessColle
     assert equal(step(again, np.random.default_rng(5)), step(local, np.random.default_rng(5)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('number', [signal.SIGKILL, signal.SIGSTOP])
 def test_lost_worker_is_replaced(number: int, workers: ProcessCollector, monkeypatch: Any,
                                  caplog: pytest.LogCaptureFixture) -> None:
@@ -106,6 +108,7 @@ def test_lost_worker_is_replaced(number: int, workers: ProcessCollector, monkeyp
     assert not psutil.pid_exists(pid)
 
 
+@pytest.mark.slow
 def test_worker_that_always_fails_ends_the_run(tiny: TrainConfig) -> None:
     """An environment that cannot even start is an error that says so."""
     broken = replace(tiny, collect=replace(tiny.collect, workers=1, action_repeat=20))
@@ -119,6 +122,7 @@ def test_worker_that_always_fails_ends_the_run(tiny: TrainConfig) -> None:
         made.close()
 
 
+@pytest.mark.slow
 def test_workers_end_with_the_trainer(tiny: TrainConfig) -> None:
     """Workers whose trainer is gone do not stay."""
     made = collector.make([replace(tiny, collect=replace(tiny.collect, workers=2))])
@@ -137,6 +141,7 @@ def test_workers_end_with_the_trainer(tiny: TrainConfig) -> None:
     assert alive == [False, False]
 
 
+@pytest.mark.slow
 def test_workers_import_no_pytorch(workers: ProcessCollector) -> None:
     """A worker is small: it imports no PyTorch."""
     pid = workers.pids[0]
@@ -186,6 +191,7 @@ def test_margin_cost_lets_one_leave_a_button() -> None:
     assert charge(radius + 0.05, radius - 0.01, wanted=True) == 0
 
 
+@pytest.mark.slow
 def test_least_cost_is_charged_where_something_cost() -> None:
     """A decision that cost anything is charged so much at least, and the summary is the task's."""
     plain, charged = (Stream('SafetyPointGoal2-v0', 20, 0, 0, cost_margin=0.1, least_cost=least)

@@ -115,6 +115,7 @@ def test_numbers_of_a_wrong_shape_are_refused(part: str, numbers: Any, tmp_path:
         load(path)
 
 
+@pytest.mark.slow
 def test_guide_teaches_the_policy(tiny_data: dict[str, Any], tmp_path: Path) -> None:
     """The policy comes close to what the gait does, from which it starts far away."""
     data = {**tiny_data, 'task': 'SafetyAntGoal1-v0', 'guide': {'gait': 'gaits/Ant.yaml'}}

@@ -118,6 +118,7 @@ def test_run_learns_and_writes(uninterrupted: Path, tiny: TrainConfig) -> None:
     assert any(path.name.startswith('events.out') for path in uninterrupted.iterdir())
 
 
+@pytest.mark.slow
 def test_resume_continues_bit_for_bit(uninterrupted: Path, tiny: TrainConfig, tmp_path: Path
                                       ) -> None:
     """A run in two parts leaves what a run in one leaves, also beyond rows that were lost."""
@@ -128,6 +129,7 @@ def test_resume_continues_bit_for_bit(uninterrupted: Path, tiny: TrainConfig, tm
     assert_same_run(tmp_path, uninterrupted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGKILL])
 def test_interrupted_run_continues_bit_for_bit(number: int, uninterrupted: Path, command: Command
                                                ) -> None:
@@ -149,6 +151,7 @@ def test_interrupted_run_continues_bit_for_bit(number: int, uninterrupted: Path,
     assert_same_run(command.output, uninterrupted)
 
 
+@pytest.mark.slow
 def test_workers_give_the_same_run(uninterrupted: Path, tiny: TrainConfig, tmp_path: Path) -> None:
     """Where the environments live changes nothing that is learned."""
     Trainer(replace(tiny, collect=replace(tiny.collect, workers=2)), tmp_path).run()
