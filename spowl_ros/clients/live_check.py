@@ -178,7 +178,7 @@ def listen(contract: Contract, robot: RobotConfig, namespace: str, seconds: floa
         node.begin()
         time.sleep(seconds)
         executor.shutdown()
-        spinning.join()
+        spinning.join(1.0)
         return node.heard(), node.neighbours()
     finally:
         rclpy.try_shutdown()

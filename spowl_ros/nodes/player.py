@@ -91,7 +91,7 @@ class Player(Node):
     def close(self) -> None:
         """Stop playing."""
         self._closing.set()
-        self._thread.join()
+        self._thread.join(1.0)
         self._bag.close()
 
     def _make_publisher(self, topic: Topic) -> Publisher[Any] | None:
