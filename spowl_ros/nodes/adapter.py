@@ -45,6 +45,7 @@ from spowl_ros.robot.command import GROUND_AXES, TWISTS, CommandFormat
 from spowl_ros.robot.errand import Errand, Goal, State
 from spowl_ros.robot.topics import FRAME, topics
 from spowl_ros.ros import process
+from spowl_ros.ros.last_command import publish_last
 from spowl_ros.ros.messages import build, message_class
 from spowl_ros.ros.parameters import Parameters, refuse_unknown
 from spowl_ros.ros.qos import LATCHED
@@ -142,7 +143,7 @@ class Adapter(Node):
     def close(self) -> None:
         """Stop the robot."""
         self._drive.stop()
-        self._publish_velocity()
+        publish_last(self._cmd_vel, self._velocity())
 
     def _apply(self, settings: AdapterSettings) -> None:
         self._settings = settings
@@ -290,8 +291,11 @@ class Adapter(Node):
         self._publish_velocity()
 
     def _publish_velocity(self) -> None:
-        self._cmd_vel.publish(build(self._format.type, self._format.content(
-            [self._drive.speed, self._drive.turn_rate], self.get_clock().now().nanoseconds)))
+        self._cmd_vel.publish(self._velocity())
+
+    def _velocity(self) -> Any:
+        return build(self._format.type, self._format.content(
+            [self._drive.speed, self._drive.turn_rate], self.get_clock().now().nanoseconds))
 
     # Diagnostics
 
