@@ -81,7 +81,7 @@ setup(
     url=package.findtext('url'),
     python_requires='>=3.11',
     packages=find_packages(include=['spowl_ros', 'spowl_ros.*']),
-    package_data={'spowl_ros': ['py.typed']},
+    package_data={'spowl_ros': ['py.typed'], 'spowl_ros.replay': ['*.jinja']},
     data_files=data_files,
     # rclpy, launch and the messages come from package.xml or requirements/, never from here.
     install_requires=requirements('runtime'),

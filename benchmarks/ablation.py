@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass, field, replace
-import json
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ from tqdm import tqdm
 from benchmarks import tables
 from spowl_ros.base.seeds import EVALUATION
 from spowl_ros.base.statistics import bootstrap
-from spowl_ros.cli._output import write_json
 from spowl_ros.cli.evaluate import open_model
 from spowl_ros.evaluation.episodes import RAW_STEPS, evaluate
 from spowl_ros.sim import environment
@@ -82,7 +80,7 @@ def measure(model: Path, variant: str, episodes: int, workers: int, monitors: bo
                           perturbation=perturbation,
                           details={'variant': variant, **details},
                           on_steps=lambda steps: bar.update(steps - bar.n))
-    write_json(file, result.to_dict())
+    tables.write_figures(file, result.to_dict())
 
 
 def over_policy(figures: dict[str, Any], policy: dict[str, Any]) -> dict[str, float]:
@@ -108,14 +106,14 @@ def table(output: Path) -> list[dict[str, Any]]:
     """Return a row for every variant that was measured, tasks and variants in order."""
     rows = []
     for file in output.glob('*/*.json'):
-        figures = json.loads(file.read_text())
+        figures = tables.read_figures(file)
         rows.append({
             'task': figures['task'], 'variant': figures['variant'],
             'episodes': figures['episodes'], **tables.intervals(figures),
             'plan_fraction': round(figures['source_fraction'].get('plan', 0.0), 3)})
         policy = file.with_name(file_name('policy'))
         if policy.exists() and policy != file:
-            rows[-1] |= over_policy(figures, json.loads(policy.read_text()))
+            rows[-1] |= over_policy(figures, tables.read_figures(policy))
     order = list(VARIANTS)
     return sorted(rows, key=lambda row: (row['task'], order.index(row['variant'])))
 

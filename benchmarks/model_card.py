@@ -14,6 +14,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks import tables
 from benchmarks.ablation import VARIANTS, file_name
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control import bundle as bundles
@@ -34,7 +35,7 @@ def gather(task: str, results: Path, latency: Path | None) -> dict[str, Any]:
     for variant in VARIANTS:
         file = results / 'ablation' / task / file_name(variant)
         if file.exists():
-            figures = json.loads(file.read_text())
+            figures = tables.read_figures(file)
             evaluations[variant] = {name: figures[name] for name in KEPT if name in figures}
     if not evaluations:
         raise SpowlError(f'no evaluations of {task} in {results}/ablation; make them with '

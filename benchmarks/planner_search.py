@@ -13,7 +13,6 @@ becomes planner_search.csv.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 import re
 import tempfile
@@ -24,7 +23,6 @@ from tqdm import tqdm
 
 from benchmarks import tables
 from spowl_ros.base.seeds import EVALUATION
-from spowl_ros.cli._output import write_json
 from spowl_ros.cli.evaluate import open_model
 from spowl_ros.control import bundle
 from spowl_ros.control.planner_settings import PlannerSettings
@@ -91,8 +89,8 @@ def main() -> None:
                                       workers=args.workers, details=details,
                                       on_steps=lambda steps, bar=bar: bar.update(steps - bar.n))
                 latency = measure(model, threads=1, decisions=TIMED_DECISIONS)['latency_ms']
-            write_json(file, {**result.to_dict(), 'p50_ms': latency['p50']})
-        figures = json.loads(file.read_text())
+            tables.write_figures(file, {**result.to_dict(), 'p50_ms': latency['p50']})
+        figures = tables.read_figures(file)
         rows.append({'task': shipped.contract.task, 'search': search,
                      **{name: settings[name] for name in SIZES},
                      'episodes': figures['episodes'], **tables.intervals(figures),

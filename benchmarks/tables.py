@@ -6,12 +6,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 import csv
+import gzip
+import io
+import json
 from pathlib import Path
 from typing import Any
+
+from spowl_ros.cli._output import write_json
 
 INTERVALS = ('return', 'return_low', 'return_high', 'cost', 'cost_low', 'cost_high',
              'cost_free_fraction')
 """Columns of an evaluation: means, the ends of their intervals, and episodes free of cost."""
+
+EPISODES = {'seeds': 'seed', 'returns': 'return', 'costs': 'cost', 'steps': 'steps',
+            'goals': 'goals', 'action_change': 'action_change'}
+"""Lists of an evaluation with an entry for each episode, and their columns."""
 
 
 def intervals(figures: Mapping[str, Any], digits: int = 3) -> dict[str, float]:
@@ -35,3 +44,29 @@ def write(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]])
         writer = csv.DictWriter(stream, columns, lineterminator='\n')
         writer.writeheader()
         writer.writerows(rows)
+
+
+def write_figures(file: Path, figures: Mapping[str, Any]) -> None:
+    """
+    Write an evaluation: what sums it up as JSON, its episodes as a compressed table beside it.
+
+    :param file: that of the JSON; the table has the suffix .csv.gz instead
+    :param figures: `Evaluation.to_dict`
+    """
+    episodes = {key: column for key, column in EPISODES.items() if key in figures}
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator='\n')
+    writer.writerow(episodes.values())
+    writer.writerows(zip(*(figures[key] for key in episodes), strict=True))
+    file.with_suffix('.csv.gz').write_bytes(gzip.compress(stream.getvalue().encode(), mtime=0))
+    write_json(file, {key: value for key, value in figures.items() if key not in episodes})
+
+
+def read_figures(file: Path) -> dict[str, Any]:
+    """Return what `write_figures` wrote."""
+    figures: dict[str, Any] = json.loads(file.read_text())
+    with gzip.open(file.with_suffix('.csv.gz'), 'rt', newline='') as stream:
+        head, *rows = csv.reader(stream)
+    keys = {column: key for key, column in EPISODES.items()}
+    return figures | {keys[column]: [json.loads(value) for value in values]
+                      for column, values in zip(head, zip(*rows, strict=True), strict=True)}

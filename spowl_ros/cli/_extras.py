@@ -15,7 +15,7 @@ _CONTENTS = {
     'sim': (('mujoco', 'MuJoCo'), ('imageio_ffmpeg', 'imageio-ffmpeg')),
     'tasks': (('safety_gymnasium', 'SafetyGymnasium'),),
     'train': (('torch', 'PyTorch'), ('onnx', 'ONNX')),
-    'report': (('matplotlib', 'matplotlib'),),
+    'report': (('matplotlib', 'matplotlib'), ('jinja2', 'Jinja2')),
     'view': (('viser', 'viser'),),
     'sign': (('model_signing', 'model-signing'),),
 }

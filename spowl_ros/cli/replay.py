@@ -12,7 +12,6 @@ and a controller decides in its shadow.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 from pathlib import Path
 import re
@@ -74,9 +73,6 @@ def run(args: argparse.Namespace) -> int:
         return _replay_live.run(args, values)
     for file in filter(None, (args.json, args.report, args.csv)):
         check_writable(file)
-    if args.report and importlib.util.find_spec('matplotlib') is None:
-        raise SpowlError('--report draws with matplotlib, which is not installed: '
-                         'python -m pip install matplotlib')
 
     from tqdm import tqdm
 
@@ -131,9 +127,10 @@ def _replay(path: Path, bundle: Any, changes: Changes, progress: Any) -> Replay:
 
 def _sweep(args: argparse.Namespace, paths: Sequence[Path], changes: Changes,
            sweeps: dict[str, list[Any]]) -> list[dict[str, Any]]:
-    from spowl_ros.replay.sweep import sweep, write_csv
+    from spowl_ros.replay.sweep import sweep, text_of, write_csv
 
     rows = sweep(paths, args.bundle, sweeps, changes, args.jobs)
+    print(text_of(rows, list(sweeps)))
     if args.csv:
         write_csv(rows, args.csv)
     return rows

@@ -26,6 +26,9 @@ from spowl_ros.replay.replay import Changes, Replayer
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+SWEPT = ('decisions', 'hits', 'misses', 'false_alarms', 'lead_seconds', 'alarmed', 'switches')
+"""What is told of each row of a sweep, beside its settings."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -142,3 +145,25 @@ def write_csv(rows: Sequence[Mapping[str, Any]], file: Path) -> None:
         writer = csv.DictWriter(stream, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
+
+
+def digits(value: float | None, count: int = 3) -> str:
+    """Return a number in so many digits; a dash where it is not known."""
+    return '–' if value is None else f'{value:.{count}g}'
+
+
+def table(rows: Sequence[dict[str, Any]], swept: Sequence[str],
+          ) -> tuple[list[str], list[list[str]]]:
+    """Return the head and the rows of a sweep as texts, for a page or a terminal."""
+    columns = [*swept, *SWEPT]
+    return [name.replace('_', ' ') for name in columns], [
+        [digits(row[name], 4) if isinstance(row[name], float | None) else str(row[name])
+         for name in columns] for row in rows]
+
+
+def text_of(rows: Sequence[dict[str, Any]], swept: Sequence[str]) -> str:
+    """Return the rows of a sweep as lines for a terminal."""
+    head, texts = table(rows, swept)
+    widths = [max(map(len, column)) for column in zip(head, *texts, strict=True)]
+    return '\n'.join('  '.join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+                     for row in (head, *texts))

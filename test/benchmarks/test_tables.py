@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 import shutil
 
@@ -19,6 +18,7 @@ from benchmarks import (
     model_card,
     planner_latency,
     planner_search,
+    tables,
 )
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control import bundle as bundles
@@ -41,8 +41,8 @@ def results(tmp_path: Path) -> Path:
                          for i in range(6))
         file = tmp_path / 'ablation' / TASK / ablation.file_name(variant)
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(Evaluation(TASK, 'adaptive', episodes, 1.0,
-                                              {'variant': variant}).to_dict()))
+        tables.write_figures(file, Evaluation(TASK, 'adaptive', episodes, 1.0,
+                                              {'variant': variant}).to_dict())
     return tmp_path
 
 
@@ -60,6 +60,19 @@ def test_ablation_table_has_what_was_measured(results: Path) -> None:
     drawn = ablation.figure(rows)
     bars = [patch.get_width() for patch in drawn.axes[0].patches]
     assert bars == [12.5, 12.5]
+
+
+def test_figures_are_read_as_they_were_written(results: Path) -> None:
+    """The summary and the compressed table of the episodes make up the evaluation again."""
+    file = results / 'ablation' / TASK / ablation.file_name('policy')
+    figures = tables.read_figures(file)
+    assert figures['returns'] == [10.0, 11.0, 12.0, 13.0, 14.0, 15.0]
+    assert figures['seeds'] == list(range(10_000, 10_006))
+    assert figures['variant'] == 'policy'
+    before = file.read_bytes(), file.with_suffix('.csv.gz').read_bytes()
+    tables.write_figures(file, figures)
+    assert (file.read_bytes(), file.with_suffix('.csv.gz').read_bytes()) == before
+    assert len(file.read_text().splitlines()) < 40
 
 
 def test_variant_and_policy_are_paired_by_layout() -> None:

@@ -38,10 +38,28 @@ class Page(HTMLParser):
         super().__init__()
         self.fetched: list[str] = []
         self.pictures = 0
+        self.texts: list[str] = []
+        self.rows: list[list[str]] = []
         self.feed(text)
 
+    def handle_data(self, data: str) -> None:
+        """Note what is to be read, and which of it stands in which row of a table."""
+        if text := ' '.join(data.split()):
+            self.texts.append(text)
+            if self.rows and self._in_row:
+                self.rows[-1].append(text)
+
+    def handle_endtag(self, tag: str) -> None:
+        """Note the end of a row."""
+        self._in_row = self._in_row and tag != 'tr'
+
+    _in_row = False
+
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note addresses."""
+        """Note addresses, and where a row begins."""
+        if tag == 'tr':
+            self.rows.append([])
+            self._in_row = True
         for name, value in attrs:
             if name in ('src', 'href') and value:
                 self.pictures += value.startswith('data:image/')
@@ -69,6 +87,58 @@ def test_figures_and_report(lock_step_bag: Path, bundle: Bundle, tmp_path: Path,
     assert 'url(' not in report.read_text()
 
 
+def shown(value: float | None, digits: int = 3) -> str:
+    """Return a figure as the report shows it."""
+    return '–' if value is None else f'{value:.{digits}g}'
+
+
+def test_the_report_shows_the_figures_that_were_computed(
+        lock_step_bag: Path, bundle: Bundle, tmp_path: Path) -> None:
+    """Every number of tiles, tables and shares is that of the JSON."""
+    figures, report = tmp_path / 'figures.json', tmp_path / 'report.html'
+    assert main(['replay', str(lock_step_bag), str(bundle.directory), '--json', str(figures),
+                 '--report', str(report), '--planner', 'policy']) == 0
+    found, page = json.loads(figures.read_text()), Page(report.read_text())
+    # A figure stands before its name; the first of a name is a tile.
+    tiles = dict(reversed(list(zip(page.texts[1:], page.texts, strict=False))))
+    alarm, latency, found_by = found['alarm'], found['latency_ms'], found['divergence']
+    assert tiles['decisions'] == '200'
+    assert tiles['first decision that differs'] == f'#{found["diverged_at"]}'
+    assert tiles['return per episode'] == shown(found['return'], 4)
+    assert tiles['cost per episode'] == shown(found['cost'], 4)
+    assert tiles['costs warned of'] == f'{alarm["hits"]} of {alarm["hits"] + alarm["misses"]}'
+    assert tiles[f'per decision, p99 {shown(latency["p99"])} ms'] == f'{shown(latency["p50"])} ms'
+    for source, share in found['source_fraction'].items():
+        assert f'{source} {share:.1%}' in page.texts
+    rows = {row[0]: row[1:] for row in page.rows if row}
+    for name in ('value', 'cost value'):
+        one = found[f'{name.replace(" ", "_")}_calibration']
+        assert [name, str(one['decisions']), shown(one['bias']), shown(one['rmse']),
+                shown(one['correlation'], 2)] in page.rows
+    for name, one in ({'all together': alarm} | alarm['by_monitor']).items():
+        assert [name.replace('_', ' '), str(one['hits']), str(one['misses']),
+                str(one['false_alarms']), shown(one['lead_seconds'], 2),
+                f'{one["alarmed"]:.0%}'] in page.rows
+    assert rows[f'{found_by["decisions"]} of 200'] == [
+        str(found_by['action']['decisions']), shown(found_by['action']['mean']),
+        shown(found_by['action']['max']), shown(found_by['value']), shown(found_by['cost_value'])]
+    assert rows['1'] == [shown(found['episodes'][0]['return'], 4),
+                         shown(found['episodes'][0]['cost'], 4)]
+    assert rows['changed for this replay'] == ['planner.kind = policy']
+    assert found['bundle_sha256'][:16] in rows['bundle'][0]
+
+
+def test_names_in_a_report_are_texts(driver, drive, bundle: Bundle, tmp_path: Path) -> None:
+    """Whatever a bag is called, its name is shown and not run."""
+    driver.record(tmp_path / 'bag', drive(steps=5))
+    path = tmp_path / '<b>bold'
+    (tmp_path / 'bag').rename(path)
+    report = tmp_path / 'report.html'
+    assert main(['replay', str(path), str(bundle.directory), '--report', str(report)]) == 0
+    assert '<b>bold' not in report.read_text()
+    assert str(path) in Page(report.read_text()).texts
+
+
 def test_planner_and_setting_are_changed(lock_step_bag: Path, bundle: Bundle,
                                          capsys: pytest.CaptureFixture[str]) -> None:
     """What another planner would have done is summed up in words."""
@@ -80,7 +150,8 @@ def test_planner_and_setting_are_changed(lock_step_bag: Path, bundle: Bundle,
 
 
 @pytest.mark.slow
-def test_sweep_over_a_folder(folder: Path, bundle: Bundle, tmp_path: Path) -> None:
+def test_sweep_over_a_folder(folder: Path, bundle: Bundle, tmp_path: Path,
+                             capsys: pytest.CaptureFixture[str]) -> None:
     """Every combination is replayed on every bag, and the limit's own alarms count."""
     rows_file, figures = tmp_path / 'rows.csv', tmp_path / 'figures.json'
     assert main(['replay', str(folder), str(bundle.directory), '--jobs', '2',
@@ -89,6 +160,12 @@ def test_sweep_over_a_folder(folder: Path, bundle: Bundle, tmp_path: Path) -> No
                  '--report', str(tmp_path / 'report.html')]) == 0
     with rows_file.open() as stream:
         rows = list(csv.DictReader(stream))
+    printed = [line.split() for line in capsys.readouterr().out.splitlines()[:5]]
+    assert printed[0][:3] == ['cost', 'value.budget', 'planner.kind']
+    assert [line[:3] for line in printed[1:]] == [
+        ['0', 'adaptive', '80'], ['0', 'policy', '80'], ['1000', 'adaptive', '80'],
+        ['1000', 'policy', '80']]
+    assert [line[4] for line in printed[1:]] == [row['misses'] for row in rows]
     assert [(row['cost_value.budget'], row['planner.kind']) for row in rows] == [
         ('0.0', 'adaptive'), ('0.0', 'policy'), ('1000.0', 'adaptive'), ('1000.0', 'policy')]
     assert all(row['decisions'] == '80' for row in rows)
@@ -98,7 +175,12 @@ def test_sweep_over_a_folder(folder: Path, bundle: Bundle, tmp_path: Path) -> No
     found = json.loads(figures.read_text())
     assert len(found['bags']) == 2
     assert len(found['sweep']) == 4
-    assert Page((tmp_path / 'report.html').read_text()).pictures >= 9
+    page = Page((tmp_path / 'report.html').read_text())
+    assert page.pictures >= 9
+    assert [row[:2] + row[3:5] for row in page.rows[1:5]] == [
+        [shown(float(row['cost_value.budget']), 4), row['planner.kind'], row['hits'],
+         row['misses']]
+        for row in rows]
 
 
 @pytest.mark.parametrize(('arguments', 'said'), [
@@ -148,8 +230,7 @@ def test_a_report_without_matplotlib_says_what_to_install(
     said = capsys.readouterr()
     assert said.out == ''
     assert said.err.strip().splitlines() == [
-        'spowl: error: --report draws with matplotlib, which is not installed: '
-        'python -m pip install matplotlib']
+        "spowl: error: this needs matplotlib: pip install 'spowl_ros[report]'"]
     assert main(arguments) == 0
 
 
