@@ -15,10 +15,10 @@ from spowl_ros.control.controller import Controller
 from spowl_ros.control.monitors.calibration import WINDOW, Calibration, Episode
 from spowl_ros.control.monitors.registry import kinds
 from spowl_ros.control.observation import Observation
-from spowl_ros.sim.environment import Environment
+from spowl_ros.sim.environment import AnyEnvironment, make
 
 
-def run_episode(controller: Controller, environment: Environment, seed: int) -> Episode:
+def run_episode(controller: Controller, environment: AnyEnvironment, seed: int) -> Episode:
     """Drive one episode of an environment, every sensor fresh, and note decisions and costs."""
     contract = controller.contract
     period_ns = round(contract.control_period * 1e9)
@@ -45,7 +45,7 @@ def calibrate(bundle: Bundle, seeds: Sequence[int],
     :raises SpowlError: too few episodes or decisions for a table
     """
     contract = bundle.contract
-    environment = Environment(contract.task, action_repeat=contract.action_repeat)
+    environment = make(contract.task, action_repeat=contract.action_repeat)
     episodes = []
     for seed in seeds:
         episodes.append(run_episode(Controller(bundle, seed=seed), environment, seed))

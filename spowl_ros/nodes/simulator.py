@@ -36,7 +36,7 @@ from spowl_ros.ros.messages import message_class
 from spowl_ros.ros.parameters import Parameters, refuse_unknown
 from spowl_ros.ros.qos import EVERY_MESSAGE
 from spowl_ros.ros.topics import RobotTopics
-from spowl_ros.sim.environment import Environment
+from spowl_ros.sim.environment import make
 from spowl_ros.sim.perturbation import Perturbation
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ class SimulatorNode(Node):
         :raises SpowlError: no such task, or another simulator
         """
         settings = self.settings
-        self._env = Environment(
+        self._env = make(
             settings.task, settings.seed, settings.action_repeat, settings.perturbation)
         contract = self._env.contract
         self._format = CommandFormat(settings.command_type, contract.action)

@@ -188,8 +188,6 @@ def _input_misfits(entry: Input, field: Field) -> list[str]:
     found = []
     if bool(entry.type) != bool(entry.field):
         found.append('type and field: give both or none')
-    if field.sensor == 'vector' and not entry.type:
-        found.append(f'type: {field.name} is in no standard message; name its type and field')
     if entry.type and not _TYPE.fullmatch(entry.type):
         found.append(f"type: {entry.type!r} is not of the form 'nav_msgs/msg/Odometry'")
     if field.sensor == 'scan' and (entry.type or entry.unit):

@@ -18,6 +18,7 @@ ball_orientation (3x3 matrix, row by row)     sensor_msgs/                transf
 ball_angular_velocity                         the same                    twist[].angular
 height                                        nav_msgs/Odometry           pose.pose.position.z
 body_angular_velocity (world axes)            nav_msgs/Odometry           twist.twist.angular
+vector (of a task of one's own)               sensor_msgs/JointState      position, no names
 ============================================  ==========================  =======================
 
 A new kind is one row of SENSORS. Messages are any objects with the type's attributes, rclpy's or
@@ -216,6 +217,15 @@ def _write_body_velocity(content: Content, field: Field, values: NDArray[np.floa
     _writes_vector('twist', 'twist', 'angular')(content, field, values)
 
 
+def _read_numbers(message: Any, field: Field) -> NDArray[np.float64]:
+    """Return the numbers of a task of one's own: a JointState's positions, without names."""
+    return np.array(message.position, np.float64)
+
+
+def _write_numbers(content: Content, field: Field, values: NDArray[np.float64]) -> None:
+    content['position'] = values.tolist()
+
+
 SENSORS: dict[str, Sensor] = {
     'linear_acceleration': Sensor(
         'sensor_msgs/msg/Imu',
@@ -245,6 +255,7 @@ SENSORS: dict[str, Sensor] = {
     'body_angular_velocity': Sensor(
         'nav_msgs/msg/Odometry', _reads_vector('twist', 'twist', 'angular'),
         _write_body_velocity, usual=(0.0, 12.0)),
+    'vector': Sensor('sensor_msgs/msg/JointState', _read_numbers, _write_numbers),
 }
 """Kind of sensor, as `Field.sensor` names it, to its row."""
 

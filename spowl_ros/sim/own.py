@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.contract import ActionSpec, Contract, Field
+from spowl_ros.sim.compat import import_safety_gymnasium
 from spowl_ros.sim.scene import Scene
 from spowl_ros.sim.step import StepResult
 
@@ -159,6 +160,7 @@ def make(task: str, action_repeat: int) -> OwnEnvironment:
     :raises SpowlError: no such module or function, or it makes something else
     """
     module_name, _, function_name = task.partition(':')
+    import_safety_gymnasium()  # quietly, and Gymnasium with it, which a task may import aloud
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # as `python -m` does; an installed command does not
     try:
