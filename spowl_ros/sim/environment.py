@@ -47,8 +47,6 @@ class Environment:
         else:
             self._simulation = PlainSimulation(builder)
         action = self.contract.action
-        self._low = np.array(action.low)
-        self._half_range = (np.array(action.high) - self._low) / 2
         self._delay = CommandDelay(perturbation.command_delay, np.array(action.stop))
         self._noise = (SensorNoise(self.contract, perturbation.observation_noise)
                        if perturbation.observation_noise else None)
@@ -79,12 +77,12 @@ class Environment:
         :raises SpowlError: when the action has another shape or the episode has ended
         """
         values = np.asarray(action, np.float64)
-        if values.shape != self._low.shape:
+        if values.shape != (self.contract.action.size,):
             raise SpowlError(f'an action of shape {values.shape} for {self.contract.task}, '
-                             f'which takes {self._low.shape}')
+                             f'which takes ({self.contract.action.size},)')
         if self._ended:
             raise SpowlError('the episode has ended; reset the environment before the next step')
-        control = self._low + (values + 1.0) * self._half_range
+        control = self.contract.action.command(values)
         reward = cost = 0.0
         parts: dict[str, float] = {}
         goals = raw_steps = 0

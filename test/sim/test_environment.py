@@ -42,11 +42,11 @@ def test_a_decision_sums_its_raw_steps() -> None:
 
 def test_an_episode_ends_after_a_thousand_raw_steps() -> None:
     """The last decision is cut short; no step follows before a reset."""
-    env = environment.make(POINT, 0, 300)
+    env = environment.make(POINT, 0, 90)
     env.reset()
-    results = [env.step([0.0, 0.0]) for _ in range(4)]
-    assert [result.info['raw_steps'] for result in results] == [300, 300, 300, 100]
-    assert [result.truncated for result in results] == [False, False, False, True]
+    results = [env.step([0.0, 0.0]) for _ in range(12)]
+    assert [result.info['raw_steps'] for result in results] == [90] * 11 + [10]
+    assert [result.truncated for result in results] == [False] * 11 + [True]
     with pytest.raises(SpowlError, match='reset the environment'):
         env.step([0.0, 0.0])
 
