@@ -211,6 +211,9 @@ def all_faults(contract: Contract) -> list[Fault]:
         *(Fault(f'{topic} silent', _silence(topic)) for topic in names),
         Fault('all sensors silent (robot or simulator dead)', _silence(*names)),
         Fault(f'{scan}: not a number', _tamper(scan, _fill(math.nan))),
+        Fault(f'{scan}: one beam is not a number', _tamper(scan, _spoil_beam)),
+        Fault(f'{scan}: infinite range_max', _tamper(scan, _unlimit)),
+        Fault(f'{scan}: stamps of 0', _tamper(scan, _unstamp)),
         Fault(f'{body}: infinite', _tamper(body, _infinite)),
         Fault(f'{scan}: wrong length', _tamper(scan, _shorten)),
         Fault(f'{body}: another frame', _tamper(body, _reframe)),
@@ -255,6 +258,18 @@ def _fill(value: float) -> Callable[[Any], None]:
 
 def _infinite(message: Any) -> None:
     message.linear_acceleration.x = math.inf
+
+
+def _spoil_beam(message: Any) -> None:
+    message.ranges = [*message.ranges[:-1], math.nan]
+
+
+def _unlimit(message: Any) -> None:
+    message.range_max = math.inf
+
+
+def _unstamp(message: Any) -> None:
+    message.header.stamp.sec = message.header.stamp.nanosec = 0
 
 
 def _shorten(message: Any) -> None:
