@@ -32,6 +32,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from benchmarks.robot_stand import (
     ORDINARY,
+    Commander,
     NodeProcess,
     Observer,
     RobotStand,
@@ -227,6 +228,10 @@ def all_faults(contract: Contract) -> list[Fault]:
         Fault('controller stopped (SIGSTOP)', _signal('controller', signal.SIGSTOP),
               _signal('controller', signal.SIGCONT)),
         Fault('two controllers at once', _second_controller, _expel),
+        Fault('another one commands at 1 kHz', _intrude(0.001), _expel_other),
+        Fault("another one commands after the controller's death", _kill_and_intrude,
+              _expel_and_start),
+        Fault('another one publishes the command of the actuators', _overrule, _expel_other),
         Fault('operator stop (~/stop)', _stop, _release),
         Fault('both cores saturated', saturate, relieve, safe='either'),
         Fault('/clock stopped', _stop_clock, world=WORLDS[1]),
@@ -347,6 +352,38 @@ def _expel(system: System) -> None:
     publisher, timer = system.intruder
     system.stand.node.destroy_timer(timer)
     system.stand.node.destroy_publisher(publisher)
+
+
+def _intrude(period: float) -> Callable[[System], float | None]:
+    """Return what commands as another node, whose publisher is found before it speaks."""
+    def provoke(system: System) -> float:
+        size = system.stand.contract.action.size
+        start = time.monotonic()
+        system.intruder = Commander('intruder', 'command_raw', [1.0] * size, period)
+        return start
+    return provoke
+
+
+def _kill_and_intrude(system: System) -> float | None:
+    system.nodes['controller'].send(signal.SIGKILL)
+    return _intrude(0.01)(system)
+
+
+def _overrule(system: System) -> float:
+    """Publish what is not the stop action seldom, so that the supervisor's stops are seen."""
+    start = time.monotonic()
+    system.intruder = Commander('intruder', 'command', list(system.stand.contract.action.stop),
+                                0.1)
+    return start
+
+
+def _expel_other(system: System) -> None:
+    system.intruder.close()
+
+
+def _expel_and_start(system: System) -> None:
+    system.intruder.close()
+    system.start('controller')
 
 
 def _stop(system: System) -> None:

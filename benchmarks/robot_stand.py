@@ -227,6 +227,38 @@ class RobotStand(Observer):
         return values
 
 
+class Commander:
+    """
+    Publishes commands as a node of its own, at a rate.
+
+    :param values: of every command; may be changed at any time
+    """
+
+    def __init__(self, name: str, topic: str, values: list[float], period: float) -> None:
+        self.values = values
+        self._context = rclpy.Context()
+        rclpy.init(context=self._context, args=[], signal_handler_options=SignalHandlerOptions.NO)
+        self._node = rclpy.create_node(name, context=self._context, enable_rosout=False,
+                                       start_parameter_services=False)
+        self._publisher = self._node.create_publisher(Float64MultiArray, topic, 1)
+        self._period = period
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End, and leave the network."""
+        if not self._ended.is_set():
+            self._ended.set()
+            self._thread.join()
+            self._node.destroy_node()
+            self._context.try_shutdown()
+
+    def _run(self) -> None:
+        while not self._ended.wait(self._period):
+            self._publisher.publish(Float64MultiArray(data=self.values))
+
+
 class NodeProcess:
     """
     One of the package's nodes as a process of its own.
@@ -253,6 +285,11 @@ class NodeProcess:
     def pid(self) -> int:
         """Return the process id."""
         return self._process.pid
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended."""
+        return self._process.poll() is not None
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""

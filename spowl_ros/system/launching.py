@@ -61,7 +61,8 @@ def node_action(spec: NodeSpec) -> Node:
         namespace=spec.namespace,
         parameters=[dict(spec.parameters)],
         remappings=list(spec.remappings),
-        ros_arguments=['--log-level', f'{spec.logger}:={spec.log_level}'],
+        ros_arguments=['--log-level', f'{spec.logger}:={spec.log_level}',
+                       '--enclave', spec.enclave],
         output='screen',
         on_exit=_end_of_one,
     )

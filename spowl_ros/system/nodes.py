@@ -121,6 +121,11 @@ class NodeSpec:
         return full_name(self.namespace, self.executable)
 
     @property
+    def enclave(self) -> str:
+        """Return the node's enclave of DDS security, as config/security/policies.xml names it."""
+        return f'/spowl/{self.executable}'
+
+    @property
     def logger(self) -> str:
         """Return the name of the node's logger, as 'robot.controller'."""
         return self.full_name.strip('/').replace('/', '.')

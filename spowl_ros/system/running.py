@@ -123,7 +123,7 @@ class RunningSystem:
         own = Path(self._directory.name) / f'{spec.logger}.yaml'
         own.write_text(yaml.dump({spec.full_name: {'ros__parameters': dict(spec.parameters)}}))
         command = [str(executable_path(spec.executable)), '--ros-args',
-                   '-r', f'__node:={spec.executable}',
+                   '-r', f'__node:={spec.executable}', '--enclave', spec.enclave,
                    '--log-level', f'{spec.logger}:={spec.log_level}']
         if spec.namespace.strip('/'):
             command += ['-r', f'__ns:=/{spec.namespace.strip("/")}']

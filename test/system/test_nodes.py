@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 import shutil
+from xml.etree import ElementTree
 
 import pytest
 
@@ -233,3 +234,13 @@ def test_a_robot_that_does_not_fit_starts_nothing(model: Path, tmp_path: Path) -
     file.write_text('inputs: {sonar: {topic: imu}}')
     with pytest.raises(SpowlError, match='has no such field'):
         system.robot(system.RobotArguments(robot=str(file), model=str(model)))
+
+
+def test_nodes_have_the_enclaves_that_the_policies_name(model: Path, tmp_path: Path) -> None:
+    """Every node of a robot runs in an enclave that DDS security has a policy for."""
+    policies = ElementTree.parse(Path(__file__).resolve().parents[2]
+                                 / 'config/security/policies.xml')
+    known = {entry.get('path') for entry in policies.iter('enclave')}
+    robot = str(Path(__file__).resolve().parents[2] / 'config/robot/diff_drive.yaml')
+    nodes = system.robot(system.RobotArguments(robot=robot, model=str(model), record='bag'))
+    assert {node.enclave for node in nodes} == known

@@ -1,0 +1,342 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Attack a running supervisor, and tell what got through.
+
+    python -m benchmarks.attacks models/SafetyPointGoal1-v0 --tries 5
+
+Each attack is tried on a supervisor process of its own, with a scripted controller and a robot on
+a stand. Survived is what ended as it must: the robot stopped, and the operator could read why.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+import contextlib
+from dataclasses import dataclass, field
+import math
+from pathlib import Path
+import signal
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from std_srvs.srv import SetBool, Trigger
+
+from benchmarks import tables
+from benchmarks.robot_stand import Commander, NodeProcess, RobotStand, tampered
+from spowl_ros.control import bundle
+from spowl_ros.supervisor.latch import RELEASE_AFTER_S
+
+if TYPE_CHECKING:
+    from spowl_ros.control.contract import Contract
+
+COLUMNS = ('attack', 'tried', 'survived', 'lost', 'operator_reads')
+START_S = 60.0
+SETTLE_S = 0.5
+"""Within which what an attack brings about has happened."""
+
+
+@dataclass
+class Scene:
+    """A supervisor under attack."""
+
+    model: Path
+    stand: RobotStand
+    supervisor: NodeProcess
+    controller: Commander
+    others: list[Commander] = field(default_factory=list)
+
+    def call(self, kind: type, name: str, request: Any) -> Any:
+        """Call a service of the supervisor and return its answer."""
+        client = self.stand.node.create_client(kind, f'supervisor/{name}')
+        assert client.wait_for_service(START_S)
+        future = client.call_async(request)
+        end = time.monotonic() + START_S
+        while not future.done() and time.monotonic() < end:
+            time.sleep(0.005)
+        self.stand.node.destroy_client(client)
+        return future.result()
+
+    def drives(self) -> bool:
+        """Whether the last commands moved the robot."""
+        return any(not self.stand.is_stop(values) for _, values in self.stand.commands[-3:])
+
+    def wait(self, condition: Callable[[], bool], seconds: float = START_S) -> bool:
+        """Return whether a condition comes true in time."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if condition():
+                return True
+            time.sleep(0.01)
+        return False
+
+    def moving(self, since: float) -> int:
+        """Return how many commands since a steady time moved the robot."""
+        return sum(not self.stand.is_stop(values) for when, values in self.stand.commands
+                   if when >= since)
+
+    def reads(self) -> str:
+        """Return what `~/state` says."""
+        return self.stand.supervisor.message if self.stand.supervisor else ''
+
+    def start_supervisor(self, **parameters: object) -> None:
+        """Start the supervisor, anew if it was there."""
+        self.supervisor = start_supervisor(self.model, **parameters)
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One attack."""
+
+    name: str
+    run: Callable[[Scene], str]
+    """Return what was lost; an empty text where it was survived."""
+    words: str
+    """What the operator must be able to read."""
+    margin: str = 'off'
+
+
+def start_supervisor(model: Path, **parameters: object) -> NodeProcess:
+    """Start a supervisor that need not be released."""
+    return NodeProcess('supervisor', {'model': str(model), 'autostart': True, 'simulation': True,
+                                      'start_held': False, **parameters})
+
+
+@contextlib.contextmanager
+def scene(model: Path, contract: Contract, margin: str) -> Iterator[Scene]:
+    """
+    Run a robot on a stand whose supervisor passes the commands of a scripted controller.
+
+    :raises TimeoutError: it does not come to drive
+    """
+    stand = RobotStand(contract)
+    forward = [0.5, *[0.0] * (contract.action.size - 1)]
+    watched = {} if margin == 'off' else {'limits.margin_response': margin}
+    result = Scene(model, stand, start_supervisor(model, **watched),
+                   Commander('controller', 'command_raw', forward, contract.control_period / 2))
+    try:
+        if not result.wait(lambda: result.drives() or result.supervisor.ended):
+            raise TimeoutError(f'the robot does not drive: {result.reads()}')
+        if result.supervisor.ended:  # it heard of the one before, whose farewell was lost
+            result.start_supervisor(**watched)
+            if not result.wait(result.drives):
+                raise TimeoutError(f'the robot does not drive: {result.reads()}')
+        yield result
+    finally:
+        for commander in (result.controller, *result.others):
+            commander.close()
+        result.supervisor.end()
+        stand.close()
+
+
+def attacks() -> list[Attack]:
+    """Return every attack."""
+    return [
+        *(Attack(f'hazards_scan: {name}', _blind(change), 'no hazards_lidar', 'stop')
+          for name, change in BLINDING.items()),
+        Attack('another one commands at 1 kHz beside the controller', _beside, 'two controllers'),
+        Attack("another one commands after the controller's death", _after, 'commands the robot'),
+        Attack('another one publishes command', _past, 'cannot overrule'),
+        Attack('supervisor frozen for 1 s (SIGSTOP, SIGCONT)', _freeze, ''),
+        Attack('supervisor killed while an operator holds the robot', _kill, 'held since'),
+        Attack('a release races each of five stops', _race, 'stopped by an operator'),
+        Attack('supervisor ended (SIGINT): the last command', _end, ''),
+        Attack('commands that are no numbers, or too many', _nonsense, 'not a finite number'),
+    ]
+
+
+def _near(change: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Return a tampering with a scan whose hazard is 5 cm ahead."""
+    def apply(message: Any) -> None:
+        ranges = [math.inf] * len(message.ranges)
+        ranges[0] = ranges[-1] = 0.25
+        message.ranges = ranges
+        change(message)
+    return apply
+
+
+def _beam(value: float) -> Callable[[Any], None]:
+    def change(message: Any) -> None:
+        ranges = list(message.ranges)
+        ranges[5] = value
+        message.ranges = ranges
+    return change
+
+
+def _stamp(seconds: int) -> Callable[[Any], None]:
+    def change(message: Any) -> None:
+        message.header.stamp.sec = seconds
+        message.header.stamp.nanosec = 0
+    return change
+
+
+def _set(name: str, value: Any) -> Callable[[Any], None]:
+    def change(message: Any) -> None:
+        setattr(message, name, value)
+    return change
+
+
+def _ahead(message: Any) -> None:
+    message.header.stamp.sec += 1000
+
+
+BLINDING: dict[str, Callable[[Any], None]] = {
+    'one beam of 16 not a number': _beam(math.nan), 'one beam negative': _beam(-1.0),
+    'stamps 0': _stamp(0), 'stamps that never change': _stamp(1_700_000_000),
+    'stamps 1000 s in the future': _ahead, 'no beams': _set('ranges', []),
+    'range_max infinite': _set('range_max', math.inf), 'range_max 0': _set('range_max', 0.0),
+    'range_min not a number': _set('range_min', math.nan),
+    'angle_increment not a number': _set('angle_increment', math.nan),
+}
+"""What a scan with a hazard 5 cm ahead is changed by so that it may look free."""
+
+
+def _blind(change: Callable[[Any], None]) -> Callable[[Scene], str]:
+    def run(scene: Scene) -> str:
+        scene.stand.tamper = {'hazards_scan': tampered(_near(change))}
+        if not scene.wait(lambda: not scene.drives(), 2.0):
+            return 'the robot drives on'
+        since = time.monotonic()
+        time.sleep(1.0)
+        lost = scene.moving(since)
+        return f'{lost} commands' if lost else ''
+    return run
+
+
+def _beside(scene: Scene) -> str:
+    full = [1.0] * len(scene.controller.values)
+    since = time.monotonic()
+    scene.others.append(Commander('intruder', 'command_raw', full, 0.001))
+    time.sleep(2.0)
+    lost = sum(values == tuple(full) for when, values in scene.stand.commands if when >= since)
+    return f'{lost} commands of the intruder' if lost or scene.drives() else ''
+
+
+def _after(scene: Scene) -> str:
+    scene.controller.close()
+    time.sleep(SETTLE_S)
+    since = time.monotonic()
+    scene.others.append(Commander('intruder', 'command_raw', [1.0] * len(scene.controller.values),
+                                  0.01))
+    time.sleep(2.0)
+    lost = scene.moving(since)
+    return f'{lost} commands of the intruder' if lost else ''
+
+
+def _past(scene: Scene) -> str:
+    """Nobody can be kept from publishing `command`; the supervisor says so, and sends stops."""
+    foreign = Commander('intruder', 'command', [0.9] * len(scene.controller.values), 0.05)
+    scene.others.append(foreign)
+    named = scene.wait(lambda: 'intruder' in scene.reads(), 5.0)
+    foreign.close()
+    own = [values for _, values in scene.stand.commands[-20:] if 0.9 not in values]
+    stops = own and scene.stand.is_stop(own[-1])
+    return '' if named and stops else 'it is not told, or the supervisor drives on'
+
+
+def _freeze(scene: Scene) -> str:
+    scene.supervisor.send(signal.SIGSTOP)
+    time.sleep(0.2)
+    marked = [0.25, *scene.controller.values[1:]]
+    scene.controller.values = marked
+    time.sleep(0.5)
+    scene.controller.close()  # the last command waits in a queue
+    time.sleep(SETTLE_S)
+    since = time.monotonic()
+    scene.supervisor.send(signal.SIGCONT)
+    time.sleep(1.0)
+    lost = scene.moving(since)
+    return f'{lost} stale commands' if lost else ''
+
+
+def _kill(scene: Scene) -> str:
+    scene.call(SetBool, 'stop', SetBool.Request(data=True))
+    scene.supervisor.send(signal.SIGKILL)
+    scene.supervisor.wait(5.0)
+    since = time.monotonic()
+    scene.start_supervisor(start_held=True)
+    scene.wait(lambda: any(when > since for when, _ in scene.stand.commands), 40.0)
+    time.sleep(1.0)
+    lost = scene.moving(since)
+    return f'{lost} commands after the restart' if lost else ''
+
+
+def _race(scene: Scene) -> str:
+    """Send releases and stops from two threads, a stop last in each round."""
+    def release() -> None:
+        scene.call(Trigger, 'release', Trigger.Request())
+
+    lost = 0
+    for _ in range(5):
+        racing = threading.Thread(target=release)
+        racing.start()
+        scene.call(SetBool, 'stop', SetBool.Request(data=True))
+        racing.join()
+        time.sleep(0.1)
+        lost += scene.drives()
+    released = scene.call(SetBool, 'stop', SetBool.Request(data=False)).success
+    said = scene.reads()
+    time.sleep(RELEASE_AFTER_S)
+    freed = scene.call(Trigger, 'release', Trigger.Request()).success
+    back = scene.wait(scene.drives, 5.0)
+    scene.call(SetBool, 'stop', SetBool.Request(data=True))
+    scene.wait(lambda: not scene.drives(), 5.0)
+    if lost or released or not freed or not back:
+        return f'{lost} stops undone; released by ~/stop: {released}; {said}'
+    return ''
+
+
+def _end(scene: Scene) -> str:
+    scene.supervisor.end(signal.SIGINT)
+    time.sleep(0.2)
+    return '' if scene.stand.is_stop(scene.stand.commands[-1][1]) else 'the last stop'
+
+
+def _nonsense(scene: Scene) -> str:
+    since = time.monotonic()
+    lost = 0
+    for values in ([math.nan, 0.0], [math.inf, 0.0], [1.0], [1.0] * 1000, []):
+        scene.controller.values = values
+        time.sleep(0.3)
+        lost += any(not all(map(math.isfinite, sent)) or len(sent) != 2
+                    for when, sent in scene.stand.commands if when >= since)
+    return f'{lost} kinds' if lost or scene.drives() else ''
+
+
+def attempt(model: Path, contract: Contract, attack: Attack) -> tuple[str, str]:
+    """Return what one try of an attack lost, and what the operator could read."""
+    with scene(model, contract, attack.margin) as under:
+        lost = attack.run(under)
+        if attack.words and not under.wait(lambda: attack.words in under.reads(), 3.0):
+            lost = lost or f'the operator is not told; reads {under.reads()!r}'
+        return lost, under.reads()
+
+
+def main() -> int:
+    """Try everything and write the table; fail where something was lost."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('model', type=Path)
+    parser.add_argument('--tries', type=int, default=5)
+    parser.add_argument('--only', default='', help='part of the names of the attacks to try')
+    parser.add_argument('--output', type=Path, default=Path('benchmarks/results/attacks.csv'))
+    arguments = parser.parse_args()
+    contract = bundle.read_contract(arguments.model)
+    rows = []
+    for attack in attacks():
+        if arguments.only not in attack.name:
+            continue
+        results = [attempt(arguments.model, contract, attack) for _ in range(arguments.tries)]
+        lost = [text for text, _ in results if text]
+        rows.append(dict(zip(COLUMNS, (attack.name, len(results), len(results) - len(lost),
+                                       '; '.join(dict.fromkeys(lost)), results[-1][1]),
+                             strict=True)))
+        print(rows[-1], flush=True)
+        tables.write(arguments.output, COLUMNS, rows)
+    return int(any(row['lost'] for row in rows))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
