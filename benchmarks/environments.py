@@ -67,6 +67,7 @@ ENVIRONMENTS = {
     'sign': with_extra('sign', has=frozenset({'sign'})),
 }
 """The first one makes the bag that the others replay."""
+NO_EXTRA = ('robot', 'none')
 
 
 @dataclass(frozen=True)
@@ -188,10 +189,12 @@ def expected(command: Command, environment: Environment) -> str:
     return RUNS if command.needs <= environment.has else ASKS
 
 
-def try_out(names: Sequence[str], folder: Path, ros: str) -> dict[str, dict[str, str]]:
+def try_out(names: Sequence[str], folder: Path, ros: str, everything: bool = True,
+            ) -> dict[str, dict[str, str]]:
     """
-    Make environments and run everything in them.
+    Make environments and run commands in them.
 
+    :param everything: run also again what needs nothing and has run in NO_EXTRA
     :return: environment to command to what it did; `--help` stands for the help of all verbs
     """
     results: dict[str, dict[str, str]] = {}
@@ -210,7 +213,8 @@ def try_out(names: Sequence[str], folder: Path, ros: str) -> dict[str, dict[str,
         helps = [run(installed, Command((verb, '--help')), places, here) for verb in verbs()]
         results[name] = {'--help': next((text for text in helps if text != RUNS), RUNS)}
         for label, command in COMMANDS.items():
-            results[name][label] = run(installed, command, places, here)
+            if everything or command.needs or name in NO_EXTRA:
+                results[name][label] = run(installed, command, places, here)
         print(f'{name}: installed in {made - began:.0f} s, commands in '
               f'{time.monotonic() - made:.0f} s', flush=True)
         shutil.rmtree(installed.folder)

