@@ -77,16 +77,24 @@ def run(args: argparse.Namespace) -> int:
     if args.perturb:
         perturbation = perturbed(args.perturb)
         details['perturbation'] = vars(perturbation)
+    measured: list[dict[str, Any]] = []
+
+    def keep(so_far: rollout.Evaluation) -> None:
+        measured[:] = [so_far.to_dict()]
+        if args.json:
+            write_json(args.json, measured[0])
+
     with tqdm(total=args.episodes * rollout.RAW_STEPS, unit=' steps', disable=None,
               desc=f'{source.task} {args.planner}', dynamic_ncols=True) as bar:
-        result = rollout.evaluate(
-            source, args.planner, range(args.seed, args.seed + args.episodes),
-            workers=args.workers, perturbation=perturbation, details=details,
-            on_steps=lambda steps: bar.update(steps - bar.n))
-    figures = result.to_dict()
-    print(summary(figures))
-    if args.json:
-        write_json(args.json, figures)
+        try:
+            rollout.evaluate(
+                source, args.planner, range(args.seed, args.seed + args.episodes),
+                workers=args.workers, perturbation=perturbation, details=details,
+                on_steps=lambda steps: bar.update(steps - bar.n), on_episodes=keep)
+        finally:  # also after an error or Ctrl-C: what is measured is measured
+            bar.close()
+            for figures in measured:
+                print(summary(figures))
     return 0
 
 

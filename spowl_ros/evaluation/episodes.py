@@ -64,7 +64,7 @@ class AgentSource(Protocol):
 
 
 @dataclass(frozen=True)
-class Episode:
+class EvaluatedEpisode:
     """One episode; sums over its raw steps, discount 1."""
 
     seed: int
@@ -85,7 +85,7 @@ class Evaluation:
 
     task: str
     planner: str
-    episodes: tuple[Episode, ...]
+    episodes: tuple[EvaluatedEpisode, ...]
     seconds: float
     """Wall time of all."""
     details: dict[str, Any] = field(default_factory=dict)
@@ -135,7 +135,7 @@ class Evaluation:
 
 def side_by_side(agent: Agent, environments: Sequence[environment.AnyEnvironment],
                  seeds: Sequence[int], on_decisions: Callable[[int], bool] | None = None
-                 ) -> list[Episode]:
+                 ) -> list[EvaluatedEpisode]:
     """
     Run one episode in each environment until all have ended.
 
@@ -171,20 +171,22 @@ def side_by_side(agent: Agent, environments: Sequence[environment.AnyEnvironment
                 observations[lane] = result.observation
         if on_decisions and not on_decisions(raw_steps):
             return []
-    return [Episode(seed, float(total[0]), float(total[1]), count.total(), int(total[2]),
+    return [EvaluatedEpisode(seed, float(total[0]), float(total[1]), count.total(), int(total[2]),
                     int(total[3]), dict(count), float(total[4]) / max(count.total() - 1, 1))
             for seed, total, count in zip(seeds, totals, sources, strict=True)]
 
 
 def evaluate(source: AgentSource, planner: str, seeds: Sequence[int], *, workers: int = 1,
              perturbation: Perturbation | None = None, details: dict[str, Any] | None = None,
-             on_steps: Callable[[int], object] = lambda steps: None) -> Evaluation:
+             on_steps: Callable[[int], object] = lambda steps: None,
+             on_episodes: Callable[[Evaluation], object] = lambda so_far: None) -> Evaluation:
     """
     Run an episode for each seed.
 
     :param planner: what the evaluation is called by
     :param workers: processes that share the episodes
     :param on_steps: told the raw steps made so far, now and then
+    :param on_episodes: given what is measured so far whenever some episodes have ended
     :raises SpowlError: no episodes, or a worker that died
     """
     if not seeds:
@@ -193,10 +195,21 @@ def evaluate(source: AgentSource, planner: str, seeds: Sequence[int], *, workers
     size = min(source.lanes, -(-len(seeds) // max(workers, 1)))
     chunks = [list(seeds[i:i + size]) for i in range(0, len(seeds), size)]
     workers = min(workers, len(chunks))
+    episodes: list[EvaluatedEpisode] = []
+
+    def so_far() -> Evaluation:
+        return Evaluation(source.task, planner,
+                          tuple(sorted(episodes, key=lambda episode: episode.seed)),
+                          time.perf_counter() - begin, details or {})
+
+    def add(ended: list[EvaluatedEpisode]) -> None:
+        episodes.extend(ended)
+        on_episodes(so_far())
+
     if workers > 1:
-        episodes = _in_processes(source, chunks, workers, perturbation, on_steps)
+        _in_processes(source, chunks, workers, perturbation, on_steps, add)
     else:
-        episodes, made = [], 0
+        made = 0
 
         def count(steps: int) -> bool:
             nonlocal made
@@ -206,9 +219,8 @@ def evaluate(source: AgentSource, planner: str, seeds: Sequence[int], *, workers
 
         agent, environments = source.open(), _environments(source, size, perturbation)
         for chunk in chunks:
-            episodes += side_by_side(agent, environments, chunk, count)
-    return Evaluation(source.task, planner, tuple(episodes), time.perf_counter() - begin,
-                      details or {})
+            add(side_by_side(agent, environments, chunk, count))
+    return so_far()
 
 
 def _environments(source: AgentSource, count: int, perturbation: Perturbation | None
@@ -218,7 +230,7 @@ def _environments(source: AgentSource, count: int, perturbation: Perturbation | 
 
 
 @dataclass
-class _Worker:
+class _EpisodeWorker:
     """What a worker process keeps from one chunk of episodes to the next."""
 
     agent: Agent
@@ -227,17 +239,17 @@ class _Worker:
     stop: Synchronized[int]
 
 
-_worker: _Worker | None = None
+_worker: _EpisodeWorker | None = None
 
 
 def _open_worker(source: AgentSource, lanes: int, perturbation: Perturbation | None,
                  made: Synchronized[int], stop: Synchronized[int]) -> None:
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    _worker = _Worker(source.open(), _environments(source, lanes, perturbation), made, stop)
+    _worker = _EpisodeWorker(source.open(), _environments(source, lanes, perturbation), made, stop)
 
 
-def _run_chunk(seeds: list[int]) -> list[Episode]:
+def _run_chunk(seeds: list[int]) -> list[EvaluatedEpisode]:
     worker = _worker
     assert worker is not None, 'the pool opens every worker first'
 
@@ -250,20 +262,22 @@ def _run_chunk(seeds: list[int]) -> list[Episode]:
 
 
 def _in_processes(source: AgentSource, chunks: list[list[int]], workers: int,
-                  perturbation: Perturbation | None, on_steps: Callable[[int], object]
-                  ) -> list[Episode]:
+                  perturbation: Perturbation | None, on_steps: Callable[[int], object],
+                  on_ended: Callable[[list[EvaluatedEpisode]], object]) -> None:
+    """Run the chunks in several processes, and hand on the episodes of each as it ends."""
     context = multiprocessing.get_context('spawn')  # forked threads of ONNX Runtime would hang
     made, stop = context.Value('q', 0), context.Value('b', 0)
     with ProcessPoolExecutor(workers, context, _open_worker,
                              (source, len(chunks[0]), perturbation, made, stop)) as pool:
-        futures: list[Future[list[Episode]]] = [pool.submit(_run_chunk, c) for c in chunks]
+        futures: list[Future[list[EvaluatedEpisode]]] = [
+            pool.submit(_run_chunk, chunk) for chunk in chunks]
         try:
             pending = set(futures)
             while pending:
                 done, pending = wait(pending, _POLL_SECONDS, FIRST_COMPLETED)
                 on_steps(made.get_obj().value)  # a worker may have died with the lock
                 for future in done:
-                    future.result()
+                    on_ended(future.result())
         except BrokenProcessPool as error:
             raise SpowlError('a worker process died (out of memory?); evaluate with fewer '
                              '--workers') from error
@@ -271,4 +285,3 @@ def _in_processes(source: AgentSource, chunks: list[list[int]], workers: int,
             stop.value = 1
             for future in futures:
                 future.cancel()
-    return [episode for future in futures for episode in future.result()]

@@ -23,7 +23,7 @@ from benchmarks import (
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control import bundle as bundles
 from spowl_ros.control.planner_settings import PlannerSettings
-from spowl_ros.evaluation.episodes import Episode, Evaluation
+from spowl_ros.evaluation.episodes import EvaluatedEpisode, Evaluation
 from spowl_ros.sim.environment import contract as contract_of
 from spowl_ros.training import config as configuration
 from spowl_ros.training.networks import NetworkConfig
@@ -35,10 +35,10 @@ TASK = 'SafetyPointGoal1-v0'
 def results(tmp_path: Path) -> Path:
     """Return results of two variants, the second without cost."""
     for number, variant in enumerate(('plan and switch', 'policy')):
-        episodes = tuple(Episode(10_000 + i, 10.0 + i, float((i % 2) * (1 - number)), 200, 1000, 1,
-                                 {'plan': 150, 'policy': 50} if number == 0 else {'policy': 200},
-                                 0.1)
-                         for i in range(6))
+        sources = {'plan': 150, 'policy': 50} if number == 0 else {'policy': 200}
+        episodes = tuple(
+            EvaluatedEpisode(10_000 + i, 10.0 + i, float((i % 2) * (1 - number)), 200, 1000, 1,
+                             sources, 0.1) for i in range(6))
         file = tmp_path / 'ablation' / TASK / ablation.file_name(variant)
         file.parent.mkdir(parents=True, exist_ok=True)
         tables.write_figures(file, Evaluation(TASK, 'adaptive', episodes, 1.0,

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import contextlib
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ from spowl_ros.base.seeds import CALIBRATION, EVALUATION, FIRST_TRAINING, VALIDA
 from spowl_ros.cli import evaluate as verb
 from spowl_ros.cli import main
 from spowl_ros.control.planner_settings import PlannerSettings
-from spowl_ros.evaluation.episodes import evaluate, side_by_side
+from spowl_ros.evaluation.episodes import Evaluation, evaluate, side_by_side
 from spowl_ros.sim import environment
 from spowl_ros.training import checkpoint
 from spowl_ros.training.agent import NetworkAgents, PlannerAgent, joined
@@ -125,6 +125,33 @@ def test_command_writes_the_figures(saved: Path, tmp_path: Path,
     assert figures['return']['mean'] == pytest.approx(np.mean(figures['returns']))
     assert figures['source_fraction'] == {'plan': 1.0}  # unsafe comes without the switch
     assert f"{figures['return']['mean']:.2f}" in capsys.readouterr().out
+
+
+def test_what_was_measured_before_an_error_is_kept(
+        saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    """Each episode is handed on as it ends; an error later costs none of them."""
+    source = NetworkAgents(saved, PlannerSettings.compact(kind='policy'), TASK, 1, 'cpu', lanes=1)
+    kept: list[Evaluation] = []
+
+    def fail(steps: int) -> None:
+        if kept:
+            raise SpowlError('the power went')
+
+    with pytest.raises(SpowlError, match='power'):
+        evaluate(source, 'policy', EVALUATION[:2], on_steps=fail, on_episodes=kept.append)
+    assert [episode.seed for episode in kept[0].episodes] == [EVALUATION[0]]
+    assert len(kept) == 1
+
+    def interrupted(*_: object, on_episodes: Callable[[Evaluation], None], **__: object) -> None:
+        on_episodes(kept[0])
+        raise SpowlError('the power went')
+
+    monkeypatch.setattr('spowl_ros.evaluation.episodes.evaluate', interrupted)
+    file = tmp_path / 'figures.json'
+    assert main.main(['evaluate', str(saved), '--episodes', '2', '--json', str(file)]) == 2
+    assert json.loads(file.read_text())['seeds'] == [EVALUATION[0]]
+    assert '1 episodes' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(('arguments', 'reason'), [
