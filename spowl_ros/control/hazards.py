@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from spowl_ros.control.contract import SCAN_RANGE
 
 if TYPE_CHECKING:
@@ -63,14 +65,19 @@ class HazardTracker:
         """
         Take one scan; return its nearest hazard, None where it sees none.
 
+        A scan with a value that is not finite may hide one anywhere: it is told as touched.
+
         :param closeness: shape (sectors,), 1 at the robot's centre, 0 beyond the scan's range
         :param stamp_ns: when it was measured, nanoseconds
         """
+        assert field.hazard_radius is not None
+        if not np.isfinite(closeness).all():
+            self._last.pop(field.name, None)
+            return Nearest(field.name, -field.hazard_radius, 0.0, 0.0)
         sector = int(closeness.argmax())
         if not closeness[sector] > 0.0:
             self._last.pop(field.name, None)
             return None
-        assert field.hazard_radius is not None
         distance = (1.0 - float(closeness[sector])) * SCAN_RANGE - field.hazard_radius
         speed = 0.0
         if field.name in self._last:
