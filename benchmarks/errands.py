@@ -160,7 +160,7 @@ def driving(model: Path, seed: int) -> Iterator[Sender]:
     """
     prepare()
     robot = share_directory() / 'config' / 'robot' / 'diff_drive.yaml'
-    specs = (system.NodeSpec('diff_drive', '', (), {'seed': seed, 'goals': False}),
+    specs = (system.NodeSpec('diff_drive', '', {'seed': seed, 'goals': False}),
              *system.robot(system.RobotArguments(robot=str(robot), model=str(model), released=True,
                                                  log_level='warn')))
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)

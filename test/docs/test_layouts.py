@@ -76,7 +76,7 @@ def published(untrained_bundle: Path) -> Iterator[dict[str, Topic]]:
     """Return all topics, with messages, of a driven simulation and of the wheeled robot."""
     nodes = [*system.simulation(system.SimulationArguments(
         model=str(untrained_bundle), episodes=0)),  # in lock-step, so that every decision plans
-        system.NodeSpec('diff_drive', '', (), {})]
+        system.NodeSpec('diff_drive', '', {})]
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     listener = Listener()
     executor = make_executor()

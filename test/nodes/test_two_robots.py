@@ -73,7 +73,7 @@ def fleet(untrained_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     bag = tmp_path_factory.mktemp('bags') / 'red'
     specs = []
     for seed, name in enumerate(NAMESPACES):
-        specs.append(system.NodeSpec('diff_drive', name, (), {'seed': seed + 1}))
+        specs.append(system.NodeSpec('diff_drive', name, {'seed': seed + 1}))
         specs += system.robot(system.RobotArguments(
             robot=str(ROBOT), model=str(untrained_bundle), namespace=name, released=True,
             record=str(bag) if name == 'red' else ''))

@@ -30,7 +30,7 @@ def record(path: Path, bundle: Path) -> None:
     *drivers, recorder = system.robot(system.RobotArguments(
         robot=str(ROBOT), model=str(bundle), namespace='red', released=True,
         record=str(path)))
-    simulated = system.NodeSpec('diff_drive', 'red', (), {'seed': 1})
+    simulated = system.NodeSpec('diff_drive', 'red', {'seed': 1})
     with RunningSystem([simulated, recorder]) as early:
         _wait_for('/red/odom', path, early)
         with RunningSystem(drivers) as nodes:
