@@ -24,6 +24,7 @@ from spowl_ros.base.seeds import EVALUATION
 from spowl_ros.base.statistics import bootstrap
 from spowl_ros.cli.evaluate import open_model
 from spowl_ros.evaluation.episodes import RAW_STEPS, evaluate
+from spowl_ros.replay.plots import SOURCE_HEX
 from spowl_ros.sim import environment
 from spowl_ros.sim.perturbation import Perturbation
 
@@ -54,7 +55,9 @@ OVER_POLICY = tuple(f'{name}_over_policy{end}' for name in ('return', 'cost')
                     for end in ('', '_low', '_high'))
 """Columns of what a variant has over the policy alone in the same episodes."""
 COLUMNS = ('task', 'variant', 'episodes', *tables.INTERVALS, 'plan_fraction', *OVER_POLICY)
-COLOURS = ('#2c62b2', '#7ba3d8', '#3c9d5d', '#e0a030', '#b07818', '#c82828', '#8a8a8a', '#b5b5b5')
+COLOURS = (SOURCE_HEX['plan'], '#7db898', SOURCE_HEX['policy'], '#e0a030', '#b07818', '#c82828',
+           '#8a8a8a', '#b5b5b5')
+"""Those of who acts, where one of them acts alone."""
 
 
 def file_name(variant: str) -> str:
