@@ -36,6 +36,7 @@ from spowl_ros.control.contract import Contract
 from spowl_ros.control.planner_settings import PlannerSettings
 from spowl_ros.sim import environment
 from spowl_ros.training import checkpoint
+from spowl_ros.training.inference import exportable as faster
 from spowl_ros.training.model_card import model_card
 from spowl_ros.training.networks import ENSEMBLES, Networks
 from spowl_ros.training.planner import (
@@ -157,7 +158,7 @@ def export(networks: Networks, contract: Contract, settings: PlannerSettings,
     :param directory: is replaced if it is a bundle already; must not exist otherwise
     :param observations: typical ones for the golden vectors; plausible random ones by default
     :param cases: how many golden vectors
-    :param exportable: see `InferenceNetworks`; to measure what it buys
+    :param exportable: see `inference.exportable`; to measure what it buys
     :raises SpowlError: networks that do not fit the contract, a directory that is something else
     """
     directory = Path(directory)
@@ -177,7 +178,8 @@ def export(networks: Networks, contract: Contract, settings: PlannerSettings,
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix='.bundle-') as folder:
         building = Path(folder) / 'new'
         building.mkdir()
-        planner = PlannerModule(networks, settings, exportable=exportable).cpu().eval()
+        planner = PlannerModule(faster(networks) if exportable else networks,
+                                settings).cpu().eval()
         candidates = [torch.as_tensor(np.asarray(o), dtype=torch.float32).view(1, -1)
                       for o in observations] or _plausible(contract, 8 * cases)
         graphs, weights = _write_graphs(planner, candidates[0], building)
@@ -318,8 +320,8 @@ def _write_golden(networks: Networks, settings: PlannerSettings, observations: l
     are no test of a graph: only those are taken on which single and double precision agree, and
     which a hair's breadth in the observation leaves as they are.
     """
-    planner = PlannerModule(networks, settings, exportable=True).eval()
-    exact = PlannerModule(_double(networks), settings, exportable=True).double().eval()
+    planner = PlannerModule(faster(networks), settings).eval()
+    exact = PlannerModule(faster(_double(networks)), settings).double().eval()
     generator = torch.Generator().manual_seed(1)
     memory = planner.memory(1)
     golden: dict[str, list[np.ndarray]] = {}

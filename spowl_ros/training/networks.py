@@ -8,6 +8,7 @@ Sizes default to the authors' (arXiv 2506.04828). Everything that departs from t
 """
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -19,7 +20,23 @@ from spowl_ros.control.contract import SAME_OBJECT, SCAN_RANGE, Contract
 LAYER_NORM_EPS = 1e-5
 ENSEMBLES = ('cost.', 'reward_value.', 'cost_value.')
 """How the names of those parameters begin that lead with an axis of members."""
-ACTIVATIONS = {'mish': F.mish, 'silu': F.silu}
+MISH_BY_EXPONENTIAL = 'mish_by_exponential'
+
+
+def mish_by_exponential(x: Tensor) -> Tensor:
+    """
+    Mish, x tanh(softplus(x)), as x n / (n + 2) with n = e^x (e^x + 2).
+
+    The same function in operators that inference engines vectorise; e^30 squared is still finite
+    in float32, and the quotient is 1 long before.
+    """
+    e = torch.exp(x.clamp(max=30.0))
+    n = e * (e + 2.0)
+    return x * (n / (n + 2.0))
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    'mish': F.mish, MISH_BY_EXPONENTIAL: mish_by_exponential, 'silu': F.silu}
 
 
 @dataclass(frozen=True)
@@ -102,7 +119,10 @@ def symexp(x: Tensor) -> Tensor:
 
 def simnorm(x: Tensor, group: int) -> Tensor:
     """Softmax over consecutive groups of `group` features; shape (..., D) is kept."""
-    return F.softmax(x.unflatten(-1, (-1, group)), dim=-1).flatten(-2)
+    size = int(x.shape[-1])  # a number, and -1 for rows, is what a tracer keeps as it is
+    lead = (-1,) if x.dim() == 2 else x.shape[:-1]
+    groups = F.softmax(x.reshape(-1, size // group, group), dim=-1)
+    return groups.view(*lead, size)
 
 
 class TwoHot(nn.Module):
@@ -147,11 +167,17 @@ class TwoHot(nn.Module):
         return torch.where(bins == 0, 1 - upper, torch.where(bins == 1, upper, 0.0))
 
     def decode(self, logits: Tensor) -> Tensor:
-        """Return scalars (...) for logits (..., bins)."""
+        """
+        Return scalars (...) for logits (..., bins).
+
+        By sums, as inference engines are slow at a product with a vector.
+        """
         probabilities = F.softmax(logits, dim=-1)
         if self.readout == 'symlog':
-            return self.config.unit * symexp(probabilities @ self.bins)
-        return probabilities @ self.values
+            x = (probabilities * self.bins).sum(dim=-1)
+            # engines have no expm1
+            return self.config.unit * torch.sign(x) * (torch.exp(torch.abs(x)) - 1)
+        return (probabilities * self.values).sum(dim=-1)
 
     def loss(self, logits: Tensor, x: Tensor) -> Tensor:
         """Cross-entropy (...) of logits (..., bins) against the code of scalars (...)."""
@@ -181,14 +207,24 @@ class Layer(nn.Module):
         self.activation = ACTIVATIONS[activation] if activation else None
         self.dropout = dropout
 
-    def forward(self, x: Tensor, members: Tensor | None = None, frozen: bool = False) -> Tensor:
-        """Return what each member makes of x; `members` picks some, `frozen` stops gradients."""
+    def forward(self, x: Tensor, members: Tensor | int | None = None, frozen: bool = False,
+                shared: Tensor | None = None) -> Tensor:
+        """
+        Return what each member makes of x.
+
+        :param members: indices of some, or a single one, whose axis goes; None: all
+        :param frozen: stop gradients to the weights
+        :param shared: (1, n), inputs in front of those of x that all rows of x have in common
+        """
         def parameter(p: Tensor) -> Tensor:
             p = p.detach() if frozen else p
             return p if members is None else p[members]
 
         weight, bias = parameter(self.weight), parameter(self.bias)
-        if weight.dim() == 2:
+        if shared is not None:
+            n = int(shared.shape[-1])
+            x = F.linear(x, weight[:, n:]) + F.linear(shared, weight[:, :n], bias)
+        elif weight.dim() == 2:
             x = F.linear(x, weight, bias)
         else:
             x = x.expand(weight.shape[0], *x.shape[-2:])
@@ -226,10 +262,12 @@ class MLP(nn.Module):
             nn.init.zeros_(last.weight)
         self.layers.append(last)
 
-    def forward(self, x: Tensor, members: Tensor | None = None, frozen: bool = False) -> Tensor:
+    def forward(self, x: Tensor, members: Tensor | int | None = None, frozen: bool = False,
+                shared: Tensor | None = None) -> Tensor:
         """Return what each member makes of x, as `Layer` takes its arguments."""
         for layer in self.layers:
-            x = layer(x, members, frozen)
+            x = layer(x, members, frozen, shared)
+            shared = None
         return x
 
 

@@ -119,11 +119,10 @@ class PlannerModule(nn.Module):
     resamples: Tensor
     resample_probabilities: Tensor
 
-    def __init__(self, networks: Networks, settings: PlannerSettings, *,
-                 exportable: bool = False) -> None:
+    def __init__(self, networks: Networks, settings: PlannerSettings) -> None:
         super().__init__()
         self.settings = settings
-        self.networks = InferenceNetworks(networks, exportable=exportable)
+        self.networks = InferenceNetworks(networks)
         members, heads = networks.config.num_q, settings.heads
         self.draws_heads = settings.head_choice == 'random' and 0 < heads < members
         # heads to evaluate for a candidate: those drawn from are all needed

@@ -13,6 +13,7 @@ import torch
 from spowl_ros.training import reference
 from spowl_ros.training.constraint import AugmentedLagrangian
 from spowl_ros.training.inference import InferenceNetworks
+from spowl_ros.training.inference import exportable as faster
 from spowl_ros.training.losses import cost_value_target, reward_value_target
 from spowl_ros.training.networks import BinConfig, TwoHot
 from spowl_ros.training.planner import Encoding, Memory, PlannerModule, Pool, Proposal, Search
@@ -69,7 +70,7 @@ def test_reference_networks(references: list[Reference]) -> None:
 def test_reference_networks_of_planner(references: list[Reference], exportable: bool) -> None:
     """The networks in the planner's form give the same numbers."""
     for ref in references:
-        net = InferenceNetworks(ref.networks, exportable=exportable)
+        net = InferenceNetworks(faster(ref.networks) if exportable else ref.networks)
         z, action = ref.tensor('fwd.z'), ref.tensor('fwd.action')
         mean, std = net.policy(z)
         for name, actual in {
@@ -171,7 +172,7 @@ def check_plan(ref: Reference, case: dict, exportable: bool) -> None:
     given = {key.removeprefix(name): value for key, value in ref.arrays.items()
              if key.startswith(name)}
     settings = ref.planner_settings(case)
-    planner = PlannerModule(ref.networks, settings, exportable=exportable)
+    planner = PlannerModule(faster(ref.networks) if exportable else ref.networks, settings)
     knobs = planner.knobs()
     p = settings.policy_candidates
     tensor = {key: torch.from_numpy(np.asarray(value)) for key, value in given.items()}
