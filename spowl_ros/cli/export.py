@@ -21,6 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument('checkpoint', metavar='CHECKPOINT', help='file written by spowl train')
     parser.add_argument('directory', metavar='DIRECTORY', type=Path, help='bundle to write')
+    parser.add_argument('--seed', type=int, metavar='K',
+                        help='CHECKPOINT is the directory of a run of many learners; the one with '
+                        'this seed, at its best')
     parser.add_argument('--untrained', action='store_true',
                         help='CHECKPOINT is a task; use random networks')
     parser.add_argument('--set', metavar='SETTING=VALUE', action='append', default=[],
@@ -35,6 +38,8 @@ def run(args: argparse.Namespace) -> int:
     from spowl_ros.control.planner_settings import PlannerSettings
     from spowl_ros.sim.environment import contract
     from spowl_ros.training.export import export_checkpoint
+    from spowl_ros.training.population import folder_of
+    from spowl_ros.training.trainer import BEST
     from spowl_ros.training.untrained import export_untrained
 
     changes = assigned(declared(PlannerSettings()), args.set)
@@ -42,7 +47,10 @@ def run(args: argparse.Namespace) -> int:
         bundle = export_untrained(args.directory, contract(task_id(args.checkpoint), 5),
                                   settings=PlannerSettings.compact(**changes))
     else:
-        bundle = export_checkpoint(Path(args.checkpoint), args.directory, changes)
+        path = Path(args.checkpoint)
+        if args.seed is not None:
+            path = folder_of(path, args.seed) / BEST
+        bundle = export_checkpoint(path, args.directory, changes)
     size = sum(path.stat().st_size for path in args.directory.iterdir())
     print(f'{args.directory}: {bundle.contract.task}, {size / 2**20:.1f} MB, verified')
     return 0

@@ -11,8 +11,12 @@ import time
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from spowl_ros.base.errors import SpowlError
+
 if TYPE_CHECKING:
     from spowl_ros.training.config import TrainConfig
+    from spowl_ros.training.population import Population
+    from spowl_ros.training.trainer import Trainer
 
 INTERRUPTED = 130
 SAME_REQUEST_S = 1.0
@@ -30,23 +34,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='directory of the run (default: runs/<task>-<seed>)')
     parser.add_argument('--resume', action='store_true',
                         help='continue the run in the output directory')
+    parser.add_argument('--seeds', metavar='0-7', help='train a learner for each seed: on CPUs '
+                        'in a process for each core, on a GPU all at once')
+    parser.add_argument('--processes', type=int, metavar='N', help='of --seeds and --vary on '
+                        'CPUs: learners at a time (default: one for each core)')
+    parser.add_argument('--vary', action='append', default=[], metavar='section.key=V1,V2',
+                        help='train a learner for each value of a number, with each seed; '
+                        'repeatable: every combination')
 
 
 def run(args: argparse.Namespace) -> int:
     """Train until done or interrupted; a checkpoint is written either way."""
     from spowl_ros.training import config as configuration
-    from spowl_ros.training.trainer import Trainer
 
-    path = configuration.find(args.config)
-    if args.resume:
-        config = configuration.load(path, [])
-        output = args.output or default_output(config)
-        trainer = Trainer.resume(output, args.overrides)
-    else:
-        config = configuration.load(path, args.overrides)
-        output = args.output or default_output(config)
-        trainer = Trainer(config, output)
-
+    config = configuration.load(configuration.find(args.config),
+                                [] if args.resume else args.overrides)
+    output = args.output or default_output(config, args.seeds)
+    trainer = _trainer(args, config, output)
     asked = 0.0
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -60,11 +64,34 @@ def run(args: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
     trainer.run()
-    print(f'{output}: {trainer.decisions} decisions, {trainer.updates} updates; '
-          f'checkpoint written' + (' (interrupted)' if trainer.stop_requested else ''))
+    print(f'{output}: checkpoint written' + (' (interrupted)' if trainer.stop_requested else ''))
+    for line in trainer.summary():
+        print(line)
     return INTERRUPTED if trainer.stop_requested else 0
 
 
-def default_output(config: TrainConfig) -> Path:
+def _trainer(args: argparse.Namespace, config: TrainConfig, output: Path) -> Trainer | Population:
+    """Return what trains: one learner, a stack of them on a GPU, or processes."""
+    from spowl_ros.training import population
+    from spowl_ros.training.trainer import Trainer
+
+    if args.resume:
+        if args.vary or args.seeds:
+            raise SpowlError('--resume continues the learners that the directory holds; leave '
+                             '--seeds and --vary out')
+        if (output / population.LEARNERS).exists():
+            return population.Population(None, output, overrides=args.overrides,
+                                         processes=args.processes)
+        return Trainer.resume(output, args.overrides)
+    if not args.seeds and not args.vary:
+        return Trainer(config, output)
+    seeds = population.parse_seeds(args.seeds) if args.seeds else [config.seed]
+    configs = population.members(config, seeds, args.vary)
+    if config.device == 'cpu':
+        return population.Population(configs, output, processes=args.processes)
+    return Trainer(configs, output)
+
+
+def default_output(config: TrainConfig, seeds: str | None = None) -> Path:
     """Return where a run goes that is not told."""
-    return Path('runs') / f'{config.task}-{config.seed}'
+    return Path('runs') / f'{config.task}-{seeds or config.seed}'

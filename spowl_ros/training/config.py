@@ -199,6 +199,15 @@ def resumed(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
     return fresh
 
 
+def overridden(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
+    """
+    Return a configuration with overrides of the form ``section.key=value``.
+
+    :raises SpowlError: as :func:`load`
+    """
+    return _overridden(config.to_dict(), _values(overrides))
+
+
 def settings() -> list[Setting]:
     """Return every setting that an override can name; of the constraint those of all kinds."""
     table = {entry.name: entry for entry in declared(TrainConfig(''))}

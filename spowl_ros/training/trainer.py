@@ -159,6 +159,12 @@ class Trainer:
         """Return the learners that have not failed."""
         return [member for member in self.members if not member.failed]
 
+    def summary(self) -> list[str]:
+        """Return how far it came, and which learners failed."""
+        return [f'{self.decisions} decisions, {self.updates} updates',
+                *(f'{member.name}: {member.failed}' for member in self.members
+                  if member.failed)]
+
     # -- the loop ---------------------------------------------------------------------------
 
     def run(self, on_row: Callable[[dict[str, Any]], None] | None = None,

@@ -1,0 +1,327 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Many learners in one run: seeds, and settings that vary.
+
+On CPUs each learner is a trainer of its own in a process of its own, one a core; what a learner
+does is then what it does alone, bit for bit. On a GPU one trainer trains all of them as a stack.
+Either way the run's directory has a directory for each learner and one progress.csv of all.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+import csv
+from dataclasses import replace
+import itertools
+import json
+import logging
+import multiprocessing
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection, wait
+import os
+from pathlib import Path
+import signal
+import threading
+import time
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.settings import swept
+from spowl_ros.training import config as configuration
+from spowl_ros.training.config import TrainConfig
+from spowl_ros.training.progress import FILE
+from spowl_ros.training.trainer import CHECKPOINT, Trainer
+
+log = logging.getLogger(__name__)
+
+LEARNERS = 'learners.json'
+"""File of a population's directory with the configurations of all its learners."""
+LEARNER = 'learner'
+"""Column of the common progress.csv that names the learner."""
+_TABLE_S = 10.0
+"""How often that table is written."""
+_MOST = 1000
+_HANDLED = (signal.SIGINT, signal.SIGTERM)
+
+
+def parse_seeds(text: str) -> list[int]:
+    """
+    Return the seeds of a text like ``0-7`` or ``0,3,8-11``, in order.
+
+    :raises SpowlError: another form, a seed twice, or too many
+    """
+    seeds: list[int] = []
+    for part in text.split(','):
+        first, dash, last = part.strip().partition('-')
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise SpowlError(f"the seeds '{text}' are not of the form 0-7 or 0,3,8-11")
+        seeds += range(int(first), int(last or first) + 1)
+        if len(seeds) > _MOST:
+            raise SpowlError(f"the seeds '{text}' are more than {_MOST}")
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise SpowlError(f"the seeds '{text}' name none, or one twice")
+    return seeds
+
+
+def members(config: TrainConfig, seeds: Sequence[int], varied: Sequence[str] = ()
+            ) -> dict[str, TrainConfig]:
+    """
+    Return the configurations of a population by the learners' names.
+
+    :param varied: texts ``section.key=value1,value2``; every combination is a learner, with every
+        seed
+    :raises SpowlError: a setting that is unknown, wrong, or no number
+    """
+    values = swept(configuration.settings(), varied)
+    for name, choices in values.items():
+        if not all(type(value) in (int, float) for value in choices):
+            raise SpowlError(f"'{name}' cannot vary, for it is no number")
+    result = {}
+    for seed in seeds:
+        for choice in itertools.product(*values.values()):
+            texts = [f'{name}={value!r}' for name, value in zip(values, choice, strict=True)]
+            result[','.join([f'seed_{seed}', *texts])] = configuration.overridden(
+                replace(config, seed=seed), texts)
+    return result
+
+
+def folder_of(run: Path, seed: int) -> Path:
+    """
+    Return the directory of the learner with a seed.
+
+    :raises SpowlError: none, or several
+    """
+    found = sorted([*run.glob(f'seed_{seed}'), *run.glob(f'seed_{seed},*')])
+    if len(found) == 1:
+        return found[0]
+    there = ', '.join(path.name for path in found or sorted(run.glob('seed_*'))) or 'none'
+    raise SpowlError(f'{run} has {"several learners" if found else "no learner"} with seed '
+                     f'{seed}: {there}; name the file best.pt of one')
+
+
+def write_table(run: Path) -> None:
+    """
+    Write one progress.csv of all learners' rows: the learner, its seed, its row.
+
+    :raises SpowlError: the disk does not take it
+    """
+    rows: list[dict[str, Any]] = []
+    columns: dict[str, None] = {LEARNER: None, 'seed': None}
+    for path in sorted(run.glob(f'seed_*/{FILE}')):
+        with path.open(newline='') as stream:
+            for row in csv.DictReader(stream):
+                if None in row or not (row.get('decisions') or '').isdigit():
+                    continue  # a last row that was not written whole
+                seed = path.parent.name.removeprefix('seed_').partition(',')[0]
+                rows.append({LEARNER: path.parent.name, 'seed': int(seed), **row})
+                columns.update(dict.fromkeys(row))
+    rows.sort(key=lambda row: (int(row['decisions']), row['seed'], row[LEARNER]))
+    part = run / f'{FILE}.part'
+    try:
+        with part.open('w', newline='') as stream:
+            table = csv.DictWriter(stream, list(columns), restval='')
+            table.writeheader()
+            table.writerows(rows)
+        part.replace(run / FILE)
+    except OSError as error:
+        raise SpowlError(f'cannot write {run / FILE}: {error.strerror}; free some space and '
+                         'continue with --resume') from error
+
+
+def _store(directory: Path, configs: Mapping[str, TrainConfig]) -> None:
+    text = json.dumps({name: config.to_dict() for name, config in configs.items()}, indent=1)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        part = directory / f'{LEARNERS}.part'
+        part.write_text(text)
+        part.replace(directory / LEARNERS)
+    except OSError as error:
+        raise SpowlError(f'cannot write to {directory}: {error.strerror}; choose another '
+                         'directory with --output') from error
+
+
+def _stored(directory: Path) -> dict[str, TrainConfig]:
+    path = directory / LEARNERS
+    try:
+        data = json.loads(path.read_text())
+        return {str(name): configuration.from_dict(config) for name, config in data.items()}
+    except (OSError, ValueError, AttributeError) as error:
+        raise SpowlError(f'cannot read the population {path}: {error}') from error
+
+
+class Population:
+    """
+    A population in processes.
+
+    :param configs: by the learners' names; None: continue what the directory holds
+    :param overrides: of a run that is continued, as `Trainer.resume` takes them
+    :param processes: at a time; None: one a core
+    :raises SpowlError: a directory that holds a run, holds none, or cannot be written to
+    """
+
+    def __init__(self, configs: Mapping[str, TrainConfig] | None, directory: Path, *,
+                 overrides: Sequence[str] = (), processes: int | None = None) -> None:
+        self._resume, self._overrides = configs is None, list(overrides)
+        if configs is None:
+            configs = {name: configuration.resumed(config, overrides)
+                       for name, config in _stored(directory).items()}
+        elif (directory / LEARNERS).exists() or (directory / CHECKPOINT).exists():
+            raise SpowlError(f'{directory} already holds a run; continue it with --resume or '
+                             'choose another directory')
+        else:
+            _store(directory, configs)
+        self.directory, self._configs = directory, dict(configs)
+        self._processes = processes or os.cpu_count() or 1
+        self.stop_requested = False
+        self.rows: dict[str, dict[str, Any]] = {}
+        """The last row of each learner, by name."""
+        self.failed: dict[str, str] = {}
+        """Why learners have ended, by name."""
+        self._ended: set[str] = set()
+
+    def run(self) -> None:
+        """
+        Train all; those that fail are reported, and the others go on.
+
+        :raises SpowlError: all have failed
+        """
+        waiting = list(self._configs)
+        running: dict[Connection, tuple[str, Any]] = {}
+        total = sum(config.collect.decisions for config in self._configs.values())
+        written, stopping = time.monotonic(), False
+        first = next(iter(self._configs.values()))
+        try:
+            with logging_redirect_tqdm(), tqdm(total=total, unit='decision', desc=first.task,
+                                               dynamic_ncols=True, mininterval=1.0) as bar:
+                while running or (waiting and not self.stop_requested):
+                    while waiting and len(running) < self._processes and not self.stop_requested:
+                        name = waiting.pop(0)
+                        pipe, process = self._start(name)
+                        running[pipe] = name, process
+                    if self.stop_requested and not stopping:
+                        stopping = True
+                        for pipe in running:
+                            _tell(pipe, 'stop')
+                    for ready in wait(list(running), timeout=0.5):
+                        assert isinstance(ready, Connection)
+                        if not self._hear(ready, running[ready][0]):
+                            running.pop(ready)[1].join()
+                    bar.n = sum(row['decisions'] for row in self.rows.values())
+                    bar.set_postfix_str(self._postfix(len(running)))
+                    if time.monotonic() - written > _TABLE_S:
+                        write_table(self.directory)
+                        written = time.monotonic()
+        finally:
+            for pipe, (_, process) in running.items():
+                pipe.close()  # which tells it to end with a checkpoint
+                process.join()
+        write_table(self.directory)
+        if self.failed and len(self.failed) == len(self._configs):
+            raise SpowlError(next(iter(self.failed.values())))
+
+    def _start(self, name: str) -> tuple[Connection, Any]:
+        context = multiprocessing.get_context('spawn')
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_train, args=(
+            theirs, self._configs[name], self.directory / name, self._resume, self._overrides))
+        # What interrupts this process goes to its whole group: children never see it, not even
+        # while they start. The tracker must run before, for it lets signals through.
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
+        theirs.close()  # so that its death is seen at this end
+        return ours, process
+
+    def _hear(self, pipe: Connection, name: str) -> bool:
+        """Take what a learner says; returns whether it goes on."""
+        try:
+            kind, content = pipe.recv()
+        except (EOFError, OSError):
+            if name not in self.failed and name not in self._ended:
+                self._fail(name, 'its process was killed; continue with --resume')
+            return False
+        if kind == 'row':
+            self.rows[name] = content
+        elif kind == 'failed':
+            self._fail(name, content)
+        else:
+            self._ended.add(name)
+        return True
+
+    def _fail(self, name: str, why: str) -> None:
+        self.failed[name] = f'{name}: {why}'
+        log.error('%s has failed, the other learners go on: %s', name, why)
+
+    def _postfix(self, running: int) -> str:
+        rows = list(self.rows.values())
+        if not rows:
+            return f'{running} learners'
+        mean = {key: float(np.nanmean([row[key] for row in rows] or [np.nan]))
+                for key in ('return', 'cost') if any(row[key] == row[key] for row in rows)}
+        figures = ' '.join(f'{key} {value:.1f}' for key, value in mean.items())
+        rate = sum(row['updates_per_second'] for row in rows) * running / len(rows)
+        return f'{running} of {len(self._configs)} learners, {figures} {rate:.0f} updates/s'
+
+    def summary(self) -> list[str]:
+        """Return a line for each learner: how far it came, or why it failed."""
+        lines = []
+        for name in self._configs:
+            row = self.rows.get(name)
+            text = self.failed.get(name) or (
+                'nothing new' if row is None else
+                f"{row['decisions']} decisions, {row['updates']} updates, validation "
+                f"{row['evaluation_return']:.1f} at cost {row['evaluation_cost']:.1f}")
+            lines.append(text if text.startswith(name) else f'{name}: {text}')
+        return lines
+
+
+def _tell(pipe: Connection, what: str) -> None:
+    try:
+        pipe.send(what)
+    except OSError as error:
+        log.debug('a learner has ended already: %s', error)
+
+
+def _train(pipe: Connection, config: TrainConfig, directory: Path, resume: bool,
+           overrides: list[str]) -> None:
+    """Train one learner in this process and tell how it goes."""
+    for number in _HANDLED:  # by the parent; blocked until now
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        if resume and (directory / CHECKPOINT).exists():
+            trainer = Trainer.resume(directory, overrides)
+        else:
+            trainer = Trainer(config, directory)
+
+        def listen() -> None:
+            try:
+                pipe.recv()
+            except (EOFError, OSError) as error:
+                log.debug('the parent has ended: %s', error)
+            trainer.stop_requested = True
+
+        threading.Thread(target=listen, daemon=True).start()
+        trainer.run(lambda row: _tell_row(pipe, row), quiet=True)
+        _tell_row(pipe, None)
+    except SpowlError as error:
+        _send(pipe, ('failed', str(error)))
+    except Exception as error:  # whatever it is, it is told in one line and the others go on
+        _send(pipe, ('failed', f'{type(error).__name__}: {error}'))
+
+
+def _tell_row(pipe: Connection, row: dict[str, Any] | None) -> None:
+    _send(pipe, ('ended', None) if row is None else ('row', row))
+
+
+def _send(pipe: Connection, message: tuple[str, Any]) -> None:
+    try:
+        pipe.send(message)
+    except OSError as error:
+        log.debug('the parent has ended: %s', error)

@@ -1,0 +1,127 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Populations: each learner is as alone, in processes and as a stack, and fails alone."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.training import checkpoint, population
+from spowl_ros.training.config import TrainConfig
+from spowl_ros.training.trainer import BEST, CHECKPOINT, Trainer
+
+
+def short(config: TrainConfig, decisions: int = 120) -> TrainConfig:
+    """Return a run that validates once."""
+    return replace(config, collect=replace(config.collect, decisions=decisions),
+                   schedule=replace(config.schedule, evaluate=60))
+
+
+def figures(run: Path, name: str) -> dict[str, list[float]]:
+    """Return the columns of a learner's progress that no clock decides."""
+    with (run / name / 'progress.csv').open() as stream:
+        rows = list(csv.DictReader(stream))
+    return {column: [float(row[column]) for row in rows]
+            for column in ('decisions', 'updates', 'loss', 'policy_loss', 'value', 'entropy')}
+
+
+@pytest.mark.parametrize(('text', 'seeds'), [('0-3', [0, 1, 2, 3]), ('7', [7]),
+                                             ('1,4-5', [1, 4, 5])])
+def test_seeds_are_read(text: str, seeds: list[int]) -> None:
+    """Ranges and lists of them."""
+    assert population.parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize('text', ['', 'a', '3-', '1,1', '5-2', '0-99999'])
+def test_bad_seeds_are_refused(text: str) -> None:
+    """The message shows what was given."""
+    with pytest.raises(SpowlError, match='seeds'):
+        population.parse_seeds(text)
+
+
+def test_numbers_vary_with_every_seed(tiny: TrainConfig) -> None:
+    """Every combination of seed and value is a learner with a name; what is no number is not."""
+    made = population.members(tiny, [0, 1], ['constraint.budget=0.5,2'])
+    assert list(made) == ['seed_0,constraint.budget=0.5', 'seed_0,constraint.budget=2.0',
+                          'seed_1,constraint.budget=0.5', 'seed_1,constraint.budget=2.0']
+    assert [(c.seed, c.constraint.budget) for c in made.values()] == [
+        (0, 0.5), (0, 2.0), (1, 0.5), (1, 2.0)]
+    with pytest.raises(SpowlError, match='no number'):
+        population.members(tiny, [0], ['device=cpu,cuda'])
+    with pytest.raises(SpowlError, match='no setting'):
+        population.members(tiny, [0], ['constraint.colour=1,2'])
+
+
+@pytest.mark.slow
+def test_learners_of_a_stack_are_as_alone(tiny: TrainConfig, tmp_path: Path) -> None:
+    """
+    Trained as a stack, each seed gives what it gives alone, and can be stopped and resumed.
+
+    Without planning, whose choices among candidates turn the last digit into another action.
+    """
+    tiny = short(replace(tiny, networks=replace(tiny.networks, dropout=0.0),
+                         collect=replace(tiny.collect, planning_share=0.0)))
+    configs = population.members(tiny, [3, 5])
+    part = {name: short(config, 90) for name, config in configs.items()}
+    Trainer(part, tmp_path / 'stack').run()
+    Trainer.resume(tmp_path / 'stack', ['collect.decisions=120']).run()
+    for name, config in configs.items():
+        Trainer(config, tmp_path / name).run()
+        alone, stacked = figures(tmp_path, name), figures(tmp_path / 'stack', name)
+        for column, values in alone.items():
+            np.testing.assert_allclose(stacked[column], values, rtol=2e-3, atol=1e-4,
+                                       err_msg=f'{column} of {name}')
+        one, other = (checkpoint.load_networks(run / BEST)[0].state_dict()
+                      for run in (tmp_path / name, tmp_path / 'stack' / name))
+        for weight, value in one.items():
+            torch.testing.assert_close(other[weight], value, rtol=1e-2, atol=1e-4)
+    with pytest.raises(SpowlError, match='several learners.*seed_3, seed_5'):
+        checkpoint.load_networks(tmp_path / 'stack' / CHECKPOINT)
+
+
+@pytest.mark.slow
+def test_one_learner_of_a_stack_fails_alone(tiny: TrainConfig, tmp_path: Path) -> None:
+    """NaN in one learner is told and ends it; the other goes on, also after a resume."""
+    trainer = Trainer(population.members(short(tiny), [0, 1]), tmp_path)
+    policy = trainer.learners.weights.members[0].policy
+    next(policy.parameters()).data.fill_(torch.nan)
+    trainer.run()
+    assert 'became nan' in trainer.members[0].failed
+    assert not trainer.members[1].failed
+    assert figures(tmp_path, 'seed_1')['decisions'][-1] == 120
+    assert np.isfinite(figures(tmp_path, 'seed_1')['loss'][-1])
+    again = Trainer.resume(tmp_path, ['collect.decisions=150'])
+    assert 'became nan' in again.members[0].failed
+    again.run()
+    assert figures(tmp_path, 'seed_1')['decisions'][-1] == 150
+
+
+@pytest.mark.slow
+def test_processes_train_as_alone_and_fail_alone(tiny: TrainConfig, tmp_path: Path) -> None:
+    """Each learner leaves what it leaves alone, bit for bit; one that cannot go on is named."""
+    configs = population.members(short(tiny), [0, 1])
+    broken = replace(configs['seed_1'], initial='no/such/checkpoint.pt')
+    run = population.Population({'seed_0': configs['seed_0'], 'seed_1': broken},
+                                tmp_path / 'run', processes=2)
+    run.run()
+    assert list(run.failed) == ['seed_1']
+    assert 'no/such/checkpoint.pt' in run.failed['seed_1']
+    Trainer(configs['seed_0'], tmp_path / 'alone').run()
+    np.testing.assert_equal(figures(tmp_path / 'run', 'seed_0'), figures(tmp_path, 'alone'))
+    assert population.folder_of(tmp_path / 'run', 0) == tmp_path / 'run' / 'seed_0'
+    with pytest.raises(SpowlError, match='no learner with seed 7'):
+        population.folder_of(tmp_path / 'run', 7)
+    with (tmp_path / 'run' / 'progress.csv').open() as stream:
+        assert {row['seed'] for row in csv.DictReader(stream)} == {'0'}
+    with pytest.raises(SpowlError, match='--resume'):
+        population.Population(configs, tmp_path / 'run')
+    more = population.Population(None, tmp_path / 'run', overrides=['collect.decisions=150'])
+    more.run()
+    assert more.rows['seed_0']['decisions'] == 150
