@@ -54,7 +54,9 @@ def calibrate(bundle: Bundle, seeds: Sequence[int],
     tables = {kind.table: kind.calibrate(episodes, bundle.settings.cost_discount)
               for kind in kinds() if kind.table}
     if not all(tables.values()):
+        longest = max((len(episode.costs) for episode in episodes), default=0)
         raise SpowlError(f'{len(seeds)} episodes with {decisions} decisions are too few to '
-                         f'calibrate with a window of {WINDOW}; run more')
+                         f'calibrate with a window of {WINDOW} decisions: run more episodes, or '
+                         f'longer ones; the longest has {longest}')
     return Calibration(tables, window=WINDOW, episodes=len(seeds), decisions=decisions,
                        first_seed=seeds[0])

@@ -15,23 +15,28 @@ ROOT = Path(__file__).parents[2]
 TASK = 'examples/own_task/crossing.yaml'
 
 
-def spowl(*arguments: str) -> str:
-    """Run a command from where the example lies, and return what it prints."""
+def spowl(*arguments: str, code: int = 0) -> str:
+    """Run a command from where the example lies, and return what it says."""
     done = subprocess.run([sys.executable, '-m', 'spowl_ros.cli.main', *arguments], cwd=ROOT,
                           capture_output=True, text=True, timeout=280, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert done.returncode == code, done.stderr
+    return done.stdout + done.stderr
 
 
 @pytest.mark.slow
 def test_every_verb_takes_it(tmp_path: Path) -> None:
-    """Train, export, evaluate, calibrate and sim: each with the example's file."""
+    """
+    Train, export, evaluate, calibrate and sim drive the example.
+
+    Calibrating says afterwards that the example's episodes are shorter than its window.
+    """
     model = str(tmp_path / 'model')
     spowl('train', TASK, 'collect.decisions=400', 'collect.random_decisions=200',
           'schedule.evaluate=10000', '--output', str(tmp_path / 'run'))
     spowl('export', '--untrained', TASK, model)
     spowl('evaluate', model, '--episodes', '2')
-    spowl('calibrate', model, '--episodes', '60')
+    assert 'or longer ones; the longest has' in spowl(
+        'calibrate', model, '--episodes', '3', code=2)
     said = spowl('sim', f'task:={TASK}', f'model:={model}', 'episodes:=2', '--json',
                  str(tmp_path / 'run.json'))
     assert str(tmp_path / 'run.json') in said
