@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-import sys
 
 from spowl_ros.cli._fit import fit
 from spowl_ros.cli._nodes import (
@@ -42,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     from spowl_ros.clients.listener import RunListener
     from spowl_ros.system.running import RunningSystem
 
-    print(arguments.greeting(specs), file=sys.stderr)
+    print(arguments.greeting(specs), flush=True)
     record = RunRecord('')
     nodes = RunningSystem(specs)
     interrupted = watch_signals(nodes)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -61,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     from spowl_ros.cli._progress import Progress
     from spowl_ros.system.running import RunningSystem
 
-    print(arguments.greeting(specs), file=sys.stderr)
+    print(arguments.greeting(specs), flush=True)
     nodes = RunningSystem(specs)
     interrupted = watch_signals(nodes)
     record = RunRecord(str(specs[0].parameters['task']), arguments.episodes)

@@ -149,8 +149,8 @@ def test_nodes_end_when_spowl_itself_is_killed(untrained_bundle: Path) -> None:
         (('params_file:=/nowhere.yaml', 'model:={bundle}'), 'params_file /nowhere.yaml is not'),
         (('rate:=fast',), "'rate' is 'fast' (str), wanted a number"),
         (('namespace:=9 lives', 'model:={bundle}'), "'9 lives' is no namespace"),
-        (('colour:=red',), "there is no argument 'colour'"),
-        (('episodes',), "argument 'episodes' is not of the form name:=value"),
+        (('colour:=red',), "there is no setting 'colour'"),
+        (('episodes',), "'episodes' is not of the form NAME:=VALUE"),
         (('--json', '/nowhere/run.json'), '/nowhere/run.json cannot be written'),
         (('--video', 'run.avi'), 'must end in .mp4 or .gif'),
     ],
@@ -168,7 +168,7 @@ def test_a_bad_argument_is_one_line(
 @pytest.mark.parametrize(
     ('section', 'parameters', 'message'),
     [
-        ('controler', 'threads: 1', "there is no node 'controler'"),
+        ('controler', 'threads: 1', "'controler'; did you mean 'controller'"),
         ('controller', 'iteration: 3', "node 'controller' has no parameter 'iteration'"),
         ('controller', 'threads: many', "'threads' is 'many' (str), wanted an integer"),
         ('supervisor', 'speed: 1', "node 'supervisor' has no parameter 'speed'"),
