@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from spowl_ros.replay.foresight import Foresight
-    from spowl_ros.replay.recording import Scene
+    from spowl_ros.replay.recording import RecordedScene
     from spowl_ros.replay.trace import Trace
 
 STYLE: Any = {
@@ -222,7 +222,7 @@ def latency(trace: Trace) -> Figure:
     return figure
 
 
-def path(trace: Trace, scene: Scene | None) -> Figure:
+def path(trace: Trace, scene: RecordedScene | None) -> Figure:
     """
     Draw where the robot went, coloured by who acted, among the objects of its scene.
 

@@ -56,7 +56,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Scene:
+class RecordedScene:
     """What a simulator showed of its scene; metres, world frame."""
 
     outlines: tuple[Outline, ...]
@@ -76,7 +76,7 @@ class Begin:
     """Of its first measurement."""
 
 
-Event = Sample | Outcome | Begin | Decision | Scene | Episode
+Event = Sample | Outcome | Begin | Decision | RecordedScene | Episode
 
 
 class RecordedRun:
@@ -259,5 +259,5 @@ def _outcomes(name: str, message: Any) -> Iterator[Outcome]:
     yield Outcome(name, float(message.data))
 
 
-def _scenes(_: str, message: Any) -> Iterator[Scene]:
-    yield Scene(tuple(map(outline_of, solids(message))))
+def _scenes(_: str, message: Any) -> Iterator[RecordedScene]:
+    yield RecordedScene(tuple(map(outline_of, solids(message))))

@@ -31,8 +31,8 @@ from spowl_ros.replay.recording import (
     Event,
     Outcome,
     RecordedRun,
+    RecordedScene,
     Sample,
-    Scene,
     settings_of,
 )
 from spowl_ros.replay.trace import Trace, TraceBuilder
@@ -96,7 +96,7 @@ class Replay:
     """Those of the last decision."""
     episodes: tuple[Episode, ...]
     """What a simulator said of each that ended."""
-    scenes: dict[int, Scene]
+    scenes: dict[int, RecordedScene]
     """Episode to the first that was seen of its scene."""
     damage: tuple[str, ...]
 
@@ -179,7 +179,7 @@ class Replayer:
         self._without_inputs = 0
         self._episodes: list[Episode] = []
         self._ended_at = -1
-        self._scenes: dict[int, Scene] = {}
+        self._scenes: dict[int, RecordedScene] = {}
 
     def run(self, progress: Callable[[int], None] = lambda decisions: None) -> Replay:
         """
@@ -291,7 +291,7 @@ class Replayer:
         elif isinstance(event, Episode):
             self._episodes.append(event)
             self._ended_at = len(ledger)
-        elif isinstance(event, Scene):
+        elif isinstance(event, RecordedScene):
             ledger.set_position(event.robot)
             self._scenes.setdefault(ledger.episode, event)
 
