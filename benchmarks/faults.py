@@ -231,7 +231,6 @@ def all_faults(contract: Contract) -> list[Fault]:
         Fault('another one commands at 1 kHz', _intrude(0.001), _expel_other),
         Fault("another one commands after the controller's death", _kill_and_intrude,
               _expel_and_start),
-        Fault('another one publishes the command of the actuators', _overrule, _expel_other),
         Fault('operator stop (~/stop)', _stop, _release),
         Fault('both cores saturated', saturate, relieve, safe='either'),
         Fault('/clock stopped', _stop_clock, world=WORLDS[1]),
@@ -367,14 +366,6 @@ def _intrude(period: float) -> Callable[[System], float | None]:
 def _kill_and_intrude(system: System) -> float | None:
     system.nodes['controller'].send(signal.SIGKILL)
     return _intrude(0.01)(system)
-
-
-def _overrule(system: System) -> float:
-    """Publish what is not the stop action seldom, so that the supervisor's stops are seen."""
-    start = time.monotonic()
-    system.intruder = Commander('intruder', 'command', list(system.stand.contract.action.stop),
-                                0.1)
-    return start
 
 
 def _expel_other(system: System) -> None:
