@@ -48,6 +48,6 @@ def sbom(session: nox.Session) -> None:
     session.run('python', '-m', 'venv', '--clear', tool := session.create_tmp(), external=True)
     session.run(f'{tool}/bin/python', '-m', 'pip', 'install', '--quiet', 'cyclonedx-bom',
                 *CONSTRAINTS, external=True)
-    session.run(f'{tool}/bin/cyclonedx-py', 'environment', '--output-reproducible', '--outfile',
+    session.run(f'{tool}/bin/cyclonedx-py', 'environment', '--output-reproducible', '-o',
                 'sbom.json', robot, external=True)
     session.log('wrote sbom.json')
