@@ -51,8 +51,8 @@ class Plain:
 class Ours:
     """The environment of this package."""
 
-    def __init__(self, task: str, repeat: int) -> None:
-        self._env = environment.make(task, action_repeat=repeat)
+    def __init__(self, task: str, repeat: int, sleep: bool = False) -> None:
+        self._env = environment.make(task, action_repeat=repeat, sleep=sleep)
         self.actions = self._env.contract.action.size
 
     def reset(self, seed: int | None = None) -> None:
@@ -99,12 +99,14 @@ def main() -> None:
     parser.add_argument('tasks', nargs='*', default=list(tasks.TASKS), metavar='TASK')
     parser.add_argument('--repeat', type=int, default=5, help='raw steps of a decision')
     parser.add_argument('--seconds', type=float, default=5.0, help='for each measurement')
+    parser.add_argument('--sleep', action='store_true',
+                        help='let bodies at rest sleep in ours; MuJoCo 3.17 or newer')
     args = parser.parse_args()
     writer = csv.writer(sys.stdout)
     writer.writerow(COLUMNS)
     for task in args.tasks:
         plain, _, plain_reset = measure(Plain(task, args.repeat), args.seconds)
-        ours, raw, reset = measure(Ours(task, args.repeat), args.seconds)
+        ours, raw, reset = measure(Ours(task, args.repeat, args.sleep), args.seconds)
         writer.writerow([task, args.repeat, f'{plain:.1f}', f'{ours:.1f}', f'{ours / plain:.1f}',
                          f'{raw:.0f}', f'{plain_reset:.1f}', f'{reset:.2f}'])
         sys.stdout.flush()

@@ -30,7 +30,7 @@ class Environment:
     """
 
     def __init__(self, task: str, seed: int | None = None, action_repeat: int = 1,
-                 perturbation: Perturbation | None = None) -> None:
+                 perturbation: Perturbation | None = None, *, sleep: bool = False) -> None:
         """See `make`."""
         if action_repeat < 1:
             raise SpowlError(f'action_repeat is {action_repeat}; at least 1 is needed')
@@ -39,7 +39,7 @@ class Environment:
         self.contract: Contract = sensors.contract(task, builder.task, action_repeat)
         self._simulation: FastSimulation | PlainSimulation
         if FastSimulation.handles(builder):
-            self._simulation = FastSimulation(builder, perturbation.hazards)
+            self._simulation = FastSimulation(builder, perturbation.hazards, sleep=sleep)
             perturbation.change(self._simulation.model)
         elif perturbation.needs_fast_simulation:
             raise SpowlError(f'{task} cannot be perturbed in mass, strength or hazards, nor by '
@@ -122,7 +122,7 @@ AnyEnvironment = Environment | own.OwnEnvironment
 
 
 def make(task: str, seed: int | None = None, action_repeat: int = 1,
-         perturbation: Perturbation | None = None) -> AnyEnvironment:
+         perturbation: Perturbation | None = None, *, sleep: bool = False) -> AnyEnvironment:
     """
     Return the environment of a task, by any name that `task_id` knows.
 
@@ -131,6 +131,8 @@ def make(task: str, seed: int | None = None, action_repeat: int = 1,
     :param seed: of the layouts and everything random; None draws one
     :param action_repeat: raw steps for which each action is held
     :param perturbation: how the robot differs from the plain package's
+    :param sleep: let bodies at rest sleep, as `FastSimulation` says; tasks that it does not know
+        stay awake
     :raises SpowlError: when there is no such task
     """
     task = task_id(task)
@@ -139,7 +141,7 @@ def make(task: str, seed: int | None = None, action_repeat: int = 1,
             raise SpowlError(f'{task} cannot be perturbed; it is a task of your own, whose '
                              'environment can take care of that')
         return own.make(task, action_repeat)
-    return Environment(task, seed, action_repeat, perturbation)
+    return Environment(task, seed, action_repeat, perturbation, sleep=sleep)
 
 
 @functools.cache

@@ -89,13 +89,15 @@ class StreamSettings:
     cost_margin: float
     least_cost: float
     termination_reward: float
+    sleep: bool
 
 
 def make(configs: Sequence[TrainConfig]) -> Collector:
     """Return the collector that configurations ask for: streams of one learner after another."""
     first, collect = configs[0], configs[0].collect
     settings = [StreamSettings(c.task, c.collect.action_repeat, c.seed, c.collect.cost_margin,
-                               c.collect.least_cost, c.collect.termination_reward)
+                               c.collect.least_cost, c.collect.termination_reward,
+                               c.collect.sleep)
                 for c in configs]
     make_stream = partial(_stream, settings, collect.environments)
     count = collect.environments * len(configs)

@@ -44,6 +44,8 @@ class CollectConfig:
                                     'learned before they are in', low=0)
     updates_per_decision: float = setting(1.0, 'updates of the networks for a decision', low=0.0)
     replay_capacity: int = setting(1_000_000, 'decisions that are remembered', low=1)
+    sleep: bool = setting(False, 'let bodies at rest sleep in the physics, many times as fast '
+                          'where many stand around; MuJoCo 3.17 or newer, see docs/train.md')
     cost_margin: float = setting(
         0.0, 'metres within which an obstacle that costs is charged already, on a ramp from 0 to '
         "the cost of contact, from the scans; 0: SafetyGymnasium's cost", low=0.0)

@@ -81,11 +81,13 @@ class Stream:
     cost_margin: float = 0.0
     least_cost: float = 0.0
     termination_reward: float = 0.0
+    sleep: bool = False
     episode: int = 0
     actions: list[NDArray[np.float32]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.environment = environment.make(self.task, action_repeat=self.action_repeat)
+        self.environment = environment.make(self.task, action_repeat=self.action_repeat,
+                                            sleep=self.sleep)
         self._spec = self.environment.contract.action
         self._rest = self._spec.rest.astype(np.float32)
         self._begin()

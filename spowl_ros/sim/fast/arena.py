@@ -77,8 +77,20 @@ class Arena:
         mujoco.mj_resetData(model, self.data)
 
     def move_goal(self, position: Position) -> None:
-        """Put the goal elsewhere during an episode; x and y in metres."""
-        self.model.body_pos[self.body_of['goal'], :2] = position
+        """
+        Put the goal elsewhere during an episode; x and y in metres.
+
+        Its place in the world is set here too: where bodies at rest sleep, MuJoCo does not compute
+        again where those stand that never move.
+        """
+        goal = self.body_of['goal']
+        moved = np.array([*position, self.model.body_pos[goal, 2]]) - self.data.xpos[goal]
+        self.model.body_pos[goal, :2] = position
+        self.data.xpos[goal] = self.model.body_pos[goal]
+        self.data.xipos[goal] += moved
+        for places, owners in ((self.data.geom_xpos, self.model.geom_bodyid),
+                               (self.data.site_xpos, self.model.site_bodyid)):
+            places[owners == goal] += moved
 
 
 def _body_name(name: str) -> str:

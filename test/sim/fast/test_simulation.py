@@ -7,10 +7,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import mujoco
 import numpy as np
 from numpy.typing import NDArray
 import pytest
 
+from spowl_ros.base.errors import SpowlError
 from spowl_ros.sim import environment, tasks
 from spowl_ros.sim.compat import import_safety_gymnasium, untextured
 from spowl_ros.sim.fast.simulation import FastSimulation
@@ -112,3 +114,33 @@ def test_a_fresh_simulation_continues_nothing() -> None:
         env.step([-1.0, 1.0])
     second = [env.reset(seed=7), *(env.step([0.5, 0.2]).observation for _ in range(20))]
     np.testing.assert_array_equal(first, second)
+
+
+SLEEPS = hasattr(mujoco.mjtEnableBit, 'mjENBL_SLEEP')
+
+
+@pytest.mark.skipif(SLEEPS, reason='this MuJoCo can let bodies sleep')
+def test_an_old_mujoco_cannot_let_bodies_sleep() -> None:
+    """It is said in one line, with the version that can."""
+    with pytest.raises(SpowlError, match='cannot let bodies sleep; install 3.17'):
+        environment.make('SafetyPointGoal1-v0', sleep=True)
+
+
+@pytest.mark.skipif(not SLEEPS, reason='needs MuJoCo 3.17')
+@pytest.mark.parametrize('task', ['SafetyPointGoal1-v0', 'SafetyPointButton1-v0'])
+def test_bodies_at_rest_may_sleep(task: str) -> None:
+    """
+    Until something is touched, all is as awake; the goal is seen where it moved to.
+
+    Contacts that a body at rest has with the floor are solved to another last digit.
+    """
+    awake, asleep = (environment.make(task, action_repeat=5, sleep=sleep)
+                     for sleep in (False, True))
+    goal = awake.contract.slices['goal_lidar']
+    for seed in range(4):
+        np.testing.assert_allclose(awake.reset(seed), asleep.reset(seed), atol=1e-5)
+        for _ in range(5):
+            one, other = awake.step([0.4, 0.3]), asleep.step([0.4, 0.3])
+            np.testing.assert_allclose(one.observation[goal], other.observation[goal], atol=1e-4)
+            assert one.reward == pytest.approx(other.reward, abs=1e-5)
+            assert one.cost == other.cost
