@@ -60,7 +60,6 @@ def measure(name: str, config: TrainConfig, seconds: float) -> dict[str, object]
         random_decisions=collect.environments))
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(planning, Path(folder))
-        trainer.buffer.count_costly()
         device = trainer.learners.device
         # the process's own time, which other work does not disturb, where all is done by it
         alone = device.type == 'cpu' and not collect.workers and config.threads == 1

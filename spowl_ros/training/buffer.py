@@ -72,7 +72,7 @@ class ReplayBuffer:
 
     def count_costly(self) -> None:
         """Count the decisions that cost, once after any number was added; before `sample`."""
-        if not self._costly_known:
+        if not self._costly_known and self.filled:
             last = self.filled * self.environments
             costly = self.arrays['cost'].view(self.learners, -1)[:, :last] > 0
             torch.cumsum(costly, dim=1, out=self._costly[:, :last])

@@ -105,6 +105,7 @@ def test_state_restores_the_ring() -> None:
 
 def test_wrong_use_is_refused() -> None:
     """Too few decisions, or a decision without all its parts, are errors."""
+    ReplayBuffer(60, STREAMS, 2, 1).count_costly()  # of nothing there is nothing to count
     buffer = filled(2, 60, 5)
     with pytest.raises(ValueError, match='too few'):
         draw(buffer, 4, 3)
