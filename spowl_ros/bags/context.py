@@ -1,7 +1,7 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-What a recording was made with: the bundle's hash and the nodes' parameters.
+What a recording was made with: the bundle's hash, the nodes' parameters, and what led to it.
 
 They are stored as messages of a topic that only the bag has, so that they are there however the
 recording ended; ROS 2's own tools show them as any other ``std_msgs/String``.
@@ -9,7 +9,7 @@ recording ended; ROS 2's own tools show them as any other ``std_msgs/String``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 import hashlib
 import json
 from pathlib import Path
@@ -25,6 +25,17 @@ TOPIC = '/recorder/context'
 TYPE = 'std_msgs/msg/String'
 
 
+@dataclass(frozen=True)
+class Trigger:
+    """What had a bag written of the last seconds."""
+
+    cause: str
+    """'save', 'stop', 'monitor' or 'cost'."""
+    reason: str
+    time_ns: int
+    """Nanoseconds since the epoch."""
+
+
 @dataclass
 class Context:
     """What a recording was made with, as far as it was known."""
@@ -35,6 +46,10 @@ class Context:
     """SHA-256 of the bundle's manifest, which holds the hashes of all its other files."""
     parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Node name to its parameters when the recorder first saw it."""
+    settings: dict[str, str] = field(default_factory=dict)
+    """Topic of decisions to the settings (JSON) that held before the first recorded one."""
+    triggers: list[Trigger] = field(default_factory=list)
+    """Why the bag was written; empty: it was recorded from beginning to end."""
 
     def messages(self) -> list[bytes]:
         """Return what is known as messages of TYPE, ready to be written."""
@@ -43,6 +58,9 @@ class Context:
             entries.append({'bundle': self.bundle, 'bundle_sha256': self.bundle_sha256})
         entries += [{'node': node, 'parameters': values}
                     for node, values in self.parameters.items()]
+        entries += [{'decisions': topic, 'settings': text}
+                    for topic, text in self.settings.items()]
+        entries += [{'trigger': asdict(trigger)} for trigger in self.triggers]
         store = installed_types()
         return [bytes(store.serialize_cdr(store.types[TYPE](json.dumps(entry)), TYPE))
                 for entry in entries]
@@ -76,6 +94,12 @@ def read_context(bag: Bag) -> Context:
                 context.bundle_sha256 = str(entry['bundle_sha256'])
             if 'node' in entry:
                 context.parameters[str(entry['node'])] = dict(entry['parameters'])
+            if 'decisions' in entry:
+                context.settings[str(entry['decisions'])] = str(entry['settings'])
+            if 'trigger' in entry:
+                told = entry['trigger']
+                context.triggers.append(Trigger(str(told['cause']), str(told['reason']),
+                                                int(told['time_ns'])))
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
             raise SpowlError(f'{bag.path}: a message on {TOPIC} does not say what the recording '
                              f'was made with ({type(error).__name__}); it was not written by '

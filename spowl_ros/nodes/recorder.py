@@ -16,17 +16,20 @@ from rcl_interfaces.srv import GetParameters, ListParameters
 from rclpy.node import Node
 from rclpy.parameter import parameter_value_to_python
 from rclpy.qos import QoSProfile, qos_profile_default, qos_profile_sensor_data
+from std_srvs.srv import Trigger
 
 from spowl_ros.bags import context
 from spowl_ros.bags.background import BackgroundWriter
+from spowl_ros.bags.ring import RingSettings, RingWriter
 from spowl_ros.bags.types import message_definition
 from spowl_ros.bags.writer import Settings
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.settings import setting
+from spowl_ros.base.settings import group, setting
 from spowl_ros.control.bundle import read_contract
 from spowl_ros.robot.episode import BEGIN_TOPIC, BEGIN_TYPE
 from spowl_ros.robot.topics import topics
 from spowl_ros.ros import process, recorded_qos
+from spowl_ros.ros.events import TOPICS, EventWatch, Seen
 from spowl_ros.ros.messages import message_class
 from spowl_ros.ros.parameters import Parameters, refuse_unknown
 
@@ -54,6 +57,9 @@ EXPECTED = {
 }
 """Topics that are awaited from the start, because their first message matters."""
 
+RECORDS = ('controller/decision', BEGIN_TOPIC, 'simulator/episode')
+"""Topics that are latched for those who come late, and yet tell of moments, not of a state."""
+
 
 @dataclass(frozen=True)
 class RecorderSettings:
@@ -75,11 +81,14 @@ class RecorderSettings:
                            read_only=True)
     model: str = setting('', 'bundle directory; its hash is recorded and its sensors are awaited '
                          'from the start', read_only=True)
+    ring: RingSettings = group(RingSettings)
 
 
 class Recorder(Node):
     """
     Subscribes to topics as they appear and hands what arrives to the thread that writes.
+
+    With `ring.seconds` nothing is written until something happens: then the last seconds are.
 
     :raises SpowlError: a bad parameter, or the bag cannot be made
     """
@@ -89,10 +98,23 @@ class Recorder(Node):
         self.settings = Parameters(self, RecorderSettings()).settings
         refuse_unknown(self, self.settings)
         path = self.settings.path or time.strftime('rosbag2_%Y_%m_%d-%H_%M_%S')
-        self.bag = BackgroundWriter(Path(path), Settings(
+        storing = Settings(
             storage=self.settings.storage, compression=self.settings.compression,
             split_bytes=int(self.settings.split_megabytes * 1e6),
-            split_seconds=self.settings.split_seconds), self.settings.flush_seconds)
+            split_seconds=self.settings.split_seconds)
+        self.ring: RingWriter | None = None
+        """What keeps the last seconds; None where everything is written."""
+        ring = self.settings.ring
+        self._events = EventWatch(ring.events.split(), ring.cost)
+        self._records = {self.resolve_topic_name(name) for name in RECORDS}
+        self._watched = {self.resolve_topic_name(name): name for name in TOPICS}
+        self.bag: BackgroundWriter | RingWriter
+        if ring.seconds:
+            self.bag = self.ring = RingWriter(Path(path), storing, ring)
+            self.create_service(Trigger, '~/save', self._on_save)
+        else:
+            self.bag = BackgroundWriter(Path(path), storing, self.settings.flush_seconds)
+            self._context_topic = self.bag.add_topic(context.TOPIC, context.TYPE)
         self.lost = 0
         """Messages that publishers sent and that never arrived, as their numbers tell."""
         self._prefix = self.get_namespace().rstrip('/') + '/'
@@ -101,7 +123,6 @@ class Recorder(Node):
         self._last_number: dict[tuple[str, bytes], int] = {}
         self._asked: dict[str, tuple[Client[Any, Any], Client[Any, Any]] | None] = {}
         """Node to the clients that list and get its parameters; None once they have been used."""
-        self._context_topic = self.bag.add_topic(context.TOPIC, context.TYPE)
         self._numbers: dict[str, int] = {}
         if self.settings.model:
             self._write_context(context.of_bundle(Path(self.settings.model)))
@@ -113,8 +134,24 @@ class Recorder(Node):
         """Close the bag and say what is in it."""
         self.bag.close()
         lost = f'; {self.lost} messages were LOST on the way' if self.lost else ''
+        if self.ring is not None:
+            self._tell_news()
+            print(f'recorder: {self.ring.summary()}{lost}', file=sys.stderr)
+            return
         print(f'recorder: {self.bag.messages} messages of {len(self._numbers)} topics, '
               f'{self.bag.bytes / 1e6:.1f} MB, in {self.bag.path}{lost}', file=sys.stderr)
+
+    def _on_save(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        assert self.ring is not None  # else there is no such service
+        path = self.ring.trigger('save', 'asked for', asked=True)
+        response.success, response.message = True, f'the bag will be {path}'
+        return response
+
+    def _tell_news(self) -> None:
+        """Say what became of the bags of the last seconds."""
+        if self.ring is not None:
+            while self.ring.news:
+                self.get_logger().warning(self.ring.news.pop(0))
 
     def _expect(self, contract: Contract) -> None:
         """Subscribe to what a controller of this contract hears and says, before it does."""
@@ -130,6 +167,7 @@ class Recorder(Node):
     def _discover(self) -> None:
         """Subscribe to what has appeared, and ask new nodes for their parameters."""
         self.bag.check()
+        self._tell_news()
         for topic, types in self.get_topic_names_and_types():
             if (topic in self._subscribed or not self._wanted(topic, types)
                     or self.count_publishers(topic) == 0):
@@ -204,7 +242,7 @@ class Recorder(Node):
     def _write(self, topic: str, data: bytes, info: MessageInfo) -> None:
         """Write one message, and count those that were lost before it."""
         received_ns = info['received_timestamp'] or time.time_ns()
-        self.bag.write(self._numbers[topic], received_ns, data)
+        self._store(topic, received_ns, data, info)
         number = info['publication_sequence_number']
         gid: Any = info.get('publisher_gid')  # Jazzy's rclpy does not tell it
         publisher = topic, gid['data'] if gid else b''
@@ -213,6 +251,23 @@ class Recorder(Node):
             return
         self.lost += max(0, number - self._last_number.get(publisher, number - 1) - 1)
         self._last_number[publisher] = number
+
+    def _store(self, topic: str, received_ns: int, data: bytes, info: MessageInfo) -> None:
+        """Hand a message on; in memory, see what happens, too."""
+        number = self._numbers[topic]
+        if self.ring is None:
+            self.bag.write(number, received_ns, data)
+            return
+        seen = (self._events.see(self._watched[topic], data) if topic in self._watched
+                else Seen())
+        if seen.settings:
+            self.ring.write_decision(number, received_ns, data, seen.settings)
+        else:
+            gid: Any = info.get('publisher_gid')
+            self.ring.write(number, received_ns, data, bytes(gid['data']) if gid else b'',
+                            record=topic in self._records)
+        for event in seen.events:
+            self.ring.trigger(event.kind, event.reason)
 
     def _on_parameter_names(self, node: str, values: Client[Any, Any], future: Any) -> None:
         """Ask a node for the values of the parameters that it has named."""
@@ -231,6 +286,9 @@ class Recorder(Node):
         self._write_context(context.Context(parameters={node: parameters}))
 
     def _write_context(self, known: context.Context) -> None:
+        if self.ring is not None:
+            self.ring.write_context(known)
+            return
         for data in known.messages():
             self.bag.write(self._context_topic, time.time_ns(), data)
 

@@ -146,7 +146,14 @@ class RecordedRun:
                             for topic, (count, reason) in self._refused.items()]
 
     def first_settings(self) -> dict[str, Any] | None:
-        """Return what the first decision that tells its settings says of them, if any does."""
+        """
+        Return with which settings the first decision was made, as far as the bag tells.
+
+        A recorder that kept the last seconds only has noted them; else it is the first decision
+        that tells them.
+        """
+        if noted := read_context(self.bag).settings.get(self._prefix + DECISION):
+            return _settings_in(noted)
         for stored in self.bag.messages([self._prefix + DECISION]):
             for decision in _decisions(DECISION, self.bag.decode(stored)):
                 if decision.settings:
@@ -223,10 +230,12 @@ def settings_of(decision: Decision) -> dict[str, Any] | None:
     :return: bundle (SHA-256), settings (dotted names), seed and threads
     :raises SpowlError: it says something else
     """
-    if not decision.settings:
-        return None
+    return _settings_in(decision.settings) if decision.settings else None
+
+
+def _settings_in(text: str) -> dict[str, Any]:
     try:
-        said = json.loads(decision.settings)
+        said = json.loads(text)
         if (type(said['bundle']), type(said['settings']), type(said['seed']),
                 type(said['threads'])) == (str, dict, int, int) and 1 <= said['threads'] <= 256:
             return dict(said)

@@ -1,0 +1,342 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The last messages of every topic in memory, and bags of them on demand."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+import threading
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from rosbags.interfaces import QosDurability
+
+from spowl_ros.bags import context
+from spowl_ros.bags.types import message_definition
+from spowl_ros.bags.writer import BagWriter
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.settings import setting
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rosbags.interfaces import Qos
+
+    from spowl_ros.bags.writer import Settings
+
+OVERHEAD = 300
+"""Bytes that a message takes in memory beside its content."""
+_TRIGGERS_TOLD = 32
+
+
+@dataclass(frozen=True)
+class RingSettings:
+    """What stays in memory, and when it becomes a bag."""
+
+    seconds: float = setting(
+        0.0, 'keep the last so many seconds in memory and write them into a bag below `path` '
+        'when something happens; 0: write everything at once', low=0.0, high=3600.0,
+        read_only=True)
+    megabytes: float = setting(
+        128.0, 'keep at most so many megabytes, whatever the seconds; twice as many while a bag '
+        'is written', low=1.0, high=65536.0, read_only=True)
+    after: float = setting(2.0, 'how long to wait for what follows an event, seconds', low=0.0,
+                           high=600.0, read_only=True)
+    events: str = setting(
+        'stop monitor cost', 'what makes a bag beside the service ~/save, separated by spaces: '
+        'stop (of the controller or the supervisor), monitor (one takes the lead), cost',
+        read_only=True)
+    cost: float = setting(0.0, 'a greater cost than this is an event', read_only=True)
+    pause: float = setting(
+        10.0, 'least seconds between two bags; what happens meanwhile shares the next one, which '
+        'waits no longer than `seconds`', low=0.0, high=3600.0, read_only=True)
+    bags: int = setting(20, 'most bags that events make in one run; ~/save makes more', low=0,
+                        read_only=True)
+
+
+class Message(NamedTuple):
+    """One message in memory."""
+
+    topic: int
+    time_ns: int
+    """When it was received, nanoseconds since the epoch."""
+    data: bytes
+    source: bytes
+    """Who published it, where that is known."""
+    heir: tuple[int, bytes] | None
+    """Topic and message that are kept once this one has left the ring."""
+    arrival: float
+    """Steady clock, seconds."""
+
+    @property
+    def size(self) -> int:
+        """Return the bytes that it takes in memory."""
+        return OVERHEAD + len(self.data) + (len(self.heir[1]) if self.heir else 0)
+
+
+class Topic(NamedTuple):
+    """What a bag needs to know of a topic."""
+
+    name: str
+    type: str
+    qos: tuple[Qos, ...]
+
+    @property
+    def latched(self) -> bool:
+        """Return whether a late subscriber hears its last message."""
+        return any(profile.durability is QosDurability.TRANSIENT_LOCAL for profile in self.qos)
+
+
+@dataclass
+class Ring:
+    """
+    Messages of the last seconds, within a number of bytes.
+
+    What late subscribers would still hear outlasts its time: of a latched topic the last message
+    of each publisher. It is given back as if it were received at the ring's beginning.
+
+    :param seconds: how long a message stays
+    :param limit: bytes that all messages may take, half of them what outlasts its time; the
+        oldest go first
+    """
+
+    seconds: float
+    limit: int
+    topics: list[Topic] = field(default_factory=list)
+    held: int = 0
+    """Bytes that all messages take."""
+    too_large: int = 0
+    """Messages that alone are larger than half of the limit, and were not kept."""
+    cut: bool = False
+    """Whether the limit has pushed out messages that were young enough."""
+
+    def __post_init__(self) -> None:
+        self._messages: deque[Message] = deque()
+        self._kept: dict[tuple[int, bytes], Message] = {}
+        self._kept_bytes = 0
+
+    def add_topic(self, topic: Topic) -> int:
+        """Add a topic and return its number."""
+        self.topics.append(topic)
+        return len(self.topics) - 1
+
+    def add(self, message: Message) -> None:
+        """Add a message; those that are too old or too many leave."""
+        if message.size > self.limit // 2:
+            self.too_large += 1
+        else:
+            self._messages.append(message)
+            self.held += message.size
+        self.expire(message.arrival)
+
+    def keep(self, message: Message) -> None:
+        """Keep a message whatever its age, in the place of the one of its topic and source."""
+        self._drop((message.topic, message.source))
+        self._kept[message.topic, message.source] = message
+        self.held += message.size
+        self._kept_bytes += message.size
+        while self._kept_bytes > self.limit // 2:
+            self._drop(next(iter(self._kept)))
+
+    def expire(self, now: float) -> None:
+        """Let go of what is too old, and of the oldest where there is too much."""
+        while self._messages:
+            oldest = self._messages[0]
+            old = now - oldest.arrival > self.seconds
+            if not old and self.held <= self.limit:
+                break
+            self.cut |= not old
+            self._messages.popleft()
+            self.held -= oldest.size
+            if oldest.heir is not None:
+                topic, data = oldest.heir
+                self.keep(oldest._replace(topic=topic, data=data, heir=None))
+
+    def _drop(self, key: tuple[int, bytes]) -> None:
+        """Forget what was kept of a topic and a source, if anything was."""
+        if (dropped := self._kept.pop(key, None)) is not None:
+            self.held -= dropped.size
+            self._kept_bytes -= dropped.size
+
+    def snapshot(self) -> list[Message]:
+        """Return the messages by time of reception; those that were kept come first."""
+        messages = sorted(self._messages, key=lambda message: message.time_ns)
+        begin_ns = messages[0].time_ns if messages else time.time_ns()
+        return [*(kept._replace(time_ns=begin_ns) for kept in self._kept.values()), *messages]
+
+
+@dataclass
+class _Due:
+    """A bag that is to be written."""
+
+    path: Path
+    at: float
+    """Steady clock, seconds."""
+    triggers: list[context.Trigger]
+
+
+class RingWriter:
+    """
+    Keeps the last messages, and writes bags of them in a thread of its own.
+
+    Takes what `BackgroundWriter` takes. At most one bag is being written and one waits, so that
+    memory and disk are bounded however often something happens.
+
+    :param path: directory of the bags, `000_stop` and so on
+    :raises SpowlError: `path` is a bag or no directory
+    """
+
+    def __init__(self, path: Path, settings: Settings, ring: RingSettings) -> None:
+        if path.exists() and (not path.is_dir() or (path / 'metadata.yaml').exists()):
+            raise SpowlError(f'{path} exists already and is no directory of bags; choose another '
+                             'path')
+        self.path = path
+        self.settings = ring
+        self.messages = 0
+        """In the bags that were written."""
+        self.bytes = 0
+        self.written: list[Path] = []
+        self.news: list[str] = []
+        """Lines about what was written, or failed; whoever has told them empties it."""
+        self.ring = Ring(ring.seconds + ring.after, int(ring.megabytes * 1e6))
+        self._bag_settings = settings
+        self._due: _Due | None = None
+        self._thread: threading.Thread | None = None
+        self._last = -ring.pause
+        self._by_events = 0
+        self._ignored = 0
+        self._context = self.ring.add_topic(Topic(context.TOPIC, context.TYPE, ()))
+
+    def check(self) -> None:
+        """Begin to write the bag that is due; a bag that cannot be written ends nothing."""
+        now = time.monotonic()
+        self.ring.expire(now)
+        if self._due is not None and now >= self._due.at and not self._writes():
+            self._begin()
+
+    def add_topic(self, name: str, message_type: str, qos: Sequence[Qos] = ()) -> int:
+        """
+        Add a topic and return the number to write its messages with.
+
+        :raises SpowlError: the definition of the type is nowhere to be found
+        """
+        message_definition(message_type)
+        return self.ring.add_topic(Topic(name, message_type, tuple(qos)))
+
+    def write(self, topic: int, time_ns: int, data: bytes, source: bytes = b'',
+              record: bool = False) -> None:
+        """
+        Remember one message.
+
+        :param record: whether a latched topic tells of moments, so that the last message is no
+            state that holds on
+        """
+        heir = (topic, data) if self.ring.topics[topic].latched and not record else None
+        self.ring.add(Message(topic, time_ns, data, source, heir, time.monotonic()))
+
+    def write_decision(self, topic: int, time_ns: int, data: bytes, settings: str) -> None:
+        """Remember a decision that tells its settings: they outlast it, for a replay."""
+        name = self.ring.topics[topic].name
+        noted, = context.Context(settings={name: settings}).messages()
+        self.ring.add(Message(topic, time_ns, data, name.encode(), (self._context, noted),
+                              time.monotonic()))
+
+    def write_context(self, known: context.Context) -> None:
+        """Put what is known of nodes and bundle into every bag."""
+        for data in known.messages():
+            source = data if known.bundle else next(iter(known.parameters)).encode()
+            self.ring.keep(Message(self._context, time.time_ns(), data, source, None,
+                                   time.monotonic()))
+
+    def trigger(self, cause: str, reason: str, asked: bool = False) -> Path | None:
+        """
+        Have a bag written, once what follows has been heard.
+
+        :param cause: one word
+        :param asked: whether a person wants it
+        :return: where it will be; None: events have made as many as they may
+        """
+        now = time.monotonic()
+        trigger = context.Trigger(cause, reason, time.time_ns())
+        if self._due is not None:
+            if len(self._due.triggers) < _TRIGGERS_TOLD:
+                self._due.triggers.append(trigger)
+            return self._due.path
+        if not asked:
+            if self._by_events >= self.settings.bags:
+                self._ignored += 1
+                if self._ignored == 1:
+                    self.news.append(f'{cause}: events have made {self._by_events} bags, as many '
+                                     'as they may (ring.bags); no more are written')
+                return None
+            self._by_events += 1
+        pause = min(self.settings.pause, self.settings.seconds)
+        self._due = _Due(self._free_path(cause), max(now + self.settings.after,
+                                                     self._last + pause), [trigger])
+        return self._due.path
+
+    def close(self) -> None:
+        """Write the bag that waits, and let the one in progress end."""
+        for _ in range(2):
+            if self._thread is not None:
+                self._thread.join()
+            if self._due is not None:
+                self._begin()
+
+    def summary(self) -> str:
+        """Say in a line what was written."""
+        bags = ', '.join(path.name for path in self.written) or 'none, as nothing happened'
+        ignored = f'; {self._ignored} more events were not recorded' if self._ignored else ''
+        large = (f'; {self.ring.too_large} messages were too large to be kept'
+                 if self.ring.too_large else '')
+        return (f'{len(self.written)} bags of the last {self.settings.seconds:g} s in '
+                f'{self.path}: {bags}{ignored}{large}')
+
+    def _writes(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    def _free_path(self, cause: str) -> Path:
+        """Return where no bag of this run or of an earlier one is."""
+        taken = {int(entry.name[:3]) for entry in self.path.glob('[0-9][0-9][0-9]_*')}
+        taken |= {int(path.name[:3]) for path in self.written}
+        number = max(taken, default=-1) + 1
+        return self.path / f'{number:03d}_{cause}'
+
+    def _begin(self) -> None:
+        """Write the bag that is due, in a thread, from what is in memory now."""
+        due, self._due = self._due, None
+        assert due is not None  # whoever calls has looked
+        self._last = time.monotonic()
+        self.ring.expire(self._last)
+        messages, cut = self.ring.snapshot(), self.ring.cut
+        self.ring.cut = False
+        topics = list(self.ring.topics)
+        self._thread = threading.Thread(
+            target=self._write, args=(due, topics, messages, cut), name='bag', daemon=True)
+        self._thread.start()
+
+    def _write(self, due: _Due, topics: list[Topic], messages: list[Message],
+               cut: bool) -> None:
+        try:
+            bag = BagWriter(due.path, self._bag_settings)
+            used = {message.topic for message in messages} | {self._context}
+            numbers = {number: bag.add_topic(*topics[number]) for number in sorted(used)}
+            begin_ns = messages[0].time_ns if messages else time.time_ns()
+            for data in context.Context(triggers=due.triggers).messages():
+                bag.write(numbers[self._context], begin_ns, data)
+            for message in messages:
+                bag.write(numbers[message.topic], message.time_ns, message.data)
+            bag.close()
+        except Exception as error:  # a full disk, a medium that was removed
+            self.news.append(f'cannot write the bag {due.path}: {error}')
+            return
+        self.messages += len(messages)
+        self.bytes += sum(len(message.data) for message in messages)
+        self.written.append(due.path)
+        seconds = (messages[-1].time_ns - begin_ns) * 1e-9 if messages else 0.0
+        why = due.triggers[0]
+        self.news.append(
+            f'{why.cause} ({why.reason}): {seconds:.1f} s in {due.path}'
+            + (f'; ring.megabytes {self.settings.megabytes:g} held no more' if cut else ''))
