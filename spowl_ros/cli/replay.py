@@ -35,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument('bag', type=Path, metavar='BAG', help='bag, or folder of bags')
     parser.add_argument('bundle', type=Path, metavar='BUNDLE', help='directory of the bundle')
+    parser.add_argument('--successor', action='append', default=[], type=Path, metavar='BUNDLE',
+                        help='a bundle to which the model was changed while the bag was recorded; '
+                        'may be repeated')
     parser.add_argument('--planner', choices=KINDS,
                         help='decide with another planner (--set planner.kind=...)')
     parser.add_argument('--set', action='append', default=[], metavar='NAME=VALUE',
@@ -64,7 +67,8 @@ def run(args: argparse.Namespace) -> int:
     """Replay, then print and write what was found."""
     values = parse_changes(args.set, args.planner)
     if args.live:
-        given = [f'--{name}' for name in ('json', 'report', 'csv', 'sweep') if getattr(args, name)]
+        given = [f'--{name}' for name in ('json', 'report', 'csv', 'sweep', 'successor')
+                 if getattr(args, name)]
         if given:
             raise SpowlError(f'{" and ".join(given)} cannot go with --live, which only plays; '
                              'run once more without --live')
@@ -84,17 +88,21 @@ def run(args: argparse.Namespace) -> int:
         raise SpowlError(f'--jobs is {args.jobs}, wanted at least 1')
     if args.csv and not args.sweep:
         raise SpowlError('--csv holds the rows of a --sweep, and there is none')
+    if args.successor and args.sweep:
+        raise SpowlError('--successor cannot go with --sweep, which decides with one bundle; run '
+                         'once more without --sweep')
     paths = find_bags(args.bag)
     changes = Changes(values, args.namespace, args.robot)
     sweeps = parse_sweeps(args.sweep)
     bundle = bundles.load(args.bundle)
+    successors = [bundles.load(path) for path in args.successor]
     replays: list[tuple[Replay, dict[str, Any]]] = []
     left_out: dict[Path, SpowlError] = {}
     with tqdm(unit=' decisions', disable=None, leave=False) as bar:
         for path in paths:
             bar.set_description(path.name)
             try:
-                replay = _replay(path, bundle, changes, bar.update)
+                replay = _replay(path, bundle, successors, changes, bar.update)
             except SpowlError as error:
                 left_out[path] = error
             else:
@@ -116,13 +124,14 @@ def run(args: argparse.Namespace) -> int:
     return SpowlError.EXIT_CODE if left_out else 0
 
 
-def _replay(path: Path, bundle: Any, changes: Changes, progress: Any) -> Replay:
+def _replay(path: Path, bundle: Any, successors: Sequence[Any], changes: Changes,
+            progress: Any) -> Replay:
     """Replay one bag and forget all of it but what was found."""
     from spowl_ros.bags.reader import Bag
     from spowl_ros.replay.replay import Replayer
 
     with Bag(path) as bag:
-        return Replayer(bag, bundle, changes).run(progress)
+        return Replayer(bag, bundle, changes, successors).run(progress)
 
 
 def _sweep(args: argparse.Namespace, paths: Sequence[Path], changes: Changes,

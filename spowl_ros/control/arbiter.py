@@ -106,5 +106,6 @@ class Arbiter:
         for name, latch in self._latches.items():
             if latch.level > level:
                 level, monitor = latch.level, name
-                reason = latch.reason if latch.alarms else f'{name} not yet clear: {latch.reason}'
+                reason = latch.reason if latch.alarms else ': '.join(
+                    filter(None, (f'{name} not yet clear', latch.reason)))
         return Verdict(level, monitor, reason)

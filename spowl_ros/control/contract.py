@@ -206,6 +206,16 @@ class Contract:
             raise ContractError(f'malformed contract: {error}') from error
 
 
+def differing(first: Contract, second: Contract) -> list[str]:
+    """Return the names of the parts in which two contracts differ, fields by their own names."""
+    if [field.name for field in first.fields] != [field.name for field in second.fields]:
+        return ['its fields']
+    found = [f'field {mine.name}' for mine, theirs in zip(first.fields, second.fields)
+             if mine != theirs]
+    return found + [part.name for part in dataclasses.fields(first) if part.name != 'fields'
+                    and getattr(first, part.name) != getattr(second, part.name)]
+
+
 def _nonsense(contract: Contract) -> Iterator[str]:
     """Yield what makes no sense in a contract, one phrase each."""
     for name in ('task', 'robot'):

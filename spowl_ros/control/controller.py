@@ -57,15 +57,18 @@ class Controller:
         settings = settings or ControllerSettings(planner=bundle.settings)
         self._planner = Planner(bundle, settings.planner, threads=threads, seed=seed)
         self._arbiter = Arbiter(settings.rules())
-        grounds = Grounds(self.contract, self.calibration, settings.planner.cost_discount)
-        self._monitors: tuple[Monitor[Any], ...] = tuple(
-            kind(getattr(settings, kind.name), grounds) for kind in kinds())
         self._hazards = HazardTracker(self.contract)
         self.stop_action: tuple[float, ...] = tuple(self.contract.action.rest.tolist())
         """In [-1, 1], one per actuator: what brings the robot to rest."""
         self._settings = settings
+        self._monitors = self._new_monitors()
         self._measured_ns: float | None = None
         self.reset()
+
+    def _new_monitors(self) -> tuple[Monitor[Any], ...]:
+        settings = self._settings
+        grounds = Grounds(self.contract, self.calibration, settings.planner.cost_discount)
+        return tuple(kind(getattr(settings, kind.name), grounds) for kind in kinds())
 
     @property
     def settings(self) -> ControllerSettings:
@@ -107,6 +110,23 @@ class Controller:
         self._hazards.reset()
         for monitor in self._monitors:
             monitor.reset()
+
+    def succeed(self, before: Decision) -> None:
+        """
+        Begin in the place of another controller of the same contract.
+
+        Actions go on from its last one, and what is tripped stays so until released. Nothing
+        counts that this controller learned when it was in charge before.
+
+        :param before: its last decision
+        """
+        self._monitors = self._new_monitors()
+        self._arbiter = Arbiter(self._settings.rules())
+        self.reset()
+        self._step = before.step + 1
+        self._last_action = before.action
+        self._measured_ns = None
+        self._arbiter.restore(before.tripped)
 
     def resume(self, step: int, before: Decision) -> None:
         """

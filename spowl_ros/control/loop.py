@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from spowl_ros.control.controller import Controller
     from spowl_ros.control.decision import Decision
+    from spowl_ros.control.observation import Observation
     from spowl_ros.control.settings import ControllerSettings
 
 _EARLY = 0.9
@@ -83,12 +84,18 @@ class DecisionLoop:
     :param deadline: part of the control period in which a decision is due
     :param steady: hold commands of plan and policy back so that their latency is constant, below
         the deadline; not in lock-step
+    :param decided: called in the loop's thread once a decision is published, with its observation
+        and the steady time at which the next decision is due; infinity in lock-step
     """
 
     def __init__(self, controller: Controller, clock_ns: Callable[[], int],
                  publish: Callable[[Decision, float], None], failed: Callable[[Exception], None],
-                 rate: float, deadline: float, steady: bool = False) -> None:
+                 rate: float, deadline: float, steady: bool = False,
+                 decided: Callable[[Decision, Observation, float], None] | None = None) -> None:
         self._controller = controller
+        self._successor: Controller | None = None
+        self._before: Decision | None = None
+        self._decided = decided
         self._clock_ns = clock_ns
         self._publish = publish
         self._failed = failed
@@ -199,6 +206,11 @@ class DecisionLoop:
         with self._condition:
             self._settings = settings
 
+    def hand_over(self, controller: Controller) -> None:
+        """Let another controller of the same contract decide from the next decision on."""
+        with self._condition:
+            self._successor, self._settings = controller, None
+
     def silences(self) -> dict[str, float]:
         """Return seconds since each field arrived; infinity: never did."""
         with self._condition:
@@ -240,6 +252,10 @@ class DecisionLoop:
         now = time.monotonic()
         now_ns = self._clock_ns()
         with self._condition:
+            if self._successor is not None:
+                if self._before is not None:
+                    self._successor.succeed(self._before)
+                self._controller, self._successor = self._successor, None
             if self._jumped or self._begins_ns is not None:
                 if self._begins_ns is not None:
                     self._assembler.forget_before(self._begins_ns)
@@ -265,6 +281,7 @@ class DecisionLoop:
         else:
             self._decided_ns = observation.stamp_ns
             decision = self._controller.decide(observation, self._deadline, cost=cost)
+        self._before = decision
         self._due = now + (self._patience() if complete else self._period)
         if self._latency is not None and decision.source in ('plan', 'policy'):
             self._latency.wait(arrival)
@@ -272,3 +289,5 @@ class DecisionLoop:
             return  # whoever ended the loop has published the stop already
         self._publish(decision, arrival)
         self._last = time.monotonic()
+        if self._decided is not None and observation is not None:
+            self._decided(decision, observation, arrival + self._period)

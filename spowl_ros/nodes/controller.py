@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 import faulthandler
 from functools import partial
+import gc
 import math
 from pathlib import Path
 import sys
@@ -18,14 +19,17 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, JumpThreshold
 from rclpy.clock_type import ClockType
 from rclpy.duration import Duration
+from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
 from std_msgs.msg import Float64, Header, String
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.settings import setting
+from spowl_ros.base.settings import declared, group, setting
 from spowl_ros.control import bundle
+from spowl_ros.control.contract import differing
 from spowl_ros.control.controller import Controller
 from spowl_ros.control.loop import DecisionLoop
+from spowl_ros.control.monitors.registry import kinds
 from spowl_ros.control.settings import ControllerSettings
 from spowl_ros.control.signature import of_key
 from spowl_ros.control.watchdog import Watchdog
@@ -41,6 +45,7 @@ from spowl_ros.ros.messages import build, message_class
 from spowl_ros.ros.parameters import Parameters, refuse_unknown
 from spowl_ros.ros.qos import KEPT, LATCHED
 from spowl_ros.ros.statistics import Statistics
+from spowl_ros.ros.succession import Model, RollbackSettings, Succession
 
 if TYPE_CHECKING:
     from rclpy.clock import TimeJump
@@ -48,6 +53,7 @@ if TYPE_CHECKING:
     from rclpy.subscription import MessageInfo
 
     from spowl_ros.control.bundle import Bundle
+    from spowl_ros.control.contract import Contract
     from spowl_ros.control.decision import Decision
 
 DIAGNOSTICS_PERIOD_S = 1.0
@@ -62,7 +68,8 @@ _LAST_WORDS_S = 2.0
 class NodeSettings:
     """What the controller's node needs beside the settings of the controller itself."""
 
-    model: str = setting('', 'directory of the bundle')
+    model: str = setting('', 'directory of the bundle; another one, set while the node is active, '
+                         'is made ready beside it and takes over between two decisions')
     require_signature: str = setting(
         '', 'public key (PEM) with which the bundle must be signed, checked before anything of it '
         'is parsed; empty: no signature is wanted')
@@ -90,6 +97,7 @@ class NodeSettings:
     threads: int = setting(1, "threads of the planner's graphs", low=1, high=64)
     observe_cost: bool = setting(
         False, 'listen to `cost` and let the bound of the cost value follow it')
+    rollback: RollbackSettings = group(RollbackSettings)
 
 
 class ControllerNode(ManagedNode):
@@ -103,7 +111,8 @@ class ControllerNode(ManagedNode):
 
     def __init__(self) -> None:
         super().__init__('controller')
-        self._node_parameters = Parameters(self, NodeSettings(), accept=self._accept)
+        self._node_parameters = Parameters(self, NodeSettings(), accept=self._accept,
+                                           applied=self._on_settings)
         refuse_unknown(self, NodeSettings(), ControllerSettings())
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._given: dict[str, Any] = {}
@@ -116,6 +125,7 @@ class ControllerNode(ManagedNode):
         self._failed = self.create_guard_condition(self._on_failure)
         self._watchdog: Watchdog | None = None
         self._bond: Bond | None = None
+        self._succession = Succession(self, self._prepare, self._install, self._set_model)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._report, clock=self._steady)
         if self._node_parameters.settings.autostart:
@@ -123,12 +133,29 @@ class ControllerNode(ManagedNode):
 
     def _accept(self, settings: NodeSettings) -> None:
         """
-        Refuse what would have no effect before the next configuration.
+        Refuse what would have no effect before the next configuration, and models that do not fit.
 
-        :raises SpowlError: the node is configured
+        :raises SpowlError: the node is configured, or the model has another contract
         """
-        if self.configured and settings != self._node_parameters.settings:
+        if unknown := set(settings.rollback.monitor.split()) - {kind.name for kind in kinds()}:
+            raise SpowlError(f"'rollback.monitor' names {', '.join(sorted(unknown))}; there are "
+                             f'{", ".join(kind.name for kind in kinds())}')
+        if not self.configured:
+            return
+        now = self._node_parameters.settings
+        if replace(settings, rollback=now.rollback, model=now.model) != now:
             raise SpowlError(TOO_LATE)
+        if settings.model not in (now.model, self._succession.driving):
+            if not self.active:
+                raise SpowlError(TOO_LATE)
+            self._succession.check()
+            if not settings.require_signature:  # else nothing is parsed that is not verified
+                self._check_contract(bundle.read_contract(Path(settings.model)))
+
+    def _on_settings(self, settings: NodeSettings) -> None:
+        self._succession.change(settings.rollback)
+        if self.active and settings.model != self._succession.driving:
+            self._succession.request(settings.model)
 
     # Lifecycle
 
@@ -141,14 +168,11 @@ class ControllerNode(ManagedNode):
         settings = self._node_parameters.settings
         if not settings.model:
             raise SpowlError("parameter 'model' is empty; name the directory of a bundle")
-        robot = load_robot(settings.robot)
-        loaded = bundle.load(Path(settings.model), threads=settings.threads,
-                             signer=of_key(settings.require_signature))
-        loaded = replace(loaded, contract=robot.applied_to(loaded.contract))
+        robot = self._robot = load_robot(settings.robot)
+        loaded = self._load(settings.model)
         parameters = Parameters(
-            self, ControllerSettings(planner=loaded.settings),
-            accept=partial(_check, loaded), applied=self._change, given=self._given,
-            removable=True)
+            self, ControllerSettings(planner=loaded.settings), accept=partial(_check, loaded),
+            applied=self._change, given=self._given, removable=True)
         try:
             self._command_format = CommandFormat(settings.command_type, loaded.contract.action)
             self._controller = Controller(loaded, parameters.settings, settings.seed,
@@ -178,6 +202,13 @@ class ControllerNode(ManagedNode):
         self._jump_handle = self.get_clock().create_jump_callback(
             backwards, post_callback=self._on_jump)
 
+    def _load(self, path: str) -> Bundle:
+        """Return a bundle, verified, with the robot's contract."""
+        settings = self._node_parameters.settings
+        loaded = bundle.load(Path(path), threads=settings.threads,
+                             signer=of_key(settings.require_signature))
+        return replace(loaded, contract=self._robot.applied_to(loaded.contract))
+
     def activate(self) -> None:
         """
         Begin to decide.
@@ -199,11 +230,13 @@ class ControllerNode(ManagedNode):
         if settings.rate > 0.0:
             limits.append((_HANGS_PERIODS * self._steady_period, self._stop_hanging))
         self._watchdog = Watchdog(lambda: loop.work, sorted(limits, key=lambda limit: limit[0]))
+        self._succession.start(Model(settings.model, self._controller), settings.rollback)
         loop.start()
 
     def deactivate(self) -> None:
         """Stop the robot, then stop deciding."""
         loop, self._loop = self._loop, None
+        self._succession.end()
         if loop is not None and self._watchdog is not None:
             if loop.end():
                 self._watchdog.end()
@@ -226,6 +259,53 @@ class ControllerNode(ManagedNode):
         for publisher in (self._command, self._decisions, self._mode):
             self.destroy_publisher(publisher)
         self._given = self._declared.remove()
+
+    # Another model
+
+    def _check_contract(self, contract: Contract) -> None:
+        """
+        Make sure that a model has the contract of the one that drives.
+
+        :raises SpowlError: names what differs
+        """
+        found = differing(self._bundle.contract, self._robot.applied_to(contract))
+        if found:
+            raise SpowlError(f'its contract differs in {", ".join(found)}; another contract needs '
+                             'another start')
+
+    def _kept(self) -> dict[str, Any]:
+        """Return the settings that are other than the model's own, by name."""
+        own = {entry.name: entry.default
+               for entry in declared(ControllerSettings(planner=self._bundle.settings))}
+        return {entry.name: entry.default for entry in declared(self._declared.settings)
+                if entry.default != own[entry.name]}
+
+    def _prepare(self, path: str) -> Controller:
+        """Return a controller of another model, in the thread that loads it."""
+        loaded = self._load(path)
+        self._check_contract(loaded.contract)
+        settings = self._node_parameters.settings
+        return Controller(loaded, ControllerSettings(planner=loaded.settings).change(self._kept()),
+                          settings.seed, settings.threads)
+
+    def _install(self, model: Model) -> None:
+        """
+        Let another model decide from the next decision on; what was set otherwise stays so.
+
+        :raises SpowlError: the model does not take a setting
+        """
+        assert self._loop is not None  # a succession ends before the loop does
+        new = model.controller
+        new.change(ControllerSettings(planner=new.bundle.settings).change(self._kept()))
+        self._declared.replace(new.settings, partial(_check, new.bundle))
+        self._bundle, self._controller = new.bundle, new
+        gc.freeze()  # so that no collection goes through it while it drives
+        self._loop.hand_over(new)
+
+    def _set_model(self, path: str) -> None:
+        """Let the parameter name the model that drives."""
+        if path != self._node_parameters.settings.model:
+            self.set_parameters([Parameter('model', value=path)])
 
     @property
     def _steady_period(self) -> float:
@@ -298,6 +378,7 @@ class ControllerNode(ManagedNode):
         response = time.monotonic() - arrival
         if math.isfinite(response):
             decision = replace(decision, seconds={**decision.seconds, 'response': response})
+        self._succession.watch(decision)
         if self._statistics.decided(decision):
             self._mode.publish(String(data=decision.source))
             if decision.source not in ('monitor', 'stop'):

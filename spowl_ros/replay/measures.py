@@ -43,6 +43,7 @@ def measure(replay: Replay) -> dict[str, Any]:
         'seconds': float(trace.time[-1]),
         'bundle_sha256': replay.bundle_sha256,
         'same_bundle': replay.same_bundle,
+        'other_bundles': {str(index): digest for index, digest in replay.other_bundles.items()},
         'other_robot': replay.other_robot,
         'settings': {entry.name: entry.default for entry in declared(replay.settings)},
         'changes': replay.changes,
@@ -89,6 +90,9 @@ def remarks(measured: dict[str, Any]) -> list[str]:
     lines = list(measured['damage'])
     if measured['same_bundle'] is False:
         lines.append('the bag was made with another bundle')
+    lines += [f'from decision {index} on the bag was made with bundle {digest}, which took over '
+              'under way; give its directory with --successor'
+              for index, digest in measured['other_bundles'].items()]
     if measured['other_robot']:
         lines.append(f'the bag was made with the robot of {measured["other_robot"]}; give its '
                      'file with --robot')

@@ -12,7 +12,7 @@ bit for bit, and others show what they would have done with the same observation
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.control.contract import differing as differing_contracts
 from spowl_ros.control.controller import Controller
 from spowl_ros.control.decision import SOURCES, Decision
 from spowl_ros.control.observation import ObservationAssembler
@@ -86,6 +87,9 @@ class Replay:
     have ended: the robot had gone."""
     bundle_sha256: str
     """SHA-256 of the bundle's manifest that decided."""
+    other_bundles: dict[int, str]
+    """Index of each decision from which on the bag was made with a bundle that is not given, after
+    a change of the model under way: to that bundle's SHA-256."""
     same_bundle: bool | None
     """Whether the bag was made with this bundle; None where it does not say."""
     other_robot: str
@@ -153,21 +157,31 @@ class Replayer:
     Replays one bag with one bundle.
 
     :param changes: what is to be other than recorded
+    :param successors: bundles to which the model was changed while the bag was recorded
     :raises SpowlError: the bag is not one of the bundle's robot
     """
 
-    def __init__(self, bag: Bag, bundle: Bundle, changes: Changes | None = None) -> None:
+    def __init__(self, bag: Bag, bundle: Bundle, changes: Changes | None = None,
+                 successors: Collection[Bundle] = ()) -> None:
         changes = changes or Changes()
         robot = load_robot(changes.robot)
-        bundle = dataclasses.replace(bundle, contract=robot.applied_to(bundle.contract))
+        self._known = {each.digest: dataclasses.replace(
+            each, contract=robot.applied_to(each.contract)) for each in (bundle, *successors)}
+        bundle = self._known[bundle.digest]
+        for each in self._known.values():
+            if found := differing_contracts(bundle.contract, each.contract):
+                raise SpowlError(f'bundle {each.digest[:12]} has another contract than '
+                                 f'{bundle.digest[:12]}: {", ".join(found)} differ')
         self._run = RecordedRun(bag, bundle.contract, robot, changes.namespace)
-        self._bundle = bundle
+        self._bundle, self._used = bundle, bundle.digest
         self._changes = changes.values
         # What depended on the clock is replayed as recorded, unless the planner is to do more.
         self._own_iterations = not {'planner.kind', 'planner.iterations'}.isdisjoint(self._changes)
         self._memory = _Memory(bundle.contract)
         self._assembler = ObservationAssembler(bundle.contract)
         self._controller: Controller | None = None
+        self._announced = ''
+        self._other_bundles: dict[int, str] = {}
         self._same_bundle: bool | None = None
         self._other_robot = self._run.robot_file if not changes.robot else ''
         self._recorded = TraceBuilder(self._run.outcomes)
@@ -202,9 +216,9 @@ class Replayer:
         return Replay(
             self._run.bag.path, self._run.contract.task, recorded, replayed, self._differences,
             np.array(self._compared), self._without_inputs,
-            self._stops_after_end(recorded or replayed), self._bundle.digest, self._same_bundle,
-            self._other_robot, self._changes, self._controller.settings, tuple(self._episodes),
-            self._scenes, tuple(self._run.bag.damage))
+            self._stops_after_end(recorded or replayed), self._used, self._other_bundles,
+            self._same_bundle, self._other_robot, self._changes, self._controller.settings,
+            tuple(self._episodes), self._scenes, tuple(self._run.bag.damage))
 
     def _stops_after_end(self, live: Trace) -> int:
         """Return how many decisions came after the last episode, if all of them are stops."""
@@ -301,10 +315,14 @@ class Replayer:
         if self._controller is None:
             said = said or self._run.first_settings()
             self._same_bundle = said['bundle'] == self._bundle.digest if said else None
+            self._announced = said['bundle'] if said else ''
             self._controller = Controller(
                 self._bundle, self._settings(said), said['seed'] if said else 0,
                 said['threads'] if said else 1)
         before = self._before
+        if said and said['bundle'] != self._announced:
+            self._announced = said['bundle']
+            self._change_bundle(said, before)
         if recorded.step == 0 and self._past_known:
             self._controller.reset()
         elif recorded.step != (before.step + 1 if before else 0):
@@ -314,6 +332,17 @@ class Replayer:
         if said:
             self._controller.change(self._settings(said))
         return self._controller
+
+    def _change_bundle(self, said: dict[str, Any], before: Decision | None) -> None:
+        """Let the bundle decide that took over in the recording, if it is known."""
+        if said['bundle'] not in self._known:
+            self._other_bundles[len(self._replayed)] = said['bundle']
+            return
+        self._bundle = self._known[said['bundle']]
+        self._controller = Controller(self._bundle, self._settings(said), said['seed'],
+                                      said['threads'])
+        if before is not None:
+            self._controller.succeed(before)
 
     def _settings(self, said: dict[str, Any] | None) -> ControllerSettings:
         """

@@ -77,6 +77,14 @@ class Parameters(Generic[T]):
         self._numbers = {entry.name for entry in entries if entry.kind is float}
         return settings
 
+    def replace(self, settings: T, accept: Callable[[T], None]) -> None:
+        """Take other settings of the same names, and another judge of changes, all at once."""
+        old = {entry.name: entry.default for entry in declared(self.settings)}
+        self.settings, self._accept = settings, accept
+        if new := [Parameter(entry.name, value=entry.default) for entry in declared(settings)
+                   if entry.default != old[entry.name]]:
+            self._node.set_parameters_atomically(new)
+
     def remove(self) -> dict[str, Any]:
         """Undeclare them all; return those given at the start, by name."""
         self._node.remove_pre_set_parameters_callback(self._widen)

@@ -1,0 +1,145 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Gaps in the commands of real processes when the model is changed, taken back, or an operator acts.
+
+A controller and a supervisor drive a robot on a stand in real time; each event is provoked again
+and again. The gap is the longest time between two commands from the request to a second after it
+has taken effect; the usual one is the longest in as long a time before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+import time
+from typing import TYPE_CHECKING, Any
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from rcl_interfaces.msg import Parameter as ParameterMessage
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
+from std_srvs.srv import Trigger
+
+from benchmarks.faults import System, running
+from spowl_ros.control import bundle
+from spowl_ros.ros.qos import LATCHED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ANSWER_S = 20.0
+AFTER_S = 1.0
+
+
+class Operator:
+    """Asks a running system for things, as an operator does."""
+
+    def __init__(self, system: System) -> None:
+        self.system = system
+        self.node = system.stand.node
+        self.model: DiagnosticStatus | None = None
+        self.node.create_subscription(DiagnosticStatus, 'controller/model', self._on_model,
+                                      LATCHED)
+        self._set = self.node.create_client(SetParameters, 'controller/set_parameters')
+        self._rollback = self.node.create_client(Trigger, 'controller/rollback')
+
+    def _on_model(self, status: DiagnosticStatus) -> None:
+        self.model = status
+
+    def set(self, name: str, value: Any) -> str:
+        """Set a parameter of the controller; return why it is refused, or an empty text."""
+        message: ParameterMessage = Parameter(name, value=value).to_parameter_msg()
+        result = answer(self._set, SetParameters.Request(parameters=[message])).results[0]
+        return '' if result.successful else result.reason
+
+    def take_back(self) -> Trigger.Response:
+        """Call `~/rollback`."""
+        return answer(self._rollback, Trigger.Request())
+
+    def said(self, words: str) -> DiagnosticStatus:
+        """Return what `~/model` says once it has these words."""
+        return wait(lambda: self.model if self.model is not None
+                    and words in self.model.message else None)
+
+
+def wait(condition: Callable[[], Any], timeout: float = 60.0) -> Any:
+    """
+    Return what a condition gives once it is true.
+
+    :raises TimeoutError: it does not become true
+    """
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        if result := condition():
+            return result
+        time.sleep(0.005)
+    raise TimeoutError('it did not come to pass')
+
+
+def answer(client: Any, request: Any) -> Any:
+    """Return a service's answer."""
+    wait(client.service_is_ready)
+    future = client.call_async(request)
+    wait(future.done, ANSWER_S)
+    return future.result()
+
+
+def longest_gap(system: System, since: float, until: float) -> float:
+    """Return the longest time between two commands that arrived between two steady times."""
+    arrivals = [when for when, _ in list(system.stand.commands) if since <= when <= until]
+    return max((later - earlier for earlier, later in zip(arrivals, arrivals[1:])),
+               default=float('inf'))
+
+
+def measured(system: System, act: Callable[[], None]) -> tuple[float, float]:
+    """Return the usual longest gap and that around an act, seconds."""
+    began = time.monotonic()
+    act()
+    time.sleep(AFTER_S)
+    ended = time.monotonic()
+    return (longest_gap(system, began - (ended - began), began),
+            longest_gap(system, began - 0.2, ended))
+
+
+def main() -> None:
+    """Measure, print and write the gaps."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('bundle', type=Path)
+    parser.add_argument('successor', type=Path, help='another bundle of the same contract')
+    parser.add_argument('--times', type=int, default=10)
+    parser.add_argument('--csv', type=Path)
+    args = parser.parse_args()
+    rows: list[tuple[str, float, float]] = []
+    with running(args.bundle, bundle.read_contract(args.bundle)) as system:
+        operator = Operator(system)
+        operator.said('drives since')
+
+        def change() -> None:
+            assert not operator.set('model', str(args.successor))
+            operator.said('took over')
+
+        def back() -> None:
+            assert operator.take_back().success
+            operator.said('drives again')
+
+        time.sleep(3.0)
+        for _ in range(args.times):
+            for event, act in (('change', change), ('rollback', back)):
+                rows.append((event, *measured(system, act)))
+    for event in dict.fromkeys(row[0] for row in rows):
+        usual, gaps = zip(*(row[1:] for row in rows if row[0] == event))
+        print(f'{event:10} longest gap {1e3 * max(gaps):.1f} ms, '
+              f'median {1e3 * sorted(gaps)[len(gaps) // 2]:.1f} ms; usual median '
+              f'{1e3 * sorted(usual)[len(usual) // 2]:.1f} ms, longest {1e3 * max(usual):.1f} ms')
+    if args.csv:
+        with args.csv.open('w', newline='', encoding='utf-8') as file:
+            writer = csv.writer(file)
+            writer.writerow(('event', 'usual_ms', 'gap_ms'))
+            writer.writerows((event, f'{1e3 * usual:.1f}', f'{1e3 * gap:.1f}')
+                             for event, usual, gap in rows)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,238 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Change the model while it drives: made ready beside the old one, handed over, taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+import os
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from std_srvs.srv import Trigger
+
+from spowl_ros.base.errors import SpowlError, one_line
+from spowl_ros.base.settings import setting
+from spowl_ros.ros.qos import LATCHED
+
+if TYPE_CHECKING:
+    from rclpy.node import Node
+
+    from spowl_ros.control.controller import Controller
+    from spowl_ros.control.decision import Decision
+
+_SWITCH_S = 0.0005
+"""How long Python leaves the interpreter to the thread that loads, while others want it."""
+
+
+@dataclass(frozen=True)
+class RollbackSettings:
+    """When a new model is taken back by itself."""
+
+    monitor: str = setting('', 'monitors, separated by spaces, any of which takes a new model '
+                           'back when it trips; empty: none')
+    within: float = setting(30.0, "seconds from the new model's first decision on in which they "
+                            'do', low=0.0, high=86400.0)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that is ready to decide."""
+
+    path: str
+    """Directory of the bundle."""
+    controller: Controller
+
+
+class Succession:
+    """
+    Says which model drives: another is made ready in a thread of its own, takes over, or goes.
+
+    All but `watch` and the thread that loads runs in the node's executor.
+
+    :param node: gets `~/model` and `~/rollback`
+    :param prepare: return the controller of the model in a directory, verified and warmed up, or
+        raise SpowlError; called in the thread that loads
+    :param install: let a model decide from the next decision on, or raise SpowlError
+    :param settled: called when a request has ended, with the directory of the model that drives
+    """
+
+    def __init__(self, node: Node, prepare: Callable[[str], Controller],
+                 install: Callable[[Model], None], settled: Callable[[str], None]) -> None:
+        self._node, self._prepare = node, prepare
+        self._install, self._settled = install, settled
+        self._current: Model | None = None
+        self._former: Model | None = None
+        self._settings = RollbackSettings()
+        self._loading = ''
+        self._loaded: tuple[object, Model | SpowlError] | None = None
+        self._request: object = None
+        self._watched: str | None = None
+        self._since: float | None = None
+        self._tripped: tuple[str, ...] = ()
+        self._alarm = ''
+        self._state = node.create_publisher(DiagnosticStatus, '~/model', LATCHED)
+        node.create_service(Trigger, '~/rollback', self._on_rollback)
+        self._woken = node.create_guard_condition(self._on_woken)
+
+    @property
+    def driving(self) -> str:
+        """Directory of the model that drives; empty where none does."""
+        return '' if self._current is None else self._current.path
+
+    def start(self, model: Model, settings: RollbackSettings) -> None:
+        """Begin with a model that drives."""
+        self._current, self._former, self._settings = model, None, settings
+        self._say(DiagnosticStatus.OK, 'drives since the start')
+
+    def end(self) -> None:
+        """Nothing drives any more: whatever is being loaded is dropped."""
+        self._finish()
+        self._current = self._former = self._watched = self._since = None
+
+    def change(self, settings: RollbackSettings) -> None:
+        """Take other settings from the next decision on."""
+        self._settings = settings
+
+    def check(self) -> None:
+        """
+        Make sure that a model can be requested now.
+
+        :raises SpowlError: another one is being loaded
+        """
+        if self._loading:
+            raise SpowlError(f'{self._loading} is being loaded; wait for its end on ~/model')
+
+    def request(self, path: str) -> None:
+        """
+        Make a model ready beside the one that drives, and let it take over.
+
+        :raises SpowlError: as `check`
+        """
+        self.check()
+        self._loading = path
+        self._request = request = object()
+        self._say(DiagnosticStatus.OK, f'{path} is being loaded')
+        threading.Thread(target=self._load, args=(request, path), name='loading',
+                         daemon=True).start()
+
+    def watch(self, decision: Decision) -> None:
+        """Look at a decision, in the thread that decides: a monitor may take the model back."""
+        before, self._tripped = self._tripped, decision.tripped
+        watched = self._watched
+        if watched is None:
+            return
+        if self._since is None:
+            if watched not in decision.settings:
+                return  # it is still the old model's
+            self._since = time.monotonic()
+        if time.monotonic() - self._since > self._settings.within:
+            self._watched = None
+            return
+        new = set(decision.tripped) - set(before)
+        if found := new & set(self._settings.monitor.split()):
+            self._watched = None
+            self._alarm = ', '.join(sorted(found))
+            self._woken.trigger()
+
+    # In the thread that loads
+
+    def _load(self, request: object, path: str) -> None:
+        _be_ordinary()
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(min(interval, _SWITCH_S))
+        try:
+            found: Model | SpowlError = Model(path, self._prepare(path))
+        except SpowlError as error:
+            found = error
+        except Exception as error:  # whatever it is, the old model drives on
+            found = SpowlError(f'{type(error).__name__}: {one_line(error)}')
+        finally:
+            sys.setswitchinterval(interval)
+        self._loaded = request, found
+        self._woken.trigger()
+
+    # In the executor's thread
+
+    def _on_woken(self) -> None:
+        alarm, self._alarm = self._alarm, ''
+        if alarm and self._former is not None:
+            self._take_back(f'monitor {alarm} tripped')
+        loaded, self._loaded = self._loaded, None
+        if loaded is None or loaded[0] is not self._request:
+            return
+        found = loaded[1]
+        if isinstance(found, Model):
+            try:
+                self._exchange(found)
+            except SpowlError as error:
+                found = error
+        path = self._loading
+        refusal = f'{path} is refused: {found}' if isinstance(found, SpowlError) else ''
+        self._finish()
+        self._say(DiagnosticStatus.WARN if refusal else DiagnosticStatus.OK,
+                  refusal or 'took over')
+
+    def _exchange(self, model: Model) -> None:
+        """Let a model take over from the one that drives."""
+        self._install(model)
+        self._former, self._current = self._current, model
+        self._since, self._watched = None, model.controller.bundle.digest
+
+    def _take_back(self, reason: str) -> str:
+        """Let the former model drive again; return why not, or an empty text."""
+        assert self._former is not None  # its callers' condition
+        try:
+            self._exchange(self._former)
+        except SpowlError as error:
+            return str(error)
+        self._former = self._watched = None
+        self._finish()
+        self._say(DiagnosticStatus.WARN, f'drives again: {reason}')
+        return ''
+
+    def _finish(self) -> None:
+        """End the request, if there is one."""
+        self._loading, self._request = '', None
+        if self._current is not None:
+            self._settled(self.driving)
+
+    def _on_rollback(self, request: Trigger.Request,
+                     response: Trigger.Response) -> Trigger.Response:
+        if self._former is None:
+            response.message = 'there is no model to go back to'
+            return response
+        refusal = self._take_back('~/rollback was called')
+        response.success = not refusal
+        response.message = refusal or f'{self.driving} drives again'
+        return response
+
+    def _say(self, level: bytes, what: str) -> None:
+        """Publish and log what has become of the models."""
+        current, former = self._current, self._former
+        values: dict[str, Any] = {
+            'model': self.driving,
+            'bundle': '' if current is None else current.controller.bundle.digest,
+            'former': '' if former is None else former.path,
+            'loading': self._loading}
+        log = self._node.get_logger()
+        if level == DiagnosticStatus.OK:
+            log.info(f'model: {what}')
+        else:
+            log.warning(f'model: {what}')
+        self._state.publish(DiagnosticStatus(
+            level=level, name=f'{self._node.get_name()}: model', message=what,
+            values=[KeyValue(key=key, value=value) for key, value in values.items()]))
+
+
+def _be_ordinary() -> None:
+    """Let this thread come after those that decide, where they have real-time priority."""
+    if hasattr(os, 'sched_setscheduler'):
+        try:
+            os.sched_setscheduler(threading.get_native_id(), os.SCHED_OTHER, os.sched_param(0))
+        except OSError:
+            return
