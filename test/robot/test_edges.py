@@ -25,7 +25,8 @@ from spowl_ros.robot.topics import Topic, topics
 from spowl_ros.ros.messages import build
 from spowl_ros.sim.environment import contract
 
-TASKS = ('SafetyPointGoal1-v0', 'SafetyCarGoal1-v0', 'SafetyAntGoal1-v0', 'SafetyDoggoGoal1-v0')
+TASKS = ('SafetyPointGoal1-v0', 'SafetyCarGoal1-v0', 'SafetyAntGoal1-v0', 'SafetyDoggoGoal1-v0',
+         'examples.own_task.crossing:make')
 HAZARD_RADIUS, ROBOT_RADIUS = 0.2, 0.12
 ANY = st.one_of(st.sampled_from((math.nan, math.inf, -math.inf, 0.0, -0.0, -1.0, 1.0, 1e300,
                                  -1e300, 5e-324, 1e9, 3.0, 1e-9)), st.floats())
