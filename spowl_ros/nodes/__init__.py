@@ -8,17 +8,37 @@ Begin with `controller`.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
 from pathlib import Path
 import sys
+from typing import NoReturn
 
 from spowl_ros.base.environment import check, prepare
 from spowl_ros.base.errors import SpowlError, crash, to_line
 
 
-def main() -> int:
+def main() -> NoReturn:
     """
-    Run the node that this process's executable is named after.
+    Run the node that this process's executable is named after, and end the process.
+
+    The process ends without Python's own tidying up, during which a second Ctrl-C would kill it:
+    by then the node has closed everything.
+    """
+    try:
+        code = run()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
+
+
+def run() -> int:
+    """
+    Run the node that this process's executable is named after; return the exit code.
 
     Whatever is wrong before the node itself can tell, a library that is missing too, is one line.
     """

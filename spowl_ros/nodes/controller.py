@@ -187,7 +187,8 @@ class ControllerNode(ManagedNode):
         self._mode = self.create_publisher(String, '~/mode', LATCHED)
         self._edge = Edge()
         self._plausibility = Plausibility()
-        self._bond = Bond(self, 'supervisor', self._steady_period, self._on_bond,
+        self._bond = Bond(self, 'supervisor', self._steady_period,
+                          self._node_parameters.settings.rate, self._on_bond,
                           healthy=lambda: self._loop is None or not self._hanging)
         # Made before the sensors' and read before them: see `_on_sensor`.
         self._begins = self.create_subscription(Header, BEGIN_TOPIC, self._on_begin, 10)

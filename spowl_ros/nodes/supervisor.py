@@ -160,7 +160,7 @@ class SupervisorNode(ManagedNode):
         self._entities.append(self.create_subscription(
             message_class(self._format.type), RAW, self._on_command, 1))
         period = self._contract.control_period / (self._rate or 1.0)
-        self._bond = Bond(self, 'controller', period, self._on_bond)
+        self._bond = Bond(self, 'controller', period, self._rate, self._on_bond)
         self._watch = self.create_timer(period / _CHECKS_PER_PERIOD, self._on_watch,
                                         clock=self._steady)
 

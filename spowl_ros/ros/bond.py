@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 PERIODS = 2.0
 """Control periods within which each is to notice the end of the other."""
+LOCK_STEP_S = 5.0
+"""The same in lock-step, seconds: nothing is late there, however busy the machine is."""
 _SIGNS = 4
 """Signs of life in that time."""
 ABSENT, ALIVE, LOST = 'absent', 'alive', 'lost'
@@ -35,11 +37,13 @@ class Bond:
     :param node: gives a sign of life whenever its executor runs
     :param partner: name of the other node, in the same namespace
     :param period: control period on a steady clock, seconds
+    :param rate: seconds of the node's clock in one of a steady clock; 0: lock-step
     :param changed: called when the partner's state has changed
     :param healthy: whether to give a sign of life now
     """
 
-    def __init__(self, node: Node, partner: str, period: float, changed: Callable[[], None],
+    def __init__(self, node: Node, partner: str, period: float, rate: float,
+                 changed: Callable[[], None],
                  healthy: Callable[[], bool] = lambda: True) -> None:
         self._node = node
         self.partner = partner
@@ -47,7 +51,7 @@ class Bond:
         """One of ABSENT, ALIVE and LOST."""
         self._changed = changed
         self._healthy = healthy
-        lease = PERIODS * period
+        lease = PERIODS * period if rate > 0.0 else LOCK_STEP_S
         qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT,
                          liveliness=LivelinessPolicy.MANUAL_BY_TOPIC,
                          liveliness_lease_duration=Duration(nanoseconds=round(lease * 1e9)))

@@ -39,10 +39,8 @@ def build(task: str) -> tuple[Builder, int]:
     usable = {name for name in safe_registry
               if registry[name].entry_point == _BUILDER and not name.endswith(_NOT_VECTORS)}
     if task not in usable:
-        near = difflib.get_close_matches(task, usable, 1)
-        hint = f' (did you mean {near[0]}?)' if near else ''
-        others = ', '.join(sorted(usable - set(TASKS)))
-        raise SpowlError(f'there is no task {task!r}{hint}; tested tasks: {", ".join(TASKS)}; '
-                         f'others that exist: {others}')
+        near = difflib.get_close_matches(task, usable, 3)
+        hint = f' (did you mean {" or ".join(near)}?)' if near else ''
+        raise SpowlError(f'there is no task {task!r}{hint}; tested tasks: {", ".join(TASKS)}')
     spec = registry[task]
     return Builder(**copy.deepcopy(spec.kwargs)), int(spec.max_episode_steps or 0)

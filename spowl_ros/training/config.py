@@ -156,8 +156,13 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     """Return `base` with the values of `over`, section by section."""
     merged = dict(base)
     for key, value in over.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merge(merged[key], value) if both else value
+        below = merged.get(key)
+        if isinstance(value, dict) and isinstance(below, dict):
+            if key == 'constraint':  # another kind leaves the settings of its own behind
+                below = constraints.kept(below, value)
+            merged[key] = _merge(below, value)
+        else:
+            merged[key] = value
     return merged
 
 

@@ -174,6 +174,19 @@ def from_dict(data: Mapping[str, Any]) -> Constraint:
                               if key in own or not _idle(key, value)}, 'constraint')
 
 
+def kept(section: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return what of a section holds where another one is put over it.
+
+    All of it, but where that chooses another kind: then only what every kind has.
+    """
+    default = AugmentedLagrangian.kind
+    if over.get('kind', section.get('kind', default)) == section.get('kind', default):
+        return dict(section)
+    return {key: value for key, value in section.items()
+            if key in {f.name for f in fields(Constraint)}}
+
+
 def _idle(key: str, value: Any) -> bool:
     """Return whether a setting says what the kind that has it does anyhow."""
     return any(key in {f.name for f in fields(kind)} and getattr(kind(), key) == value
