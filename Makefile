@@ -10,11 +10,11 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python;
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-compile
 PINS := requirements/constraints.txt
 RUNTIME := requirements/$(ROS).txt requirements/runtime.txt
-EXTRAS := $(patsubst %,requirements/%.txt,training report view sign test)
+EXTRAS := $(patsubst %,requirements/%.txt,training report view sign docs test)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help sim test lint matrix environments sbom clean
+.PHONY: help sim test lint docs matrix environments sbom clean
 
 help: ## say what can be made
 	@echo 'Usage: make TARGET'
@@ -28,6 +28,9 @@ test: $(VENV)/.test ## set up, then run every test and linter: make test ARGS='-
 
 lint: $(VENV)/.test ## check style and types only
 	$(BIN)/python -m pytest test/lint
+
+docs: $(VENV)/.test ## build the documentation into build/docs; a warning or a broken link fails
+	$(BIN)/python -m sphinx --builder html --nitpicky --fail-on-warning --keep-going docs build/docs
 
 matrix: $(VENV)/.test ## run the quick tests on each distribution and Python that is here
 	$(BIN)/nox --session matrix $(ARGS)

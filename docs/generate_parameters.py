@@ -69,12 +69,16 @@ def table(title: str, settings: tuple[Any, ...]) -> str:
 
 def row(entry: Setting) -> str:
     """Return one parameter's row."""
-    default = "''" if entry.default == '' else str(entry.default)
-    if entry.kind is bool:
-        default = default.lower()
-    description = entry.description.replace('|', '\\|')
-    return (f'| `{entry.name}` | `{default}` | {entry.wanted()}'
+    description = entry.description.replace('|', '\\|').replace('\n', ' ')
+    return (f'| `{entry.name}` | `{shown(entry.default)}` | {entry.wanted()}'
             f'{", fixed" if entry.read_only else ""} | {description} |')
+
+
+def shown(default: object) -> str:
+    """Return a default as a parameter file writes it."""
+    if isinstance(default, bool):
+        return str(default).lower()
+    return "''" if default == '' else str(default)
 
 
 def example(command: str, nodes: tuple[str, ...]) -> str:

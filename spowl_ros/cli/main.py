@@ -49,8 +49,8 @@ def verbs() -> dict[str, Verb]:
     }
 
 
-def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Return the arguments of a command; options may stand before, between and after the rest."""
+def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """Return the parser of `spowl`, and those of its commands by name."""
     parser = argparse.ArgumentParser(
         prog='spowl', description='Train, inspect, simulate and replay safe planning controllers.'
     )
@@ -66,8 +66,14 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         )
         verb.add_arguments(command)
         command.set_defaults(run=verb.run, verb=name)
-    if argv and argv[0] in commands.choices:  # argparse cannot mix through a parser of commands
-        return commands.choices[argv[0]].parse_intermixed_args(argv[1:])
+    return parser, dict(commands.choices)
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Return the arguments of a command; options may stand before, between and after the rest."""
+    parser, commands = parsers()
+    if argv and argv[0] in commands:  # argparse cannot mix through a parser of commands
+        return commands[argv[0]].parse_intermixed_args(argv[1:])
     return parser.parse_args(argv)
 
 

@@ -8,6 +8,7 @@ import importlib.util
 from pathlib import Path
 import re
 import shlex
+import subprocess
 import sys
 from types import ModuleType
 
@@ -67,3 +68,28 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert (page.parent / target).exists(), f'{page.name}: {target}'
     for path in re.findall(r'`((?:config|docs|spowl_ros|examples|test)/[\w/.]+\.\w+)`', text):
         assert (ROOT / path).exists(), f'{page.name}: {path}'
+
+
+def test_the_readme_is_short() -> None:
+    """README.md has at most 150 lines."""
+    assert len((ROOT / 'README.md').read_text(encoding='utf-8').splitlines()) <= 150
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_site_builds(tmp_path: Path) -> None:
+    """Sphinx builds the site without a warning, and with a page for every command and option."""
+    done = subprocess.run(
+        [sys.executable, '-m', 'sphinx', '--quiet', '--nitpicky', '--fail-on-warning',
+         '--keep-going', str(DOCS), str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    pages = {path.stem: path.read_text(encoding='utf-8') for path in tmp_path.glob('*.html')}
+    assert 'id="spowl-evaluate"' in pages['cli']
+    assert 'constraint.budget' in pages['training_options']
+    assert 'spowl_ros.control.controller.Controller.decide' in pages['api']
+
+
+def test_every_training_option_has_a_sentence() -> None:
+    """Each option of a training says what it is."""
+    from spowl_ros.training.config import settings
+    assert not [entry.name for entry in settings() if not entry.description]
