@@ -21,7 +21,10 @@ import torch
 from torch import Tensor
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.settings import read
+from spowl_ros.base.settings import read, setting
+
+KIND = 'how cost is kept down: augmented (a Lagrangian over replayed states) or budget (control ' \
+    'of the cost of finished episodes)'
 
 State = dict[str, Tensor]
 """Scalars by name, float64; one of them is `multiplier`."""
@@ -31,9 +34,8 @@ State = dict[str, Tensor]
 class Constraint(ABC):
     """Settings of a constraint, and what it does with them."""
 
-    kind: str = ''
-    # mean cost of an episode that validation accepts without loss
-    budget: float = 1.0
+    kind: str = setting('', KIND)
+    budget: float = setting(1.0, 'mean cost of an episode that validation accepts without loss')
 
     @abstractmethod
     def start(self) -> dict[str, float]:
@@ -64,13 +66,13 @@ class Constraint(ABC):
 class AugmentedLagrangian(Constraint):
     """The authors' augmented Lagrangian of E[cost value] <= limit, driven by replay states."""
 
-    kind: str = 'augmented'
-    limit: float = 0.1
-    multiplier: float = 1e-6
-    multiplier_max: float = 10.0
-    penalty: float = 5e-9
-    penalty_rate: float = 5e-6
-    penalty_max: float = 1.0
+    kind: str = setting('augmented', KIND)
+    limit: float = setting(0.1, 'mean cost value that the policy may have (augmented)')
+    multiplier: float = setting(1e-6, 'price of a unit of cost value, at first')
+    multiplier_max: float = setting(10.0, 'greatest price of a unit of cost value')
+    penalty: float = setting(5e-9, 'weight of the squared excess, at first (augmented)')
+    penalty_rate: float = setting(5e-6, 'growth of that weight per update (augmented)')
+    penalty_max: float = setting(1.0, 'greatest weight of the squared excess (augmented)')
 
     def start(self) -> dict[str, float]:
         """Return multiplier and penalty."""
@@ -110,14 +112,16 @@ class BudgetController(Constraint):
     policy's loss is normalised by 1 + λ.
     """
 
-    kind: str = 'budget'
-    multiplier: float = 0.1
-    multiplier_min: float = 0.01
-    multiplier_max: float = 20.0
-    integral_gain: float = 0.05
-    proportional_gain: float = 0.0
-    # weight of the newest episode in the cost that is steered
-    smoothing: float = 0.1
+    kind: str = setting('budget', KIND)
+    multiplier: float = setting(0.1, 'price of a unit of cost value, at first')
+    multiplier_min: float = setting(0.01, 'lowest price of a unit of cost value (budget)')
+    multiplier_max: float = setting(20.0, 'greatest price of a unit of cost value')
+    integral_gain: float = setting(
+        0.05, "change of the price's logarithm per episode and unit of relative excess (budget)")
+    proportional_gain: float = setting(
+        0.0, "part of the price's logarithm that follows the present excess (budget)")
+    smoothing: float = setting(
+        0.1, 'weight of the newest episode in the cost that is steered (budget)')
 
     def start(self) -> dict[str, float]:
         """Return the multiplier, its integral, and the average cost, negative for none yet."""

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.settings import setting
 from spowl_ros.training.adam import Adam
 from spowl_ros.training.constraint import AugmentedLagrangian, Constraint
 from spowl_ros.training.losses import Batch, LossConfig, ModelLoss, model_loss, policy_terms
@@ -27,22 +28,24 @@ from spowl_ros.training.weights import MODEL, POLICY, TARGET, Stack, each
 class OptimiserConfig:
     """Optimisers and averaging; the defaults are the authors'."""
 
-    learning_rate: float = 3e-4
-    encoder_factor: float = 0.3
-    policy_learning_rate: float = 3e-4
-    gradient_norm: float = 20.0
-    target_rate: float = 0.01
-    scale_rate: float = 0.01
-    # the reward value's spread counts as at least this much where the policy weighs it
-    least_scale: float = 1.0
-    entropy: float = 1e-4
-    # entropy of the policy per actuator that its weight is steered to; none: the weight is fixed
-    entropy_target: float | None = None
-    entropy_rate: float = 0.003
-    # what is validated and shipped follows the networks at this rate; 0: the networks themselves
-    average_rate: float = 0.0
-    # torch.compile the losses: faster updates after a minute of compilation
-    compile: bool = False
+    learning_rate: float = setting(3e-4, 'learning rate of the model and the values')
+    encoder_factor: float = setting(0.3, "factor on the encoder's learning rate; 0 holds it")
+    policy_learning_rate: float = setting(3e-4, "the policy's learning rate; 0 holds it")
+    gradient_norm: float = setting(20.0, 'greatest norm of a gradient')
+    target_rate: float = setting(0.01, 'rate at which the target networks follow')
+    scale_rate: float = setting(0.01, "rate at which the value's measured spread follows")
+    least_scale: float = setting(
+        1.0, "the value's spread counts as at least this much where the policy weighs it")
+    entropy: float = setting(1e-4, "weight of the policy's entropy, at first")
+    entropy_target: float | None = setting(
+        None, 'entropy of the policy per actuator to which its weight is steered; null: the '
+        'weight is fixed')
+    entropy_rate: float = setting(0.003, 'rate at which the weight of the entropy is steered')
+    average_rate: float = setting(
+        0.0, 'rate at which the average that is validated and shipped follows the networks; 0: '
+        'the networks themselves ship')
+    compile: bool = setting(
+        False, 'compile the losses with torch.compile: a minute at first, then faster updates')
 
 
 @dataclass(frozen=True)

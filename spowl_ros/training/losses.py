@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 import torch.nn.functional as F
 
+from spowl_ros.base.settings import setting
 from spowl_ros.training.networks import Networks
 
 
@@ -33,18 +34,19 @@ class Batch:
 class LossConfig:
     """Weights and discounts; the defaults are the authors'."""
 
-    discount: float = 0.975
-    cost_discount: float = 0.997
-    rho: float = 0.5
-    consistency: float = 20.0
-    reward: float = 0.1
-    cost: float = 0.1
-    reward_value: float = 0.1
-    cost_value: float = 0.1
-    # weight of a decision whose cost is positive (costs are rare)
-    cost_imbalance: float = 10.0
-    # how members of the target cost value make a target: 'mean' or 'max'
-    cost_value_target: str = 'mean'
+    discount: float = setting(0.975, 'discount of reward per decision')
+    cost_discount: float = setting(0.997, 'discount of cost per decision')
+    rho: float = setting(0.5, 'weight of each later decision of a sequence, relative to the one '
+                         'before')
+    consistency: float = setting(20.0, 'weight of the error of the predicted latent')
+    reward: float = setting(0.1, 'weight of the error of the predicted reward')
+    cost: float = setting(0.1, 'weight of the error of the predicted cost')
+    reward_value: float = setting(0.1, 'weight of the error of the value')
+    cost_value: float = setting(0.1, 'weight of the error of the cost value')
+    cost_imbalance: float = setting(
+        10.0, 'weight of a decision whose cost is positive, because costs are rare')
+    cost_value_target: str = setting(
+        'mean', 'how the heads of the target cost value make one target: mean or max')
 
 
 def reward_value_target(networks: Networks, next_z: Tensor, next_action: Tensor, reward: Tensor,

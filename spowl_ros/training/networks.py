@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 import torch.nn.functional as F
 
+from spowl_ros.base.settings import setting
 from spowl_ros.control.contract import SAME_OBJECT, SCAN_RANGE, Contract
 
 LAYER_NORM_EPS = 1e-5
@@ -43,49 +44,48 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 class BinConfig:
     """Support of one scalar that is predicted as a distribution over bins in symlog space."""
 
-    count: int = 101
-    low: float = -10.0
-    high: float = 10.0
-    # scalars are counted in this unit, so that bins are fine where they are small
-    unit: float = 1.0
+    count: int = setting(101, 'bins', low=2)
+    low: float = setting(-10.0, 'lowest bin, in symlog space')
+    high: float = setting(10.0, 'highest bin, in symlog space')
+    unit: float = setting(1.0, 'scalars are counted in this unit: a small one makes bins fine '
+                          'where scalars are small')
 
 
 @dataclass(frozen=True)
 class NetworkConfig:
     """Sizes and forms of all networks; the defaults are the authors'."""
 
-    # Both are the contract's; a configuration file leaves them out.
-    obs_dim: int = 0
-    action_dim: int = 0
-    latent_dim: int = 512
-    simnorm_dim: int = 8
-    enc_dim: int = 256
-    enc_layers: int = 1
-    mlp_dim: int = 512
-    mlp_layers: int = 2
-    num_c: int = 5
-    num_q: int = 5
-    dropout: float = 0.01
-    activation: str = 'mish'
-    log_std_min: float = -10.0
-    log_std_max: float = 2.0
-    # How a distribution over bins becomes a number: 'symlog' is symexp(E[bin]), the authors';
-    # 'linear' is E[symexp(bin)], unbiased when outcomes are uncertain.
-    readout: str = 'symlog'
+    obs_dim: int = setting(0, "size of an observation; the contract's, a file leaves it out")
+    action_dim: int = setting(0, "size of an action; the contract's, a file leaves it out")
+    latent_dim: int = setting(512, 'size of the latent')
+    simnorm_dim: int = setting(8, 'size of the groups in which the latent is normalised')
+    enc_dim: int = setting(256, "width of the encoder's hidden layers")
+    enc_layers: int = setting(1, "the encoder's hidden layers")
+    mlp_dim: int = setting(512, 'width of the hidden layers of all other networks')
+    mlp_layers: int = setting(2, 'hidden layers of all other networks')
+    num_c: int = setting(5, 'heads of the cost model')
+    num_q: int = setting(5, 'heads of each of value and cost value')
+    dropout: float = setting(0.01, 'share of units dropped in training by value and cost value')
+    activation: str = setting('mish', 'activation of the hidden layers: mish or silu')
+    log_std_min: float = setting(-10.0, "lowest logarithm of the policy's standard deviation")
+    log_std_max: float = setting(2.0, "highest logarithm of the policy's standard deviation")
+    readout: str = setting(
+        'symlog', "how a distribution over bins becomes a number: symlog is symexp(E[bin]), the "
+        "authors'; linear is E[symexp(bin)], unbiased when outcomes are uncertain")
     reward_bins: BinConfig = BinConfig()
     cost_bins: BinConfig = BinConfig()
     reward_value_bins: BinConfig = BinConfig()
     cost_value_bins: BinConfig = BinConfig()
-    # Observation features in front of the encoder: (first, last + 1) index pairs of scans of
-    # closeness c, each of which adds exp(-3 m (1 - c) / proximity_scale). Zero turns it off.
-    scan_slices: tuple[tuple[int, int], ...] = ()
-    # (first, last + 1, first of the other): scans with an object that another scan of the same
-    # size shows alone. What is left without it counts as one more scan.
-    wanted_scans: tuple[tuple[int, int, int], ...] = ()
-    proximity_scale: float = 0.0
-    # Distances in metres, for each of which a scan adds a soft indicator that its nearest object
-    # is closer, sigmoid((distance - nearest) / 0.05 m): whether contact is near is then plain.
-    nearest_distances: tuple[float, ...] = ()
+    scan_slices: tuple[tuple[int, int], ...] = setting(
+        (), '(first, last + 1) of each scan of closeness c in the observation')
+    wanted_scans: tuple[tuple[int, int, int], ...] = setting(
+        (), '(first, last + 1, first of the other): scans with an object that another scan of the '
+        'same size shows alone; what is left without it counts as one more scan')
+    proximity_scale: float = setting(
+        0.0, 'metres; each scan adds exp(-3 m (1 - c) / proximity_scale) for the encoder; 0: none')
+    nearest_distances: tuple[float, ...] = setting(
+        (), 'metres; for each, a scan adds a soft indicator that its nearest object is closer, '
+        'sigmoid((distance - nearest) / 0.05 m), which makes a coming contact plain')
 
     def __post_init__(self) -> None:
         if self.latent_dim % self.simnorm_dim:
