@@ -13,7 +13,6 @@ from spowl_ros.base.settings import Setting, declared
 from spowl_ros.control.settings import ControllerSettings
 from spowl_ros.nodes import (
     adapter,
-    controller,
     diff_drive,
     player,
     recorder,
@@ -21,6 +20,7 @@ from spowl_ros.nodes import (
     supervisor,
     viewer,
 )
+from spowl_ros.ros import controller_settings
 from spowl_ros.system import nodes as system
 
 PAGE = Path(__file__).resolve().parent / 'parameters.md'
@@ -39,7 +39,7 @@ TABLES = (
     ('Arguments of `spowl sim` and `sim.launch.py`', (system.SimulationArguments(),)),
     ('Arguments of `spowl robot` and `robot.launch.py`', (system.RobotArguments(),)),
     ('Arguments of `spowl replay --live` and `replay.launch.py`', (system.ReplayArguments(),)),
-    ('controller', (controller.NodeSettings(), ControllerSettings())),
+    ('controller', (controller_settings.NodeSettings(), ControllerSettings())),
     ('supervisor', (supervisor.NodeSettings(),)),
     ('recorder', (recorder.RecorderSettings(),)),
     ('adapter', (adapter.AdapterSettings(),)),

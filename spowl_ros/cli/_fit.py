@@ -45,12 +45,14 @@ def _check_parameters(node: str, given: dict[str, bool | int | float | str],
     :raises SpowlError: there is none of a name, or it does not take the value
     """
     from spowl_ros.control.settings import ControllerSettings
-    from spowl_ros.nodes import adapter, controller, recorder, supervisor
+    from spowl_ros.nodes import adapter, recorder, supervisor
+    from spowl_ros.ros import controller_settings
 
     tables: dict[str, tuple[Any, ...]] = {
         'adapter': (adapter.AdapterSettings(),), 'recorder': (recorder.RecorderSettings(),),
         'supervisor': (supervisor.NodeSettings(),),
-        'controller': (controller.NodeSettings(), ControllerSettings(planner=loaded.settings))}
+        'controller': (controller_settings.NodeSettings(),
+                       ControllerSettings(planner=loaded.settings))}
     names = {entry.name for table in tables[node] for entry in declared(table)}
     for name in given.keys() - names:
         raise SpowlError(f'parameters.{node}: {unknown("parameter", name, sorted(names))}')

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 import faulthandler
 from functools import partial
 import gc
@@ -24,28 +24,30 @@ from rclpy.qos import qos_profile_sensor_data
 from std_msgs.msg import Float64, Header, String
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.settings import declared, group, setting
+from spowl_ros.base.settings import declared
 from spowl_ros.control import bundle
 from spowl_ros.control.contract import differing
 from spowl_ros.control.controller import Controller
 from spowl_ros.control.loop import DecisionLoop
 from spowl_ros.control.monitors.registry import kinds
 from spowl_ros.control.settings import ControllerSettings
+from spowl_ros.control.shadow import Shadow
 from spowl_ros.control.signature import of_key
 from spowl_ros.control.watchdog import Watchdog
-from spowl_ros.robot.command import COMMAND_TYPES, CommandFormat
+from spowl_ros.robot.command import CommandFormat
 from spowl_ros.robot.episode import BEGIN_TOPIC
 from spowl_ros.robot.plausibility import Plausibility
 from spowl_ros.robot.topics import Edge, Topic, load_robot, topics
 from spowl_ros.ros import process
 from spowl_ros.ros.bond import Bond
+from spowl_ros.ros.controller_settings import NodeSettings
 from spowl_ros.ros.last_command import publish_last
 from spowl_ros.ros.lifecycle import TOO_LATE, ManagedNode
 from spowl_ros.ros.messages import build, message_class
 from spowl_ros.ros.parameters import Parameters, refuse_unknown
 from spowl_ros.ros.qos import KEPT, LATCHED
 from spowl_ros.ros.statistics import Statistics
-from spowl_ros.ros.succession import Model, RollbackSettings, Succession
+from spowl_ros.ros.succession import Model, Succession
 
 if TYPE_CHECKING:
     from rclpy.clock import TimeJump
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from spowl_ros.control.bundle import Bundle
     from spowl_ros.control.contract import Contract
     from spowl_ros.control.decision import Decision
+    from spowl_ros.control.observation import Observation
 
 DIAGNOSTICS_PERIOD_S = 1.0
 LOG_PERIOD_S = 5.0
@@ -62,42 +65,6 @@ _LONGEST_WAIT_S = 1.0
 _HANGS_PERIODS = 2.0
 """A decision that takes so many control periods hangs for the time being."""
 _LAST_WORDS_S = 2.0
-
-
-@dataclass(frozen=True)
-class NodeSettings:
-    """What the controller's node needs beside the settings of the controller itself."""
-
-    model: str = setting('', 'directory of the bundle; another one, set while the node is active, '
-                         'is made ready beside it and takes over between two decisions')
-    require_signature: str = setting(
-        '', 'public key (PEM) with which the bundle must be signed, checked before anything of it '
-        'is parsed; empty: no signature is wanted')
-    robot: str = setting('', "YAML file of the robot's topics, units and limits; empty: those of "
-                         'the contract', read_only=True)
-    autostart: bool = setting(False, 'configure and activate at once', read_only=True)
-    rate: float = setting(
-        1.0, "how many seconds of the node's clock pass in one of a steady clock: 1 on a robot, "
-        'the real-time factor in a simulation; 0: lock-step, each measurement is answered once '
-        'and nothing is ever late', low=0.0, high=1000.0, read_only=True)
-    deadline_fraction: float = setting(
-        0.5, 'part of the control period in which a decision is due', low=0.01, high=1.0)
-    steady_latency: bool = setting(
-        True, 'hold a command back until nearly all decisions are ready, so that commands come as '
-        'evenly as sensors; a stop is never held back', read_only=True)
-    priority: int = setting(
-        40, 'real-time priority (SCHED_FIFO) of the whole process where `rate` is not 0 and the '
-        'system allows it; 0: ordinary', low=0, high=90, read_only=True)
-    decision_timeout: float = setting(
-        3.0, 'end the process when one decision takes so many seconds; the robot is stopped after '
-        'two control periods, where `rate` is not 0', low=0.1, high=600.0, read_only=True)
-    command_type: str = setting('Float64MultiArray', 'message type of `command`',
-                                choices=tuple(COMMAND_TYPES))
-    seed: int = setting(0, "seed of the planner's randomness", low=0)
-    threads: int = setting(1, "threads of the planner's graphs", low=1, high=64)
-    observe_cost: bool = setting(
-        False, 'listen to `cost` and let the bound of the cost value follow it')
-    rollback: RollbackSettings = group(RollbackSettings)
 
 
 class ControllerNode(ManagedNode):
@@ -117,6 +84,7 @@ class ControllerNode(ManagedNode):
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._given: dict[str, Any] = {}
         self._loop: DecisionLoop | None = None
+        self._shadow: Shadow | None = None
         self._statistics = Statistics()
         self._reported = time.monotonic()
         self._failure: Exception | None = None
@@ -150,7 +118,8 @@ class ControllerNode(ManagedNode):
                 raise SpowlError(TOO_LATE)
             self._succession.check()
             if not settings.require_signature:  # else nothing is parsed that is not verified
-                self._check_contract(bundle.read_contract(Path(settings.model)))
+                _check_contract(self._bundle.contract, self._robot.applied_to(
+                    bundle.read_contract(Path(settings.model))))
 
     def _on_settings(self, settings: NodeSettings) -> None:
         self._succession.change(settings.rollback)
@@ -173,7 +142,11 @@ class ControllerNode(ManagedNode):
         parameters = Parameters(
             self, ControllerSettings(planner=loaded.settings), accept=partial(_check, loaded),
             applied=self._change, given=self._given, removable=True)
+        self._unseen: Bundle | None = None
         try:
+            if settings.shadow_model:
+                self._unseen = self._load(settings.shadow_model)
+                _check_contract(loaded.contract, self._unseen.contract)
             self._command_format = CommandFormat(settings.command_type, loaded.contract.action)
             self._controller = Controller(loaded, parameters.settings, settings.seed,
                                           settings.threads)
@@ -184,6 +157,9 @@ class ControllerNode(ManagedNode):
         self._command: Publisher[Any] = self.create_publisher(
             message_class(self._command_format.type), 'command', 1)
         self._decisions = self.create_publisher(DiagnosticArray, '~/decision', KEPT)
+        if self._unseen is not None:
+            self._shadow_decisions = self.create_publisher(
+                DiagnosticArray, '~/shadow/decision', KEPT)
         self._mode = self.create_publisher(String, '~/mode', LATCHED)
         self._edge = Edge()
         self._plausibility = Plausibility()
@@ -222,7 +198,14 @@ class ControllerNode(ManagedNode):
                                       settings.threads)
         self._loop = DecisionLoop(
             self._controller, lambda: self.get_clock().now().nanoseconds, self._publish,
-            self._fail, settings.rate, settings.deadline_fraction, settings.steady_latency)
+            self._fail, settings.rate, settings.deadline_fraction, settings.steady_latency,
+            self._decided)
+        if self._unseen is not None:
+            self._shadow = Shadow(Controller(
+                self._unseen, ControllerSettings(planner=self._unseen.settings).change(
+                    self._kept()), settings.seed, settings.threads),
+                lambda decision: self._shadow_decisions.publish(
+                    self._decision_message(decision, 'shadow')), self._on_shadow_failure)
         if settings.rate > 0.0:
             self.keep_time(settings.priority)
         loop = self._loop
@@ -243,6 +226,9 @@ class ControllerNode(ManagedNode):
                 self._watchdog.end()
             else:  # the watchdog ends the process, or whoever ends it does
                 process.abandon(_hangs(loop))
+        if self._shadow is not None:
+            self._shadow.end()
+            self._shadow = None
         self._mode.publish(String(data='stop'))
         publish_last(self._command, self._command_message(self._controller.stop_action))
 
@@ -259,20 +245,11 @@ class ControllerNode(ManagedNode):
             self.destroy_subscription(self._cost)
         for publisher in (self._command, self._decisions, self._mode):
             self.destroy_publisher(publisher)
+        if self._unseen is not None:
+            self.destroy_publisher(self._shadow_decisions)
         self._given = self._declared.remove()
 
     # Another model
-
-    def _check_contract(self, contract: Contract) -> None:
-        """
-        Make sure that a model has the contract of the one that drives.
-
-        :raises SpowlError: names what differs
-        """
-        found = differing(self._bundle.contract, self._robot.applied_to(contract))
-        if found:
-            raise SpowlError(f'its contract differs in {", ".join(found)}; another contract needs '
-                             'another start')
 
     def _kept(self) -> dict[str, Any]:
         """Return the settings that are other than the model's own, by name."""
@@ -284,7 +261,7 @@ class ControllerNode(ManagedNode):
     def _prepare(self, path: str) -> Controller:
         """Return a controller of another model, in the thread that loads it."""
         loaded = self._load(path)
-        self._check_contract(loaded.contract)
+        _check_contract(self._bundle.contract, loaded.contract)
         settings = self._node_parameters.settings
         return Controller(loaded, ControllerSettings(planner=loaded.settings).change(self._kept()),
                           settings.seed, settings.threads)
@@ -390,13 +367,23 @@ class ControllerNode(ManagedNode):
             else:
                 self.get_logger().warning(f'{decision.source}: {decision.reason}',
                                           throttle_duration_sec=LOG_PERIOD_S)
+        self._decisions.publish(self._decision_message(decision, 'decision'))
+
+    def _decision_message(self, decision: Decision, what: str) -> DiagnosticArray:
         values = [KeyValue(key=key, value=value) for key, value in decision.to_items()]
         # without a hardware_id, which PlotJuggler would put into the name of every curve
         message = DiagnosticArray(status=[DiagnosticStatus(
-            level=DiagnosticStatus.OK, name=f'{self.get_name()}: decision',
+            level=DiagnosticStatus.OK, name=f'{self.get_name()}: {what}',
             message=decision.source, values=values)])
         message.header.stamp.sec, message.header.stamp.nanosec = divmod(decision.now_ns, 10**9)
-        self._decisions.publish(message)
+        return message
+
+    def _decided(self, decision: Decision, observation: Observation, due: float) -> None:
+        if (shadow := self._shadow) is not None:
+            shadow.see(decision, observation, due)
+
+    def _on_shadow_failure(self, error: Exception) -> None:
+        self.get_logger().error(f'the model in the shadow decides no more: {error!r}')
 
     def _publish_command(self, action: Sequence[float]) -> None:
         self._command.publish(self._command_message(action))
@@ -461,6 +448,17 @@ class ControllerNode(ManagedNode):
         message = DiagnosticArray(status=statuses)
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
+
+
+def _check_contract(mine: Contract, other: Contract) -> None:
+    """
+    Make sure that another model has the contract of the one that drives.
+
+    :raises SpowlError: names what differs
+    """
+    if found := differing(mine, other):
+        raise SpowlError(f'the contract of the other model differs in {", ".join(found)}; another '
+                         'contract needs another start')
 
 
 def _hangs(loop: DecisionLoop) -> str:

@@ -1,0 +1,50 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What the controller's node is told beside the settings of the controller itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from spowl_ros.base.settings import group, setting
+from spowl_ros.robot.command import COMMAND_TYPES
+from spowl_ros.ros.succession import RollbackSettings
+
+
+@dataclass(frozen=True)
+class NodeSettings:
+    """What the controller's node needs beside the settings of the controller itself."""
+
+    model: str = setting('', 'directory of the bundle; another one, set while the node is active, '
+                         'is made ready beside it and takes over between two decisions')
+    require_signature: str = setting(
+        '', 'public key (PEM) with which the bundle must be signed, checked before anything of it '
+        'is parsed; empty: no signature is wanted')
+    robot: str = setting('', "YAML file of the robot's topics, units and limits; empty: those of "
+                         'the contract', read_only=True)
+    autostart: bool = setting(False, 'configure and activate at once', read_only=True)
+    rate: float = setting(
+        1.0, "how many seconds of the node's clock pass in one of a steady clock: 1 on a robot, "
+        'the real-time factor in a simulation; 0: lock-step, each measurement is answered once '
+        'and nothing is ever late', low=0.0, high=1000.0, read_only=True)
+    deadline_fraction: float = setting(
+        0.5, 'part of the control period in which a decision is due', low=0.01, high=1.0)
+    steady_latency: bool = setting(
+        True, 'hold a command back until nearly all decisions are ready, so that commands come as '
+        'evenly as sensors; a stop is never held back', read_only=True)
+    priority: int = setting(
+        40, 'real-time priority (SCHED_FIFO) of the whole process where `rate` is not 0 and the '
+        'system allows it; 0: ordinary', low=0, high=90, read_only=True)
+    decision_timeout: float = setting(
+        3.0, 'end the process when one decision takes so many seconds; the robot is stopped after '
+        'two control periods, where `rate` is not 0', low=0.1, high=600.0, read_only=True)
+    command_type: str = setting('Float64MultiArray', 'message type of `command`',
+                                choices=tuple(COMMAND_TYPES))
+    seed: int = setting(0, "seed of the planner's randomness", low=0)
+    threads: int = setting(1, "threads of the planner's graphs", low=1, high=64)
+    observe_cost: bool = setting(
+        False, 'listen to `cost` and let the bound of the cost value follow it')
+    rollback: RollbackSettings = group(RollbackSettings)
+    shadow_model: str = setting(
+        '', 'directory of a second bundle of the same contract, which decides unseen on the same '
+        'observations and publishes ~/shadow/decision; empty: none', read_only=True)
