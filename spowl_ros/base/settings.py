@@ -35,6 +35,8 @@ _WORDS = {bool: 'true or false', int: 'an integer', float: 'a number', str: 'a t
           type(None): 'null'}
 _SHOWN = 80
 """Characters of a wrong value that a complaint repeats."""
+_LISTED = 12
+"""Names that a complaint lists at most."""
 
 
 @dataclass(frozen=True)
@@ -260,11 +262,23 @@ def find(table: Sequence[Setting], name: str, home: str = '') -> Setting:
 
 
 def unknown(what: str, name: object, known: Iterable[str]) -> SpowlError:
-    """Return the complaint about an unknown name, with the one that may be meant, or all."""
+    """Return the complaint about an unknown name, with those that may be meant."""
+    return SpowlError(f"there is no {what} '{name}'; {meant(str(name), known)}")
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """Say which name may be meant; if none is near, all of few names, or the nearest of many."""
     there = sorted(known)
-    near = difflib.get_close_matches(str(name), there, n=1)
-    hint = f"did you mean '{near[0]}'?" if near else f'there are {", ".join(there)}'
-    return SpowlError(f"there is no {what} '{name}'; {hint}")
+    if near := difflib.get_close_matches(name, there, n=1):
+        return f"did you mean '{near[0]}'?"
+    if len(there) <= _LISTED:
+        return f'there are {", ".join(there)}'
+    ends = {entry.rpartition('.')[2]: entry for entry in there}
+    word = name.rpartition('.')[2]
+    nearest = dict.fromkeys([
+        *(entry for entry in there if word in entry),
+        *(ends[end] for end in difflib.get_close_matches(word, ends, 3, 0.0))])
+    return f'the nearest of {len(there)} are {", ".join([*nearest][:3])}'
 
 
 def _split(text: str, sign: str) -> tuple[str, str]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-import difflib
 import math
 from pathlib import Path
 import re
@@ -18,7 +17,7 @@ from typing import Any
 
 from spowl_ros.base import names, yaml
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.settings import read
+from spowl_ros.base.settings import meant, read
 from spowl_ros.control.contract import JOINT_SENSORS, Contract, Field
 from spowl_ros.robot.command import COMMAND_TYPES, TWIST_AXES, TWISTS
 
@@ -167,8 +166,7 @@ def from_dict(data: dict[str, Any]) -> RobotConfig:
 
 
 def _hint(name: str, known: Any) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f'; did you mean {near[0]!r}?' if near else f'; there are {", ".join(known)}'
+    return f'; {meant(name, known)}'
 
 
 def _topic_misfits(robot: RobotConfig) -> list[str]:

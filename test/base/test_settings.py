@@ -16,6 +16,7 @@ from spowl_ros.base.settings import (
     declared,
     flattened,
     group,
+    meant,
     nested,
     parsed,
     read,
@@ -117,3 +118,12 @@ def test_dicts_are_read_over_the_classes_own_sections() -> None:
             ({'table': {'x': {'count': 0}}}, "'table.x.count' is 0, wanted an integer from 1")):
         with pytest.raises(SpowlError, match=reason):
             read(Settings, data)
+
+
+def test_a_complaint_names_few() -> None:
+    """Of few names all are told; of many the nearest three; one that is near alone."""
+    many = [f'section{number}.option{number}' for number in range(100)] + ['network.width']
+    assert meant('xyz', ['a', 'b']) == 'there are a, b'
+    assert meant('network.widht', many) == "did you mean 'network.width'?"
+    told = meant('width', many)
+    assert told.startswith('the nearest of 101 are network.width, ') and told.count(',') == 2

@@ -168,7 +168,12 @@ def test_amended_bundle_keeps_everything_else(copied: Path) -> None:
 def test_command_line(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Verify and inspect tell what a bundle is; a damaged one is one line and exit code 2."""
     assert main(['verify', str(copied)]) == 0
+    capsys.readouterr()
     assert main(['inspect', str(copied)]) == 0
+    shown = capsys.readouterr().out
+    assert len(shown.splitlines()) <= 40  # one screen, and the contract first
+    assert shown.index('hazards_lidar') < shown.index('measured') < shown.index('origin')
+    assert main(['inspect', '--all', str(copied)]) == 0
     shown = capsys.readouterr().out
     for text in ('SafetyPointGoal1-v0', 'hazards_lidar', 'cost_budget', 'untrained', 'latent_dim'):
         assert text in shown
