@@ -206,12 +206,35 @@ def test_rviz(published: dict[str, Topic]) -> None:
             assert qos_check_compatible(offered, qos)[0] != QoSCompatibility.ERROR, display
 
 
-def test_every_topic_is_documented(published: dict[str, Topic]) -> None:
-    """Each topic that was published, beside those of rcl, is in docs/interfaces.md."""
+QOS = {
+    'sensor data': (ReliabilityPolicy.BEST_EFFORT, DurabilityPolicy.VOLATILE),
+    'reliable': (ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE),
+    'latched': (ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL),
+    'kept': (ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL),
+}
+"""Words of docs/interfaces.md."""
+OF_RCL = {'/rosout', '/parameter_events'}
+
+
+def documented() -> dict[str, tuple[str, str]]:
+    """Return message type and QoS of each topic in the table of docs/interfaces.md."""
     page = (CONFIG.parent / 'docs' / 'interfaces.md').read_text(encoding='utf-8')
-    for topic in published.keys() - {'/rosout', '/parameter_events'}:
-        name = topic if f'`{topic}`' in page else topic.removeprefix('/')
-        assert f'`{name}`' in page, topic
+    rows = re.findall(r'^\| (`[^|]*) \| ([^|]*) \| ([^|]*) \|', page, re.MULTILINE)
+    return {f'/{name.lstrip("/")}': (kind, qos) for names, kind, qos in rows if qos in QOS
+            for name in re.findall(r'`([^`]+)`', names)}
+
+
+def test_every_topic_is_documented(published: dict[str, Topic]) -> None:
+    """Each published topic has the type and the QoS that docs/interfaces.md gives it."""
+    table = documented()
+    assert len(table) > 20
+    for name in published.keys() - OF_RCL:
+        kind, qos = table[name]
+        if kind == 'the same':
+            kind = table['/command_raw'][0]
+        assert published[name].kind.replace('/msg/', '/') in kind, name
+        assert {(offer.reliability, offer.durability)
+                for offer in published[name].offered} == {QOS[qos]}, f'{name}: {qos}'
 
 
 def test_only_the_supervisor_may_command() -> None:
