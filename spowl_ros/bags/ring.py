@@ -50,7 +50,7 @@ class RingSettings:
         read_only=True)
     cost: float = setting(0.0, 'a greater cost than this is an event', read_only=True)
     pause: float = setting(
-        10.0, 'least seconds between two bags; what happens meanwhile shares the next one, which '
+        10.0, 'least seconds between two bags; events in between share the next one, which '
         'waits no longer than `seconds`', low=0.0, high=3600.0, read_only=True)
     bags: int = setting(20, 'most bags that events make in one run; ~/save makes more', low=0,
                         read_only=True)

@@ -67,7 +67,7 @@ class AdapterSettings:
 
     model: str = setting('', 'directory of the bundle, of which only the contract is read',
                          read_only=True)
-    robot_radius: float = setting(0.12, 'radius of the circle around the hull, metres',
+    robot_radius: float = setting(0.12, 'radius of a circle that holds the hull, metres',
                                   low=0.01, high=5.0)
     laser_x: float = setting(0.0, 'laser ahead of the middle of the robot, metres',
                              low=-5.0, high=5.0)
