@@ -18,6 +18,7 @@ _CONTENTS = {
     'report': (('matplotlib', 'matplotlib'), ('jinja2', 'Jinja2')),
     'view': (('viser', 'viser'),),
     'sign': (('model_signing', 'model-signing'),),
+    'wrap': (('onnx', 'ONNX'),),
 }
 """Extra, or what comes otherwise, to the modules that tell whether it is there."""
 _ADVICE = {
@@ -29,7 +30,7 @@ _SIMULATION = ('sim', 'tasks')
 _NEEDS = {
     'calibrate': _SIMULATION, 'evaluate': _SIMULATION, 'export': ('train', *_SIMULATION),
     'robot': ('ros',), 'sign': ('sign',), 'sim': ('ros', *_SIMULATION),
-    'top': ('ros',), 'train': ('train', *_SIMULATION),
+    'top': ('ros',), 'train': ('train', *_SIMULATION), 'wrap': ('wrap',),
 }
 """Verb to what it needs whatever it is told."""
 _OPTIONS = {

@@ -94,7 +94,8 @@ def _origin(bundle: Bundle) -> Iterator[tuple[str, Any]]:
     settings = bundle.settings
     yield 'planner', (f'{settings.kind}, {settings.iterations} iterations of {settings.samples} + '
                       f'{settings.policy_candidates} candidates, horizon {settings.horizon}, '
-                      f'switch {"on" if settings.switch else "off"}')
+                      f'switch {"on" if settings.switch else "off"}' if bundle.plans else
+                      'none: a policy of another library')
     yield 'monitors', ('calibrated' if bundle.calibration else 'not calibrated: spowl calibrate')
     yield 'signed', 'yes' if (bundle.directory / 'model.sig').is_file() else 'no'
 
@@ -103,10 +104,11 @@ def _everything(bundle: Bundle) -> None:
     """Print every setting and figure."""
     from spowl_ros.base.settings import declared
 
-    _table(('planner setting', 'value', 'at run time', ''), (
-        (entry.name, entry.default, 'fixed' if entry.read_only else entry.wanted(),
-         entry.description) for entry in declared(bundle.settings)))
-    _table(('network', ''), bundle.networks.items())
+    if bundle.plans:
+        _table(('planner setting', 'value', 'at run time', ''), (
+            (entry.name, entry.default, 'fixed' if entry.read_only else entry.wanted(),
+             entry.description) for entry in declared(bundle.settings)))
+        _table(('network', ''), bundle.networks.items())
     _table(('provenance', ''), _flat(bundle.provenance))
     for title, values in (('measured', bundle.measured), ('calibration', bundle.calibration)):
         _table((title, ''), _flat(values) if values else [('nothing yet', '')])

@@ -5,7 +5,8 @@ The bundle: a directory that holds everything a robot needs of a trained planner
 
 `manifest.json` says what it is and the SHA-256 of every other file; `manifest.sha256` is its own;
 `model.sig`, where there is one, says who made it. The graphs are ONNX files that share one file of
-weights; `golden.npz` holds inputs and outputs of every graph that loading must reproduce.
+weights; `golden.npz` holds inputs and outputs of every graph that loading must reproduce. A bundle
+of `spowl wrap` holds one graph instead, a policy that another library has trained.
 
 Every file is read once, within bounds, and what was read is what is hashed, checked and used: a
 bundle that changes on the disk changes nothing that was loaded. Nothing in it is ever unpickled.
@@ -47,6 +48,10 @@ LIMITS = {MANIFEST: 8 << 20, MANIFEST_DIGEST: 1 << 10, SIGNATURE: 1 << 20, MODEL
 """The files of a bundle, with the most bytes that each may have."""
 LISTED = frozenset(LIMITS) - {MANIFEST, MANIFEST_DIGEST, SIGNATURE}
 """Those whose hashes the manifest holds."""
+POLICY = f'{graph_io.POLICY}.onnx'
+POLICY_LIMITS = {name: LIMITS[name] for name in LIMITS
+                 if name != WEIGHTS and name not in GRAPHS.values()} | {POLICY: 64 << 20}
+"""The files of a bundle that holds a policy of other make, whose graph holds its weights."""
 LARGEST_TENSOR = 1 << 24
 """Elements that an input or output of a graph may have."""
 _NEVER_READ = frozenset(('.git', '.gitattributes', '.gitignore', '.cache'))
@@ -114,6 +119,11 @@ class Bundle:
         return graph_io.SCHEMA_2_NAMES if self.schema == 2 else {}
 
     @property
+    def plans(self) -> bool:
+        """Return whether it holds a planner, rather than a policy of other make."""
+        return graph_io.POLICY not in self.graphs
+
+    @property
     def knobs(self) -> frozenset[str]:
         """Return the names of the knobs that its graphs take."""
         inputs = {name for graph in self.graphs.values() for name in graph.inputs}
@@ -130,6 +140,9 @@ class Bundle:
             take, as they were exported before it existed
         """
         settings = self.settings.at_run_time(settings.to_dict())
+        if not self.plans and settings.kind != 'policy':
+            raise SpowlError(f"planner setting 'kind' is {settings.kind!r}, but {self.directory} "
+                             "holds a policy and no planner; leave it at 'policy'")
         for name in settings.knobs().keys() - self.knobs:
             value, own = (getattr(s, name, None) for s in (settings, self.settings))
             if value != own:
@@ -167,7 +180,7 @@ def load(directory: str | Path, *, threads: int = 1, signer: Signer | None = Non
     try:
         for graph in bundle.graphs.values():
             graph_check.check_graph(str(directory / graph.file), content[graph.file], WEIGHTS,
-                                    len(content[WEIGHTS]))
+                                    len(content.get(WEIGHTS, b'')))
         sessions = bundle.sessions(threads)
         for name, graph in bundle.graphs.items():
             path = directory / graph.file
@@ -212,9 +225,10 @@ def read_files(directory: Path, signer: Signer | None = None) -> dict[str, bytes
                  if name not in _NEVER_READ and not _UNFINISHED.fullmatch(name)}
     except OSError as error:
         raise BundleError(f'{directory}: {error.strerror or error}') from error
-    for name in sorted(names - set(LIMITS)):
+    limits = POLICY_LIMITS if POLICY in names else LIMITS
+    for name in sorted(names - set(limits)):
         raise BundleError(f'{directory}: {name!r} is no file of a bundle; take it out')
-    content = _read(directory, [name for name in LIMITS if name in names or name != SIGNATURE])
+    content = _read(directory, [name for name in limits if name in names or name != SIGNATURE])
     if signer is not None:
         signature.verify(directory, content, signer)
     return content
@@ -233,11 +247,18 @@ def write_manifest(directory: Path, bundle: Bundle, content: Mapping[str, bytes]
         'calibration': bundle.calibration,
         'graphs': {name: asdict(graph) for name, graph in bundle.graphs.items()},
         'weights': {name: asdict(weight) for name, weight in bundle.weights.items()},
-        'files': {name: _digest(content[name]) for name in sorted(LISTED)},
+        'files': {name: _digest(content[name]) for name in sorted(listed(bundle.graphs))},
     }
     text = (json.dumps(manifest, indent=2, allow_nan=False) + '\n').encode()
     write_whole(directory / MANIFEST, text)
     write_whole(directory / MANIFEST_DIGEST, f'{_digest(text)}  {MANIFEST}\n'.encode())
+
+
+def listed(graphs: Mapping[str, Any]) -> frozenset[str]:
+    """Return the names of the files whose hashes stand in the manifest of a bundle."""
+    if graph_io.POLICY not in graphs:
+        return LISTED
+    return frozenset(POLICY_LIMITS) - {MANIFEST, MANIFEST_DIGEST, SIGNATURE}
 
 
 def amend(directory: str | Path, *, measured: dict[str, Any] | None = None,
@@ -296,7 +317,7 @@ def _read(directory: Path, names: Any) -> dict[str, bytes]:
             raise BundleError(f'{directory / other}: it lies in {real.parent}, {one} lies '
                               'elsewhere; put the file itself there')
         try:
-            content[name] = read_bounded(real, LIMITS[name])
+            content[name] = read_bounded(real, {**LIMITS, **POLICY_LIMITS}[name])
         except SpowlError as error:
             message = str(error).replace(str(real), str(directory / name))
             raise BundleError(f'{message}; the bundle is damaged or incomplete, export or copy it '
@@ -329,12 +350,13 @@ def _parse(directory: Path, content: Mapping[str, bytes]) -> tuple[Bundle, dict[
         settings = PlannerSettings.from_dict(manifest['planner']['settings'])
         contract = Contract.from_dict(manifest['contract'])
         files = dict(manifest['files'])
-        if tuple(graphs) != graph_io.STAGES:
-            raise BundleError(f'{path}: graphs are {list(graphs)}, wanted {list(GRAPHS)}')
+        if tuple(graphs) not in graph_io.KINDS:
+            raise BundleError(f'{path}: graphs are {list(graphs)}, wanted {list(GRAPHS)} or '
+                              f'{[graph_io.POLICY]}')
         for name, graph in graphs.items():
-            if graph.file != GRAPHS[name]:
+            if graph.file != f'{name}.onnx':
                 raise BundleError(f'{path}: the file of {name} is {str(graph.file)[:80]!r}, '
-                                  f'wanted {GRAPHS[name]!r}')
+                                  f"wanted '{name}.onnx'")
             for shape in (*graph.inputs.values(), *graph.outputs.values()):
                 if not _plausible(shape):
                     raise BundleError(f'{path}: {name} has a tensor of shape {str(shape)[:80]}')
@@ -344,8 +366,9 @@ def _parse(directory: Path, content: Mapping[str, bytes]) -> tuple[Bundle, dict[
         raise BundleError(f'{path}: {error}') from error
     except (TypeError, KeyError, AttributeError, ValueError, RecursionError) as error:
         raise BundleError(f'{path}: malformed ({_short(error)})') from error
-    for name in sorted(files.keys() ^ LISTED):
-        raise BundleError(f"{path}: no SHA-256 for the file '{name}'" if name in LISTED else
+    wanted = listed(graphs)
+    for name in sorted(files.keys() ^ wanted):
+        raise BundleError(f"{path}: no SHA-256 for the file '{name}'" if name in wanted else
                           f'{path}: it lists {str(name)[:80]!r}, which is no file of a bundle')
     bundle = Bundle(directory, contract, manifest['networks'], settings, graphs, weights,
                     manifest['provenance'], manifest['measured'], manifest['calibration'],
@@ -383,8 +406,9 @@ def _open(path: Path, content: Mapping[str, bytes], threads: int
     # waiting threads sleep: a spinning one would take its core from the rest of the robot
     options.add_session_config_entry('session.intra_op.allow_spinning', '0')
     options.log_severity_level = 3
-    weights = content[WEIGHTS]
-    options.add_external_initializers_from_files_in_memory([WEIGHTS], [weights], [len(weights)])
+    if (weights := content.get(WEIGHTS)) is not None:
+        options.add_external_initializers_from_files_in_memory(
+            [WEIGHTS], [weights], [len(weights)])
     try:
         return onnxruntime.InferenceSession(content[path.name], options,
                                             providers=['CPUExecutionProvider'])
@@ -403,17 +427,21 @@ def _check_shapes(path: Path, what: str, actual: Any, declared: Shapes) -> None:
 
 
 def _check_contract(directory: Path, bundle: Bundle) -> None:
-    contract, encode = bundle.contract, bundle.graphs[graph_io.ENCODE]
+    contract, first = bundle.contract, next(iter(bundle.graphs.values()))
     for what, ours, shape in (
-            ('observation values', contract.size, encode.inputs.get(graph_io.OBSERVATION)),
-            ('actions', contract.action.size, encode.outputs.get(graph_io.POLICY_ACTION))):
+            ('observation values', contract.size, first.inputs.get(graph_io.OBSERVATION)),
+            ('actions', contract.action.size, first.outputs.get(graph_io.POLICY_ACTION))):
         if shape != [1, ours]:
             raise BundleError(f'{directory / MANIFEST}: the contract has {ours} {what}, the '
-                              f'encoder {shape[-1] if shape else None}')
+                              f'{"encoder" if bundle.plans else "policy"} '
+                              f'{shape[-1] if shape else None}')
+    if not bundle.plans and len({**first.inputs, **first.outputs}) != 2:
+        raise BundleError(f'{directory / MANIFEST}: the policy has more than an observation and '
+                          'an action')
 
 
 def _check_weights(directory: Path, bundle: Bundle) -> None:
-    size = len(bundle.content[WEIGHTS])
+    size = len(bundle.content.get(WEIGHTS, b''))
     for name, weight in bundle.weights.items():
         if not _plausible(weight.shape) or not isinstance(weight.offsets, list) or not (
                 weight.offsets) or not all(

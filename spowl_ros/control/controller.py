@@ -26,7 +26,7 @@ from spowl_ros.control.hazards import HazardTracker
 from spowl_ros.control.monitors.base import Context, Grounds, Level, Monitor, Reading, Stage
 from spowl_ros.control.monitors.calibration import Calibration
 from spowl_ros.control.monitors.registry import kinds
-from spowl_ros.control.planner import Planner
+from spowl_ros.control.policy import NO_PLANNER, planner_of
 from spowl_ros.control.settings import ControllerSettings
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Controller:
         self.calibration = Calibration.from_dict(bundle.calibration)
         self._identity = {'bundle': bundle.digest, 'seed': seed, 'threads': threads}
         settings = settings or ControllerSettings(planner=bundle.settings)
-        self._planner = Planner(bundle, settings.planner, threads=threads, seed=seed)
+        self._planner = planner_of(bundle, settings.planner, threads=threads, seed=seed)
         self._arbiter = Arbiter(settings.rules())
         self._hazards = HazardTracker(self.contract)
         self.stop_action: tuple[float, ...] = tuple(self.contract.action.rest.tolist())
@@ -243,7 +243,8 @@ class Controller:
             chosen, source, reason = plan.policy_action, 'policy', verdict.reason
         else:
             chosen, source = plan.action, plan.source
-            reason = _why(plan, self._settings.planner.kind)
+            reason = (_why(plan, self._settings.planner.kind) if self.bundle.plans
+                      else NO_PLANNER)
         if not np.isfinite(chosen).all():
             return self.stop_action, 'stop', f'action of the {source} is not finite', ''
         return tuple(float(part) for part in chosen), source, reason, verdict.monitor

@@ -16,13 +16,14 @@ from collections.abc import Iterator
 from spowl_ros.base.errors import SpowlError
 
 OPERATORS = frozenset((
-    'Abs', 'Add', 'And', 'Cast', 'Clip', 'Concat', 'Constant', 'ConstantOfShape', 'CumSum', 'Div',
-    'Equal', 'Erf', 'Exp', 'Expand', 'Flatten', 'Gather', 'GatherElements', 'Gemm', 'Greater',
-    'GreaterOrEqual', 'Identity', 'LayerNormalization', 'Less', 'LessOrEqual', 'Log', 'MatMul',
-    'Max', 'Min', 'Mish', 'Mul', 'Neg', 'Not', 'Or', 'Pow', 'Range', 'ReduceMax', 'ReduceMean',
-    'ReduceMin', 'ReduceSum', 'Reshape', 'Shape', 'Sigmoid', 'Sign', 'Slice', 'Softmax',
-    'Softplus', 'Split', 'Sqrt', 'Squeeze', 'Sub', 'Tanh', 'TopK', 'Transpose', 'Unsqueeze',
-    'Where'))
+    'Abs', 'Add', 'And', 'Cast', 'Celu', 'Clip', 'Concat', 'Constant', 'ConstantOfShape', 'Cos',
+    'CumSum', 'Div', 'Elu', 'Equal', 'Erf', 'Exp', 'Expand', 'Flatten', 'Gather', 'GatherElements',
+    'Gelu', 'Gemm', 'Greater', 'GreaterOrEqual', 'HardSigmoid', 'HardSwish', 'Identity',
+    'LayerNormalization', 'LeakyRelu', 'Less', 'LessOrEqual', 'Log', 'MatMul', 'Max', 'Min',
+    'Mish', 'Mul', 'Neg', 'Not', 'Or', 'Pow', 'Range', 'Reciprocal', 'ReduceMax', 'ReduceMean',
+    'ReduceMin', 'ReduceSum', 'Relu', 'Reshape', 'Selu', 'Shape', 'Sigmoid', 'Sign', 'Sin',
+    'Slice', 'Softmax', 'Softplus', 'Softsign', 'Split', 'Sqrt', 'Squeeze', 'Sub', 'Tanh',
+    'ThresholdedRelu', 'TopK', 'Transpose', 'Unsqueeze', 'Where'))
 """Operators of ONNX's own domain that only compute, without randomness or control flow."""
 DOMAINS = (b'', b'ai.onnx')
 LARGEST = 1 << 24

@@ -12,9 +12,13 @@ from __future__ import annotations
 
 STAGES = ('encode', 'propose', 'improve', 'select')
 ENCODE, PROPOSE, IMPROVE, SELECT = STAGES
+POLICY = 'policy'
+"""The one graph of a bundle that holds a policy of other make: observation in, action out."""
+KINDS = (STAGES, (POLICY,))
+"""The graphs that a bundle may have."""
 
 OBSERVATION = 'observation'
-"""(B, O), into encode."""
+"""(B, O), into encode or policy."""
 
 # Randomness
 POLICY_NOISE = 'policy_noise'

@@ -108,12 +108,12 @@ def _main() -> int:
     args = parser.parse_args()
 
     from spowl_ros.control import bundle as bundles
-    from spowl_ros.control.planner import Planner
+    from spowl_ros.control.policy import planner_of
 
     try:
         start = time.perf_counter()
         bundle = bundles.load(args.bundle, threads=args.threads)
-        planner = Planner(bundle, threads=args.threads)
+        planner = planner_of(bundle, threads=args.threads)
     except SpowlError as error:
         print(error)
         return error.EXIT_CODE

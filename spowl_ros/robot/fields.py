@@ -70,6 +70,8 @@ class Sensor:
     """Between which the median magnitude lies on a robot that stands or drives, if known."""
     magnitude: Callable[[Any, Field], float] | None = None
     """Of a message; None: the norm of the values."""
+    unit: str = ''
+    """Of its values as they are read; empty: whatever the sender has."""
 
 
 def _reads_vector(*path: str, covariance: str = '') -> Callable[[Any, Field], NDArray[np.float64]]:
@@ -230,31 +232,32 @@ SENSORS: dict[str, Sensor] = {
     'linear_acceleration': Sensor(
         'sensor_msgs/msg/Imu',
         _reads_vector('linear_acceleration', covariance='linear_acceleration_covariance'),
-        _write_imu('linear_acceleration'), usual=(4.0, 60.0)),
+        _write_imu('linear_acceleration'), usual=(4.0, 60.0), unit='m/s^2'),
     'angular_velocity': Sensor(
         'sensor_msgs/msg/Imu',
         _reads_vector('angular_velocity', covariance='angular_velocity_covariance'),
-        _write_imu('angular_velocity'), usual=(0.0, 12.0)),
+        _write_imu('angular_velocity'), usual=(0.0, 12.0), unit='rad/s'),
     'linear_velocity': Sensor(
         'geometry_msgs/msg/TwistStamped', _reads_vector('twist', 'linear'),
-        _writes_vector('twist', 'linear'), usual=(0.0, 10.0)),
+        _writes_vector('twist', 'linear'), usual=(0.0, 10.0), unit='m/s'),
     'magnetic_field': Sensor(
         'sensor_msgs/msg/MagneticField', _reads_vector('magnetic_field'),
-        _writes_vector('magnetic_field'), usual=(0.25, 1.0)),
-    'scan': Sensor('sensor_msgs/msg/LaserScan', _read_scan, _write_scan),
+        _writes_vector('magnetic_field'), usual=(0.25, 1.0), unit='T'),
+    'scan': Sensor('sensor_msgs/msg/LaserScan', _read_scan, _write_scan, unit='1'),
     'joint_position': Sensor('sensor_msgs/msg/JointState', *_joint('position', angle=True),
-                             usual=(0.0, 2.0 * math.pi), magnitude=_angle),
+                             usual=(0.0, 2.0 * math.pi), magnitude=_angle, unit='1'),
     'joint_velocity': Sensor('sensor_msgs/msg/JointState', *_joint('velocity'),
-                             usual=(0.0, 30.0)),
-    'contact_force': Sensor('sensor_msgs/msg/JointState', *_joint('effort')),
+                             usual=(0.0, 30.0), unit='rad/s'),
+    'contact_force': Sensor('sensor_msgs/msg/JointState', *_joint('effort'), unit='N'),
     'ball_orientation': Sensor('sensor_msgs/msg/MultiDOFJointState', _read_ball_orientation,
-                               _write_ball_orientation),
+                               _write_ball_orientation, unit='1'),
     'ball_angular_velocity': Sensor('sensor_msgs/msg/MultiDOFJointState', _read_ball_velocity,
-                                    _write_ball_velocity),
-    'height': Sensor('nav_msgs/msg/Odometry', _read_height, _write_height, usual=(0.0, 5.0)),
+                                    _write_ball_velocity, unit='rad/s'),
+    'height': Sensor('nav_msgs/msg/Odometry', _read_height, _write_height, usual=(0.0, 5.0),
+                     unit='m'),
     'body_angular_velocity': Sensor(
         'nav_msgs/msg/Odometry', _reads_vector('twist', 'twist', 'angular'),
-        _write_body_velocity, usual=(0.0, 12.0)),
+        _write_body_velocity, usual=(0.0, 12.0), unit='rad/s'),
     'vector': Sensor('sensor_msgs/msg/JointState', _read_numbers, _write_numbers),
 }
 """Kind of sensor, as `Field.sensor` names it, to its row."""

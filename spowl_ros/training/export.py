@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 import importlib.metadata
 from pathlib import Path
-import tempfile
 from typing import Any, TypeVar
 import warnings
 
@@ -26,7 +25,6 @@ import torch
 from torch import Tensor, nn
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.files import sync_directory, write_whole
 from spowl_ros.base.settings import changed
 from spowl_ros.control import bundle as bundles
 from spowl_ros.control import golden as golden_vectors
@@ -39,6 +37,7 @@ from spowl_ros.training import checkpoint
 from spowl_ros.training.inference import exportable as faster
 from spowl_ros.training.model_card import model_card
 from spowl_ros.training.networks import ENSEMBLES, Networks
+from spowl_ros.training.onnx_graphs import flops, shapes, write_bundle
 from spowl_ros.training.planner import (
     Encoding,
     Memory,
@@ -168,36 +167,22 @@ def export(networks: Networks, contract: Contract, settings: PlannerSettings,
         if ours != theirs:
             raise SpowlError(f'the networks have {ours} {what}, the contract of {contract.task} '
                              f'has {theirs}')
-    if directory.is_symlink() or (directory.exists()
-                                  and not (directory / bundles.MANIFEST).is_file()):
-        raise SpowlError(f'{directory} exists and is no bundle; choose another directory')
     if settings.kind == 'policy' or not settings.iterations:
         raise SpowlError('a bundle needs a planner: kind adaptive, threshold or unsafe and at '
                          'least one iteration (at run time all kinds can be chosen)')
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=directory.parent, prefix='.bundle-') as folder:
-        building = Path(folder) / 'new'
-        building.mkdir()
+
+    def make(building: Path) -> Bundle:
         planner = PlannerModule(faster(networks) if exportable else networks,
                                 settings).cpu().eval()
         candidates = [torch.as_tensor(np.asarray(o), dtype=torch.float32).view(1, -1)
                       for o in observations] or _plausible(contract, 8 * cases)
         graphs, weights = _write_graphs(planner, candidates[0], building)
         _write_golden(networks, settings, candidates, cases, graphs, building)
-        provenance = {'task': contract.task, 'versions': _versions(), **(provenance or {})}
-        bundle = Bundle(building, contract, asdict(config), settings, graphs, weights, provenance,
-                        measured, calibration)
-        (building / bundles.MODEL_CARD).write_text(model_card(bundle))
-        content = {name: (building / name).read_bytes() for name in bundles.LISTED}
-        for name, data in content.items():  # what is written with the manifest is synced
-            write_whole(building / name, data)
-        bundles.write_manifest(building, bundle, content)
-        bundles.load(building)
-        if directory.exists():
-            directory.rename(Path(folder) / 'old')
-        building.rename(directory)
-        sync_directory(directory.parent)
-    return bundles.load(directory)
+        origin = {'task': contract.task, 'versions': _versions(), **(provenance or {})}
+        return Bundle(building, contract, asdict(config), settings, graphs, weights, origin,
+                      measured, calibration)
+
+    return write_bundle(directory, make, model_card)
 
 
 def export_checkpoint(path: Path, directory: str | Path, changes: dict[str, Any]) -> Bundle:
@@ -244,8 +229,8 @@ def _write_graphs(planner: PlannerModule, observation: Tensor, directory: Path
         model = onnx.load(path)
         _remove_unused_inputs(model)
         models[path] = onnx.shape_inference.infer_shapes(model, data_prop=True)
-        graphs[name] = Graph(path.name, _shapes(model.graph.input), _shapes(model.graph.output),
-                             _flops(models[path]))
+        graphs[name] = Graph(path.name, shapes(model.graph.input), shapes(model.graph.output),
+                             flops(models[path]))
     return graphs, _share_weights(models, planner.networks.networks, directory / bundles.WEIGHTS)
 
 
@@ -253,23 +238,6 @@ def _remove_unused_inputs(model: onnx.ModelProto) -> None:
     used = {name for node in model.graph.node for name in node.input}
     for value in [value for value in model.graph.input if value.name not in used]:
         model.graph.input.remove(value)
-
-
-def _shapes(values: Any) -> dict[str, list[int]]:
-    return {value.name: [d.dim_value for d in value.type.tensor_type.shape.dim]
-            for value in values}
-
-
-def _flops(model: onnx.ModelProto) -> int:
-    """Return the floating-point operations of all matrix products."""
-    graph = model.graph
-    shapes = {**_shapes([*graph.value_info, *graph.input, *graph.output]),
-              **{t.name: list(t.dims) for t in graph.initializer}}
-    total = 0
-    for node in graph.node:
-        if node.op_type in ('MatMul', 'Gemm'):
-            total += 2 * int(np.prod(shapes[node.output[0]])) * shapes[node.input[0]][-1]
-    return total
 
 
 def _share_weights(models: dict[Path, onnx.ModelProto], networks: Networks,

@@ -34,8 +34,11 @@ def bundle_networks(bundle: bundles.Bundle) -> Networks:
     """
     Return the networks of a bundle; target copies, which it does not hold, equal theirs.
 
-    :raises SpowlError: its weights are not those of its networks
+    :raises SpowlError: its weights are not those of its networks, or it has none
     """
+    if not bundle.plans:
+        raise SpowlError(f'{bundle.directory} holds a policy of another library and no networks '
+                         'of ours; only ONNX Runtime runs it')
     networks = Networks(settings.read(NetworkConfig, bundle.networks, 'networks'))
     data = np.frombuffer(bundle.content[bundles.WEIGHTS], np.uint8)
     state = {}

@@ -1,0 +1,96 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+A policy of other make in the place of the planner: it says an action, and nothing of its worth.
+
+Values, cost values and predictions are not-a-number in its plans, so that a monitor which judges
+them knows nothing: it neither alarms nor clears.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.control import graph_io as io
+from spowl_ros.control.plan import Array, Plan
+from spowl_ros.control.planner import Planner
+
+if TYPE_CHECKING:
+    from spowl_ros.control.bundle import Bundle
+    from spowl_ros.control.planner_settings import PlannerSettings
+
+NO_PLANNER = 'the bundle holds no planner'
+_WARM_UP = 3
+
+
+class Policy:
+    """
+    Answers as `planner.Planner` does, by the one graph of a bundle of `spowl wrap`.
+
+    :param settings: kind 'policy'; nothing else of them matters
+    :param seed: as the planner's; a policy draws nothing
+    :raises SpowlError: settings of a planner
+    """
+
+    def __init__(self, bundle: Bundle, settings: PlannerSettings | None = None, *,
+                 threads: int = 1, seed: int = 0) -> None:
+        self.bundle = bundle
+        self.settings = bundle.accept(settings or bundle.settings)
+        self._session = bundle.sessions(threads)[io.POLICY]
+        for _ in range(_WARM_UP):
+            self.plan(np.zeros(bundle.contract.size, np.float32), 0)
+
+    def change(self, settings: PlannerSettings) -> None:
+        """
+        Take other settings.
+
+        :raises SpowlError: settings of a planner
+        """
+        self.settings = self.bundle.accept(settings)
+
+    def reset(self) -> None:
+        """Begin anew; a policy remembers nothing."""
+
+    def executed(self, source: str) -> None:
+        """Hear what was executed; a policy predicts nothing of it."""
+
+    def plan(self, observation: Array, step: int, deadline: float | None = None,
+             iterations: int | None = None) -> Plan:
+        """
+        Return the policy's action for an observation (O,), in a plan that knows nothing else.
+
+        An action that is not finite stays so, for the controller to stop at.
+
+        :raises SpowlError: an observation of another size
+        """
+        contract = self.bundle.contract
+        if np.shape(observation) != (contract.size,):
+            raise SpowlError(f'the observation has shape {np.shape(observation)}, the bundle of '
+                             f'{contract.task} wants ({contract.size},)')
+        start = time.perf_counter()
+        raw = self._session.run([io.POLICY_ACTION], {
+            io.OBSERVATION: np.asarray(observation, np.float32)[None]})[0][0]
+        action = np.clip(raw, -1.0, 1.0) if np.isfinite(raw).all() else raw
+        nan = math.nan
+        return Plan(
+            source='policy', plan_action=(), policy_action=tuple(action.tolist()),
+            plan_value=nan, policy_value=nan, plan_cost_value=nan, policy_cost_value=nan,
+            value_low=nan, cost_value_high=nan, value_threshold=nan, cost_threshold=nan,
+            counted=nan, model_error=nan, iterations=0,
+            seconds={io.POLICY: time.perf_counter() - start})
+
+
+def planner_of(bundle: Bundle, settings: PlannerSettings | None = None, *, threads: int = 1,
+               seed: int = 0) -> Planner | Policy:
+    """
+    Return what decides for a bundle: its planner, or the policy that it holds instead.
+
+    :raises SpowlError: settings that the bundle does not take
+    """
+    kind = Planner if bundle.plans else Policy
+    return kind(bundle, settings, threads=threads, seed=seed)

@@ -1,0 +1,70 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What all share that write bundles: figures of ONNX graphs, and a directory put in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.files import sync_directory, write_whole
+from spowl_ros.control import bundle as bundles
+from spowl_ros.control.bundle import Bundle
+
+if TYPE_CHECKING:
+    import onnx
+
+
+def shapes(values: Any) -> dict[str, list[int]]:
+    """Return the shapes of a graph's values by name."""
+    return {value.name: [d.dim_value for d in value.type.tensor_type.shape.dim]
+            for value in values}
+
+
+def flops(model: onnx.ModelProto) -> int:
+    """Return the floating-point operations of all matrix products, of a graph of known shapes."""
+    graph = model.graph
+    known = {**shapes([*graph.value_info, *graph.input, *graph.output]),
+             **{t.name: list(t.dims) for t in graph.initializer}}
+    total = 0
+    for node in graph.node:
+        if node.op_type in ('MatMul', 'Gemm'):
+            total += 2 * int(np.prod(known[node.output[0]])) * known[node.input[0]][-1]
+    return total
+
+
+def write_bundle(directory: Path, make: Callable[[Path], Bundle],
+                 card: Callable[[Bundle], str]) -> Bundle:
+    """
+    Write a bundle beside its place, verify it, and put it there.
+
+    :param directory: is replaced if it is a bundle already; must not exist otherwise
+    :param make: writes graphs, golden vectors and weights into a directory
+    :param card: returns the model card
+    :raises SpowlError: the directory is something else, or what was written is no whole bundle
+    """
+    if directory.is_symlink() or (directory.exists()
+                                  and not (directory / bundles.MANIFEST).is_file()):
+        raise SpowlError(f'{directory} exists and is no bundle; choose another directory')
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=directory.parent, prefix='.bundle-') as folder:
+        building = Path(folder) / 'new'
+        building.mkdir()
+        bundle = make(building)
+        (building / bundles.MODEL_CARD).write_text(card(bundle))
+        content = {name: (building / name).read_bytes()
+                   for name in bundles.listed(bundle.graphs)}
+        for name, data in content.items():  # what is written with the manifest is synced
+            write_whole(building / name, data)
+        bundles.write_manifest(building, bundle, content)
+        bundles.load(building)
+        if directory.exists():
+            directory.rename(Path(folder) / 'old')
+        building.rename(directory)
+        sync_directory(directory.parent)
+    return bundles.load(directory)
