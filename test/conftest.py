@@ -88,6 +88,14 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     config.stash[REFERENCE_DIRECTORY] = take_reference_directory(config)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is exhaustive, unless it is asked for."""
+    if 'exhaustive' not in config.option.markexpr:
+        left = [item for item in items if item.get_closest_marker('exhaustive')]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Set the environment before anything imports rclpy, numpy or torch."""
     # A busy machine is no fault of what is tested.

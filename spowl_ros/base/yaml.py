@@ -101,7 +101,7 @@ def dump(data: Any) -> str:
 
 def _quoted(representer: Any, text: str) -> Any:
     plain = _PLAIN.fullmatch(text) and text.lower() not in _OLD_WORDS
-    style = None if plain else '"' if '\n' in text else "'"
+    style = None if plain else "'" if text.isprintable() else '"'
     return representer.represent_scalar('tag:yaml.org,2002:str', text, style=style)
 
 

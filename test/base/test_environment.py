@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 import os
 from pathlib import Path
 import subprocess
 import sys
 
+from _pytest.mark import ParameterSet
 import pytest
 
 from spowl_ros.base import environment
@@ -33,6 +35,7 @@ SURROUNDINGS = {
 ARGUMENTS = {
     'bench': [MODEL, '--no-paper-size', '--decisions', '5'], 'calibrate': ['absent'],
     'check': ['absent.yaml', MODEL], 'evaluate': ['absent'], 'export': ['absent', 'nowhere'],
+    'gate': ['absent', 'absent', 'absent'], 'sign': ['absent', '--key', 'absent.pem'],
     'inspect': [MODEL], 'replay': ['absent', MODEL], 'robot': ['robot:=absent.yaml'],
     'sim': ['task:=Nothing1'], 'top': ['--once', '--seconds', '0.5'], 'train': ['Nothing1'],
     'verify': [MODEL], 'view': ['absent'],
@@ -69,19 +72,22 @@ def test_a_verb_in_a_bad_environment(around: str, tmp_path: Path) -> None:
     assert (done.returncode == 2) is (around == 'no domain')
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('around', SURROUNDINGS)
-@pytest.mark.parametrize('verb', verbs())
+def paired(names: Iterable[str]) -> list[ParameterSet]:
+    """Return each name with every surroundings; all but one for each name are exhaustive."""
+    return [pytest.param(name, around, marks=pytest.mark.slow if place == number % len(
+        SURROUNDINGS) else [pytest.mark.slow, pytest.mark.exhaustive])
+        for number, name in enumerate(names) for place, around in enumerate(SURROUNDINGS)]
+
+
+@pytest.mark.parametrize(('verb', 'around'), paired(verbs()))
 def test_every_verb_in_every_bad_environment(verb: str, around: str, tmp_path: Path) -> None:
     """It works or ends with code 2 and one line."""
     folder = tmp_path / 'with spaces and ä'
     folder.mkdir()
-    assert_told(run('spowl', [verb, *ARGUMENTS[verb]], SURROUNDINGS[around], folder))
+    assert_told(run('spowl', [verb, *ARGUMENTS.get(verb, ['--help'])], SURROUNDINGS[around], folder))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('around', SURROUNDINGS)
-@pytest.mark.parametrize('node', NODES)
+@pytest.mark.parametrize(('node', 'around'), paired(NODES))
 def test_every_node_in_every_bad_environment(node: str, around: str, tmp_path: Path) -> None:
     """A node that is told something wrong says it as one line, and ends."""
     done = run(node, ['--ros-args', '-p', 'no_such:=1'], SURROUNDINGS[around], tmp_path)

@@ -144,7 +144,7 @@ def memory_of(robot: Planner, planner: PlannerModule) -> Memory:
 def stable(planner: PlannerModule, observation: torch.Tensor, memory: Memory, noise: Noise,
            action: torch.Tensor) -> bool:
     """Return whether observations a hair apart lead to the same action."""
-    for hair in (1e-6, -1e-6):
+    for hair in (1e-6, -1e-6, 4e-6, -4e-6):
         _, choice, _ = planner.plan(observation * (1 + hair), memory, noise)
         if not torch.allclose(choice.action, action, atol=2e-5):
             return False
@@ -296,5 +296,5 @@ def test_settings_survive_json() -> None:
     """What is written to a manifest comes back the same."""
     for chosen in SETTINGS.values():
         assert PlannerSettings.from_dict(chosen.to_dict()) == chosen
-    with pytest.raises(SpowlError, match="no planner setting 'horizont'"):
+    with pytest.raises(SpowlError, match="no key 'horizont'; did you mean 'horizon'"):
         PlannerSettings.from_dict({'horizont': 3})
