@@ -99,6 +99,7 @@ COMMANDS = {
     'inspect': Command(('inspect', MODEL)),
     'verify': Command(('verify', MODEL)),
     'replay': Command(('replay', '{bag}', MODEL, '--json', '{here}/replayed.json')),
+    'gate': Command(('gate', MODEL, MODEL, '{bag}')),
     'replay --report': Command(('replay', '{bag}', MODEL, '--report', '{here}/report.html'),
                                frozenset({'report'})),
     'robot': Command(DRIVING, interrupted=True),
