@@ -28,6 +28,7 @@ from spowl_ros.cli.main import verbs
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = str(ROOT / 'models/SafetyPointGoal1-v0')
 ROBOT = str(ROOT / 'config/robot/diff_drive.yaml')
+POLICIES = str(ROOT / 'test/training/policies')
 PINS = ('-c', 'requirements/constraints.txt')
 NO_DEPS = ('--no-deps', '-r', 'requirements/simulation.txt')
 RUNS, ASKS = 'runs', 'says what to install'
@@ -61,7 +62,7 @@ ENVIRONMENTS = {
     'make sim': Environment((RUNTIME[0], NO_DEPS, RUNTIME[1]), frozenset({'sim'})),
     'robot': Environment(RUNTIME),
     'none': Environment(PLAIN),
-    'train': with_extra('sim,train', NO_DEPS, has=frozenset({'sim', 'train'})),
+    'train': with_extra('sim,train', NO_DEPS, has=frozenset({'sim', 'train', 'wrap'})),
     'report': with_extra('report', has=frozenset({'report'})),
     'view': with_extra('view', has=frozenset({'view'})),
     'sign': with_extra('sign', has=frozenset({'sign'})),
@@ -110,6 +111,8 @@ COMMANDS = {
                       frozenset({'sim', 'train'})),
     'train': Command(('train', 'SafetyPointGoal1-v0', '--output', '{here}/trained',
                       *TINY_TRAINING), frozenset({'sim', 'train'})),
+    'wrap': Command(('wrap', f'{POLICIES}/sb3.onnx', f'{POLICIES}/sb3.yaml', '{here}/wrapped'),
+                    frozenset({'wrap'})),
     'sign': Command(('sign', '{here}/model', '--key', '{here}/key.pem'), frozenset({'sign'})),
 }
 

@@ -84,7 +84,8 @@ def test_every_verb_in_every_bad_environment(verb: str, around: str, tmp_path: P
     """It works or ends with code 2 and one line."""
     folder = tmp_path / 'with spaces and ä'
     folder.mkdir()
-    assert_told(run('spowl', [verb, *ARGUMENTS.get(verb, ['--help'])], SURROUNDINGS[around], folder))
+    arguments = [verb, *ARGUMENTS.get(verb, ['--help'])]
+    assert_told(run('spowl', arguments, SURROUNDINGS[around], folder))
 
 
 @pytest.mark.parametrize(('node', 'around'), paired(NODES))
