@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 from pathlib import Path
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,10 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
+from sensor_msgs.msg import Joy
 from std_srvs.srv import Trigger
 
-from benchmarks.faults import System, running
+from benchmarks.faults import System, running, wait_until_driving
 from spowl_ros.control import bundle
 from spowl_ros.ros.qos import LATCHED
 
@@ -62,6 +64,37 @@ class Operator:
         """Return what `~/model` says once it has these words."""
         return wait(lambda: self.model if self.model is not None
                     and words in self.model.message else None)
+
+
+class Joystick:
+    """A person's joystick, which sends its state fifty times a second."""
+
+    def __init__(self, system: System) -> None:
+        self.axes, self.held = [0.0, 0.0], False
+        self._publisher = system.stand.node.create_publisher(Joy, 'joy', 10)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._send, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Fall silent."""
+        self._ended.set()
+        self._thread.join()
+
+    def _send(self) -> None:
+        while not self._ended.wait(0.02):
+            self._publisher.publish(Joy(axes=self.axes, buttons=[0, 0, 0, 0, int(self.held)]))
+
+
+def take_over(system: System, joystick: Joystick, push: float) -> float:
+    """Hold the button and push both axes; return the seconds until the robot gets it."""
+    joystick.axes = [push, push]
+    began = time.monotonic()
+    joystick.held = True
+    return float(wait(lambda: next((
+        when - began for when, values in list(system.stand.commands)
+        if when >= began and max(abs(value - push * high) for value, high in zip(
+            values, system.stand.contract.action.high)) < 1e-3), None)))
 
 
 def wait(condition: Callable[[], Any], timeout: float = 60.0) -> Any:
@@ -113,8 +146,13 @@ def main() -> None:
     args = parser.parse_args()
     rows: list[tuple[str, float, float]] = []
     with running(args.bundle, bundle.read_contract(args.bundle)) as system:
+        system.specs['controller'].parameters['operator.input'] = 'joy'
+        system.start('controller')
+        wait_until_driving(system)
         operator = Operator(system)
+        joystick = Joystick(system)
         operator.said('drives since')
+        waits: list[float] = []
 
         def change() -> None:
             assert not operator.set('model', str(args.successor))
@@ -124,10 +162,19 @@ def main() -> None:
             assert operator.take_back().success
             operator.said('drives again')
 
+        def let_go() -> None:
+            joystick.held = False
+
         time.sleep(3.0)
         for _ in range(args.times):
-            for event, act in (('change', change), ('rollback', back)):
+            for event, act in (
+                    ('change', change), ('rollback', back),
+                    ('takeover', lambda: waits.append(take_over(system, joystick, 0.5))),
+                    ('hand back', let_go)):
                 rows.append((event, *measured(system, act)))
+        joystick.close()
+    print(f'a takeover reaches the robot within {1e3 * sorted(waits)[len(waits) // 2]:.1f} ms in '
+          f'the median, {1e3 * max(waits):.1f} ms at most')
     for event in dict.fromkeys(row[0] for row in rows):
         usual, gaps = zip(*(row[1:] for row in rows if row[0] == event))
         print(f'{event:10} longest gap {1e3 * max(gaps):.1f} ms, '

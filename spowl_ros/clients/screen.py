@@ -20,7 +20,8 @@ from spowl_ros.clients.watcher import Picture, Watcher
 from spowl_ros.control.decision import SOURCES, Decision
 from spowl_ros.ros.process import end_on_signals
 
-COLOURS = {'plan': 'green', 'policy': 'cyan', 'monitor': 'yellow', 'stop': 'bold red'}
+COLOURS = {'plan': 'green', 'policy': 'cyan', 'monitor': 'yellow', 'stop': 'bold red',
+           'operator': 'magenta'}
 LEVELS = (('ok', 'green'), ('warning', 'yellow'), ('error', 'bold red'), ('stale', 'magenta'))
 REFRESH_HZ = 5
 DECISIONS = 10

@@ -26,6 +26,7 @@ from spowl_ros.control.hazards import HazardTracker
 from spowl_ros.control.monitors.base import Context, Grounds, Level, Monitor, Reading, Stage
 from spowl_ros.control.monitors.calibration import Calibration
 from spowl_ros.control.monitors.registry import kinds
+from spowl_ros.control.operator import OPERATOR, Takeover
 from spowl_ros.control.policy import NO_PLANNER, planner_of
 from spowl_ros.control.settings import ControllerSettings
 
@@ -145,7 +146,7 @@ class Controller:
 
     def decide(self, observation: Observation, deadline_s: float | None = None,
                iterations: int | None = None, deadline_missed: bool | None = None,
-               cost: float = math.nan) -> Decision:
+               cost: float = math.nan, operator: Takeover | None = None) -> Decision:
         """
         Decide what to do.
 
@@ -154,6 +155,7 @@ class Controller:
         :param iterations: improvements of the plan as recorded, in a replay; the clock is ignored
         :param deadline_missed: as recorded, in a replay; None measures it
         :param cost: what the last decision cost, where it can be observed
+        :param operator: what a person wants, who takes over
         """
         start = time.perf_counter()
         self._follow_time(observation)
@@ -166,7 +168,7 @@ class Controller:
             context = dataclasses.replace(context, plan=plan)
         readings += self._judge(Stage.AFTER_PLANNING, context)
 
-        wanted, source, reason, monitor = self._choose(context, plan)
+        wanted, source, reason, monitor = self._choose(context, plan, operator)
         action = wanted if source == 'stop' else tuple(self.contract.action.held(
             np.array(wanted), np.array(self._last_action)).tolist())
         self._restart_planner = plan is None or not np.isfinite(plan.latent).all()
@@ -230,10 +232,14 @@ class Controller:
             iterations = 0
         return self._planner.plan(observation.values, self._step, deadline, iterations)
 
-    def _choose(self, context: Context, plan: Plan | None
+    def _choose(self, context: Context, plan: Plan | None, operator: Takeover | None
                 ) -> tuple[tuple[float, ...], str, str, str]:
         """Return action, source, reason and leading monitor."""
         verdict = self._arbiter.verdict()
+        if operator is not None and not operator.action:
+            return self.stop_action, 'stop', operator.reason, OPERATOR
+        if operator is not None and verdict.level <= operator.overrules:
+            return operator.action, OPERATOR, operator.reason, OPERATOR
         if plan is None or verdict.level is Level.STOP:
             return self.stop_action, 'stop', verdict.reason, verdict.monitor
         if verdict.level is Level.MONITOR:

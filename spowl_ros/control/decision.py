@@ -14,8 +14,8 @@ from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.monitors.base import Reading
 from spowl_ros.control.plan import RECORDED, Plan
 
-SOURCES = ('plan', 'policy', 'monitor', 'stop')
-"""Who an action may come from, from the most to the least trusting."""
+SOURCES = ('plan', 'policy', 'monitor', 'stop', 'operator')
+"""Who an action may come from, from the most to the least trusting; last a person."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Decision:
     reason: str
     """Why the source is not the plan; empty when it is."""
     monitor: str = ''
-    """The monitor that leads; empty where none does."""
+    """The monitor that leads, or 'operator'; empty where none does."""
     stamps_ns: tuple[int, ...] = ()
     silences: tuple[float, ...] = ()
     plan: Plan | None = None

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from spowl_ros.control.controller import Controller
     from spowl_ros.control.decision import Decision
     from spowl_ros.control.observation import Observation
+    from spowl_ros.control.operator import Takeover
     from spowl_ros.control.settings import ControllerSettings
 
 _EARLY = 0.9
@@ -86,12 +87,15 @@ class DecisionLoop:
         the deadline; not in lock-step
     :param decided: called in the loop's thread once a decision is published, with its observation
         and the steady time at which the next decision is due; infinity in lock-step
+    :param operator: asked at a steady time, seconds, what a person wants who takes over
     """
 
     def __init__(self, controller: Controller, clock_ns: Callable[[], int],
                  publish: Callable[[Decision, float], None], failed: Callable[[Exception], None],
                  rate: float, deadline: float, steady: bool = False,
-                 decided: Callable[[Decision, Observation, float], None] | None = None) -> None:
+                 decided: Callable[[Decision, Observation, float], None] | None = None,
+                 operator: Callable[[float], Takeover | None] = lambda now: None) -> None:
+        self._operator = operator
         self._controller = controller
         self._successor: Controller | None = None
         self._before: Decision | None = None
@@ -280,7 +284,8 @@ class DecisionLoop:
             decision = self._controller.stop(now_ns, f'waiting for {", ".join(missing)}')
         else:
             self._decided_ns = observation.stamp_ns
-            decision = self._controller.decide(observation, self._deadline, cost=cost)
+            decision = self._controller.decide(observation, self._deadline, cost=cost,
+                                               operator=self._operator(now))
         self._before = decision
         self._due = now + (self._patience() if complete else self._period)
         if self._latency is not None and decision.source in ('plan', 'policy'):

@@ -36,7 +36,8 @@ INK: Colour = (38, 42, 48)
 FAINT: Colour = (136, 142, 150)
 COST: Colour = (200, 40, 40)
 SOURCE_COLOURS: dict[str, Colour] = {
-    'plan': (31, 119, 80), 'policy': (44, 98, 178), 'monitor': (222, 140, 20), 'stop': COST}
+    'plan': (31, 119, 80), 'policy': (44, 98, 178), 'monitor': (222, 140, 20), 'stop': COST,
+    'operator': (190, 60, 150)}
 KIND_COLOURS: dict[str, Colour] = {
     'goal': (72, 176, 96), 'hazards': (226, 112, 84), 'vases': (92, 190, 200),
     'gremlins': (150, 70, 180), 'pillars': (104, 96, 160), 'buttons': (226, 170, 70),

@@ -44,6 +44,7 @@ from spowl_ros.ros.controller_settings import NodeSettings
 from spowl_ros.ros.last_command import publish_last
 from spowl_ros.ros.lifecycle import TOO_LATE, ManagedNode
 from spowl_ros.ros.messages import build, message_class
+from spowl_ros.ros.operator_input import OperatorInput
 from spowl_ros.ros.parameters import Parameters, refuse_unknown
 from spowl_ros.ros.qos import KEPT, LATCHED
 from spowl_ros.ros.statistics import Statistics
@@ -150,6 +151,8 @@ class ControllerNode(ManagedNode):
             self._command_format = CommandFormat(settings.command_type, loaded.contract.action)
             self._controller = Controller(loaded, parameters.settings, settings.seed,
                                           settings.threads)
+            self._person = OperatorInput(self, settings.operator, loaded.contract.action,
+                                         self._command_format)
         except SpowlError:
             self._given = parameters.remove()
             raise
@@ -199,7 +202,7 @@ class ControllerNode(ManagedNode):
         self._loop = DecisionLoop(
             self._controller, lambda: self.get_clock().now().nanoseconds, self._publish,
             self._fail, settings.rate, settings.deadline_fraction, settings.steady_latency,
-            self._decided)
+            self._decided, self._person.operator.take)
         if self._unseen is not None:
             self._shadow = Shadow(Controller(
                 self._unseen, ControllerSettings(planner=self._unseen.settings).change(
@@ -241,6 +244,7 @@ class ControllerNode(ManagedNode):
         for _, subscription in self._sensors:
             self.destroy_subscription(subscription)
         self.destroy_subscription(self._begins)
+        self._person.close()
         if self._cost is not None:
             self.destroy_subscription(self._cost)
         for publisher in (self._command, self._decisions, self._mode):

@@ -5,8 +5,8 @@ The supervisor as a lifecycle node: between a controller and the actuators, noth
 
 It passes `command_raw` on as `command` within limits, and sends the stop action instead when the
 controller is silent, when a hazard comes too near, when another one commands the robot, or when
-`~/stop` says so. It starts held: until `~/release` nothing passes. A process of its own, so that
-whatever happens to the controller does not happen to it.
+`~/stop` or the topic `estop` says so. It starts held: until `~/release` nothing passes. A process
+of its own, so that whatever happens to the controller does not happen to it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+import math
 from pathlib import Path
 import sys
 import time
@@ -24,6 +25,7 @@ import numpy as np
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.qos import qos_profile_sensor_data
+from std_msgs.msg import Bool
 from std_srvs.srv import SetBool, Trigger
 
 from spowl_ros.base.errors import SpowlError
@@ -41,6 +43,7 @@ from spowl_ros.ros.messages import build, message_class
 from spowl_ros.ros.parameters import Parameters, refuse_unknown
 from spowl_ros.ros.qos import LATCHED
 from spowl_ros.supervisor.binding import Binding, Publisher
+from spowl_ros.supervisor.heartbeat import Heartbeat
 from spowl_ros.supervisor.latch import Latch
 from spowl_ros.supervisor.rules import Supervised, Supervision
 from spowl_ros.supervisor.settings import SupervisionSettings, unfit_for_a_robot
@@ -81,6 +84,9 @@ class NodeSettings:
         'system allows it; 0: ordinary', low=0, high=90, read_only=True)
     command_type: str = setting('Float64MultiArray', 'message type of both commands',
                                 choices=tuple(COMMAND_TYPES))
+    estop_timeout: float = setting(
+        0.5, 'seconds of a steady clock without a message on `estop` that stop the robot, once '
+        'one was heard; not where `rate` is 0', low=0.05, high=10.0, read_only=True)
     limits: SupervisionSettings = group(SupervisionSettings)
 
 
@@ -106,6 +112,8 @@ class SupervisorNode(ManagedNode):
         self._state = self.create_publisher(DiagnosticStatus, '~/state', LATCHED)
         self.create_service(SetBool, '~/stop', self._on_stop)
         self.create_service(Trigger, '~/release', self._on_release)
+        self._estop = Heartbeat(self._declared.settings.estop_timeout)
+        self.create_subscription(Bool, 'estop', self._on_estop, 10)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._report, clock=self._steady)
         if self._declared.settings.autostart:
@@ -219,6 +227,7 @@ class SupervisorNode(ManagedNode):
         supervision = self._supervision
         if supervision is None:
             return
+        self._heed_estop(time.monotonic())
         now = self._now()
         try:
             command = self._format.to_command(message)
@@ -290,6 +299,7 @@ class SupervisorNode(ManagedNode):
         if supervision is None:
             return
         now = self._now()
+        self._heed_estop(time.monotonic())
         if self._rate > 0.0:
             self._notice_freeze(now)
         self._look_around(supervision)
@@ -328,9 +338,25 @@ class SupervisorNode(ManagedNode):
         response.message = 'stopped until released'
         return response
 
+    def _on_estop(self, message: Bool) -> None:
+        now = time.monotonic()
+        self._estop.hear(message.data, now if self._declared.settings.rate > 0.0 else math.inf)
+        self._heed_estop(now)
+
+    def _heed_estop(self, now: float) -> None:
+        """Hold the robot at once where the e-stop says so, or has fallen silent."""
+        complaint = self._estop.complaint(now)
+        if not complaint or (self._latch.held and self._latch.reason == complaint):
+            return
+        self._latch.stop(now, 'the e-stop', complaint)
+        if self._supervision is not None and self._rate > 0.0:
+            self._send(self._supervision.stopped(complaint))
+
     def _on_release(self, request: Trigger.Request, response: Trigger.Response,
                     ) -> Trigger.Response:
-        refusal = self._latch.release(time.monotonic(), callers(self, '~/release'))
+        now = time.monotonic()
+        refusal = self._estop.complaint(now) or self._latch.release(
+            now, callers(self, '~/release'))
         response.success = not refusal
         response.message = refusal or self._latch.last
         if not refusal:

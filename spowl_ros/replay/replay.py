@@ -25,6 +25,7 @@ from spowl_ros.control.contract import differing as differing_contracts
 from spowl_ros.control.controller import Controller
 from spowl_ros.control.decision import SOURCES, Decision
 from spowl_ros.control.observation import ObservationAssembler
+from spowl_ros.control.operator import Takeover
 from spowl_ros.control.run_record import Episode
 from spowl_ros.control.settings import ControllerSettings
 from spowl_ros.replay.recording import (
@@ -261,7 +262,8 @@ class Replayer:
                 decision = controller.decide(
                     dataclasses.replace(observation, silences=np.array(recorded.silences)),
                     iterations=recorded.plan.iterations if made and recorded.plan else None,
-                    deadline_missed=recorded.deadline_missed, cost=recorded.cost)
+                    deadline_missed=recorded.deadline_missed, cost=recorded.cost,
+                    operator=Takeover.recorded(recorded))
         self._compared.append(self._past_known)
         if self._past_known and (parts := differing(recorded, decision)):
             self._differences[len(self._replayed)] = parts

@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spowl_ros.base.settings import group, setting
+from spowl_ros.control.operator import OperatorSettings
 from spowl_ros.robot.command import COMMAND_TYPES
 from spowl_ros.ros.succession import RollbackSettings
 
@@ -45,6 +46,7 @@ class NodeSettings:
     observe_cost: bool = setting(
         False, 'listen to `cost` and let the bound of the cost value follow it')
     rollback: RollbackSettings = group(RollbackSettings)
+    operator: OperatorSettings = group(OperatorSettings)
     shadow_model: str = setting(
         '', 'directory of a second bundle of the same contract, which decides unseen on the same '
         'observations and publishes ~/shadow/decision; empty: none', read_only=True)

@@ -28,10 +28,10 @@ class Latch:
         """What was done last, and by whom."""
         self._stopped = -math.inf
 
-    def stop(self, now: float, who: str) -> None:
+    def stop(self, now: float, who: str, reason: str = 'stopped by an operator') -> None:
         """Hold from a time of the steady clock on, seconds."""
         self.held = True
-        self.reason = 'stopped by an operator'
+        self.reason = reason
         self.last = f'stopped by {who}'
         self._stopped = now
 

@@ -35,7 +35,7 @@ def test_the_summary_has_the_documented_keys(record: RunRecord) -> None:
     assert summary['episodes'][0] == {'return': 10.0, 'cost': 2.0, 'steps': 1000}
     assert summary['decisions'] == 4
     assert summary['source_fraction'] == {'plan': 0.75, 'policy': 0.25, 'monitor': 0.0,
-                                          'stop': 0.0}
+                                          'stop': 0.0, 'operator': 0.0}
     assert summary['latency_ms']['p50'] == pytest.approx(25.0)
     assert summary['latency_ms']['max'] == pytest.approx(40.0)
     assert summary['deadline_misses'] == 1

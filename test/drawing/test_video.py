@@ -45,8 +45,9 @@ def recording(moments: int) -> video.Recording:
     result = video.Recording(RunRecord('SafetyPointGoal1-v0'))
     for step in range(moments):
         result.add_markers(scene(0.02 * step))
-        result.add_decision(Decision(step, step * PERIOD_NS, (1.0, 0.0), SOURCES[step % 4], '',
-                                     plan=PLAN, seconds={'total': 0.01}))
+        source = SOURCES[step % len(SOURCES)]
+        result.add_decision(Decision(step, step * PERIOD_NS, (1.0, 0.0), source, '', plan=PLAN,
+                                     seconds={'total': 0.01}))
     return result
 
 

@@ -1,0 +1,73 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Where a person is heard who takes over: a joystick or commands, and `~/hand_back`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import time
+from typing import TYPE_CHECKING, Any
+
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import Joy
+from std_srvs.srv import Trigger
+
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.control.operator import Operator, OperatorSettings
+from spowl_ros.ros.messages import message_class
+
+if TYPE_CHECKING:
+    from rclpy.node import Node
+
+    from spowl_ros.control.contract import ActionSpec
+    from spowl_ros.robot.command import CommandFormat
+
+_LOG_PERIOD_S = 5.0
+
+
+class OperatorInput:
+    """
+    Subscribes to what a person sends; callbacks only store it in `operator`.
+
+    :raises SpowlError: settings that do not fit the actuators
+    """
+
+    def __init__(self, node: Node, settings: OperatorSettings, spec: ActionSpec,
+                 command: CommandFormat) -> None:
+        self.operator = Operator(settings, spec)
+        self._node, self._command = node, command
+        self._service = node.create_service(Trigger, '~/hand_back', self._on_hand_back)
+        self._subscription: Any = None
+        if settings.input == 'joy':
+            self._subscription = node.create_subscription(
+                Joy, 'joy', self._on_joystick, qos_profile_sensor_data)
+        elif settings.input == 'command':
+            self._subscription = node.create_subscription(
+                message_class(command.type), 'command_operator', self._on_command,
+                qos_profile_sensor_data)
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._node.destroy_service(self._service)
+        if self._subscription is not None:
+            self._node.destroy_subscription(self._subscription)
+
+    def _on_joystick(self, message: Joy) -> None:
+        self._hear(lambda now: self.operator.hear_joystick(message.axes, message.buttons, now))
+
+    def _on_command(self, message: Any) -> None:
+        self._hear(lambda now: self.operator.hear_command(
+            self._command.to_command(message), now))
+
+    def _hear(self, hear: Callable[[float], None]) -> None:
+        try:
+            hear(time.monotonic())
+        except SpowlError as error:  # what is not understood is not heard
+            self._node.get_logger().warning(f'operator: {error}',
+                                            throttle_duration_sec=_LOG_PERIOD_S)
+
+    def _on_hand_back(self, request: Trigger.Request,
+                      response: Trigger.Response) -> Trigger.Response:
+        refusal = self.operator.hand_back(time.monotonic())
+        response.success, response.message = not refusal, refusal or 'plan and policy drive again'
+        return response

@@ -1,0 +1,23 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""An e-stop stops when pressed, and when it falls silent once it was heard."""
+
+from __future__ import annotations
+
+import math
+
+from spowl_ros.supervisor.heartbeat import Heartbeat
+
+
+def test_pressed_and_lost_are_stops_and_never_heard_is_none() -> None:
+    """A robot without an e-stop drives; one that had it does not drive without."""
+    heartbeat = Heartbeat(0.5)
+    assert heartbeat.complaint(1e9) == ''
+    heartbeat.hear(False, 10.0)
+    assert heartbeat.complaint(10.5) == ''
+    assert 'not heard' in heartbeat.complaint(10.51)
+    assert 'not heard' in heartbeat.complaint(math.nan)
+    heartbeat.hear(True, 11.0)
+    assert heartbeat.complaint(11.0) == 'the e-stop is pressed'
+    heartbeat.hear(False, 11.1)
+    assert heartbeat.complaint(11.2) == ''
