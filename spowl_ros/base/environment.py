@@ -1,7 +1,7 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-What a process finds around it: repaired where that is safe, else named in one line.
+The environment of a process: repaired where that is safe, otherwise reported in one line.
 
 Every entry point calls `prepare` first, before ROS 2 is imported, and `check` before it starts a
 node.
@@ -60,7 +60,7 @@ def check() -> None:
 
 
 def _leave_other_ros(prefix: Path) -> None:
-    """Start anew where libraries or packages would be those of another ROS 2."""
+    """Start again where libraries or packages would be those of another ROS 2."""
     libraries = _paths('LD_LIBRARY_PATH')
     own = [path for path in libraries
            if prefix in Path(path).parents or not any(Path(path).glob('librcl.so*'))]

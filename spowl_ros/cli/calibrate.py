@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         tables = calibrate(loaded, seeds, on_episode=lambda: bar.update())
     bundle.amend(args.bundle, calibration=tables.to_dict())
     print(f'{tables.decisions} decisions in {tables.episodes} episodes from seed '
-          f'{tables.first_seed}')
+          f'{tables.first_seed}; written into {args.bundle}, as share of decisions: value')
     for title, table in tables.tables.items():
         print(f'{title:>12}  ' + '  '.join(f'{p:g}: {value:.3g}' for p, value in table))
     return 0

@@ -4,8 +4,8 @@
 Say whether a robot fits a model, before anything moves.
 
 Without --live nothing but files is read; what `spowl robot` would refuse is refused. With it, the
-robot's topics are listened to and each input's rate, age and range are told, and whether anybody
-hears the commands; the adapter runs meanwhile where the robot has one, and without a controller it
+command listens to the robot's topics and shows each input's rate, age and range, and whether some
+node subscribes to the commands. If the robot has an adapter, it runs too; without a controller it
 only tells the robot to stand.
 
 Exit code: 0 it fits, 1 an input has a problem, 2 it does not fit.

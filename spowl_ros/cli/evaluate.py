@@ -208,9 +208,9 @@ def summary(figures: dict[str, Any]) -> str:
         f"from seed {figures['seeds'][0]}",
         *(f'  seed {seed}: return {reward:.2f}, cost {cost:g}' for seed, reward, cost in zip(
             figures['seeds'], figures['returns'], figures['costs'], strict=True)),
-        f"return     {interval('return')}  (mean, 95 % bootstrap interval)",
-        f"cost       {interval('cost')}",
-        f"cost-free  {figures['cost_free_fraction']:.1%} of the episodes",
+        f"return     {interval('return')}  (mean, 95 % bootstrap interval; more is better)",
+        f"cost       {interval('cost')}  (the same; 0 is best)",
+        f"cost-free  {figures['cost_free_fraction']:.1%} of the episodes  (100 % is best)",
         f'actions    {sources}',
         f"time       {figures['seconds']:.1f} s, {rates['decisions_per_second']:.0f} decisions "
         f"and {rates['raw_steps_per_second']:.0f} raw steps a second"))

@@ -53,4 +53,5 @@ def run(args: argparse.Namespace) -> int:
         bundle = export_checkpoint(path, args.directory, changes)
     size = sum(path.stat().st_size for path in args.directory.iterdir())
     print(f'{args.directory}: {bundle.contract.task}, {size / 2**20:.1f} MB, verified')
+    print(f'next: spowl evaluate {args.directory}, spowl sim model:={args.directory}')
     return 0

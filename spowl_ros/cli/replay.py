@@ -219,10 +219,10 @@ def summary(measured: dict[str, Any]) -> str:
         *(f'  NOTE         {line}' for line in remarks(measured)),
         f'  decisions    {measured["decisions"]}, {compared[measured["identical"]]}',
         f'  episodes     {len(measured["episodes"])}, return {text(measured["return"])}, '
-        f'cost {text(measured["cost"])}',
+        f'cost {text(measured["cost"])} (return: more is better; cost: 0 is best)',
         f'  acted        {sources}',
         f'  cost value   bias {text(cost_value["bias"])}, RMS error {text(cost_value["rmse"])}, '
-        f'rank correlation {text(cost_value["correlation"])}',
+        f'rank correlation {text(cost_value["correlation"])} (1 is best)',
         f'  alarms       {alarm["hits"]} hits, {alarm["misses"]} misses, '
         f'{alarm["false_alarms"]} false, lead {text(alarm["lead_seconds"])} s',
         f'  latency      p50 {text(latency["p50"])} ms, p99 {text(latency["p99"])} ms, '

@@ -1,7 +1,7 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Drive a robot of one's own: the same nodes as `ros2 launch spowl_ros robot.launch.py`.
+Drive a robot of your own: the same nodes as `ros2 launch spowl_ros robot.launch.py`.
 
 Nothing starts before the robot's file has been found to fit the model. Ctrl-C stops the robot and
 ends every node; so does the end of any of them.
@@ -23,7 +23,7 @@ from spowl_ros.cli._nodes import (
 from spowl_ros.control.run_record import RunRecord
 from spowl_ros.system import nodes as system
 
-HELP = "drive a robot of one's own"
+HELP = 'drive a robot of your own'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -73,7 +73,7 @@ class Arbiter:
             self._latches[name].rule = rule
 
     def reset(self) -> None:
-        """Begin to count anew; what is tripped stays so until released."""
+        """Reset the counts; what is tripped stays so until released."""
         for latch in self._latches.values():
             latch.alarms = latch.clears = 0
 

@@ -141,7 +141,7 @@ class Contract:
     """Raw steps for which one action is held."""
 
     def __post_init__(self) -> None:
-        """Make sure that every value makes sense: whoever reads a contract relies on it."""
+        """Make sure that every value makes sense: all readers of a contract rely on it."""
         if found := list(_nonsense(self)):
             raise ContractError(f'the contract of {str(self.task)[:_LONGEST_NAME]!r} makes no '
                                 f'sense: {"; ".join(found)}')

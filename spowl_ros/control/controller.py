@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from spowl_ros.control.plan import Plan
 
 LEAP_PERIODS = 5.0
-"""A measurement so many control periods after the last one is no successor: begin anew."""
+"""A measurement so many control periods after the last one is no successor: reset."""
 
 
 class Controller:
@@ -99,7 +99,7 @@ class Controller:
 
     def reset(self) -> None:
         """
-        Begin anew, as at the start of an episode.
+        Reset, as at the start of an episode.
 
         Monitors that are tripped stay so until released, and the bound's offset stays learned.
         """
@@ -201,7 +201,7 @@ class Controller:
         """
         Reset where time went back or leapt: a clock that was set, or sensors that were away.
 
-        Who begins an episode says so otherwise; recordings of before are told by their leaps.
+        An episode's beginning comes on a topic of its own; older recordings show it by leaps.
         """
         measured = float(np.median(observation.stamps_ns))  # one wrong stamp is not a leap
         if self._measured_ns is not None:

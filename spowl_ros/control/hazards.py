@@ -65,7 +65,7 @@ class HazardTracker:
         """
         Take one scan; return its nearest hazard, None where it sees none.
 
-        A scan with a value that is not finite may hide one anywhere: it is told as touched.
+        A scan with a value that is not finite may hide one anywhere: it counts as touched.
 
         :param closeness: shape (sectors,), 1 at the robot's centre, 0 beyond the scan's range
         :param stamp_ns: when it was measured, nanoseconds

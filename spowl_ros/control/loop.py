@@ -3,7 +3,7 @@
 """
 The one thread that decides: woken by sensors or by their silence, without ROS.
 
-Whoever receives sensors only stores them here. The latest observation wins: while a decision is
+Receivers of sensors only store them here. The latest observation wins: while a decision is
 being made, newer values replace older ones, and nothing queues.
 """
 
@@ -190,14 +190,14 @@ class DecisionLoop:
             self._cost = cost + (0.0 if math.isnan(self._cost) else self._cost)
 
     def clock_set_back(self) -> None:
-        """Begin anew on a clock that went back."""
+        """Reset after the clock went back."""
         with self._condition:
             self._jumped = True
             self._condition.notify()
 
     def begin_episode(self, stamp_ns: int) -> None:
         """
-        Begin anew with what is measured from now on.
+        Reset, and use only what is measured from now on.
 
         :param stamp_ns: of the first measurement, node's clock, nanoseconds
         """

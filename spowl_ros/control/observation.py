@@ -51,7 +51,7 @@ class ObservationAssembler:
     """
     Keep the latest value of every field and put them together in the contract's order.
 
-    Not thread-safe: whoever stores from several threads holds a lock around it.
+    Not thread-safe: callers in several threads hold a lock around it.
     """
 
     def __init__(self, contract: Contract) -> None:

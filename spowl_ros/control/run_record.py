@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a run amounted to: its episodes, where its actions came from, and how long they took."""
+"""The result of a run: its episodes, where its actions came from, and how long they took."""
 
 from __future__ import annotations
 

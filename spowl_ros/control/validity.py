@@ -1,7 +1,7 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Whether a whole message is a reading; whatever is unclear is refused, and so is no reading.
+Decides whether a whole message is a reading. What is unclear is refused and is no reading.
 
 For every edge where sensors come in. Nothing of a refused message may be stored.
 """
@@ -93,7 +93,7 @@ class Stamps:
     """
     Judge the stamps of one topic: set, newer than the one before, and recent.
 
-    Where the node's clock is set back, as by a simulator, stamps begin anew.
+    Where the node's clock is set back, as by a simulator, stamps start again.
 
     :param limit_ns: age from which a stamp is too old
     :param future_ns: by how much it may lie ahead of the clock

@@ -3,7 +3,7 @@
 """
 Episodes of a controller in simulation, and what they say about it.
 
-Whoever decides is an `Agent`; the run-time controller and the PyTorch planner each have one. An
+An `Agent` decides; the run-time controller and the PyTorch planner each have one. An
 agent decides for several episodes at once, its lanes, and several processes may each run some.
 """
 

@@ -488,5 +488,5 @@ def _check(loaded: Bundle, settings: ControllerSettings) -> None:
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the node until it is told to end."""
+    """Run the node until it is asked to end."""
     sys.exit(process.run(ControllerNode, args))

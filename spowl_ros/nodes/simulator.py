@@ -458,5 +458,5 @@ class SimulatorNode(Node):
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the node until its episodes are over or it is told to end."""
+    """Run the node until its episodes are over or it is asked to end."""
     sys.exit(process.run(SimulatorNode, args))

@@ -432,5 +432,5 @@ class SupervisorNode(ManagedNode):
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the node until it is told to end."""
+    """Run the node until it is asked to end."""
     sys.exit(process.run(SupervisorNode, args))

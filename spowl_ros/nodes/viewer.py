@@ -331,5 +331,5 @@ def _parameter_value(kind: type, value: Any) -> ParameterValue:
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the node until it is told to end."""
+    """Run the node until it is asked to end."""
     sys.exit(process.run(ViewerNode, args))

@@ -88,7 +88,7 @@ def _warnings(measured: dict[str, Any]) -> list[str]:
         lines.append(f'Monitors warned of {alarm["hits"]} of {costs} costs{lead}; '
                      f'{alarm["false_alarms"]} alarms were false.')
     elif measured['cost'] is not None:
-        lines.append('No cost came, so that little is known of how well costs are foreseen; '
+        lines.append('No cost came, so this says little about how well costs are foreseen; '
                      f'{alarm["false_alarms"]} alarms were false.')
     lines.append(f'Deadlines: {late} missed.')
     return lines

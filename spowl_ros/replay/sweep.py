@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 SWEPT = ('decisions', 'hits', 'misses', 'false_alarms', 'lead_seconds', 'alarmed', 'switches')
-"""What is told of each row of a sweep, beside its settings."""
+"""The figures of each row of a sweep, beside its settings."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-How an episode begins: whoever begins it says so on a topic, before its first measurement.
+The beginning of an episode is a message on a topic, before its first measurement.
 
 The message is a `std_msgs/Header` with the stamp of that measurement. Who decides then begins
 anew and forgets what was measured before. A clock that leaps or goes back without it is a fault,

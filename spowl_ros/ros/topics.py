@@ -91,7 +91,7 @@ class RobotTopics:
 
     def episode(self, number: int, values: Mapping[str, float], time_ns: int) -> None:
         """
-        Publish what an episode amounted to.
+        Publish the result of an episode.
 
         :param number: 1 for the first
         """

@@ -1,7 +1,7 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-A task of one's own: any environment with Gymnasium's interface and a cost.
+A task of your own: any environment with Gymnasium's interface and a cost.
 
 Name it where a task is asked for, as ``package.module:make``: a function without arguments that
 returns an `OwnEnvironment`.

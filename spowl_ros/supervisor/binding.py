@@ -46,7 +46,7 @@ class Binding:
             return f'two controllers command the robot: {", ".join(names)}'
         if not publishers:
             return ('' if self._bound is None or sender == self._bound.gid
-                    else f'whoever commands the robot is not its controller {self.bound}')
+                    else f'a node commands the robot that is not its controller {self.bound}')
         only, = publishers
         if sender is not None and sender != only.gid:
             return f'a command from another one than {only.node or "the controller"}'

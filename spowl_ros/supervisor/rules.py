@@ -123,7 +123,7 @@ class Supervision:
 
     def again(self, now: float) -> Supervised | None:
         """
-        Judge the last command anew, for hazards come nearer while it is held.
+        Judge the last command again, because hazards come nearer while it is held.
 
         :return: what replaces it, None where it may go on
         """

@@ -31,8 +31,8 @@ class SupervisionSettings:
         1.7, 'control periods of the steady clock without a command after which the robot is '
         f'stopped; at most {GREATEST_SILENCE:g} where the robot is real', low=1.0, high=100.0)
     margin_response: str = setting(
-        'off', 'what happens to a command that drives towards a hazard too near: it is let be, '
-        'slowed, or replaced by what leads out', choices=('off', 'slow', 'stop'))
+        'off', 'what happens to a command that drives towards a hazard too near: off passes it, '
+        'slow scales it, stop replaces it by one that leads away', choices=('off', 'slow', 'stop'))
     margin: float = setting(0.05, 'metres kept free around the edge of a hazard',
                             low=0.0, high=3.0)
     lookahead: float = setting(

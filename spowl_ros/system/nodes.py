@@ -189,7 +189,7 @@ def simulation(arguments: SimulationArguments) -> tuple[NodeSpec, ...]:
 
 def robot(arguments: RobotArguments) -> tuple[NodeSpec, ...]:
     """
-    Return the nodes that drive a robot of one's own.
+    Return the nodes that drive a robot of your own.
 
     :raises SpowlError: no such robot or model, the robot does not fit the model's contract, or no
         namespace

@@ -47,14 +47,14 @@ class CollectConfig:
     sleep: bool = setting(False, 'let bodies at rest sleep in the physics, many times as fast '
                           'where many stand around; MuJoCo 3.17 or newer, see docs/train.md')
     cost_margin: float = setting(
-        0.0, 'metres within which an obstacle that costs is charged already, on a ramp from 0 to '
-        "the cost of contact, from the scans; 0: SafetyGymnasium's cost", low=0.0)
+        0.0, 'metres within which the learner is charged for coming near an obstacle, on a ramp '
+        "from 0 to the cost of contact, from the scans; 0: SafetyGymnasium's cost", low=0.0)
     least_cost: float = setting(
-        0.0, 'what a decision that cost anything is charged at least, for the learner only: '
-        'touches of a moment are rare and cheap, and yet spoil an episode', low=0.0)
+        0.0, 'least charge for a decision with any cost, in the learner only, because brief '
+        'touches are rare and cheap and yet spoil an episode', low=0.0)
     termination_reward: float = setting(
-        0.0, 'added to the reward where an episode ends by itself (a robot fell), for the learner '
-        'only: -1 deters as a reward of 1 - discount for every decision without a fall would')
+        0.0, 'added to the reward when an episode ends by itself (a robot fell), in the learner '
+        'only; -1 deters as much as a reward of 1 - discount per decision without a fall')
     costly_share: float = setting(
         0.0, 'share of a batch from sequences in which some decision cost', low=0.0, high=1.0)
     quiet_share: float = setting(

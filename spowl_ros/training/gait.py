@@ -139,7 +139,7 @@ class Gait:
         return _unit(self.sensed(obs) @ self._weights + self._offset)
 
     def sensed(self, obs: Tensor) -> Tensor:
-        """Return what the phase is told from (N, n): angles, then velocities, then forces."""
+        """Return what the phase is computed from (N, n): angles, then velocities, then forces."""
         position, velocity, force = (self._places[kind] for kind in SENSED)
         return torch.cat([
             torch.atan2(obs[:, position], obs[:, [place + 1 for place in position]]),

@@ -50,7 +50,7 @@ class OptimiserConfig:
 
 @dataclass(frozen=True)
 class Settings:
-    """What a learner is told; of several only numbers may differ."""
+    """Settings of a learner; of several learners only numbers may differ."""
 
     loss: LossConfig = field(default_factory=LossConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)

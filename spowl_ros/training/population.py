@@ -79,7 +79,7 @@ def members(config: TrainConfig, seeds: Sequence[int], varied: Sequence[str] = (
     values = swept(configuration.settings(), varied)
     for name, choices in values.items():
         if not all(type(value) in (int, float) for value in choices):
-            raise SpowlError(f"'{name}' cannot vary, for it is no number")
+            raise SpowlError(f"'{name}' cannot vary, because it is no number")
     result = {}
     for seed in seeds:
         for choice in itertools.product(*values.values()):

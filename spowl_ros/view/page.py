@@ -39,7 +39,7 @@ LOOPBACK = ('127.0.0.1', '::1', 'localhost')
 PATH_HEIGHT, ZONE_HEIGHT = 0.02, 0.01
 """Metres above the floor."""
 CHART_PERIOD_S = 0.5
-"""How often curves are drawn anew."""
+"""How often curves are redrawn."""
 CURVES = {
     'value (more is better)': (('plan_value', 'plan'), ('policy_value', 'policy'),
                                ('value_low', 'stop')),
@@ -55,7 +55,7 @@ LABELS = {'plan_value': 'plan', 'policy_value': 'policy', 'value_low': 'least wa
 
 
 class Operator(Protocol):
-    """Whoever does what the buttons ask for; each call may wait for an answer."""
+    """Does what the buttons ask for; each call may wait for an answer."""
 
     buttons: tuple[str, ...]
     """Labels of what the robot can be asked for, in order."""

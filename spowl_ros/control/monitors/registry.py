@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Which monitors there are: one for each file of this folder, and whoever registers another."""
+"""The monitors: one for each file of this folder, and those that other code registers."""
 
 from __future__ import annotations
 
