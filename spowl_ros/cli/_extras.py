@@ -17,6 +17,7 @@ _CONTENTS = {
     'train': (('torch', 'PyTorch'), ('onnx', 'ONNX')),
     'report': (('matplotlib', 'matplotlib'), ('jinja2', 'Jinja2')),
     'view': (('viser', 'viser'),),
+    'scale': (('ray', 'Ray'), ('fsspec', 'fsspec'), ('pyarrow', 'PyArrow')),
     'sign': (('model_signing', 'model-signing'),),
     'wrap': (('onnx', 'ONNX'),),
 }
@@ -30,11 +31,14 @@ _SIMULATION = ('sim', 'tasks')
 _NEEDS = {
     'calibrate': _SIMULATION, 'evaluate': _SIMULATION, 'export': ('train', *_SIMULATION),
     'robot': ('ros',), 'sign': ('sign',), 'sim': ('ros', *_SIMULATION),
-    'top': ('ros',), 'train': ('train', *_SIMULATION), 'wrap': ('wrap',),
+    'sweep': ('scale', *_SIMULATION), 'top': ('ros',), 'train': ('train', *_SIMULATION),
+    'wrap': ('wrap',),
 }
 """Verb to what it needs whatever it is told."""
 _OPTIONS = {
-    ('check', 'live'): 'ros', ('evaluate', 'device'): 'train', ('replay', 'live'): 'ros',
+    ('check', 'live'): 'ros',
+    ('evaluate', 'address'): 'scale', ('evaluate', 'device'): 'train',
+    ('replay', 'address'): 'scale', ('replay', 'live'): 'ros',
     ('replay', 'report'): 'report', ('verify', 'key'): 'sign',
 }
 """Verb and option to what they need together."""

@@ -10,6 +10,8 @@ uses them, and published figures are made with the default.
 from __future__ import annotations
 
 import argparse
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +22,10 @@ from spowl_ros.cli._output import check_writable, write_json
 from spowl_ros.control.planner_settings import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from spowl_ros.control.planner_settings import PlannerSettings
-    from spowl_ros.evaluation.episodes import AgentSource
+    from spowl_ros.evaluation.episodes import AgentSource, Elsewhere
     from spowl_ros.sim.perturbation import Perturbation
 
 CPU_LANES = 16
@@ -59,6 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="start from the settings of SPOWL's authors; checkpoints only")
     parser.add_argument('--perturb', action='append', default=[], metavar='NAME=VALUE',
                         help="change the robot, as 'mass=1.3' or 'command_delay=2'; repeatable")
+    parser.add_argument('--address', metavar='ADDRESS',
+                        help="share the episodes on a Ray cluster: 'auto', HOST:PORT, or 'local' "
+                        'for all cores of this machine')
     parser.add_argument('--json', metavar='FILE', help='write the figures here')
 
 
@@ -68,6 +73,9 @@ def run(args: argparse.Namespace) -> int:
 
     from spowl_ros.evaluation import episodes as rollout
 
+    if args.address and args.workers != 1:
+        raise SpowlError('--workers are processes of this machine, and --address shares the '
+                         'episodes by itself; give one of them')
     if args.json:
         check_writable(args.json)
     source, details = open_model(args.model, args.planner, settings_of(args.settings),
@@ -81,21 +89,38 @@ def run(args: argparse.Namespace) -> int:
 
     def keep(so_far: rollout.Evaluation) -> None:
         measured[:] = [so_far.to_dict()]
+        if args.address:
+            bar.update(sum(measured[0]['steps']) - bar.n)
         if args.json:
             write_json(args.json, measured[0])
 
-    with tqdm(total=args.episodes * rollout.RAW_STEPS, unit=' steps', disable=None,
-              desc=f'{source.task} {args.planner}', dynamic_ncols=True) as bar:
+    with _elsewhere(args.address) as elsewhere, tqdm(
+            total=args.episodes * rollout.RAW_STEPS, unit=' steps', disable=None,
+            desc=f'{source.task} {args.planner}', dynamic_ncols=True) as bar:
         try:
             rollout.evaluate(
                 source, args.planner, range(args.seed, args.seed + args.episodes),
                 workers=args.workers, perturbation=perturbation, details=details,
-                on_steps=lambda steps: bar.update(steps - bar.n), on_episodes=keep)
+                on_steps=lambda steps: bar.update(steps - bar.n), on_episodes=keep,
+                elsewhere=elsewhere)
         finally:  # also after an error or Ctrl-C: what is measured is measured
             bar.close()
             for figures in measured:
                 print(summary(figures))
     return 0
+
+
+@contextmanager
+def _elsewhere(address: str | None) -> Iterator[Elsewhere | None]:
+    """Provide who runs episodes on a cluster; None without an address."""
+    if address is None:
+        yield None
+        return
+    from spowl_ros.scale.cluster import Cluster
+    from spowl_ros.scale.episodes import run_chunks
+
+    with Cluster(address) as cluster:
+        yield partial(run_chunks, cluster)
 
 
 def open_model(model: Path, kind: str, values: dict[str, Any], *, authors_planner: bool = False,

@@ -33,7 +33,8 @@ HELP = 'replay recorded decisions, compare and evaluate them'
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument('bag', type=Path, metavar='BAG', help='bag, or folder of bags')
+    parser.add_argument('bag', type=_place, metavar='BAG',
+                        help='bag, or folder of bags; with --address also a URL, as s3://bucket')
     parser.add_argument('bundle', type=Path, metavar='BUNDLE', help='directory of the bundle')
     parser.add_argument('--successor', action='append', default=[], type=Path, metavar='BUNDLE',
                         help='a bundle to which the model was changed while the bag was recorded; '
@@ -54,6 +55,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--report', type=Path, metavar='FILE.html',
                         help='write a report with plots, one file for any browser')
     parser.add_argument('--csv', type=Path, metavar='FILE', help='write the rows of a sweep')
+    scaled = parser.add_argument_group('many bags')
+    scaled.add_argument('--address', metavar='ADDRESS',
+                        help="replay on a Ray cluster, one row a bag: 'auto', HOST:PORT, or "
+                        "'local' for all cores of this machine")
+    scaled.add_argument('--table', type=Path, metavar='FILE', help='where the rows go, as Parquet '
+                        'or, named *.csv, as CSV (default: bags.parquet)')
+    scaled.add_argument('--cache', type=Path, metavar='DIR', help='where rows are kept, so that '
+                        "only what is new is computed (default: in the user's cache)")
     live = parser.add_argument_group('live')
     live.add_argument('--live', action='store_true',
                       help='play the bag onto topics, with a controller that commands '
@@ -65,6 +74,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Replay, then print and write what was found."""
+    if isinstance(args.bag, str) and not args.address:
+        raise SpowlError(f'{args.bag} is a URL; replay what is there with --address local')
     values = parse_changes(args.set, args.planner)
     if args.live:
         given = [f'--{name}' for name in ('json', 'report', 'csv', 'sweep', 'successor')
@@ -75,6 +86,19 @@ def run(args: argparse.Namespace) -> int:
         from spowl_ros.cli import _replay_live
 
         return _replay_live.run(args, values)
+    from spowl_ros.replay.replay import Changes
+
+    changes = Changes(values, args.namespace, args.robot)
+    if args.address:
+        given = [f'--{name}' for name in ('json', 'report', 'csv', 'sweep') if getattr(args, name)]
+        if given:
+            raise SpowlError(f'{" and ".join(given)} cannot go with --address, which writes a row '
+                             'for each bag (--table); run once more without --address')
+        from spowl_ros.cli import _replay_scaled
+
+        return _replay_scaled.run(args, changes)
+    if args.table or args.cache:
+        raise SpowlError('--table and --cache are for many bags; add --address local')
     for file in filter(None, (args.json, args.report, args.csv)):
         check_writable(file)
 
@@ -82,7 +106,6 @@ def run(args: argparse.Namespace) -> int:
 
     from spowl_ros.control import bundle as bundles
     from spowl_ros.replay.measures import measure
-    from spowl_ros.replay.replay import Changes
 
     if args.jobs < 1:
         raise SpowlError(f'--jobs is {args.jobs}, wanted at least 1')
@@ -92,7 +115,6 @@ def run(args: argparse.Namespace) -> int:
         raise SpowlError('--successor cannot go with --sweep, which decides with one bundle; run '
                          'once more without --sweep')
     paths = find_bags(args.bag)
-    changes = Changes(values, args.namespace, args.robot)
     sweeps = parse_sweeps(args.sweep)
     bundle = bundles.load(args.bundle)
     successors = [bundles.load(path) for path in args.successor]
@@ -155,6 +177,11 @@ def _document(replays: Sequence[tuple[Replay, dict[str, Any]]],
     if rows:
         document['sweep'] = list(rows)
     return document
+
+
+def _place(text: str) -> Path | str:
+    """Return a path, or a URL as it is."""
+    return text if '://' in text else Path(text)
 
 
 def find_bags(path: Path) -> list[Path]:

@@ -133,6 +133,11 @@ class Evaluation:
             **self.details}
 
 
+Elsewhere = Callable[[AgentSource, list[list[int]], Perturbation | None,
+                      Callable[[list[EvaluatedEpisode]], object]], None]
+"""Runs chunks of episodes, and hands on those of each chunk as it ends."""
+
+
 def side_by_side(agent: Agent, environments: Sequence[environment.AnyEnvironment],
                  seeds: Sequence[int], on_decisions: Callable[[int], bool] | None = None
                  ) -> list[EvaluatedEpisode]:
@@ -179,7 +184,8 @@ def side_by_side(agent: Agent, environments: Sequence[environment.AnyEnvironment
 def evaluate(source: AgentSource, planner: str, seeds: Sequence[int], *, workers: int = 1,
              perturbation: Perturbation | None = None, details: dict[str, Any] | None = None,
              on_steps: Callable[[int], object] = lambda steps: None,
-             on_episodes: Callable[[Evaluation], object] = lambda so_far: None) -> Evaluation:
+             on_episodes: Callable[[Evaluation], object] = lambda so_far: None,
+             elsewhere: Elsewhere | None = None) -> Evaluation:
     """
     Run an episode for each seed.
 
@@ -187,6 +193,8 @@ def evaluate(source: AgentSource, planner: str, seeds: Sequence[int], *, workers
     :param workers: processes that share the episodes
     :param on_steps: told the raw steps made so far, now and then
     :param on_episodes: given what is measured so far whenever some episodes have ended
+    :param elsewhere: who runs the episodes, in the chunks of a single process, instead of this
+        process and its workers
     :raises SpowlError: no episodes, or a worker that died
     """
     if not seeds:
@@ -206,7 +214,9 @@ def evaluate(source: AgentSource, planner: str, seeds: Sequence[int], *, workers
         episodes.extend(ended)
         on_episodes(so_far())
 
-    if workers > 1:
+    if elsewhere is not None:
+        elsewhere(source, chunks, perturbation, add)
+    elif workers > 1:
         _in_processes(source, chunks, workers, perturbation, on_steps, add)
     else:
         made = 0
@@ -217,14 +227,15 @@ def evaluate(source: AgentSource, planner: str, seeds: Sequence[int], *, workers
             on_steps(made)
             return True
 
-        agent, environments = source.open(), _environments(source, size, perturbation)
+        agent, environments = source.open(), environments_for(source, size, perturbation)
         for chunk in chunks:
             add(side_by_side(agent, environments, chunk, count))
     return so_far()
 
 
-def _environments(source: AgentSource, count: int, perturbation: Perturbation | None
-                  ) -> list[environment.AnyEnvironment]:
+def environments_for(source: AgentSource, count: int, perturbation: Perturbation | None
+                     ) -> list[environment.AnyEnvironment]:
+    """Return environments of a source's task, one for each lane."""
     return [environment.make(source.task, action_repeat=source.action_repeat,
                              perturbation=perturbation) for _ in range(count)]
 
@@ -246,7 +257,8 @@ def _open_worker(source: AgentSource, lanes: int, perturbation: Perturbation | N
                  made: Synchronized[int], stop: Synchronized[int]) -> None:
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    _worker = _EpisodeWorker(source.open(), _environments(source, lanes, perturbation), made, stop)
+    _worker = _EpisodeWorker(source.open(), environments_for(source, lanes, perturbation),
+                             made, stop)
 
 
 def _run_chunk(seeds: list[int]) -> list[EvaluatedEpisode]:

@@ -1,0 +1,132 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Make many trainings and evaluations, on this machine or on a Ray cluster.
+
+SWEEP is a YAML file; docs/scale.md describes it. Interrupted, the same command goes on: what is
+made is not made again, and trainings go on from their last checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+import json
+from pathlib import Path
+import sys
+from typing import TYPE_CHECKING, Any
+
+from spowl_ros.cli._extras import installed, require_extra
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from spowl_ros.evaluation.episodes import AgentSource
+    from spowl_ros.scale.sweep import State, Sweep
+
+HELP = 'make many trainings and evaluations, on one machine or several'
+FAILED = 1
+"""Exit code where some runs failed; what they failed by is said."""
+_SHOWN = 20
+"""Runs that the live table shows; those that ended first leave it."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument('sweep', type=Path, metavar='SWEEP', help='YAML file of what to run')
+    parser.add_argument('--address', default='local', metavar='ADDRESS',
+                        help="Ray cluster to join: 'auto' for the one of this machine, or "
+                        'HOST:PORT (default: %(default)s, this machine alone)')
+    parser.add_argument('--cores', type=int, metavar='N',
+                        help='cores of this machine to use, without a cluster (default: all)')
+    parser.add_argument('--dry-run', action='store_true', help='list the runs, and make none')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the runs and write table and figure."""
+    from rich.console import Console
+    from rich.live import Live
+
+    from spowl_ros.scale import sweep as sweeps
+    from spowl_ros.scale.cluster import Cluster, Resources
+
+    settings = sweeps.load(args.sweep)
+    if settings.trainings:
+        require_extra('train')
+    output = Path(settings.output or Path('runs') / args.sweep.stem).resolve()
+    sweep = sweeps.Sweep(sweeps.plan(settings, output), output, _open)
+    if args.dry_run:
+        for state in sweep.states.values():
+            print(f'{state.state:8}  {state.plan.name}  {state.plan.changes}')
+        return 0
+    output.mkdir(parents=True, exist_ok=True)
+    console = Console(stderr=True)
+
+    with Cluster(args.address, args.cores) as cluster, Live(
+            console=console, auto_refresh=False, transient=True) as live:
+        def show(ended: State | None) -> None:
+            if ended is not None and not console.is_terminal:
+                print(_line(ended), file=sys.stderr)
+            if console.is_terminal:
+                live.update(_table(sweep), refresh=True)
+
+        try:
+            sweep.run(cluster, Resources(settings.cores, settings.gpus), show)
+        except KeyboardInterrupt:
+            print(f'interrupted; the same command goes on: {_counted(sweep)}', file=sys.stderr)
+            raise
+        finally:
+            sweep.write()
+    if installed('report'):
+        from spowl_ros.scale.picture import draw
+
+        draw(sweep.rows(), output / 'sweep.png')
+    failed = [state for state in sweep.states.values() if state.state == 'failed']
+    for state in failed:
+        print(f'spowl: error: {state.plan.name}: {state.reason}', file=sys.stderr)
+    print(f'{output / sweeps.TABLE}: {_counted(sweep)}')
+    return FAILED if failed else 0
+
+
+def _open(model: Path, planner: str, values: dict[str, Any], monitors: bool
+          ) -> tuple[AgentSource, dict[str, Any]]:
+    from spowl_ros.cli.evaluate import open_model, settings_of
+
+    texts = [f'{name}={value if isinstance(value, str) else json.dumps(value)}'
+             for name, value in values.items()]
+    return open_model(model, planner, settings_of(texts), monitors=monitors)
+
+
+def _counted(sweep: Sweep) -> str:
+    counts = Counter(state.state for state in sweep.states.values())
+    return ', '.join(f'{counts[name]} {name}' for name in ('done', 'failed', 'running', 'waiting')
+                     if counts[name]) or 'nothing to do'
+
+
+def _line(state: State) -> str:
+    """Return what is said of a run that has ended."""
+    found = '  '.join(f'{name} {state.found[name]:.2f}' for name in ('return', 'cost')
+                      if name in state.found)
+    return f'{state.state}  {state.plan.name}  {found or state.reason}'
+
+
+def _table(sweep: Sweep) -> Table:
+    """Return the runs that matter now: running and failed ones first, then the others."""
+    from rich.table import Table
+
+    from spowl_ros.scale.run import last_row
+
+    order = ('running', 'failed', 'done', 'waiting')
+    table = Table(title=f'{sweep.output.name}: {_counted(sweep)}')
+    for column in ('run', 'changes', 'state', 'decisions', 'return', 'cost'):
+        table.add_column(column, overflow='fold')
+    for state in sorted(sweep.states.values(),
+                        key=lambda state: order.index(state.state))[:_SHOWN]:
+        found: dict[str, Any] = dict(state.found)
+        if state.state == 'running' and state.plan.training is not None:
+            found = dict(last_row(state.plan.training.folder))
+        table.add_row(state.plan.name, state.plan.changes, state.reason or state.state,
+                      str(found.get('decisions', '')),
+                      *(f'{found[name]:.2f}' if isinstance(found.get(name), float) else ''
+                        for name in ('return', 'cost')))
+    return table

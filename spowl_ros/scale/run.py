@@ -1,0 +1,136 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+One run of a sweep, in a folder of its own: a training, or an evaluation.
+
+Two workers may be told to make the same run, when a machine is thought dead that is not. The
+folder's lock lets one of them work; the other finds `done.json` and makes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+import csv
+from dataclasses import dataclass, field
+import fcntl
+import json
+import os
+from pathlib import Path
+import socket
+import time
+from typing import Any
+
+from spowl_ros.base.files import write_whole
+from spowl_ros.evaluation.episodes import AgentSource, evaluate
+from spowl_ros.sim.perturbation import Perturbation
+
+DONE = 'done.json'
+"""What a run found; it is there when the run is complete, and then whole."""
+RESULT = 'result.json'
+"""Of an evaluation what `spowl evaluate --json` writes."""
+ATTEMPTS = 'attempts.csv'
+"""One line each time the run was begun: when, where, by which process, from which decision."""
+PROGRESS = 'progress.csv'
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training to be made in a folder."""
+
+    folder: Path
+    config: dict[str, Any]
+    """What `TrainConfig.to_dict` returns."""
+
+
+@dataclass(frozen=True)
+class Evaluating:
+    """An evaluation to be made in a folder."""
+
+    folder: Path
+    source: AgentSource
+    planner: str
+    seeds: range
+    perturbation: Perturbation | None
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def perform(run: Training | Evaluating) -> dict[str, Any]:
+    """
+    Make a run unless it is made, and return what it found; a training goes on where it was.
+
+    :raises SpowlError: it cannot be made
+    """
+    run.folder.mkdir(parents=True, exist_ok=True)
+    with _alone(run.folder):
+        found = done(run.folder)
+        if found is None:
+            begin = time.perf_counter()
+            found = _train(run) if isinstance(run, Training) else _evaluate(run)
+            found |= {'seconds': time.perf_counter() - begin, 'node': socket.gethostname(),
+                      'attempts': attempts(run.folder)}
+            write_whole(run.folder / DONE, (json.dumps(found, indent=2) + '\n').encode())
+        return found
+
+
+def done(folder: Path) -> dict[str, Any] | None:
+    """Return what the run in a folder found; None where it is not complete."""
+    try:
+        return json.loads((folder / DONE).read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def attempts(folder: Path) -> int:
+    """Return how often the run in a folder was begun."""
+    file = folder / ATTEMPTS
+    return len(file.read_text().splitlines()) if file.exists() else 0
+
+
+def last_row(folder: Path) -> dict[str, str]:
+    """Return the last row of a training's progress, by column; empty before the first."""
+    try:
+        with (folder / PROGRESS).open(newline='') as stream:
+            return max(csv.DictReader(stream), key=lambda row: int(row['decisions']), default={})
+    except (OSError, ValueError, KeyError, TypeError):  # it is being written
+        return {}
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process works in the folder; the lock ends with its holder."""
+    with (folder / 'lock').open('w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _note_attempt(folder: Path, decisions: int) -> None:
+    with (folder / ATTEMPTS).open('a') as stream:
+        stream.write(f'{time.time():.3f},{socket.gethostname()},{os.getpid()},{decisions}\n')
+
+
+def _train(run: Training) -> dict[str, Any]:
+    from spowl_ros.training import config as configuration
+    from spowl_ros.training.trainer import CHECKPOINT, Trainer
+
+    if (run.folder / CHECKPOINT).exists():
+        trainer = Trainer.resume(run.folder, [])
+    else:
+        trainer = Trainer(configuration.from_dict(run.config), run.folder)
+    _note_attempt(run.folder, trainer.decisions)
+    trainer.run(quiet=True)
+    evaluation = trainer.members[0].evaluation
+    return {'decisions': trainer.decisions, 'updates': trainer.updates,
+            **{name: evaluation[f'evaluation_{name}'] for name in ('return', 'cost')
+               if f'evaluation_{name}' in evaluation}}
+
+
+def _evaluate(run: Evaluating) -> dict[str, Any]:
+    _note_attempt(run.folder, 0)
+    figures = evaluate(run.source, run.planner, run.seeds, perturbation=run.perturbation,
+                       details=run.details).to_dict()
+    write_whole(run.folder / RESULT, (json.dumps(figures, indent=2) + '\n').encode())
+    return {'episodes': figures['episodes'],
+            **{f'{name}{suffix}': figures[name][part] for name in ('return', 'cost')
+               for suffix, part in (('', 'mean'), ('_low', 'low'), ('_high', 'high'))},
+            'cost_free_fraction': figures['cost_free_fraction']}

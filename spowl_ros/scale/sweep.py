@@ -1,0 +1,304 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Sweeps: what a file asks for, the runs that come of it, and their way through a cluster."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+import csv
+from dataclasses import dataclass, field
+import hashlib
+import io
+import itertools
+import json
+from pathlib import Path
+import re
+from typing import Any
+
+from spowl_ros.base import yaml
+from spowl_ros.base.errors import SpowlError, one_line
+from spowl_ros.base.files import write_whole
+from spowl_ros.base.seeds import EVALUATION
+from spowl_ros.base.settings import changed, read, setting
+from spowl_ros.control.bundle import MANIFEST
+from spowl_ros.control.planner_settings import KINDS
+from spowl_ros.evaluation.episodes import AgentSource
+from spowl_ros.scale.cluster import Cluster, Resources
+from spowl_ros.scale.run import Evaluating, Training, attempts, done, perform
+from spowl_ros.sim.perturbation import Perturbation
+
+COLUMNS = ('run', 'kind', 'of', 'planner', 'seed', 'changes', 'state', 'reason', 'return',
+           'return_low', 'return_high', 'cost', 'cost_low', 'cost_high', 'cost_free_fraction',
+           'episodes', 'decisions', 'seconds', 'attempts', 'node')
+TABLE = 'sweep.csv'
+BEST = 'best.pt'
+
+Opener = Callable[[Path, str, dict[str, Any], bool], tuple[AgentSource, dict[str, Any]]]
+"""Returns what makes agents of a model: path, planner, settings, whether monitors act."""
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """Trainings: one for each combination of what stands in lists."""
+
+    tasks: tuple[str, ...] = setting(description='task ids or YAML files, as of `spowl train`')
+    seeds: tuple[int, ...] = setting((0,), 'of everything random')
+    overrides: dict[str, Any] = field(default_factory=dict)
+    """Name of a setting to its value, for all of them."""
+    vary: dict[str, list[Any]] = field(default_factory=dict)
+    """Name of a setting to its values."""
+
+
+@dataclass(frozen=True)
+class Evaluations:
+    """Evaluations: one for each combination of what stands in lists."""
+
+    models: tuple[str, ...] = setting((), 'bundles and checkpoints')
+    trained: bool = setting(False, "also the best checkpoint of each of the sweep's trainings")
+    planners: tuple[str, ...] = setting(('adaptive',), 'how candidates are judged')
+    episodes: int = setting(50, 'episodes of each', low=1)
+    seed: int = setting(EVALUATION.start, 'of the first episode', low=0)
+    monitors: bool = setting(True, 'false: the monitors of a bundle only report')
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Name of a controller's setting to its value, for all of them."""
+    vary: dict[str, list[Any]] = field(default_factory=dict)
+    """Name of a controller's setting to its values."""
+    perturbations: tuple[dict[str, Any], ...] = setting(({},), 'how the robot is changed')
+
+
+@dataclass(frozen=True)
+class SweepSettings:
+    """What a sweep's file holds."""
+
+    output: str = setting('', 'directory of the sweep; empty: runs/ and the name of the file')
+    cores: float = setting(1.0, 'of a machine, that each run occupies', low=0.0)
+    gpus: float = setting(0.0, 'of a machine, or the part of one', low=0.0)
+    trainings: tuple[Trainings, ...] = ()
+    evaluations: tuple[Evaluations, ...] = ()
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run, as it is planned."""
+
+    name: str
+    """Of its folder; it hangs on everything that defines the run, and on nothing else."""
+    kind: str
+    of: str
+    """Task or model."""
+    seed: int
+    changes: str
+    """What else tells it from others, in words."""
+    training: Training | None = None
+    evaluations: Evaluations | None = None
+    planner: str = ''
+    settings: dict[str, Any] = field(default_factory=dict)
+    perturbation: dict[str, Any] = field(default_factory=dict)
+    after: str = ''
+    """Name of the training whose checkpoint it evaluates."""
+
+
+@dataclass
+class State:
+    """How far one run is."""
+
+    plan: Planned
+    state: str = 'waiting'
+    """waiting, running, done or failed."""
+    found: dict[str, Any] = field(default_factory=dict)
+    reason: str = ''
+
+    def row(self, folder: Path) -> dict[str, Any]:
+        """Return the run's row of COLUMNS."""
+        plan = self.plan
+        return {'run': plan.name, 'kind': plan.kind, 'of': plan.of, 'planner': plan.planner,
+                'seed': plan.seed, 'changes': plan.changes, 'state': self.state,
+                'reason': self.reason, 'attempts': attempts(folder / plan.name), **self.found}
+
+
+def load(path: Path) -> SweepSettings:
+    """
+    Read a sweep's file.
+
+    :raises SpowlError: unreadable, an unknown key, a wrong value, or nothing to do in it
+    """
+    try:
+        settings = read(SweepSettings, yaml.read(path, 'the sweep'))
+    except SpowlError as error:
+        raise SpowlError(f'{path}: {error}') from error
+    if not settings.trainings and not settings.evaluations:
+        raise SpowlError(f'{path} asks for nothing; write trainings: or evaluations: into it')
+    for one in settings.evaluations:
+        for planner in one.planners:
+            if planner not in KINDS:
+                raise SpowlError(f"{path}: there is no planner '{planner}'; there are "
+                                 f'{", ".join(KINDS)}')
+        for perturbation in one.perturbations:
+            changed(Perturbation(), perturbation)
+    return settings
+
+
+def plan(settings: SweepSettings, output: Path) -> list[Planned]:
+    """
+    Return all runs of a sweep: trainings first, each once.
+
+    :raises SpowlError: no such task, model or setting, or no trainings to evaluate
+    """
+    runs: dict[str, Planned] = {}
+    for trainings in settings.trainings:
+        for run in _trainings(trainings, output):
+            runs.setdefault(run.name, run)
+    trained = list(runs.values())
+    for evaluations in settings.evaluations:
+        if evaluations.trained and not trained:
+            raise SpowlError('an evaluation asks for what the sweep trained, and it trains '
+                             'nothing; name models:')
+        for run in _evaluations(evaluations, trained):
+            runs.setdefault(run.name, run)
+    return list(runs.values())
+
+
+def _trainings(asked: Trainings, output: Path) -> Iterator[Planned]:
+    from spowl_ros.training import config as configuration
+
+    for task in asked.tasks:
+        base = configuration.load(configuration.find(Path(task)), _texts(asked.overrides))
+        for varied in _combinations(asked.vary):
+            for seed in asked.seeds:
+                config = configuration.overridden(base, [*_texts(varied), f'seed={seed}'])
+                content = config.to_dict()
+                name = _name('train', config.task, seed, content)
+                yield Planned(name, 'training', config.task, seed, _said(varied),
+                              Training(output / name, content))
+
+
+def _evaluations(asked: Evaluations, trained: Sequence[Planned]) -> Iterator[Planned]:
+    subjects = [(model, _identity(Path(model)), '') for model in asked.models]
+    if asked.trained:
+        subjects += [(run.name, run.name, run.name) for run in trained]
+    for (subject, identity, after), planner, varied, perturbation in itertools.product(
+            subjects, asked.planners, _combinations(asked.vary), asked.perturbations):
+        values = {**asked.settings, **varied}
+        name = _name('evaluate', f'{Path(subject).name}-{planner}', asked.seed, [
+            identity, planner, values, perturbation, asked.episodes, asked.monitors])
+        yield Planned(name, 'evaluation', subject, asked.seed,
+                      _said({**varied, **perturbation}), None, asked, planner, values,
+                      dict(perturbation), after)
+
+
+def _combinations(vary: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    return [dict(zip(vary, values, strict=True)) for values in itertools.product(*vary.values())]
+
+
+def _texts(values: Mapping[str, Any]) -> list[str]:
+    """Return values as a command line has them."""
+    return [f'{name}={value if isinstance(value, str) else json.dumps(value)}'
+            for name, value in values.items()]
+
+
+def _said(values: Mapping[str, Any]) -> str:
+    return ' '.join(_texts(values))
+
+
+def _name(kind: str, of: str, seed: int, definition: Any) -> str:
+    text = json.dumps([seed, definition], sort_keys=True)
+    return (f'{kind}-{re.sub(r"[^A-Za-z0-9_.-]", "_", of)[:60]}-{seed}-'
+            f'{hashlib.sha256(text.encode()).hexdigest()[:10]}')
+
+
+def _identity(model: Path) -> str:
+    """
+    Return the SHA-256 of a model, so that another one under its name is another run.
+
+    :raises SpowlError: there is none
+    """
+    file = model / MANIFEST if model.is_dir() else model
+    try:
+        with file.open('rb') as stream:
+            return hashlib.file_digest(stream, 'sha256').hexdigest()
+    except OSError as error:
+        raise SpowlError(f'{model} is neither a bundle nor a checkpoint: {error.strerror}'
+                         ) from error
+
+
+class Sweep:
+    """
+    The runs of a sweep and how far each is.
+
+    :param opener: opens models for evaluations
+    """
+
+    def __init__(self, runs: Sequence[Planned], output: Path, opener: Opener) -> None:
+        self.output, self._open = output, opener
+        self.states = {run.name: State(run) for run in runs}
+        for state in self.states.values():
+            found = done(output / state.plan.name)
+            if found is not None:
+                state.state, state.found = 'done', found
+
+    def run(self, cluster: Cluster, resources: Resources,
+            on_change: Callable[[State | None], object] = lambda state: None) -> None:
+        """
+        Make all runs that are not made; one that fails stops nobody.
+
+        :param on_change: told which run has ended, and now and then None
+        :raises SpowlError: no machine of the cluster has what one run needs
+        """
+        waiting = deque(state for state in self.states.values() if state.state == 'waiting')
+        by_folder = {self.output / name: state for name, state in self.states.items()}
+
+        def pull() -> Training | Evaluating | None:
+            for _ in range(len(waiting)):
+                state = waiting.popleft()
+                before = self.states[state.plan.after].state if state.plan.after else 'done'
+                if before in ('waiting', 'running'):
+                    waiting.append(state)
+                    continue
+                try:
+                    if before == 'failed':
+                        raise SpowlError('its training failed')
+                    job = self._job(state.plan)
+                except (SpowlError, OSError) as error:
+                    state.state, state.reason = 'failed', one_line(error)
+                    on_change(state)
+                else:
+                    state.state = 'running'
+                    return job
+            return None
+
+        for outcome in cluster.run(perform, pull, resources, lambda: on_change(None)):
+            state = by_folder[outcome.job.folder]
+            if outcome.failed:
+                state.state, state.reason = 'failed', outcome.failed
+            else:
+                state.state, state.found = 'done', outcome.value
+            on_change(state)
+            self.write()
+        self.write()
+
+    def _job(self, run: Planned) -> Training | Evaluating:
+        if run.training is not None:
+            return run.training
+        assert run.evaluations is not None, 'it is a training or an evaluation'
+        asked = run.evaluations
+        model = self.output / run.after / BEST if run.after else Path(run.of)
+        source, details = self._open(model.resolve(), run.planner, run.settings, asked.monitors)
+        perturbation = None
+        if run.perturbation:
+            perturbation = changed(Perturbation(), run.perturbation)
+            details['perturbation'] = vars(perturbation)
+        return Evaluating(self.output / run.name, source, run.planner,
+                          range(asked.seed, asked.seed + asked.episodes), perturbation, details)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a row of COLUMNS for each run, in the order of the plan."""
+        return [state.row(self.output) for state in self.states.values()]
+
+    def write(self) -> None:
+        """Write the table of all runs into the sweep's directory."""
+        stream = io.StringIO(newline='')
+        writer = csv.DictWriter(stream, COLUMNS, extrasaction='ignore')
+        writer.writeheader()
+        writer.writerows(self.rows())
+        write_whole(self.output / TABLE, stream.getvalue().encode())

@@ -1,0 +1,166 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Sweeps: what a file asks for is run once, wherever it runs and whatever dies meanwhile."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip('ray')
+
+import torch  # noqa: E402
+
+from spowl_ros.base.errors import SpowlError  # noqa: E402
+from spowl_ros.cli.main import main  # noqa: E402
+from spowl_ros.cli.sweep import _open  # noqa: E402
+from spowl_ros.scale import run as runs  # noqa: E402
+from spowl_ros.scale import sweep as sweeps  # noqa: E402
+from spowl_ros.scale.cluster import ONE_CORE, Cluster  # noqa: E402
+from spowl_ros.training import config as configuration  # noqa: E402
+from spowl_ros.training.trainer import CHECKPOINT, Trainer  # noqa: E402
+
+TIMED = ('seconds', 'rates', 'model')
+
+
+def written(folder: Path, text: str) -> Path:
+    """Return a sweep's file with a text."""
+    file = folder / 'sweep.yaml'
+    file.write_text(text)
+    return file
+
+
+def planned(folder: Path, text: str) -> list[sweeps.Planned]:
+    """Return the runs of a sweep's text."""
+    return sweeps.plan(sweeps.load(written(folder, text)), folder / 'out')
+
+
+def table(folder: Path) -> list[dict[str, str]]:
+    """Return the rows of a sweep's table."""
+    with (folder / sweeps.TABLE).open() as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.mark.parametrize(('text', 'said'), [
+    ('{}', 'asks for nothing'),
+    ('trainings: [{task: PointGoal1}]', "'trainings"),
+    ('trainings: [{tasks: [PointGoal1], seeds: all}]', 'seeds'),
+    ('evaluations: [{models: [x], planners: [best]}]', "no planner 'best'"),
+    ('evaluations: [{models: [x], episodes: 0}]', 'episodes'),
+    ('evaluations: [{models: [x], perturbations: [{mas: 2}]}]', "did you mean 'mass'"),
+    ('evaluations: [{models: [/nowhere]}]', '/nowhere is neither a bundle nor a checkpoint'),
+    ('evaluations: [{trained: true}]', 'trains nothing'),
+    ('trainings: [{tasks: [PointGoal1], overrides: {nothing: 1}}]', 'nothing'),
+])
+def test_mistakes_are_told_before_anything_runs(text: str, said: str, tmp_path: Path) -> None:
+    """A wrong key, value, planner, perturbation, model or setting is one sentence."""
+    with pytest.raises(SpowlError, match=said):
+        planned(tmp_path, text)
+
+
+def test_a_grid_is_every_combination_once(untrained_bundle: Path, tmp_path: Path) -> None:
+    """Tasks, seeds and varied settings multiply; what is named twice is run once."""
+    text = f"""
+trainings:
+  - {{tasks: [PointGoal1, CarGoal1], seeds: [0, 1], vary: {{batch_size: [64, 128, 64]}}}}
+evaluations:
+  - {{models: [{untrained_bundle}], trained: true, planners: [policy, unsafe], episodes: 2,
+      perturbations: [{{}}, {{mass: 1.3}}]}}
+"""
+    found = planned(tmp_path, text)
+    trainings = [run for run in found if run.training]
+    assert len(trainings) == 2 * 2 * 2
+    assert len(found) - len(trainings) == (1 + 8) * 2 * 2
+    assert len({run.name for run in found}) == len(found)
+    assert {run.training.config['batch_size'] for run in trainings} == {64, 128}
+    assert [run.name for run in planned(tmp_path, text)] == [run.name for run in found]
+
+
+@pytest.mark.slow
+def test_an_evaluation_in_a_sweep_is_that_of_evaluate(
+    untrained_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every figure but the clock's is the same, bit for bit; failures stop nobody; it goes on."""
+    other = tmp_path / 'broken.pt'
+    other.write_bytes(b'nothing of ours')
+    file = written(tmp_path, f"""
+output: {tmp_path / 'out'}
+evaluations:
+  - {{models: [{untrained_bundle}, {other}], planners: [policy], episodes: 2,
+      perturbations: [{{mass: 1.2}}]}}
+""")
+    assert main(['sweep', str(file), '--cores', '2']) == 1
+    assert 'broken.pt is not a checkpoint' in capsys.readouterr().err
+    rows = {row['of']: row for row in table(tmp_path / 'out')}
+    assert rows[str(other)]['state'] == 'failed'
+    assert 'not a checkpoint' in rows[str(other)]['reason']
+    row = rows[str(untrained_bundle)]
+    assert row['state'] == 'done'
+    single = tmp_path / 'single.json'
+    assert main(['evaluate', str(untrained_bundle), '--planner', 'policy', '--episodes', '2',
+                 '--perturb', 'mass=1.2', '--json', str(single)]) == 0
+    shared = tmp_path / 'shared.json'
+    assert main(['evaluate', str(untrained_bundle), '--planner', 'policy', '--episodes', '2',
+                 '--perturb', 'mass=1.2', '--json', str(shared), '--address', 'local']) == 0
+    figures = [{name: value for name, value in json.loads(path.read_text()).items()
+                if name not in TIMED}
+               for path in (tmp_path / 'out' / row['run'] / runs.RESULT, single, shared)]
+    assert figures[0] == figures[1] == figures[2]
+    before = (tmp_path / 'out' / row['run'] / runs.DONE).stat().st_mtime_ns
+    other.unlink()
+    other.symlink_to(untrained_bundle, target_is_directory=True)
+    assert main(['sweep', str(file), '--cores', '1']) == 0
+    assert (tmp_path / 'out' / row['run'] / runs.DONE).stat().st_mtime_ns == before
+    assert {row['state'] for row in table(tmp_path / 'out')} == {'done'}
+    assert (tmp_path / 'out' / 'sweep.png').stat().st_size > 1000
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(500)
+def test_a_node_dies_and_nothing_is_lost_or_done_twice(
+    two_nodes, tiny_training: Path, tmp_path: Path
+) -> None:
+    """The run on the dead node goes on from its checkpoint; all end as if nothing had been."""
+    file = written(tmp_path, f"""
+trainings: [{{tasks: [{tiny_training}], seeds: [0, 1, 2]}}]
+evaluations: [{{trained: true, planners: [policy], episodes: 1}}]
+""")
+    output = tmp_path / 'out'
+    sweep = sweeps.Sweep(sweeps.plan(sweeps.load(file), output), output, _open)
+    killed: list[str] = []
+
+    def kill_second_node(_: object) -> None:
+        theirs = two_nodes.nodes[1].pids()
+        for run in sweep.states:
+            attempt = output / run / runs.ATTEMPTS
+            if (not killed and (output / run / CHECKPOINT).exists() and attempt.exists()
+                    and runs.done(output / run) is None
+                    and int(attempt.read_text().split(',')[2]) in theirs):
+                killed.append(run)
+                two_nodes.nodes[1].kill()
+
+    with Cluster(two_nodes.address) as cluster:
+        assert cluster.slots(ONE_CORE) == 2
+        sweep.run(cluster, ONE_CORE, kill_second_node)
+    assert len(killed) == 1
+    assert {row['state'] for row in table(output)} == {'done'}
+    attempts = {run: (output / run / runs.ATTEMPTS).read_text().splitlines()
+                for run in sweep.states}
+    assert {run: len(lines) for run, lines in attempts.items()} == {
+        run: 2 if run in killed else 1 for run in sweep.states}
+    assert int(attempts[killed[0]][1].split(',')[3]) >= 60  # from its checkpoint, not from 0
+    config = configuration.from_dict(sweep.states[killed[0]].plan.training.config)
+    alone = tmp_path / 'alone'
+    Trainer(replace(config), alone).run(quiet=True)
+    for one, other in zip(_weights(alone), _weights(output / killed[0]), strict=True):
+        assert torch.equal(one, other)
+
+
+def _weights(folder: Path) -> list[torch.Tensor]:
+    content = torch.load(folder / CHECKPOINT, weights_only=True)
+    return list(content['networks'].values()) if 'networks' in content else [
+        value for member in content['members'] for value in member['networks'].values()]
