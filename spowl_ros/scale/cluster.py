@@ -8,19 +8,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 import logging
 import os
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from spowl_ros.base.errors import SpowlError, one_line
 
-os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')  # Ray reads it when it is imported
-
-import ray  # noqa: E402
-from ray.exceptions import RayError  # noqa: E402
+if TYPE_CHECKING:
+    import ray
 
 LOCAL = 'local'
 """The address that starts a cluster of this machine alone, for as long as the work lasts."""
-LOOPBACK = '127.0.0.1'
+TOKEN = Path('.ray/auth_token')
+"""Where Ray keeps, in the user's home, the secret that lets others join."""
 RETRIES = 5
 """How often a task begins anew whose worker or node died."""
 AHEAD = 2
@@ -66,11 +66,20 @@ class Cluster:
         self._address, self._cores = address, cores
 
     def __enter__(self) -> Self:
+        os.environ['RAY_USAGE_STATS_ENABLED'] = '0'  # read when Ray is imported
+        if self._address == LOCAL:
+            # Ray has no other switch by which its ports are on loopback only.
+            os.environ['RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER'] = '0'
+        elif 'RAY_AUTH_TOKEN' in os.environ or (Path.home() / TOKEN).exists():
+            os.environ.setdefault('RAY_AUTH_MODE', 'token')
+        import ray
+        from ray.exceptions import RayError
+
         quiet: dict[str, Any] = {'logging_level': logging.ERROR, 'log_to_driver': False}
         try:
             if self._address == LOCAL:
                 ray.init(address=LOCAL, num_cpus=self._cores, include_dashboard=False,
-                         _node_ip_address=LOOPBACK, **quiet)
+                         **quiet)
             else:
                 ray.init(address=self._address, **quiet)
         except (ConnectionError, ValueError, RuntimeError, RayError) as error:
@@ -81,6 +90,8 @@ class Cluster:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  traceback: TracebackType | None) -> None:
+        import ray
+
         ray.shutdown()
 
     def slots(self, resources: Resources) -> int:
@@ -89,6 +100,8 @@ class Cluster:
 
         :raises SpowlError: no machine of the cluster has what one task needs
         """
+        import ray
+
         needs = {name: amount for name, amount in (
             ('CPU', resources.cores), ('GPU', resources.gpus)) if amount}
         nodes = [node['Resources'] for node in ray.nodes() if node['Alive']]
@@ -118,6 +131,8 @@ class Cluster:
         :param on_wait: called now and then
         :raises SpowlError: no machine of the cluster has what one task needs
         """
+        import ray
+
         room = self.slots(resources) * (1 + AHEAD)
         task = ray.remote(_guarded).options(
             num_cpus=resources.cores, num_gpus=resources.gpus, max_retries=RETRIES)
@@ -141,6 +156,9 @@ class Cluster:
 
 
 def _outcome(reference: ray.ObjectRef, job: Any) -> Outcome:
+    import ray
+    from ray.exceptions import RayError
+
     try:
         value, failed = ray.get(reference)
     except RayError as error:

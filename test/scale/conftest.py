@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 import os
 from pathlib import Path
+import secrets
 import shutil
 import socket
 import subprocess
@@ -18,7 +19,7 @@ import time
 import psutil
 import pytest
 
-START_S = 120.0
+START_S = 200.0
 OBJECT_STORE = 100_000_000
 
 
@@ -58,14 +59,15 @@ class TwoNodes:
     """Address of a cluster, and its nodes."""
 
     address: str
+    environment: dict[str, str]
+    """Of every process that is to join it."""
     nodes: list[Node] = field(default_factory=list)
 
 
-def _start(folder: str, *arguments: str) -> Node:
-    environment = {**os.environ, 'RAY_USAGE_STATS_ENABLED': '0'}
+def _start(folder: str, environment: dict[str, str], *arguments: str) -> Node:
     return Node(subprocess.Popen(
         [sys.executable, '-m', 'ray.scripts.scripts', 'start', '--block', '--num-cpus=1',
-         '--node-ip-address=127.0.0.1', f'--object-store-memory={OBJECT_STORE}', *arguments],
+         f'--object-store-memory={OBJECT_STORE}', *arguments],
         env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         start_new_session=True, cwd=folder))
 
@@ -82,19 +84,26 @@ def two_nodes() -> Iterator[TwoNodes]:
     """Start a head and a second node, and end what is left of them."""
     folder = tempfile.mkdtemp(prefix='spowl_ray_', dir='/tmp')  # its sockets need a short path
     with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
+        probe.bind(('', 0))
         port = probe.getsockname()[1]
-    cluster = TwoNodes(f'127.0.0.1:{port}')
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(('192.0.2.1', 9))  # sends nothing; says which address others would see
+        host = probe.getsockname()[0]
+    cluster = TwoNodes(f'{host}:{port}', {
+        **os.environ, 'RAY_USAGE_STATS_ENABLED': '0', 'RAY_AUTH_MODE': 'token',
+        'RAY_AUTH_TOKEN': secrets.token_hex(32), 'RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER': '1'})
     try:
-        cluster.nodes.append(_start(folder, '--head', f'--port={port}', f'--temp-dir={folder}',
-                                    '--include-dashboard=false'))
+        cluster.nodes.append(_start(
+            folder, cluster.environment, '--head', f'--port={port}', f'--temp-dir={folder}',
+            '--include-dashboard=false'))
 
         def listens() -> bool:
             with socket.socket() as probe:
-                return probe.connect_ex(('127.0.0.1', port)) == 0
+                return probe.connect_ex((host, port)) == 0
 
         _wait(listens, 'the head did not start')
-        cluster.nodes.append(_start(folder, f'--address={cluster.address}'))
+        cluster.nodes.append(_start(folder, cluster.environment,
+                                    f'--address={cluster.address}'))
 
         def joined() -> bool:
             raylets = [name for node in cluster.nodes for pid in node.pids()

@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import replace
 import json
 from pathlib import Path
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -17,10 +19,8 @@ import torch  # noqa: E402
 
 from spowl_ros.base.errors import SpowlError  # noqa: E402
 from spowl_ros.cli.main import main  # noqa: E402
-from spowl_ros.cli.sweep import _open  # noqa: E402
 from spowl_ros.scale import run as runs  # noqa: E402
 from spowl_ros.scale import sweep as sweeps  # noqa: E402
-from spowl_ros.scale.cluster import ONE_CORE, Cluster  # noqa: E402
 from spowl_ros.training import config as configuration  # noqa: E402
 from spowl_ros.training.trainer import CHECKPOINT, Trainer  # noqa: E402
 
@@ -126,36 +126,42 @@ def test_a_node_dies_and_nothing_is_lost_or_done_twice(
 ) -> None:
     """The run on the dead node goes on from its checkpoint; all end as if nothing had been."""
     file = written(tmp_path, f"""
+output: {tmp_path / 'out'}
 trainings: [{{tasks: [{tiny_training}], seeds: [0, 1, 2]}}]
 evaluations: [{{trained: true, planners: [policy], episodes: 1}}]
 """)
     output = tmp_path / 'out'
-    sweep = sweeps.Sweep(sweeps.plan(sweeps.load(file), output), output, _open)
+    names = [run.name for run in sweeps.plan(sweeps.load(file), output)]
     killed: list[str] = []
-
-    def kill_second_node(_: object) -> None:
-        theirs = two_nodes.nodes[1].pids()
-        for run in sweep.states:
-            attempt = output / run / runs.ATTEMPTS
-            if (not killed and (output / run / CHECKPOINT).exists() and attempt.exists()
-                    and runs.done(output / run) is None
-                    and int(attempt.read_text().split(',')[2]) in theirs):
-                killed.append(run)
-                two_nodes.nodes[1].kill()
-
-    with Cluster(two_nodes.address) as cluster:
-        assert cluster.slots(ONE_CORE) == 2
-        sweep.run(cluster, ONE_CORE, kill_second_node)
+    process = subprocess.Popen(
+        [sys.executable, '-m', 'spowl_ros.cli.main', 'sweep', str(file), '--address',
+         two_nodes.address], env=two_nodes.environment)
+    try:
+        while process.poll() is None:
+            theirs = two_nodes.nodes[1].pids()
+            for run in names:
+                attempt = output / run / runs.ATTEMPTS
+                if (not killed and (output / run / CHECKPOINT).exists()
+                        and runs.done(output / run) is None
+                        and int(attempt.read_text().split(',')[2]) in theirs):
+                    killed.append(run)
+                    two_nodes.nodes[1].kill()
+            time.sleep(0.05)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 0
     assert len(killed) == 1
     assert {row['state'] for row in table(output)} == {'done'}
     attempts = {run: (output / run / runs.ATTEMPTS).read_text().splitlines()
-                for run in sweep.states}
+                for run in names}
     assert {run: len(lines) for run, lines in attempts.items()} == {
-        run: 2 if run in killed else 1 for run in sweep.states}
+        run: 2 if run in killed else 1 for run in names}
     assert int(attempts[killed[0]][1].split(',')[3]) >= 60  # from its checkpoint, not from 0
-    config = configuration.from_dict(sweep.states[killed[0]].plan.training.config)
+    config = next(run.training.config for run in sweeps.plan(sweeps.load(file), output)
+                  if run.name == killed[0])
     alone = tmp_path / 'alone'
-    Trainer(replace(config), alone).run(quiet=True)
+    Trainer(configuration.from_dict(config), alone).run(quiet=True)
     for one, other in zip(_weights(alone), _weights(output / killed[0]), strict=True):
         assert torch.equal(one, other)
 
