@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 import hashlib
 import json
+import os
 from pathlib import Path, PurePosixPath
 import re
 from tempfile import TemporaryDirectory
@@ -122,7 +123,8 @@ def _opened(url: str) -> tuple[Any, str]:
             from fsspec.implementations.arrow import ArrowFSWrapper
             from pyarrow.fs import S3FileSystem
 
-            return ArrowFSWrapper(S3FileSystem()), rest.rstrip('/')
+            endpoint = os.environ.get('AWS_ENDPOINT_URL_S3') or os.environ.get('AWS_ENDPOINT_URL')
+            return ArrowFSWrapper(S3FileSystem(endpoint_override=endpoint)), rest.rstrip('/')
         options = {'use_listings_cache': False} if rest else {}
         return url_to_fs(url, **options)
     except (ImportError, ValueError, OSError) as error:

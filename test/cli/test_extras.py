@@ -20,6 +20,9 @@ from spowl_ros.cli import main as cli
     ('matplotlib', 'replay absent absent --report x.html',
      "this needs matplotlib: pip install 'spowl_ros[report]'"),
     ('viser', 'view absent', "this needs viser: pip install 'spowl_ros[view]'"),
+    ('ray', 'sweep absent', "this needs Ray: pip install 'spowl_ros[scale]'"),
+    ('ray', 'replay absent absent --address local',
+     "this needs Ray: pip install 'spowl_ros[scale]'"),
     ('rclpy', 'top', 'this needs ROS 2: source'),
     ('rclpy', 'replay absent absent --live', 'this needs ROS 2: source'),
 ])

@@ -164,7 +164,8 @@ def object_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3
                     break
             assert time.monotonic() < end, 'the server did not start'
             time.sleep(0.2)
-        yield S3FileSystem(allow_bucket_creation=True)
+        yield S3FileSystem(endpoint_override=f'http://127.0.0.1:{port}',
+                           allow_bucket_creation=True)
     finally:
         process.terminate()
         process.wait()
