@@ -10,7 +10,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python;
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-compile
 PINS := requirements/constraints.txt
 RUNTIME := requirements/$(ROS).txt requirements/runtime.txt
-EXTRAS := $(patsubst %,requirements/%.txt,training report view sign docs test)
+EXTRAS := $(patsubst %,requirements/%.txt,training report view sign docs wrap dataset test)
 ARGS ?=
 
 .DEFAULT_GOAL := help

@@ -20,6 +20,7 @@ _CONTENTS = {
     'scale': (('ray', 'Ray'), ('fsspec', 'fsspec'), ('pyarrow', 'PyArrow')),
     'sign': (('model_signing', 'model-signing'),),
     'wrap': (('onnx', 'ONNX'),),
+    'dataset': (('pyarrow', 'PyArrow'),),
 }
 """Extra, or what comes otherwise, to the modules that tell whether it is there."""
 _ADVICE = {
@@ -29,7 +30,8 @@ _ADVICE = {
 """What installs it, where that is no extra: pip cannot follow SafetyGymnasium's metadata."""
 _SIMULATION = ('sim', 'tasks')
 _NEEDS = {
-    'calibrate': _SIMULATION, 'evaluate': _SIMULATION, 'export': ('train', *_SIMULATION),
+    'calibrate': _SIMULATION, 'dataset': ('dataset',), 'evaluate': _SIMULATION,
+    'export': ('train', *_SIMULATION),
     'robot': ('ros',), 'sign': ('sign',), 'sim': ('ros', *_SIMULATION),
     'sweep': ('scale', *_SIMULATION), 'top': ('ros',), 'train': ('train', *_SIMULATION),
     'wrap': ('wrap',),

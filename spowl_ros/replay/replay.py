@@ -126,7 +126,7 @@ class Replay:
         return Counter(part for parts in self.differences.values() for part in parts)
 
 
-class _Memory:
+class Memory:
     """The last values of every field by their stamps."""
 
     def __init__(self, contract: Contract) -> None:
@@ -178,7 +178,7 @@ class Replayer:
         self._changes = changes.values
         # What depended on the clock is replayed as recorded, unless the planner is to do more.
         self._own_iterations = not {'planner.kind', 'planner.iterations'}.isdisjoint(self._changes)
-        self._memory = _Memory(bundle.contract)
+        self._memory = Memory(bundle.contract)
         self._assembler = ObservationAssembler(bundle.contract)
         self._controller: Controller | None = None
         self._announced = ''

@@ -1,0 +1,330 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Episodes of bags as a dataset to learn from: Parquet in the layout of LeRobotDataset v3.0.
+
+A frame is a recorded decision with the observation that it was made on, and what followed until
+the next one. What the bag does not hold is left out and counted, never filled in: a frame without
+its observation ends an episode, so that two neighbouring frames always follow one another.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+import itertools
+import json
+import math
+from pathlib import Path
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import parquet
+
+from spowl_ros.bags.reader import Bag
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.control.decision import Decision
+from spowl_ros.control.observation import ObservationAssembler
+from spowl_ros.control.run_record import Episode
+from spowl_ros.replay.recording import Outcome, RecordedRun, Sample
+from spowl_ros.replay.replay import AHEAD_NS, Memory
+from spowl_ros.robot.topics import load_robot
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from spowl_ros.control.contract import Contract
+
+VERSION = 'v3.0'
+"""Of the layout."""
+CHUNK = 1000
+"""Files in a folder."""
+DATA = 'data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet'
+EPISODES = 'meta/episodes/chunk-000/file-000.parquet'
+TASKS = 'meta/tasks.parquet'
+SCALARS = {'next.reward': 'float32', 'next.cost': 'float32', 'next.done': 'bool',
+           'source': 'string', 'stamp_ns': 'int64', 'step': 'int64', 'timestamp': 'float32',
+           'frame_index': 'int64', 'episode_index': 'int64', 'index': 'int64',
+           'task_index': 'int64'}
+"""Columns of one value, with their types."""
+
+
+@dataclass
+class Frame:
+    """One decision and what came of it."""
+
+    step: int
+    now_ns: int
+    stamps_ns: tuple[int, ...]
+    action: tuple[float, ...]
+    """In [-1, 1]."""
+    source: str
+    reward: float
+    """Until the next decision; not-a-number where rewards were not recorded."""
+    cost: float
+    done: bool = False
+    """Whether the episode ended after it, as a simulator said."""
+    observation: NDArray[np.float32] | None = None
+    """Shape (O,); None where the bag lacks a part of it."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a dataset holds."""
+
+    directory: Path
+    episodes: int
+    frames: int
+    left_out: dict[str, int]
+    """Why decisions were left out, and how many."""
+
+
+def write(bags: Sequence[Path], contract: Contract, directory: Path, robot_file: str = '',
+          namespace: str | None = None,
+          progress: Callable[[int], None] = lambda frames: None) -> Written:
+    """
+    Write the dataset of some bags of one robot.
+
+    :param robot_file: YAML file of the robot's topics and units; empty: the contract's own
+    :param namespace: of the robot's topics in the bags; None finds it
+    :param progress: called with the number of frames of each episode
+    :raises SpowlError: the directory exists, a bag is none of this robot, or has no decision that
+        can be used
+    """
+    if directory.exists() or directory.is_symlink():
+        raise SpowlError(f'{directory} exists already; choose another directory')
+    robot = load_robot(robot_file)
+    contract = robot.applied_to(contract)
+    left_out: Counter[str] = Counter()
+    rows: list[dict[str, Any]] = []
+    statistics = _Statistics()
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=directory.parent, prefix='.dataset-') as folder:
+        building = Path(folder) / 'new'
+        first = 0
+        for number, path in enumerate(bags):
+            with Bag(path) as bag:
+                run = RecordedRun(bag, contract, robot, namespace)
+                if not run.decided:
+                    raise SpowlError(f'bag {path} has no decisions, so no actions; decide on it '
+                                     'by spowl replay first')
+                tables = []
+                for episode in _episodes(_frames(run, contract, left_out), left_out):
+                    place = {'chunk_index': number // CHUNK, 'file_index': number % CHUNK}
+                    tables.append(_table(episode, contract, len(rows), first))
+                    statistics.add(tables[-1])
+                    rows.append(_row(len(rows), first, len(episode), contract.task, place, path))
+                    first += len(episode)
+                    progress(len(episode))
+            if tables:
+                target = building / DATA.format(**place)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                parquet.write_table(pa.concat_tables(tables), target)
+        if not rows:
+            raise SpowlError(f'no decision of {", ".join(map(str, bags))} has its whole '
+                             'observation in the bag; nothing was written')
+        _write_meta(building, contract, rows, first, statistics, left_out)
+        building.rename(directory)
+    return Written(directory, len(rows), first, dict(left_out))
+
+
+def _frames(run: RecordedRun, contract: Contract, left_out: Counter[str]) -> list[Frame]:
+    """Return the decisions of a bag, each with its observation as far as the bag holds it."""
+    memory, assembler = Memory(contract), ObservationAssembler(contract)
+    nothing = {name: 0.0 if name in run.outcomes else math.nan for name in ('reward', 'cost')}
+    frames: list[Frame] = []
+    waiting: deque[tuple[int, Frame]] = deque()
+    last: Frame | None = None
+    ended = False
+
+    def observe(frame: Frame) -> None:
+        if frame.stamps_ns and memory.has(frame.stamps_ns):
+            memory.put_into(assembler, frame.stamps_ns)
+            observation = assembler.observe(frame.now_ns)
+            assert observation is not None  # every field has just been put
+            frame.observation = observation.values
+
+    for time_ns, event in run.events():
+        if isinstance(event, Sample):
+            memory.add(event)
+        elif isinstance(event, Decision):
+            ended = ended and event.step > 0
+            if ended:
+                left_out['after the end of the episode'] += 1
+                last = None
+                continue
+            last = Frame(event.step, event.now_ns, event.stamps_ns, event.action, event.source,
+                         nothing['reward'], nothing['cost'])
+            frames.append(last)
+            waiting.append((time_ns, last))
+        elif isinstance(event, Outcome) and last is not None:
+            setattr(last, event.name, getattr(last, event.name) + event.amount)
+        elif isinstance(event, Episode) and last is not None:
+            last.done = ended = True
+        while waiting and (memory.has(waiting[0][1].stamps_ns)
+                           or time_ns - waiting[0][0] > AHEAD_NS):
+            observe(waiting.popleft()[1])
+    for _, frame in waiting:
+        observe(frame)
+    return frames
+
+
+def _episodes(frames: list[Frame], left_out: Counter[str]) -> Iterator[list[Frame]]:
+    """Yield frames that follow one another; those without an observation are left out."""
+    episode: list[Frame] = []
+    for frame in frames:
+        follows = episode and frame.step == episode[-1].step + 1
+        if episode and (frame.observation is None or not follows):
+            yield episode
+            episode = []
+        if frame.observation is None:
+            left_out['without its whole observation' if frame.stamps_ns
+                     else 'a stop before every sensor was known'] += 1
+        else:
+            episode.append(frame)
+    if episode:
+        yield episode
+
+
+def _table(episode: list[Frame], contract: Contract, number: int, first: int) -> pa.Table:
+    """Return an episode as a table, one row a frame; its columns are those of `_features`."""
+    commands = contract.action.command(np.array([frame.action for frame in episode]))
+    observations = np.stack([frame.observation for frame in episode
+                             if frame.observation is not None])
+    count = len(episode)
+    columns: dict[str, Any] = {
+        'next.reward': [frame.reward for frame in episode],
+        'next.cost': [frame.cost for frame in episode],
+        'next.done': [frame.done for frame in episode],
+        'source': [frame.source for frame in episode],
+        'stamp_ns': [frame.now_ns for frame in episode],
+        'step': [frame.step for frame in episode],
+        'timestamp': [(frame.now_ns - episode[0].now_ns) * 1e-9 for frame in episode],
+        'frame_index': range(count), 'episode_index': [number] * count,
+        'index': range(first, first + count), 'task_index': [0] * count}
+    types = {'float32': pa.float32(), 'bool': pa.bool_(), 'string': pa.string(),
+             'int64': pa.int64()}
+    return pa.table({
+        'observation.state': _rows(observations), 'action': _rows(commands),
+        **{name: pa.array(columns[name], types[kind]) for name, kind in SCALARS.items()}})
+
+
+def _rows(values: NDArray[Any]) -> pa.Array:
+    """Return an array (n, m) as n lists of m numbers of single precision."""
+    flat = pa.array(values.astype(np.float32).reshape(-1))
+    return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+
+
+def _row(number: int, first: int, length: int, task: str, place: dict[str, int],
+         bag: Path) -> dict[str, Any]:
+    """Return what is said of an episode."""
+    return {'episode_index': number, 'tasks': [task], 'length': length,
+            'data/chunk_index': place['chunk_index'], 'data/file_index': place['file_index'],
+            'dataset_from_index': first, 'dataset_to_index': first + length,
+            'meta/episodes/chunk_index': 0, 'meta/episodes/file_index': 0, 'bag': str(bag)}
+
+
+class _Statistics:
+    """Least, greatest, mean and deviation of every column of numbers, summed up table by table."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, list[Any]] = {}
+
+    def add(self, table: pa.Table) -> None:
+        """Count an episode; a reward that is not known counts for nothing."""
+        for name in table.column_names:
+            if name == 'source':
+                continue
+            column = table[name].combine_chunks()
+            if name in SCALARS:
+                values = column.to_numpy(zero_copy_only=False).astype(np.float64)[:, None]
+            else:
+                values = column.values.to_numpy().astype(np.float64).reshape(len(column), -1)
+            values = values[np.isfinite(values).all(axis=1)]
+            if not len(values):
+                continue
+            new = [values.min(0), values.max(0), values.sum(0), (values**2).sum(0), len(values)]
+            old = self._sums.get(name)
+            self._sums[name] = new if old is None else [
+                np.minimum(old[0], new[0]), np.maximum(old[1], new[1]), old[2] + new[2],
+                old[3] + new[3], old[4] + new[4]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, ready for JSON."""
+        result = {}
+        for name, (low, high, total, squares, count) in self._sums.items():
+            mean = total / count
+            deviation = np.sqrt(np.maximum(squares / count - mean**2, 0.0))
+            result[name] = {'min': low.tolist(), 'max': high.tolist(), 'mean': mean.tolist(),
+                            'std': deviation.tolist(), 'count': [count]}
+        return result
+
+
+def _features(contract: Contract) -> dict[str, Any]:
+    """Return type, shape and names of every column."""
+    names = [field.name if field.size == 1 else f'{field.name}.{i}'
+             for field in contract.fields for i in range(field.size)]
+    vectors = {'observation.state': names, 'action': list(contract.action.names)}
+    return {**{name: {'dtype': 'float32', 'shape': [len(parts)], 'names': parts}
+               for name, parts in vectors.items()},
+            **{name: {'dtype': kind, 'shape': [1], 'names': None}
+               for name, kind in SCALARS.items()}}
+
+
+def _write_meta(directory: Path, contract: Contract, rows: list[dict[str, Any]], frames: int,
+                statistics: _Statistics, left_out: Counter[str]) -> None:
+    """Write what stands beside the frames."""
+    rate = 1.0 / contract.control_period
+    (directory / EPISODES).parent.mkdir(parents=True)
+    parquet.write_table(pa.Table.from_pylist(rows), directory / EPISODES)
+    parquet.write_table(_tasks(contract.task), directory / TASKS)
+    texts = {
+        'info.json': {
+            'codebase_version': VERSION, 'robot_type': contract.robot,
+            'total_episodes': len(rows), 'total_frames': frames, 'total_tasks': 1,
+            'chunks_size': CHUNK, 'data_files_size_in_mb': 100, 'video_files_size_in_mb': 200,
+            'fps': round(rate) if math.isclose(rate, round(rate), rel_tol=1e-6) else rate,
+            'splits': {'train': f'0:{len(rows)}'}, 'data_path': DATA, 'video_path': None,
+            'features': _features(contract)},
+        'stats.json': statistics.to_dict(),
+        'spowl.json': {'contract': contract.to_dict(), 'left_out': dict(left_out),
+                       'bags': list(dict.fromkeys(row['bag'] for row in rows))}}
+    for name, content in texts.items():
+        (directory / 'meta' / name).write_text(json.dumps(content, indent=2) + '\n',
+                                               encoding='utf-8')
+
+
+def _tasks(task: str) -> pa.Table:
+    """Return the table of tasks, which pandas has to read with their names as its index."""
+    index = '__index_level_0__'
+    columns = [{'name': name, 'field_name': field, 'pandas_type': kind, 'numpy_type': numpy_kind,
+                'metadata': None}
+               for name, field, kind, numpy_kind in (
+                   ('task_index', 'task_index', 'int64', 'int64'),
+                   (None, index, 'unicode', 'object'))]
+    described = {'index_columns': [index], 'column_indexes': [], 'columns': columns,
+                 'pandas_version': '2.0.0'}
+    table = pa.table({'task_index': pa.array([0], pa.int64()), index: pa.array([task])})
+    return table.replace_schema_metadata({'pandas': json.dumps(described)})
+
+
+def read(directory: Path) -> pa.Table:
+    """
+    Return all frames of a dataset in their order.
+
+    :raises SpowlError: it is none of this layout
+    """
+    try:
+        info = json.loads((directory / 'meta' / 'info.json').read_text(encoding='utf-8'))
+        episodes = parquet.read_table(directory / EPISODES).to_pylist()
+        files = itertools.groupby(episodes, lambda row: (row['data/chunk_index'],
+                                                         row['data/file_index']))
+        return pa.concat_tables([parquet.read_table(
+            directory / info['data_path'].format(chunk_index=chunk, file_index=file))
+            for (chunk, file), _ in files])
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise SpowlError(f'{directory} is no dataset of LeRobotDataset {VERSION}: '
+                         f'{error}') from error

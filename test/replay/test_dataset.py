@@ -1,0 +1,121 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Bags become datasets, and what is read from those is what was recorded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip('pyarrow', reason='the extra dataset is not installed')
+
+from spowl_ros.bags.reader import Bag
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.control.bundle import Bundle
+from spowl_ros.control.decision import Decision
+from spowl_ros.replay import dataset
+from spowl_ros.replay.recording import Outcome, RecordedRun, Sample
+from spowl_ros.robot.topics import load_robot
+
+if TYPE_CHECKING:
+    from spowl_ros.control.contract import Contract
+
+
+def columns(directory: Path) -> dict[str, Any]:
+    """Return the columns of a dataset by name, as arrays."""
+    table = dataset.read(directory)
+    return {name: np.array(table[name].to_pylist()) for name in table.column_names}
+
+
+def recorded(path: Path, contract: Contract) -> tuple[list[Decision], list[np.ndarray]]:
+    """Return decisions of a bag, and the vectors of the samples that they name."""
+    with Bag(path) as bag:
+        events = [event for _, event in RecordedRun(bag, contract, load_robot('')).events()]
+    samples = {(event.field, event.stamp_ns): event.values for event in events
+               if isinstance(event, Sample)}
+    decisions = [event for event in events if isinstance(event, Decision)]
+    return decisions, [np.concatenate([
+        samples[field.name, stamp] for field, stamp in zip(
+            contract.fields, decision.stamps_ns, strict=True)]) for decision in decisions]
+
+
+def test_a_round_trip_keeps_every_number(lock_step_bag: Path, bundle: Bundle,
+                                         tmp_path: Path) -> None:
+    """Observations, commands, sources, times and outcomes are the recorded ones."""
+    contract = bundle.contract
+    written = dataset.write([lock_step_bag], contract, tmp_path / 'set')
+    found = columns(tmp_path / 'set')
+    decisions, observations = recorded(lock_step_bag, contract)
+    assert (written.episodes, written.frames, written.left_out) == (1, len(decisions), {})
+    assert np.array_equal(found['observation.state'], np.float32(observations))
+    assert np.array_equal(found['action'], np.float32(
+        contract.action.command(np.array([decision.action for decision in decisions]))))
+    assert found['source'].tolist() == [decision.source for decision in decisions]
+    assert found['stamp_ns'].tolist() == [decision.now_ns for decision in decisions]
+    assert np.allclose(np.diff(found['timestamp']), contract.control_period, atol=1e-5)
+    assert found['index'].tolist() == found['frame_index'].tolist() == list(range(len(decisions)))
+    with Bag(lock_step_bag) as bag:
+        run = RecordedRun(bag, contract, load_robot(''))
+        amounts = {name: sum(event.amount for _, event in run.events()
+                             if isinstance(event, Outcome) and event.name == name)
+                   for name in ('reward', 'cost')}
+    assert found['next.reward'].sum() == pytest.approx(amounts['reward'], abs=1e-3)
+    assert found['next.cost'].sum() == pytest.approx(amounts['cost'], abs=1e-3)
+
+
+def test_bags_and_episodes_are_numbered_through(driver: Any, drive: Any, bundle: Bundle,
+                                                tmp_path: Path) -> None:
+    """The tables beside the frames say where each episode begins and ends."""
+    for name, seed in (('one', 1), ('two', 4)):
+        driver.record(tmp_path / name, drive(steps=12, episodes=2, seed=seed))
+    written = dataset.write([tmp_path / 'one', tmp_path / 'two'], bundle.contract,
+                            tmp_path / 'set')
+    found = columns(tmp_path / 'set')
+    assert (written.episodes, written.frames) == (4, 48)
+    assert found['episode_index'].tolist() == np.repeat(range(4), 12).tolist()
+    assert found['index'].tolist() == list(range(48))
+    rows = dataset.parquet.read_table(tmp_path / 'set' / dataset.EPISODES).to_pylist()
+    assert [(row['dataset_from_index'], row['dataset_to_index'], row['data/file_index'])
+            for row in rows] == [(0, 12, 0), (12, 24, 0), (24, 36, 1), (36, 48, 1)]
+    meta = tmp_path / 'set' / 'meta'
+    info = json.loads((meta / 'info.json').read_text())
+    assert (info['total_episodes'], info['total_frames'], info['fps']) == (4, 48, 10)
+    assert info['features'].keys() == found.keys()
+    assert info['features']['action']['names'] == list(bundle.contract.action.names)
+    statistics = json.loads((meta / 'stats.json').read_text())
+    for name in ('observation.state', 'action'):
+        assert np.allclose(statistics[name]['mean'], found[name].mean(0), atol=1e-4)
+        assert np.allclose(statistics[name]['std'], found[name].std(0), atol=1e-3)
+
+
+def test_what_the_bag_lacks_is_left_out_and_counted(real_time_bag: Path, lock_step_bag: Path,
+                                                    bundle: Bundle, tmp_path: Path,
+                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lost sensor message costs its frame and ends the episode; nothing takes its place."""
+    whole = dataset.write([real_time_bag], bundle.contract, tmp_path / 'whole')
+    assert sum(whole.left_out.values()) + whole.frames == len(
+        recorded(real_time_bag, bundle.contract)[0])
+    lost = recorded(lock_step_bag, bundle.contract)[0][40].stamps_ns[0]
+    events = RecordedRun.events
+    monkeypatch.setattr(RecordedRun, 'events', lambda run: (
+        entry for entry in events(run)
+        if not (isinstance(entry[1], Sample) and entry[1].stamp_ns == lost)))
+    written = dataset.write([lock_step_bag], bundle.contract, tmp_path / 'set')
+    assert written.left_out == {'without its whole observation': 1}
+    assert written.episodes == 2
+    assert 40 not in columns(tmp_path / 'set')['step']
+
+
+def test_mistakes_are_one_sentence_and_leave_nothing(driver: Any, drive: Any, bundle: Bundle,
+                                                     tmp_path: Path) -> None:
+    """A bag without decisions, and a directory that exists."""
+    driver.record(tmp_path / 'bag', drive(steps=3, decisions=False))
+    with pytest.raises(SpowlError, match='no decisions'):
+        dataset.write([tmp_path / 'bag'], bundle.contract, tmp_path / 'set')
+    assert not (tmp_path / 'set').exists()
+    with pytest.raises(SpowlError, match='exists already'):
+        dataset.write([tmp_path / 'bag'], bundle.contract, tmp_path)
