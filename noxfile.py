@@ -30,7 +30,8 @@ def install_runtime(session: nox.Session, ros: str) -> None:
 def matrix(session: nox.Session, ros: str) -> None:
     """Run the quick tests and those that drive; after -- other arguments of pytest."""
     install_runtime(session, ros)
-    lists = [word for name in ('training', 'report', 'view', 'sign', 'docs', 'test')
+    lists = [word for name in ('training', 'report', 'view', 'sign', 'docs', 'wrap',
+                              'dataset', 'test')
              for word in ('-r', f'requirements/{name}.txt')]
     session.install(*lists, *CONSTRAINTS)
     if session.posargs:

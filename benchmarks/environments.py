@@ -28,7 +28,8 @@ from spowl_ros.cli.main import verbs
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = str(ROOT / 'models/SafetyPointGoal1-v0')
 ROBOT = str(ROOT / 'config/robot/diff_drive.yaml')
-POLICIES = str(ROOT / 'test/training/policies')
+POLICY = str(ROOT / 'test/training/policies/sb3')
+"""Of another library, without the suffix of its files."""
 PINS = ('-c', 'requirements/constraints.txt')
 NO_DEPS = ('--no-deps', '-r', 'requirements/simulation.txt')
 RUNS, ASKS = 'runs', 'says what to install'
@@ -66,6 +67,8 @@ ENVIRONMENTS = {
     'report': with_extra('report', has=frozenset({'report'})),
     'view': with_extra('view', has=frozenset({'view'})),
     'sign': with_extra('sign', has=frozenset({'sign'})),
+    'wrap': with_extra('wrap', has=frozenset({'wrap'})),
+    'dataset': with_extra('dataset', has=frozenset({'dataset'})),
 }
 """The first one makes the bag that the others replay."""
 NO_EXTRA = ('robot', 'none')
@@ -111,8 +114,9 @@ COMMANDS = {
                       frozenset({'sim', 'train'})),
     'train': Command(('train', 'SafetyPointGoal1-v0', '--output', '{here}/trained',
                       *TINY_TRAINING), frozenset({'sim', 'train'})),
-    'wrap': Command(('wrap', f'{POLICIES}/sb3.onnx', f'{POLICIES}/sb3.yaml', '{here}/wrapped'),
-                    frozenset({'wrap'})),
+    'dataset': Command(('dataset', MODEL, '{here}/dataset', '{bag}'), frozenset({'dataset'})),
+    'wrap': Command(('wrap', f'{POLICY}.onnx', f'{POLICY}.yaml', '{here}/wrapped', '--golden',
+                     f'{POLICY}.npz'), frozenset({'wrap'})),
     'sign': Command(('sign', '{here}/model', '--key', '{here}/key.pem'), frozenset({'sign'})),
 }
 
