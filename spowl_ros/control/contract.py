@@ -29,7 +29,10 @@ CONTROL_PERIODS = (0.005, 2.0)
 """Least and greatest control period, seconds."""
 GREATEST_TIMEOUT = 5.0
 """Seconds that a sensor may be silent at most, whatever a contract says."""
+LONGEST_STOP_RAMP = 3.0
+"""Seconds that a robot may take at most to its stop command."""
 _LARGEST = 1e9
+_ROUNDING = 1e-9
 _LONGEST_NAME = 100
 _MOST_VALUES = 4096
 JOINT_SENSORS = ('joint_position', 'joint_velocity', 'contact_force', 'ball_orientation',
@@ -96,6 +99,12 @@ class ActionSpec:
     change: float = 1.0
     """Greatest change of a command from one decision to the next, in parts of its range."""
 
+    stop_ramp: float = 0.0
+    """
+    Seconds in which a stop leads from the far end of the range to `stop`, where it then rests;
+    from nearer it takes less. 0: at once.
+    """
+
     @property
     def size(self) -> int:
         """Return the number of actuators."""
@@ -117,6 +126,20 @@ class ActionSpec:
         """Return the action (A,), each clipped to [-1, 1], of a command in actuators' units."""
         low, high = np.array(self.low), np.array(self.high)
         return np.clip(2.0 * (np.asarray(command) - low) / (high - low) - 1.0, -1.0, 1.0)
+
+    def stopping(self, last: ArrayLike, seconds: float) -> NDArray[np.float64]:
+        """Return the action (A,) of a stop, so many seconds after the action `last`; -1 to 1."""
+        rest = self.rest
+        if self.stop_ramp <= 0.0:
+            return rest
+        # a little more, so that rounding leaves nothing over
+        step = seconds / self.stop_ramp * (1.0 + np.abs(rest)) + _ROUNDING
+        return np.clip(rest, np.asarray(last) - step, np.asarray(last) + step)
+
+    def way_to_stop(self, last: ArrayLike, seconds: float) -> Iterator[tuple[float, ...]]:
+        """Yield the actions of a stop after `last`, so many seconds apart, before its rest."""
+        while not np.array_equal(last := self.stopping(last, seconds), self.rest):
+            yield tuple(last.tolist())
 
     def held(self, action: NDArray[Any], last: NDArray[Any]) -> NDArray[Any]:
         """Return an action (A,) within the greatest change from the last one; -1 to 1."""
@@ -183,6 +206,8 @@ class Contract:
         result['fields'] = list(result['fields'])
         result['action'] = {key: list(value) if isinstance(value, tuple) else value
                             for key, value in result['action'].items()}
+        if not self.action.stop_ramp:  # as before there were any
+            del result['action']['stop_ramp']
         return result
 
     @classmethod
@@ -214,6 +239,17 @@ def differing(first: Contract, second: Contract) -> list[str]:
              if mine != theirs]
     return found + [part.name for part in dataclasses.fields(first) if part.name != 'fields'
                     and getattr(first, part.name) != getattr(second, part.name)]
+
+
+def require_same(mine: Contract, other: Contract) -> None:
+    """
+    Make sure that another model has the contract of the one that drives.
+
+    :raises ContractError: names what differs
+    """
+    if found := differing(mine, other):
+        raise ContractError(f'the contract of the other model differs in {", ".join(found)}; '
+                            'another contract needs another start')
 
 
 def _nonsense(contract: Contract) -> Iterator[str]:
@@ -257,6 +293,9 @@ def _nonsense_of_action(action: ActionSpec) -> Iterator[str]:
         yield f'action.stop is {list(action.stop)}, outside action.low to action.high'
     if action.kind not in KINDS:
         yield f'action.kind is {action.kind!r}, wanted one of {", ".join(KINDS)}'
+    if not _is_number(action.stop_ramp) or not 0.0 <= action.stop_ramp <= LONGEST_STOP_RAMP:
+        yield (f'action.stop_ramp is {action.stop_ramp!r} s, wanted 0 to '
+               f'{LONGEST_STOP_RAMP:g} s')
     if not _is_number(action.change) or not 0.0 < action.change <= 1.0:
         yield f'action.change is {action.change!r}, wanted more than 0 and at most 1'
 

@@ -169,7 +169,7 @@ class Controller:
         readings += self._judge(Stage.AFTER_PLANNING, context)
 
         wanted, source, reason, monitor = self._choose(context, plan, operator)
-        action = wanted if source == 'stop' else tuple(self.contract.action.held(
+        action = self._stopping() if source == 'stop' else tuple(self.contract.action.held(
             np.array(wanted), np.array(self._last_action)).tolist())
         self._restart_planner = plan is None or not np.isfinite(plan.latent).all()
         if plan is not None:
@@ -218,7 +218,7 @@ class Controller:
         """
         self._restart_planner = True
         return self._finish(Decision(
-            step=self._step, now_ns=now_ns, action=self.stop_action, source='stop',
+            step=self._step, now_ns=now_ns, action=self._stopping(), source='stop',
             reason=reason, tripped=self._tripped(), seconds={'total': 0.0},
             settings=self._settings_text()))
 
@@ -254,6 +254,11 @@ class Controller:
         if not np.isfinite(chosen).all():
             return self.stop_action, 'stop', f'action of the {source} is not finite', ''
         return tuple(float(part) for part in chosen), source, reason, verdict.monitor
+
+    def _stopping(self) -> tuple[float, ...]:
+        """Return the action that leads to rest from the last one."""
+        spec = self.contract.action
+        return tuple(spec.stopping(self._last_action, self.contract.control_period).tolist())
 
     def _tripped(self) -> tuple[str, ...]:
         return tuple(monitor.name for monitor in self._monitors

@@ -26,7 +26,7 @@ from std_msgs.msg import Float64, Header, String
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.settings import declared
 from spowl_ros.control import bundle
-from spowl_ros.control.contract import differing
+from spowl_ros.control.contract import require_same
 from spowl_ros.control.controller import Controller
 from spowl_ros.control.loop import DecisionLoop
 from spowl_ros.control.monitors.registry import kinds
@@ -56,7 +56,6 @@ if TYPE_CHECKING:
     from rclpy.subscription import MessageInfo
 
     from spowl_ros.control.bundle import Bundle
-    from spowl_ros.control.contract import Contract
     from spowl_ros.control.decision import Decision
     from spowl_ros.control.observation import Observation
 
@@ -119,7 +118,7 @@ class ControllerNode(ManagedNode):
                 raise SpowlError(TOO_LATE)
             self._succession.check()
             if not settings.require_signature:  # else nothing is parsed that is not verified
-                _check_contract(self._bundle.contract, self._robot.applied_to(
+                require_same(self._bundle.contract, self._robot.applied_to(
                     bundle.read_contract(Path(settings.model))))
 
     def _on_settings(self, settings: NodeSettings) -> None:
@@ -147,7 +146,7 @@ class ControllerNode(ManagedNode):
         try:
             if settings.shadow_model:
                 self._unseen = self._load(settings.shadow_model)
-                _check_contract(loaded.contract, self._unseen.contract)
+                require_same(loaded.contract, self._unseen.contract)
             self._command_format = CommandFormat(settings.command_type, loaded.contract.action)
             self._controller = Controller(loaded, parameters.settings, settings.seed,
                                           settings.threads)
@@ -212,6 +211,7 @@ class ControllerNode(ManagedNode):
         if settings.rate > 0.0:
             self.keep_time(settings.priority)
         loop = self._loop
+        self._sent = self._controller.stop_action
         self._hanging = False
         limits = [(settings.decision_timeout, lambda: self._end_hanging(loop))]
         if settings.rate > 0.0:
@@ -233,6 +233,7 @@ class ControllerNode(ManagedNode):
             self._shadow.end()
             self._shadow = None
         self._mode.publish(String(data='stop'))
+        self._ramp_down()
         publish_last(self._command, self._command_message(self._controller.stop_action))
 
     def cleanup(self) -> None:
@@ -265,7 +266,7 @@ class ControllerNode(ManagedNode):
     def _prepare(self, path: str) -> Controller:
         """Return a controller of another model, in the thread that loads it."""
         loaded = self._load(path)
-        _check_contract(self._bundle.contract, loaded.contract)
+        require_same(self._bundle.contract, loaded.contract)
         settings = self._node_parameters.settings
         return Controller(loaded, ControllerSettings(planner=loaded.settings).change(self._kept()),
                           settings.seed, settings.threads)
@@ -389,7 +390,16 @@ class ControllerNode(ManagedNode):
     def _on_shadow_failure(self, error: Exception) -> None:
         self.get_logger().error(f'the model in the shadow decides no more: {error!r}')
 
+    def _ramp_down(self) -> None:
+        """Publish what leads to the stop command, one for each control period, and wait."""
+        contract = self._bundle.contract
+        if self._node_parameters.settings.rate > 0.0:
+            for action in contract.action.way_to_stop(self._sent, contract.control_period):
+                self._publish_command(action)
+                time.sleep(self._steady_period)
+
     def _publish_command(self, action: Sequence[float]) -> None:
+        self._sent = tuple(action)
         self._command.publish(self._command_message(action))
 
     def _command_message(self, action: Sequence[float]) -> Any:
@@ -397,6 +407,7 @@ class ControllerNode(ManagedNode):
         return build(kind.type, kind.content(command, self.get_clock().now().nanoseconds))
 
     def _fail(self, error: Exception) -> None:
+        self._ramp_down()
         self._publish_command(self._controller.stop_action)
         self._failure = error
         self._failed.trigger()
@@ -406,8 +417,9 @@ class ControllerNode(ManagedNode):
     def _stop_hanging(self) -> None:
         """Stop the robot while the thread that decides does not."""
         self._hanging = True
-        self._publish_command(self._controller.stop_action)
         self._mode.publish(String(data='stop'))
+        self._ramp_down()
+        self._publish_command(self._controller.stop_action)
         self._report()
 
     def _end_hanging(self, loop: DecisionLoop) -> None:
@@ -452,17 +464,6 @@ class ControllerNode(ManagedNode):
         message = DiagnosticArray(status=statuses)
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
-
-
-def _check_contract(mine: Contract, other: Contract) -> None:
-    """
-    Make sure that another model has the contract of the one that drives.
-
-    :raises SpowlError: names what differs
-    """
-    if found := differing(mine, other):
-        raise SpowlError(f'the contract of the other model differs in {", ".join(found)}; another '
-                         'contract needs another start')
 
 
 def _hangs(loop: DecisionLoop) -> str:

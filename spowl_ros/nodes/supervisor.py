@@ -191,7 +191,11 @@ class SupervisorNode(ManagedNode):
         """Stop the robot and pass nothing any more."""
         supervision, self._supervision = self._supervision, None
         if supervision is not None:
-            self._note(supervision.stopped('supervisor not active'))
+            reason, pause = 'supervisor not active', self._contract.control_period / 2.0
+            while self._rate > 0.0 and not supervision.rests:
+                self._send(supervision.stopped(reason, self._now()))
+                time.sleep(pause / self._rate)
+            self._note(supervision.stopped(reason, self._now()))
             publish_last(self._command, self._message(supervision.stop_command))
 
     def cleanup(self) -> None:
@@ -235,7 +239,7 @@ class SupervisorNode(ManagedNode):
             command = np.zeros(0)
         refusal = self._refusal(info)
         if not refusal and self._rate > 0.0 and (stale := self._stale(info, now)):
-            self._send(supervision.stopped(stale))
+            self._send(supervision.stopped(stale, now))
             return
         self._send(supervision.command(command, now, refusal))
 
@@ -309,7 +313,7 @@ class SupervisorNode(ManagedNode):
             return
         replacement = supervision.silent(now)
         if replacement is not None and now - self._sent >= self._contract.control_period:
-            self._send(supervision.stopped(self._foreign) if self._foreign else replacement)
+            self._send(supervision.stopped(self._foreign, now) if self._foreign else replacement)
 
     def _look_around(self, supervision: Supervision) -> None:
         """Stop the robot at once where another one than the controller may command it."""
@@ -323,7 +327,7 @@ class SupervisorNode(ManagedNode):
         moving = self._last is not None and self._last.state != 'stopped'
         if self._rate > 0.0 and refusal and (new or moving):
             supervision.conflict(self._now(), refusal)
-            self._send(supervision.stopped(refusal))
+            self._send(supervision.stopped(refusal, self._now()))
 
     def _on_stop(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         if not request.data:
@@ -333,7 +337,7 @@ class SupervisorNode(ManagedNode):
         self._latch.stop(time.monotonic(), callers(self, '~/stop'))
         # in lock-step each command is a step, and the next one becomes the stop action
         if self._supervision is not None and self._rate > 0.0:
-            self._send(self._supervision.stopped(self._latch.reason))
+            self._send(self._supervision.stopped(self._latch.reason, self._now()))
         response.success = True
         response.message = 'stopped until released'
         return response
@@ -350,7 +354,7 @@ class SupervisorNode(ManagedNode):
             return
         self._latch.stop(now, 'the e-stop', complaint)
         if self._supervision is not None and self._rate > 0.0:
-            self._send(self._supervision.stopped(complaint))
+            self._send(self._supervision.stopped(complaint, self._now()))
 
     def _on_release(self, request: Trigger.Request, response: Trigger.Response,
                     ) -> Trigger.Response:

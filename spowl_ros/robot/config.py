@@ -18,7 +18,7 @@ from typing import Any
 from spowl_ros.base import names, yaml
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.settings import meant, read
-from spowl_ros.control.contract import JOINT_SENSORS, Contract, Field
+from spowl_ros.control.contract import JOINT_SENSORS, LONGEST_STOP_RAMP, Contract, Field
 from spowl_ros.robot.command import COMMAND_TYPES, TWIST_AXES, TWISTS
 
 NODES = ('adapter', 'controller', 'recorder', 'supervisor')
@@ -77,6 +77,8 @@ class Command:
     """Per entry of `joints`: the robot's unit for one unit of the contract; empty: ones."""
     frame: str = ''
     """frame_id of a TwistStamped."""
+    stop_ramp: float | None = None
+    """Seconds in which a stop leads to the stop command; None takes the contract's."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,9 @@ class RobotConfig:
             given = self.inputs.get(entry.name, Input())
             fields.append(dataclasses.replace(
                 entry, topic=given.topic or entry.topic, timeout=given.timeout or entry.timeout))
-        return dataclasses.replace(contract, fields=tuple(fields))
+        action = contract.action if self.command.stop_ramp is None else dataclasses.replace(
+            contract.action, stop_ramp=self.command.stop_ramp)
+        return dataclasses.replace(contract, fields=tuple(fields), action=action)
 
 
 def load(path: str | Path) -> RobotConfig:
@@ -226,6 +230,9 @@ def _command_misfits(command: Command, contract: Contract) -> list[str]:
     elif command.joints and sorted(command.joints) != sorted(actuators):
         found.append(f'command.joints: {", ".join(command.joints)} are not '
                      f'{contract.robot}\'s actuators {", ".join(actuators)}')
+    if command.stop_ramp is not None and not 0.0 <= command.stop_ramp <= LONGEST_STOP_RAMP:
+        found.append(f'command.stop_ramp: {command.stop_ramp} s is not from 0 to '
+                     f'{LONGEST_STOP_RAMP:g} s')
     if len(set(command.joints)) != len(command.joints):
         found.append('command.joints: an entry stands twice')
     if command.scale and len(command.scale) != len(actuators):

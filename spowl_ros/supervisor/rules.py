@@ -67,6 +67,7 @@ class Supervision:
         self._heard = -math.inf
         self._conflict = -math.inf
         self._refusal = ''
+        self._moved = -math.inf
 
     @property
     def sensors(self) -> list[Field]:
@@ -104,17 +105,18 @@ class Supervision:
         if refusal:
             self.conflict(now, refusal)
         if self.latch.held:
-            return self._stopped(self.latch.reason)
+            return self._stopped(self.latch.reason, now)
         if now - self._conflict < _CONFLICT_PERIODS * self.contract.control_period:
-            return self._stopped(self._refusal)
+            return self._stopped(self._refusal, now)
         if command.shape != self.stop_command.shape or not np.isfinite(command).all():
-            return self._stopped('the command is not a finite number for each actuator')
+            return self._stopped('the command is not a finite number for each actuator', now)
         allowed = self._middle + np.clip(command - self._middle,
                                          -self.settings.magnitude * self._half,
                                          self.settings.magnitude * self._half)
         parts = min(self.settings.change, self.contract.action.change * (1.0 + _ROUNDING))
         change = 2.0 * parts * self._half
         allowed = np.clip(allowed, self._last - change, self._last + change)
+        self._moved = now
         return self._sent(allowed, command, now)
 
     def conflict(self, now: float, refusal: str) -> None:
@@ -142,12 +144,17 @@ class Supervision:
         if not self._steady or now - self._heard < self.silence:
             return None
         if self.latch.held:
-            return self._stopped(self.latch.reason)
-        return self._stopped(f'no command for {self.settings.silence:g} control periods')
+            return self._stopped(self.latch.reason, now)
+        return self._stopped(f'no command for {self.settings.silence:g} control periods', now)
 
-    def stopped(self, reason: str) -> Supervised:
-        """Return the stop command, for a reason that the caller has."""
-        return self._stopped(reason)
+    def stopped(self, reason: str, now: float) -> Supervised:
+        """Return the stop command, or what leads to it, for a reason that the caller has."""
+        return self._stopped(reason, now)
+
+    @property
+    def rests(self) -> bool:
+        """Whether the last command was the stop command itself."""
+        return np.array_equal(self._last, self.stop_command)
 
     def _sent(self, allowed: NDArray[np.float64], command: NDArray[np.float64],
               now: float) -> Supervised:
@@ -165,12 +172,21 @@ class Supervision:
             elif verdict.reason:
                 allowed = self.stop_command + verdict.command * self._half
                 if not verdict.command.any():
-                    return self._stopped(reason)
+                    return self._stopped(reason, now)
         self._last = allowed
         if state == 'limited' and np.array_equal(allowed, command):
             return Supervised(allowed, 'passing', '')
         return Supervised(allowed, state, reason)
 
-    def _stopped(self, reason: str) -> Supervised:
-        self._last = self.stop_command
-        return Supervised(self.stop_command, 'stopped', reason)
+    def _stopped(self, reason: str, now: float) -> Supervised:
+        spec, period = self.contract.action, self.contract.control_period
+        elapsed = min(max(now - self._moved, 0.0), period) if self._steady else period
+        self._moved = now
+        ramp = min(spec.stop_ramp, self.settings.stop_ramp)
+        if ramp > 0.0 and np.isfinite(elapsed):
+            action = spec.stopping(spec.action(self._last), elapsed * spec.stop_ramp / ramp)
+            self._last = (self.stop_command if np.array_equal(action, spec.rest)
+                          else spec.command(action))
+        else:
+            self._last = self.stop_command
+        return Supervised(self._last, 'stopped', reason)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spowl_ros.base.settings import setting
+from spowl_ros.control.contract import LONGEST_STOP_RAMP
 
 if TYPE_CHECKING:
     from spowl_ros.control.contract import Contract
@@ -43,6 +44,9 @@ class SupervisionSettings:
         low=0.01, high=100.0)
     acceleration: float = setting(
         3.0, 'greatest acceleration of the robot, m/s^2', low=0.01, high=1000.0)
+    stop_ramp: float = setting(
+        1.0, "longest time that a stop may take to the stop command, seconds; the contract's own "
+        'ramp where that is shorter; 0: every stop is at once', low=0.0, high=LONGEST_STOP_RAMP)
     slow_factor: float = setting(0.3, 'what a slowed command is multiplied by',
                                  low=0.0, high=1.0)
 
