@@ -32,20 +32,21 @@ from spowl_ros.scale.cluster import Cluster
 
 SMALL_NS = 1_500_000_000
 """Length of a small bag in nanoseconds of reception."""
-TASKS = 500
+TASKS = 300
 WINDOWS = 4
 """Parts of the many bags whose pace is told one by one."""
 
 
 def small_bag(source: Path, target: Path) -> None:
-    """Write the first seconds of a bag."""
+    """Write a bag's first decisions and all that came before them."""
     with Bag(source) as bag:
         writer = BagWriter(target, Settings())
         topics: dict[str, int] = {}
         begin: int | None = None
         for message in bag.messages():
-            begin = message.time_ns if begin is None else begin
-            if message.time_ns - begin > SMALL_NS:
+            if begin is None and message.topic.endswith('/decision'):
+                begin = message.time_ns
+            if begin is not None and message.time_ns - begin > SMALL_NS:
                 break
             if message.topic not in topics:
                 topics[message.topic] = writer.add_topic(message.topic, message.type)
