@@ -6,7 +6,7 @@ Measure what sharing work out costs: per task, from one worker to two, and with 
 Makes small bags of the first decisions of a given one, which was recorded with the bundle. One
 figure a row, to standard output or to a CSV file::
 
-    python -m benchmarks.scaling BAG models/SafetyPointGoal1-v0 --bags 400 \
+    python -m benchmarks.scaling BAG models/SafetyPointGoal1-v0 --bags 8 \
         --csv benchmarks/results/scaling.csv
 """
 
