@@ -30,6 +30,7 @@ MODEL = str(ROOT / 'models/SafetyPointGoal1-v0')
 ROBOT = str(ROOT / 'config/robot/diff_drive.yaml')
 POLICY = str(ROOT / 'test/training/policies/sb3')
 """Of another library, without the suffix of its files."""
+SWEEP = str(ROOT / 'examples/sweep.yaml')
 PINS = ('-c', 'requirements/constraints.txt')
 NO_DEPS = ('--no-deps', '-r', 'requirements/simulation.txt')
 RUNS, ASKS = 'runs', 'says what to install'
@@ -67,6 +68,7 @@ ENVIRONMENTS = {
     'report': with_extra('report', has=frozenset({'report'})),
     'view': with_extra('view', has=frozenset({'view'})),
     'sign': with_extra('sign', has=frozenset({'sign'})),
+    'scale': with_extra('sim,scale', NO_DEPS, has=frozenset({'sim', 'scale'})),
     'wrap': with_extra('wrap', has=frozenset({'wrap'})),
     'dataset': with_extra('dataset', has=frozenset({'dataset'})),
 }
@@ -117,6 +119,7 @@ COMMANDS = {
     'dataset': Command(('dataset', MODEL, '{here}/dataset', '{bag}'), frozenset({'dataset'})),
     'wrap': Command(('wrap', f'{POLICY}.onnx', f'{POLICY}.yaml', '{here}/wrapped', '--golden',
                      f'{POLICY}.npz'), frozenset({'wrap'})),
+    'sweep': Command(('sweep', SWEEP), frozenset({'sim', 'scale'})),
     'sign': Command(('sign', '{here}/model', '--key', '{here}/key.pem'), frozenset({'sign'})),
 }
 
