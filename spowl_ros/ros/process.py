@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import gc
 import os
@@ -12,6 +12,7 @@ from pathlib import Path
 import signal
 import stat
 import sys
+import tempfile
 import threading
 import time
 from typing import TYPE_CHECKING, NoReturn, Protocol, cast
@@ -174,8 +175,9 @@ def run(make_node: Callable[[], ClosingNode], args: Sequence[str] | None = None)
     _end_within_bounds()
     _lose_what_nobody_reads()
     try:
-        rclpy.init(args=list(args) if args is not None else None,
-                   signal_handler_options=SignalHandlerOptions.NO)
+        with _errors_kept():
+            rclpy.init(args=list(args) if args is not None else None,
+                       signal_handler_options=SignalHandlerOptions.NO)
     except Exception as error:  # rcl raises several types for a bad argument or parameter file
         return _complain(SpowlError(error))
     try:
@@ -221,6 +223,22 @@ def run(make_node: Callable[[], ClosingNode], args: Sequence[str] | None = None)
     for reason in _abandoned:
         end_now(reason)
     return _complain(crashes[0]) if crashes else 0
+
+
+@contextlib.contextmanager
+def _errors_kept() -> Iterator[None]:
+    """Keep back what C code writes to standard error; an exception says the same in one line."""
+    sys.stderr.flush()
+    before = os.dup(2)
+    with tempfile.TemporaryFile() as kept:
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
+        kept.seek(0)
+        os.write(2, kept.read())
 
 
 def _complain(error: BaseException) -> int:
