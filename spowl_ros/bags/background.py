@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Write a bag in a thread of its own, so that no slow disk holds up who receives."""
+"""Write a bag in its own thread, so that a slow disk does not block the receiver."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from spowl_ros.bags.writer import Settings
 
-QUEUE = 20_000  # messages; a disk that is further behind holds up the receiving after all
+QUEUE = 20_000  # messages; when the disk falls further behind, `write` blocks the receiver
 
 
 class _Topic(NamedTuple):
@@ -38,9 +38,9 @@ class _Message(NamedTuple):
 
 class BackgroundWriter:
     """
-    A bag that is opened, written, flushed and closed by one thread, as SQLite demands.
+    Opens, writes, flushes and closes a bag in one thread, as SQLite demands.
 
-    :param flush_seconds: at most this long a message waits before it survives the process
+    :param flush_seconds: longest time until a written message survives the death of the process
     :raises SpowlError: the bag cannot be made
     """
 
@@ -61,9 +61,9 @@ class BackgroundWriter:
 
     def check(self) -> None:
         """
-        Tell whether the writing still works.
+        Check that writing still works.
 
-        :raises SpowlError: it does not: disk full, medium removed
+        :raises SpowlError: it does not, as when the disk is full or the medium was removed
         """
         if isinstance(self._error, SpowlError):
             raise self._error
@@ -74,7 +74,7 @@ class BackgroundWriter:
         """
         Add a topic and return the number to write its messages with.
 
-        :raises SpowlError: the definition of the type is nowhere to be found
+        :raises SpowlError: the type's definition is not found
         """
         message_definition(message_type)
         self._queue.put(_Topic(name, message_type, tuple(qos)))
@@ -87,7 +87,7 @@ class BackgroundWriter:
 
     def close(self) -> None:
         """
-        Write all that waits, index and metadata.
+        Write all waiting messages, the index and the metadata.
 
         :raises SpowlError: the writing failed
         """
@@ -101,14 +101,14 @@ class BackgroundWriter:
             self._opened.set()
             self._write_all(bag)
             bag.close()
-        except Exception as error:  # told by `check` in the threads that use this
+        except Exception as error:  # `check` raises it in the threads that use this
             self._error = error
             self._opened.set()
-            while self._queue.get() is not None:  # nobody must wait for room
+            while self._queue.get() is not None:  # drop messages, so that no thread waits for room
                 pass
 
     def _write_all(self, bag: BagWriter) -> None:
-        """Write what comes until there is a None; flush in between."""
+        """Write what arrives until None comes; flush in between."""
         flush_at = time.monotonic() + self._flush_seconds
         while True:
             if time.monotonic() >= flush_at:

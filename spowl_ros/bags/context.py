@@ -1,10 +1,10 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-What a recording was made with: the bundle's hash, the nodes' parameters, and what led to it.
+What a recording was made with: the bundle's hash, the nodes' parameters, and what triggered it.
 
-They are stored as messages of a topic that only the bag has, so that they are there however the
-recording ended; ROS 2's own tools show them as any other ``std_msgs/String``.
+The bag holds them as messages of a topic that nobody publishes: they survive however the
+recording ends. ROS 2's own tools show them as any other ``std_msgs/String``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TYPE = 'std_msgs/msg/String'
 
 @dataclass(frozen=True)
 class Trigger:
-    """What had a bag written of the last seconds."""
+    """Why a bag of the last seconds was written."""
 
     cause: str
     """'save', 'stop', 'monitor' or 'cost'."""
@@ -38,7 +38,7 @@ class Trigger:
 
 @dataclass
 class Context:
-    """What a recording was made with, as far as it was known."""
+    """What a recording was made with, as far as it is known."""
 
     bundle: str | None = None
     """Path of the bundle on the machine that recorded."""
@@ -47,12 +47,12 @@ class Context:
     parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Node name to its parameters when the recorder first saw it."""
     settings: dict[str, str] = field(default_factory=dict)
-    """Topic of decisions to the settings (JSON) that held before the first recorded one."""
+    """Topic of decisions to the settings (JSON) in force before the first recorded decision."""
     triggers: list[Trigger] = field(default_factory=list)
-    """Why the bag was written; empty: it was recorded from beginning to end."""
+    """Why the bag was written; empty: it is a full recording, not one of the last seconds."""
 
     def messages(self) -> list[bytes]:
-        """Return what is known as messages of TYPE, ready to be written."""
+        """Return the known parts as messages of TYPE, ready to write."""
         entries: list[dict[str, Any]] = []
         if self.bundle is not None:
             entries.append({'bundle': self.bundle, 'bundle_sha256': self.bundle_sha256})
@@ -81,9 +81,9 @@ def of_bundle(directory: Path) -> Context:
 
 def read_context(bag: Bag) -> Context:
     """
-    Return what the bag says it was made with.
+    Return the context that a bag holds.
 
-    :raises SpowlError: what it says is not of the form that `Context.messages` writes
+    :raises SpowlError: it does not have the form that `Context.messages` writes
     """
     context = Context()
     for message in bag.messages([TOPIC]):

@@ -1,9 +1,9 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Read MCAP files from their beginning (mcap.dev/spec), trusting neither index nor footer.
+Read MCAP files from the beginning (mcap.dev/spec), without trusting index or footer.
 
-The statistics in the footer only say what should have been found.
+The statistics in the footer only serve to compare with what was found.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 MAGIC = b'\x89MCAP0\r\n'
 FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK = 0x02, 0x03, 0x04, 0x05, 0x06
 STATISTICS, DATA_END, PRIVATE = 0x0B, 0x0F, 0x80
-RUN = 2**20  # bytes of messages outside of chunks that make a block
+RUN = 2**20  # bytes of one block of messages outside chunks
 DECOMPRESSORS: dict[str, Callable[[bytes, int], bytes]] = {
     '': lambda data, most: data[:most],
     'lz4': lambda data, most: LZ4FrameDecompressor().decompress(data, max_length=most),
@@ -50,7 +50,7 @@ Found = tuple[int, Topic, bytes]
 
 
 def open_mcap(path: Path) -> StorageFile:
-    """Read a file once to find its topics, its blocks, and what is damaged."""
+    """Read a file once to find its topics, its blocks and its damage."""
     scan = _Scan(path)
     try:
         scan.run()
@@ -68,9 +68,9 @@ class _Scan:
         self.file = StorageFile()
         self._path = path
         self._schemas: dict[int, tuple[str, str]] = {}
-        """Number of a schema to its name and definition."""
+        """Schema number to the schema's name and definition."""
         self._left = budget(path.stat().st_size)
-        """Bytes to which chunks may still grow."""
+        """Bytes that the remaining chunks may unpack to."""
 
     def run(self) -> None:
         """
@@ -105,7 +105,7 @@ class _Scan:
         """
         Add the block between two bytes of the file.
 
-        :raises DamageError: it is not whole; what can be read of it is added
+        :raises DamageError: it is not whole; the readable part has been added
         """
         first, damage = None, None
         try:
@@ -139,7 +139,7 @@ class _Scan:
         """
         Yield the messages between two bytes of the file, in their order there.
 
-        :param learn: take schemas and channels in
+        :param learn: also register schemas and channels
         """
         with self._path.open('rb') as stream:
             stream.seek(begin)
@@ -168,10 +168,10 @@ class _Scan:
     def _inflated(self, content: bytes, end: int,
                   spend: bool) -> tuple[bytes, DamageError | None]:
         """
-        Return the records of a chunk, as far as they are there, and what is wrong with it.
+        Return a chunk's records as far as they are whole, and what is wrong with the chunk.
 
         :param content: the chunk's record
-        :param spend: count it against what the file's chunks may grow to
+        :param spend: subtract its size from the bytes that the file's chunks may unpack to
         """
         try:
             size, checksum, length = struct.unpack_from('<QII', content, 9 + 16)
@@ -183,7 +183,7 @@ class _Scan:
             if self._left < 0 or size > LARGEST:
                 return b'', DamageError(f'the chunk before byte {end} would grow to {size} bytes')
             records = DECOMPRESSORS[name](data, size + 1)
-        except Exception as error:  # whatever the decompressors make of damaged bytes
+        except Exception as error:  # decompressors raise many kinds for damaged bytes
             return b'', DamageError(
                 f'the chunk before byte {end} cannot be decoded ({error or type(error)})')
         if len(data) < stored or len(content) < 9 + int.from_bytes(content[1:9], 'little'):
@@ -195,7 +195,7 @@ class _Scan:
         return records, None
 
     def _learn(self, code: int, content: bytes) -> None:
-        """Take a schema or a channel in."""
+        """Register a schema or a channel."""
         if code == SCHEMA:
             name, rest = _string(content[2:])
             _, rest = _string(rest)
@@ -214,7 +214,7 @@ class _Scan:
         """
         Compare what was found with the statistics.
 
-        :raises DamageError: they say otherwise
+        :raises DamageError: they differ
         """
         said, = struct.unpack_from('<Q', content)
         counts = dict(struct.iter_unpack('<HQ', content[46:46 + 10 * ((len(content) - 46) // 10)]))
@@ -229,9 +229,9 @@ class _Scan:
 
 def _records(stream: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
     """
-    Yield code and first byte of each record, and the content of statistics.
+    Yield each record's code and the position of its first byte, and the content of statistics.
 
-    A record that is cut off is yielded before the damage is raised.
+    A chunk that is cut off is yielded before the damage is raised.
 
     :raises DamageError: a record is cut off or impossible
     """
@@ -254,13 +254,13 @@ def _records(stream: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
 
 
 def _string(content: bytes) -> tuple[str, bytes]:
-    """Return the string that stands at the beginning, and what follows it."""
+    """Return the string at the beginning, and the bytes after it."""
     end = 4 + int.from_bytes(content[:4], 'little')
     return content[4:end].decode(), content[end:]
 
 
 def _map(content: bytes) -> dict[str, str]:
-    """Return the map of strings that stands at the beginning."""
+    """Return the map of strings at the beginning."""
     found, rest = {}, content[4:4 + int.from_bytes(content[:4], 'little')]
     while rest:
         key, rest = _string(rest)

@@ -44,18 +44,18 @@ ROS1_MAGIC = b'#ROSBAG V2.0'
 PADDINGS = (4, 8)  # bytes
 STORAGES: dict[bytes, Callable[[Path], StorageFile]] = {
     mcap_file.MAGIC: mcap_file.open_mcap, sqlite_file.MAGIC: sqlite_file.open_sqlite}
-PIECE = 2**20  # bytes that are unpacked at a time
+PIECE = 2**20  # bytes unpacked at a time
 DIGEST = 'sha256 of '
-"""How the keys of the metadata begin that hold the digest of a file without checksums."""
+"""Prefix of the metadata keys that hold the digest of a file without checksums."""
 
 
 class Bag:
     """
     A bag opened for reading: a rosbag2 directory, or one of its storage files.
 
-    Opening reads and checks it once; afterwards messages are streamed, never held. Files
-    compressed as a whole are unpacked into a temporary directory first. A damaged file is read up
-    to the damage, and ``damage`` says so.
+    Opening reads and checks the bag once. After that, messages are streamed, never kept in
+    memory. A file compressed as a whole is first unpacked into a temporary directory. A damaged
+    file is read up to the damage, and ``damage`` says so.
 
     :raises SpowlError: not a bag, or not readable at all
     """
@@ -64,7 +64,7 @@ class Bag:
         self.path = Path(path)
         self.topics: dict[str, Topic] = {}
         self.damage: list[str] = []
-        """One line for all that is not as it was recorded."""
+        """One line for each difference from what was recorded."""
         self._files: dict[str, StorageFile] = {}
         self._cleanup = ExitStack()
         try:
@@ -89,11 +89,11 @@ class Bag:
         self.close()
 
     def close(self) -> None:
-        """Remove what was unpacked."""
+        """Remove unpacked files."""
         self._cleanup.close()
 
     def messages(self, topics: Collection[str] | None = None) -> Iterator[StoredMessage]:
-        """Yield the messages of all or of some topics, in the order of their time."""
+        """Yield the messages of all or some topics, ordered by time."""
         wanted = self.topics.keys() if topics is None else self.topics.keys() & set(topics)
         read: dict[str, int] = dict.fromkeys(self._files, 0)
         streams = [self._stream(name, block, wanted, read)
@@ -114,13 +114,13 @@ class Bag:
             return _deserialize(message.data, message.type)
         except SpowlError:
             raise
-        except Exception as error:  # whatever the definition or the bytes provoke
+        except Exception as error:  # rosbags raises many kinds for a bad definition or bad bytes
             reason = ' '.join(f'{type(error).__name__}: {error}'.split())  # some have many lines
             raise SpowlError(f'{self.path}: a message on {message.topic} cannot be read as '
                              f'{message.type} ({reason})') from None
 
     def _register(self, message: StoredMessage) -> None:
-        """Learn a type from the definition that the bag itself holds."""
+        """Register a type from the definition in the bag."""
         if not message.definition:
             raise SpowlError(f'{self.path}: topic {message.topic} is of type {message.type}, '
                              f'which is not installed and not defined in the bag')
@@ -134,9 +134,9 @@ class Bag:
     def _stream(self, name: str, block: Block, topics: Collection[str], read: dict[str, int],
                 ) -> Iterator[tuple[int, StoredMessage | None]]:
         """
-        Yield when a block begins, and its messages only when they are asked for.
+        Yield the time at which a block begins, then its messages; read the block only then.
 
-        :param read: file to the messages read of it; one that proves damaged is removed from it
+        :param read: file to number of messages read; a file found damaged is removed
         """
         yield block.start_ns, None
         try:
@@ -157,9 +157,9 @@ class Bag:
 
     def _open(self, file: Path, metadata: dict[str, Any]) -> None:
         """
-        Read and check a file; one of several that is none is only damage.
+        Read and check a file; an unreadable one among several only counts as damage.
 
-        :raises SpowlError: the only file is none
+        :raises SpowlError: the only file is no storage file
         """
         try:
             content, kind = self._unpacked(file)
@@ -178,7 +178,7 @@ class Bag:
             self._report(f'{file.name} is not as it was recorded: its SHA-256 has changed')
 
     def _count(self, metadata: dict[str, Any]) -> None:
-        """Note the topics of all files, leave those of two types out, and compare the counts."""
+        """Collect the topics of all files, drop those of two types, and compare the counts."""
         mixed = set()
         for file in self._files.values():
             for topic in file.topics.values():
@@ -199,7 +199,7 @@ class Bag:
 
     def _unpacked(self, file: Path) -> tuple[Path, bytes]:
         """
-        Return a storage file, unpacked where it is compressed as a whole, and its first bytes.
+        Return a storage file and its first bytes; unpack it if it is compressed as a whole.
 
         :raises SpowlError: it is no storage file, or cannot be read or unpacked
         """
@@ -233,7 +233,7 @@ def digest_of(file: Path) -> str:
 
 def _decompressed(message: StoredMessage) -> bytes:
     """
-    Return what a message compressed by itself holds.
+    Return the content of a message that was compressed by itself.
 
     :raises DamageError: it is not whole, or grows too much
     """
@@ -249,7 +249,7 @@ def _decompressed(message: StoredMessage) -> bytes:
 
 
 def _deserialize(data: bytes, message_type: str) -> Any:
-    """Return the message; Fast DDS pads after an empty array of doubles, which rosbags refuses."""
+    """Return the message; drop Fast DDS's padding after an empty array, which rosbags refuses."""
     store = installed_types()
     try:
         return store.deserialize_cdr(data, message_type)
@@ -262,9 +262,9 @@ def _deserialize(data: bytes, message_type: str) -> Any:
 
 def _read_metadata(path: Path) -> dict[str, Any]:
     """
-    Return the part of ``metadata.yaml`` that is used, empty where there is none or it is damaged.
+    Return the used part of ``metadata.yaml``; empty if the file is missing or damaged.
 
-    The storage files say all that is needed; the metadata only say what is lacking in them.
+    The storage files hold all that is needed; the metadata only show what is missing in them.
     """
     file = path / 'metadata.yaml'
     try:
@@ -284,9 +284,9 @@ def _read_metadata(path: Path) -> dict[str, Any]:
 
 def _of(value: Any, kind: type) -> Any:
     """
-    Return a value.
+    Return a value of a known type.
 
-    :raises TypeError: it is not of this type
+    :raises TypeError: it has another type
     """
     if type(value) is not kind:
         raise TypeError(value)
@@ -314,7 +314,7 @@ def _storage_files(path: Path, metadata: dict[str, Any]) -> list[Path]:
 
 
 def _stored_in(directory: Path) -> list[Path]:
-    """Return the storage files in a directory, the tenth after the ninth; none in a file."""
+    """Return a directory's storage files in numeric order (9 before 10); none for a file."""
     found = directory.iterdir() if directory.is_dir() else ()
     return sorted((file for file in found if re.search(r'\.(mcap|db3)(\.zstd)?$', file.name)),
                   key=lambda file: [int(part) if part.isdecimal() else part
@@ -323,9 +323,9 @@ def _stored_in(directory: Path) -> list[Path]:
 
 def _magic(file: Path) -> bytes:
     """
-    Return the first bytes of a storage file, by which its kind is known.
+    Return the first bytes of a storage file, which tell its kind.
 
-    :raises SpowlError: it is none, or not readable
+    :raises SpowlError: it is no storage file, or not readable
     """
     try:
         with file.open('rb') as stream:

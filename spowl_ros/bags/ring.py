@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The last messages of every topic in memory, and bags of them on demand."""
+"""Keeps the last messages of every topic in memory, and writes bags of them on demand."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from spowl_ros.bags.writer import Settings
 
 OVERHEAD = 300
-"""Bytes that a message takes in memory beside its content."""
+"""Bytes that a message takes in memory besides its content."""
 _TRIGGERS_TOLD = 32
 
 
@@ -64,15 +64,15 @@ class Message(NamedTuple):
     """When it was received, nanoseconds since the epoch."""
     data: bytes
     source: bytes
-    """Who published it, where that is known."""
+    """Who published it, if known."""
     heir: tuple[int, bytes] | None
-    """Topic and message that are kept once this one has left the ring."""
+    """Topic and message to keep when this one leaves the ring."""
     arrival: float
     """Steady clock, seconds."""
 
     @property
     def size(self) -> int:
-        """Return the bytes that it takes in memory."""
+        """Return its bytes in memory."""
         return OVERHEAD + len(self.data) + (len(self.heir[1]) if self.heir else 0)
 
 
@@ -85,7 +85,7 @@ class Topic(NamedTuple):
 
     @property
     def latched(self) -> bool:
-        """Return whether a late subscriber hears its last message."""
+        """Whether a late subscriber receives its last message."""
         return any(profile.durability is QosDurability.TRANSIENT_LOCAL for profile in self.qos)
 
 
@@ -94,23 +94,23 @@ class Ring:
     """
     Messages of the last seconds, within a number of bytes.
 
-    What late subscribers would still hear outlasts its time: of a latched topic the last message
-    of each publisher. It is given back as if it were received at the ring's beginning.
+    The last message of each publisher of a latched topic stays longer, because late subscribers
+    would still receive it. `snapshot` returns it as if received at the ring's beginning.
 
     :param seconds: how long a message stays
-    :param limit: bytes that all messages may take, half of them what outlasts its time; the
-        oldest go first
+    :param limit: bytes for all messages, at most half of them for latched ones; the oldest go
+        first
     """
 
     seconds: float
     limit: int
     topics: list[Topic] = field(default_factory=list)
     held: int = 0
-    """Bytes that all messages take."""
+    """Bytes of all messages."""
     too_large: int = 0
-    """Messages that alone are larger than half of the limit, and were not kept."""
+    """Messages not kept, because each is larger than half of the limit."""
     cut: bool = False
-    """Whether the limit has pushed out messages that were young enough."""
+    """Whether the limit has dropped messages younger than `seconds`."""
 
     def __post_init__(self) -> None:
         self._messages: deque[Message] = deque()
@@ -123,7 +123,7 @@ class Ring:
         return len(self.topics) - 1
 
     def add(self, message: Message) -> None:
-        """Add a message; those that are too old or too many leave."""
+        """Add a message; drop those that are too old or too many."""
         if message.size > self.limit // 2:
             self.too_large += 1
         else:
@@ -132,7 +132,7 @@ class Ring:
         self.expire(message.arrival)
 
     def keep(self, message: Message) -> None:
-        """Keep a message whatever its age, in the place of the one of its topic and source."""
+        """Keep a message whatever its age; it replaces the one of the same topic and source."""
         self._drop((message.topic, message.source))
         self._kept[message.topic, message.source] = message
         self.held += message.size
@@ -141,7 +141,7 @@ class Ring:
             self._drop(next(iter(self._kept)))
 
     def expire(self, now: float) -> None:
-        """Let go of what is too old, and of the oldest where there is too much."""
+        """Drop messages that are too old, and the oldest while there are too many bytes."""
         while self._messages:
             oldest = self._messages[0]
             old = now - oldest.arrival > self.seconds
@@ -155,13 +155,13 @@ class Ring:
                 self.keep(oldest._replace(topic=topic, data=data, heir=None))
 
     def _drop(self, key: tuple[int, bytes]) -> None:
-        """Forget what was kept of a topic and a source, if anything was."""
+        """Drop the kept message of a topic and a source, if there is one."""
         if (dropped := self._kept.pop(key, None)) is not None:
             self.held -= dropped.size
             self._kept_bytes -= dropped.size
 
     def snapshot(self) -> list[Message]:
-        """Return the messages by time of reception; those that were kept come first."""
+        """Return the messages ordered by time of reception, the kept ones first."""
         messages = sorted(self._messages, key=lambda message: message.time_ns)
         begin_ns = messages[0].time_ns if messages else time.time_ns()
         return [*(kept._replace(time_ns=begin_ns) for kept in self._kept.values()), *messages]
@@ -169,7 +169,7 @@ class Ring:
 
 @dataclass
 class _Due:
-    """A bag that is to be written."""
+    """A bag that waits to be written."""
 
     path: Path
     at: float
@@ -179,10 +179,10 @@ class _Due:
 
 class RingWriter:
     """
-    Keeps the last messages, and writes bags of them in a thread of its own.
+    Keeps the last messages, and writes bags of them in its own thread.
 
-    Takes what `BackgroundWriter` takes. At most one bag is being written and one waits, so that
-    memory and disk are bounded however often something happens.
+    It has the methods of `BackgroundWriter`. At most one bag is being written and one waits:
+    this bounds memory however often events happen.
 
     :param path: directory of the bags, `000_stop` and so on
     :raises SpowlError: `path` is a bag or no directory
@@ -199,7 +199,7 @@ class RingWriter:
         self.bytes = 0
         self.written: list[Path] = []
         self.news: list[str] = []
-        """Lines about what was written, or failed; whoever has told them empties it."""
+        """Lines about bags written or failed; the reader empties the list."""
         self.ring = Ring(ring.seconds + ring.after, int(ring.megabytes * 1e6))
         self._bag_settings = settings
         self._due: _Due | None = None
@@ -210,7 +210,7 @@ class RingWriter:
         self._context = self.ring.add_topic(Topic(context.TOPIC, context.TYPE, ()))
 
     def check(self) -> None:
-        """Begin to write the bag that is due; a bag that cannot be written ends nothing."""
+        """Begin to write the bag that is due; a bag that fails does not end the recording."""
         now = time.monotonic()
         self.ring.expire(now)
         if self._due is not None and now >= self._due.at and not self._writes():
@@ -220,7 +220,7 @@ class RingWriter:
         """
         Add a topic and return the number to write its messages with.
 
-        :raises SpowlError: the definition of the type is nowhere to be found
+        :raises SpowlError: the type's definition is not found
         """
         message_definition(message_type)
         return self.ring.add_topic(Topic(name, message_type, tuple(qos)))
@@ -228,23 +228,23 @@ class RingWriter:
     def write(self, topic: int, time_ns: int, data: bytes, source: bytes = b'',
               record: bool = False) -> None:
         """
-        Remember one message.
+        Store one message.
 
-        :param record: whether a latched topic tells of moments, so that the last message is no
-            state that holds on
+        :param record: whether a latched topic carries events rather than a state, so that its
+            last message is not kept longer
         """
         heir = (topic, data) if self.ring.topics[topic].latched and not record else None
         self.ring.add(Message(topic, time_ns, data, source, heir, time.monotonic()))
 
     def write_decision(self, topic: int, time_ns: int, data: bytes, settings: str) -> None:
-        """Remember a decision that tells its settings: they outlast it, for a replay."""
+        """Store a decision that holds its settings; they are kept longer, for a replay."""
         name = self.ring.topics[topic].name
         noted, = context.Context(settings={name: settings}).messages()
         self.ring.add(Message(topic, time_ns, data, name.encode(), (self._context, noted),
                               time.monotonic()))
 
     def write_context(self, known: context.Context) -> None:
-        """Put what is known of nodes and bundle into every bag."""
+        """Put the known parts of a context into every bag."""
         for data in known.messages():
             source = data if known.bundle else next(iter(known.parameters)).encode()
             self.ring.keep(Message(self._context, time.time_ns(), data, source, None,
@@ -252,11 +252,11 @@ class RingWriter:
 
     def trigger(self, cause: str, reason: str, asked: bool = False) -> Path | None:
         """
-        Have a bag written, once what follows has been heard.
+        Schedule a bag; it is written once the seconds after the event have passed.
 
         :param cause: one word
-        :param asked: whether a person wants it
-        :return: where it will be; None: events have made as many as they may
+        :param asked: whether a person asked for it
+        :return: its path; None: events have already made `ring.bags` bags
         """
         now = time.monotonic()
         trigger = context.Trigger(cause, reason, time.time_ns())
@@ -278,7 +278,7 @@ class RingWriter:
         return self._due.path
 
     def close(self) -> None:
-        """Write the bag that waits, and let the one in progress end."""
+        """Finish the bag in progress and write the one that waits."""
         for _ in range(2):
             if self._thread is not None:
                 self._thread.join()
@@ -286,7 +286,7 @@ class RingWriter:
                 self._begin()
 
     def summary(self) -> str:
-        """Say in a line what was written."""
+        """Return one line on what was written."""
         bags = ', '.join(path.name for path in self.written) or 'none, as nothing happened'
         ignored = f'; {self._ignored} more events were not recorded' if self._ignored else ''
         large = (f'; {self.ring.too_large} messages were too large to be kept'
@@ -298,16 +298,16 @@ class RingWriter:
         return self._thread is not None and self._thread.is_alive()
 
     def _free_path(self, cause: str) -> Path:
-        """Return where no bag of this run or of an earlier one is."""
+        """Return a path that no bag of this or an earlier run uses."""
         taken = {int(entry.name[:3]) for entry in self.path.glob('[0-9][0-9][0-9]_*')}
         taken |= {int(path.name[:3]) for path in self.written}
         number = max(taken, default=-1) + 1
         return self.path / f'{number:03d}_{cause}'
 
     def _begin(self) -> None:
-        """Write the bag that is due, in a thread, from what is in memory now."""
+        """Write the bag that is due, in a thread, from the messages in memory now."""
         due, self._due = self._due, None
-        assert due is not None  # whoever calls has looked
+        assert due is not None  # the callers check this
         self._last = time.monotonic()
         self.ring.expire(self._last)
         messages, cut = self.ring.snapshot(), self.ring.cut

@@ -26,7 +26,7 @@ MAGIC = b'SQLite format 3\0'
 
 
 def open_sqlite(path: Path) -> StorageFile:
-    """Read a file once to find its topics, and what is damaged."""
+    """Read a file once to find its topics and its damage."""
     file = StorageFile()
     last, ordered = None, True
     try:
@@ -57,7 +57,7 @@ def open_sqlite(path: Path) -> StorageFile:
 
 def _read(path: Path, file: StorageFile, topics: Collection[str] | None, order: str = 'rowid',
           ) -> Iterator[StoredMessage]:
-    """Yield the messages of some topics, or of all, as far as they were found to be readable."""
+    """Yield the messages of some topics, or of all, up to the last readable one."""
     wanted = [number for number, topic in file.topics.items()
               if topics is None or topic.name in topics]
     left = file.messages
@@ -71,7 +71,7 @@ def _read(path: Path, file: StorageFile, topics: Collection[str] | None, order: 
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    """Open a file for reading, whatever characters its path has."""
+    """Open a file for reading; its path may have any characters."""
     database = sqlite3.connect(f'{path.resolve().as_uri()}?mode=ro', uri=True)
     database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST)
     # Without this SQLite refuses a file that is shorter than its header says.
@@ -99,7 +99,7 @@ def _rows(database: sqlite3.Connection, query: str, types: tuple[type, ...],
 
 def _expect_tables(database: sqlite3.Connection) -> None:
     """
-    Make sure that what is read is stored, not computed.
+    Check that the tables and columns to read are stored, not computed.
 
     :raises DamageError: a view, a virtual table, or a column that is computed
     """
@@ -114,7 +114,7 @@ def _expect_tables(database: sqlite3.Connection) -> None:
 
 
 def _read_topics(database: sqlite3.Connection, file: StorageFile) -> None:
-    """Note the topics, with their definitions where the file has them."""
+    """Collect the topics, with their definitions if the file has them."""
     definitions: dict[str, str] = {}
     with suppress(DamageError):  # older versions of the format have none
         definitions = dict(_rows(database, 'SELECT topic_type, encoded_message_definition '
@@ -130,10 +130,10 @@ def _read_topics(database: sqlite3.Connection, file: StorageFile) -> None:
 
 def _settle(path: Path) -> None:
     """
-    Finish what a killed recorder left in the files beside the database.
+    Recover from the files that a killed recorder left beside the database.
 
-    Half a transaction is rolled back, a write-ahead log is taken in; SQLite does both itself when
-    the database is opened for writing.
+    This rolls back half a transaction or applies a write-ahead log. SQLite does both itself when
+    it opens the database for writing.
 
     :raises DamageError: the database or its directory cannot be written
     """

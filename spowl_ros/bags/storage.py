@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What every kind of storage file gives: topics with true counts, and blocks of messages."""
+"""What every kind of storage file provides: topics with true counts, and blocks of messages."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
 LARGEST = 2**27
-"""Bytes of the largest record or message that is read; a greater one can only be damage."""
+"""Largest record or message, bytes; a larger one can only be damage."""
 LEAST_BUDGET = 2**27
 MOST_GROWTH = 100
-"""What is compressed may grow to so many times its size, or to LEAST_BUDGET bytes, no further."""
+"""Compressed data may unpack to this many times its size, or to LEAST_BUDGET bytes."""
 
 
 class DamageError(Exception):
-    """Nothing after this point of the file can be read; says where and why."""
+    """The file cannot be read after this point; the message says where and why."""
 
 
 class StoredMessage(NamedTuple):
@@ -27,7 +27,7 @@ class StoredMessage(NamedTuple):
     topic: str
     type: str
     definition: str
-    """Definition of the type as stored, '' where the file has none."""
+    """Definition of the type as stored; '' if the file has none."""
     time_ns: int
     """When it was received, nanoseconds since the epoch."""
     data: bytes
@@ -43,35 +43,35 @@ class Topic:
     qos: str = ''
     """The publishers' profiles as YAML; empty: not known."""
     messages: int = 0
-    """As counted, not as the file says."""
+    """Counted, not taken from the file's metadata."""
 
 
 class Block(NamedTuple):
-    """Messages that are read together, in the order of their time."""
+    """Messages that are read together, ordered by time."""
 
     start_ns: int
-    """Time of the first."""
+    """Time of the first message."""
     read: Callable[[Collection[str] | None], Iterator[StoredMessage]]
-    """Yields those of some topics, or of all; raises DamageError after what can be read."""
+    """Yields messages of some topics, or of all; raises DamageError after the last readable."""
 
 
 @dataclass
 class StorageFile:
-    """What was found by reading a file once from its beginning to its end, or to the damage."""
+    """What one pass over a file found, up to its end or to the damage."""
 
     topics: dict[int, Topic] = field(default_factory=dict)
-    """Number of the topic in the file to the topic."""
+    """Topic number in the file to the topic."""
     blocks: list[Block] = field(default_factory=list)
     damage: str = ''
 
     @property
     def messages(self) -> int:
-        """Messages that can be read."""
+        """Number of readable messages."""
         return sum(topic.messages for topic in self.topics.values())
 
     def topic(self, number: int) -> Topic:
         """
-        Return the topic of a number.
+        Return the topic with a number.
 
         :raises DamageError: the file has none
         """
@@ -81,5 +81,5 @@ class StorageFile:
 
 
 def budget(size: int) -> int:
-    """Return to how many bytes a compressed file of so many may grow."""
+    """Return how many bytes a compressed file of some size may unpack to."""
     return max(LEAST_BUDGET, MOST_GROWTH * size)

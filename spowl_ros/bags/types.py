@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 @cache
 def installed_types() -> Typestore:
-    """Return the store that knows ROS 2's common messages; others are added as they are met."""
+    """Return the store of ROS 2's common messages; other types are added when they first occur."""
     return get_typestore(Stores.ROS2_KILTED)
 
 
 @cache
 def message_definition(message_type: str) -> tuple[str, str]:
     """
-    Return a type's definition with all that it is made of, and its hash (REP-2016).
+    Return a type's definition with all nested types, and its hash (REP-2016).
 
     :param message_type: such as 'sensor_msgs/msg/Imu'
     :raises SpowlError: no such message is installed
@@ -53,7 +53,7 @@ def _register(message_type: str, store: Typestore) -> None:
 
 
 def _inner_type(node: Any) -> str | None:
-    """Return the message type that a field of the parsed definition is or holds, if any."""
+    """Return the message type of a field in the parsed definition, or of its elements, if any."""
     kind, value = node
     if kind.name == 'NAME':
         return str(value)

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Write a rosbag2 that can be read after every flush, in one file or split into several."""
+"""Write a rosbag2, in one file or several, that can be read after every flush."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ class Settings:
     compression: str = 'none'
     """'none', or 'zstd' for the chunks of an MCAP file."""
     split_bytes: int = 0
-    """Begin a new file once the messages of one exceed this many bytes; 0: never."""
+    """Begin a new file once the current one's messages exceed this many bytes; 0: never."""
     split_seconds: float = 0.0
-    """Begin a new file once the messages of one span this many seconds; 0: never."""
+    """Begin a new file once the current one's messages span this many seconds; 0: never."""
 
     def __post_init__(self) -> None:
         if self.storage not in STORAGES:
@@ -62,7 +62,7 @@ class Settings:
 
 
 class _McapWriter(McapWriter):
-    """rosbags' writer, with a name of ours for the file and a checksum in each chunk."""
+    """rosbags' writer, with our own file name and a checksum in each chunk."""
 
     CHECKSUM_AT = 9 + 24  # bytes from the beginning of a chunk's record
 
@@ -70,7 +70,7 @@ class _McapWriter(McapWriter):
         self.name = path.stem
         self._directory = path.parent
         super().__init__(self, compression)  # type: ignore[arg-type]
-        self.bio.flush()  # the header: without it a file is not even damaged
+        self.bio.flush()  # write the header now: without it a reader cannot even recover the file
 
     def __truediv__(self, file: str) -> Path:
         return self._directory / file  # what the base class takes for its directory is this
@@ -91,7 +91,7 @@ class _McapWriter(McapWriter):
 
 
 class _Sqlite3Writer(Sqlite3Writer):
-    """rosbags' writer, which would take some characters of a path for those of a URI."""
+    """rosbags' writer, for paths with characters that it would read as parts of a URI."""
 
     def __init__(self, path: Path, _: CompressionMode) -> None:
         self.path = path
@@ -106,12 +106,12 @@ class _Sqlite3Writer(Sqlite3Writer):
 
 STORAGES: dict[str, tuple[str, type[_McapWriter | _Sqlite3Writer]]] = {
     'mcap': ('.mcap', _McapWriter), 'sqlite3': ('.db3', _Sqlite3Writer)}
-"""Name of a storage to the suffix of its files and what writes them."""
+"""Name of a storage to the suffix and the writer of its files."""
 
 
 @dataclass
 class _Part:
-    """One file of the bag and what it holds."""
+    """One file of the bag and its counts."""
 
     path: Path
     start_ns: int = NEVER
@@ -120,7 +120,7 @@ class _Part:
     bytes: int = 0
 
     def metadata(self) -> dict[str, object]:
-        """Return what ``metadata.yaml`` says of this file."""
+        """Return this file's entry in ``metadata.yaml``."""
         start_ns, end_ns = (self.start_ns, self.end_ns) if self.messages else (0, 0)
         return {
             'path': self.path.name,
@@ -143,11 +143,11 @@ class _Topic:
 @dataclass
 class BagWriter:
     """
-    A rosbag2 directory being written: storage files and ``metadata.yaml``.
+    Writes a rosbag2 directory: storage files and ``metadata.yaml``.
 
-    After ``flush`` everything written so far survives the death of the process; the metadata is
-    written at the start, at every split and on closing, so that ROS 2's tools open the directory
-    even then. Not thread-safe.
+    After ``flush`` everything written so far survives the death of the process. The metadata is
+    written at the start, at every split and on closing, so ROS 2's tools open the directory even
+    after a crash. Not thread-safe.
 
     :raises SpowlError: the directory exists already or cannot be made
     """
@@ -179,8 +179,8 @@ class BagWriter:
         Add a topic and return the number to write its messages with.
 
         :param message_type: such as 'sensor_msgs/msg/Imu'
-        :param qos: the publishers' profiles, which ROS 2 plays the topic back with
-        :raises SpowlError: the definition of the type is nowhere to be found
+        :param qos: the publishers' profiles, with which ROS 2 plays the topic back
+        :raises SpowlError: the type's definition is not found
         """
         definition, digest = message_definition(message_type)
         connection = Connection(
@@ -196,7 +196,7 @@ class BagWriter:
         """
         Write one message.
 
-        :param topic: what ``add_topic`` returned
+        :param topic: number that ``add_topic`` returned
         :param time_ns: when it was received, nanoseconds since the epoch
         :param data: as it came over the wire (CDR)
         """
@@ -216,7 +216,7 @@ class BagWriter:
         """
         Hand everything written so far to the operating system.
 
-        :raises SpowlError: the file was removed meanwhile
+        :raises SpowlError: the file has been removed
         """
         if not self._parts[-1].path.is_file():
             raise SpowlError(f'{self._parts[-1].path} was removed while it was written; '
@@ -245,7 +245,7 @@ class BagWriter:
         information = self._metadata()['rosbag2_bagfile_information']
         self._storage.close(VERSION, yaml.dump(information))
         path = self._parts[-1].path
-        if self.settings.storage == 'sqlite3':  # MCAP has checksums of its own
+        if self.settings.storage == 'sqlite3':  # MCAP has its own checksums
             self._digests[DIGEST + path.name] = digest_of(path)
         self._write_metadata()
         self._dirty = False
@@ -257,7 +257,7 @@ class BagWriter:
         return part.messages > 0 and (by_size or by_time)
 
     def _announce(self, topic: _Topic) -> None:
-        """Tell the current file of a topic, and of its type at the first topic of that type."""
+        """Add a topic to the current file, and its type if it is the first topic of that type."""
         if topic.connection.msgtype not in self._types_announced:
             self._storage.add_msgtype(topic.connection)
             self._types_announced.add(topic.connection.msgtype)
@@ -266,7 +266,7 @@ class BagWriter:
         self._dirty = True
 
     def _metadata(self) -> dict[str, Any]:
-        """Return what ``metadata.yaml`` says, in version 9 of the format."""
+        """Return the content of ``metadata.yaml``, in version 9 of the format."""
         filled = [part for part in self._parts if part.messages]
         start_ns = min((part.start_ns for part in filled), default=0)
         end_ns = max((part.end_ns for part in filled), default=0)
@@ -295,7 +295,7 @@ class BagWriter:
         }}
 
     def _write_metadata(self) -> None:
-        """Replace ``metadata.yaml`` at once, so that no reader ever sees half of it."""
+        """Replace ``metadata.yaml`` at once; no reader ever sees half of it."""
         unfinished = self.path / '.metadata.yaml'
         unfinished.write_text(yaml.dump(self._metadata()), encoding='utf-8')
         unfinished.replace(self.path / 'metadata.yaml')

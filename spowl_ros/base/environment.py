@@ -1,10 +1,9 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-The environment of a process: repaired where that is safe, otherwise reported in one line.
+Repairs the environment of a process where that is safe, and reports it in one line otherwise.
 
-Every entry point calls `prepare` first, before ROS 2 is imported, and `check` before it starts a
-node.
+Every entry point calls `prepare` before it imports ROS 2, and `check` before it starts a node.
 """
 
 from __future__ import annotations
@@ -17,18 +16,18 @@ import tempfile
 from spowl_ros.base.errors import SpowlError
 
 _GUARD = '_ROS_WHEELS_BOOTSTRAP_COMPLETE'
-"""Set by the wheels of ROS 2 once LD_LIBRARY_PATH is theirs; others' children inherit it."""
+"""The ROS 2 wheels set it once LD_LIBRARY_PATH is theirs; children of other Pythons inherit it."""
 _LARGEST_DOMAIN = 232
 
 
 def prepare() -> None:
     """
-    Make this process's environment, and so its children's, one in which ROS 2 starts.
+    Change the environment of this process and its children so that ROS 2 starts in it.
 
-    What the user has set stays, unless ROS 2 from wheels could not start with it: libraries and
-    Python packages of another ROS 2. Python then starts anew, because libraries are searched along
-    the path that the process began with. Nodes talk over UDP unless told otherwise: Fast DDS's
-    shared memory leaves files behind when a process is killed.
+    It keeps the user's settings, with one exception: ROS 2 from wheels cannot start with the
+    libraries and Python packages of another ROS 2, so it drops those. It then restarts Python,
+    because the loader reads the library path only at the start of a process. Nodes talk over UDP
+    by default: Fast DDS's shared memory leaves files behind when a process is killed.
     """
     prefix = Path(sys.prefix)
     if (prefix / 'share' / 'ament_index').is_dir():
@@ -44,7 +43,7 @@ def prepare() -> None:
 
 def check() -> None:
     """
-    Make sure that nodes start with what the user has set.
+    Check the user's environment variables, so that a node can start with them.
 
     :raises SpowlError: ROS_DOMAIN_ID is no domain, or nothing can be written to ROS_LOG_DIR
     """
@@ -60,7 +59,7 @@ def check() -> None:
 
 
 def _leave_other_ros(prefix: Path) -> None:
-    """Start again where libraries or packages would be those of another ROS 2."""
+    """Restart Python without another ROS 2's libraries and packages, if there are any."""
     libraries = _paths('LD_LIBRARY_PATH')
     own = [path for path in libraries
            if prefix in Path(path).parents or not any(Path(path).glob('librcl.so*'))]
@@ -81,14 +80,14 @@ def _paths(variable: str) -> list[str]:
 
 
 def _usual_log_directories() -> list[Path]:
-    """Return where ROS 2 puts logs unless told: one place, or none."""
+    """Return ROS 2's default log directory: one, or none."""
     home = os.environ.get('HOME')
     base = os.environ.get('ROS_HOME') or (home and os.path.join(home, '.ros'))
     return [Path(base) / 'log'] if base else []
 
 
 def _takes_files(folder: Path) -> bool:
-    """Whether files can be written to a folder, which is made if it is not there."""
+    """Whether files can be written to a folder; makes the folder if it is missing."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError):

@@ -1,9 +1,9 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Errors that users are meant to read, and the one line in which each is said.
+Errors for users, each printed as one line.
 
-A node says what is wrong as `to_line` writes it; whoever started the node reads it by `from_line`.
+A node prints an error with `to_line`; the process that started the node reads it with `from_line`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import traceback
 
 _PREFIX = 'error: '
 _HEAD, _TAIL = 2000, 500
-"""Characters kept of a longer text: its beginning, and what to do, which stands at its end."""
+"""Characters kept of a longer text: its beginning, and its end, which says what to do."""
 
 
 class SpowlError(Exception):
@@ -24,8 +24,8 @@ class SpowlError(Exception):
     A mistake in an input: a file, an argument, a parameter, a model.
 
     The message names the thing, what it had, what was wanted, and what to do. It is always one
-    line of bounded length without control characters, whatever was put into it. The command line
-    and the nodes print it without a traceback and exit with `EXIT_CODE`.
+    line of bounded length without control characters. The command line and the nodes print it
+    without a traceback and exit with `EXIT_CODE`.
     """
 
     EXIT_CODE = 2
@@ -44,20 +44,20 @@ def one_line(text: object) -> str:
 
 
 def to_line(message: object) -> str:
-    """Return the line that tells another process what is wrong with an input."""
+    """Return an error as the line that `from_line` reads in another process."""
     return _PREFIX + one_line(message)
 
 
 def from_line(line: str) -> str | None:
-    """Return the message of a line that `to_line` wrote, None of any other line."""
+    """Return the message of a line that `to_line` wrote; None for any other line."""
     return line.removeprefix(_PREFIX) if line.startswith(_PREFIX) else None
 
 
 def crash(error: BaseException) -> str:
     """
-    Say in one line what nobody foresaw, and in which file the traceback is.
+    Write the traceback of an unexpected error to a file; return one line with error and file.
 
-    The file lies where ROS 2 puts its logs, or where temporary files go if that is impossible.
+    The file lies in ROS 2's log directory, or in the temporary one if the former takes no files.
     """
     said = one_line(f'{type(error).__name__}: {error}')
     text = ''.join(traceback.format_exception(error))

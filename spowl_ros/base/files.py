@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Files read within bounds and written whole."""
+"""Read files up to a size limit, and write them whole or not at all."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from spowl_ros.base.errors import SpowlError
 
 def read_bounded(path: Path, limit: int) -> bytes:
     """
-    Return the bytes of a regular file; nothing else is opened for reading, and nothing waited for.
+    Return the bytes of a regular file; refuse anything else without waiting for it.
 
-    :param limit: the most bytes that it may have
+    :param limit: largest size in bytes
     :raises SpowlError: no regular file, larger, or unreadable
     """
     try:
@@ -38,10 +38,10 @@ def read_bounded(path: Path, limit: int) -> bytes:
 
 def write_whole(path: str | Path, data: bytes) -> None:
     """
-    Write a file whole or not at all: a new one beside it, synced, takes its place.
+    Write a file whole or not at all: write a new one beside it, sync it, and rename it.
 
-    A device, a pipe or the like is written to, never replaced; of a link, what it leads to is
-    replaced. Where the path is this process's standard output, the bytes go there.
+    A device or pipe is written to, never replaced. Through a link, the link's target is replaced.
+    If the path is this process's standard output, the bytes go there.
 
     :raises SpowlError: the disk or the reader does not take it; an old file is then intact
     """
@@ -62,7 +62,7 @@ def write_whole(path: str | Path, data: bytes) -> None:
 
 def check_writable(path: str | Path) -> None:
     """
-    Make sure that a file can be written, before the work whose result it takes.
+    Check that a file can be written, before the work that produces its content.
 
     :raises SpowlError: no such directory, no permission, or the name is a directory
     """
@@ -117,7 +117,7 @@ def _replace(path: Path, data: bytes, status: os.stat_result | None) -> None:
 
 
 def sync_directory(path: Path) -> None:
-    """Make sure that the names of a directory outlive a loss of power."""
+    """Sync a directory, so that its file names survive a loss of power."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Names of nodes, and what ROS 2 takes as names (design.ros2.org: topic and service names)."""
+"""Names of nodes, and which names ROS 2 allows (design.ros2.org: topic and service names)."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ RULE = "letters, digits and '_' in parts that begin with no digit, with '/' betw
 
 NODES = tuple(sorted(
     path.stem for path in (Path(__file__).parents[1] / 'nodes').glob('[!_]*.py')))
-"""The package's nodes, each a file in nodes/ and an executable of that name."""
+"""The package's nodes: each is a file in nodes/ and an executable of the same name."""
 
 
 def is_namespace(name: str) -> bool:
-    """Whether a name is one of a namespace; a slash at its ends does not matter."""
+    """Whether a name is a valid namespace; a slash at either end is allowed."""
     return _NAMESPACE.fullmatch(name) is not None
 
 
 def is_topic(name: str) -> bool:
-    """Whether a name is one of a topic: relative, absolute or private."""
+    """Whether a name is a valid topic name: relative, absolute or private."""
     return _TOPIC.fullmatch(name) is not None and '__' not in name

@@ -1,10 +1,10 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-What a plain word stands for, in files and on the command line: YAML 1.2's core schema.
+The meaning of a plain word in files and on the command line: YAML 1.2's core schema.
 
-``true`` is a truth value, ``3`` an integer, ``1e-3`` a number, ``null`` nothing; everything else
-is text as it is written, ``off``, ``yes`` and ``1:30`` too.
+``true`` is a boolean, ``3`` an integer, ``1e-3`` a number, ``null`` is None. Everything else is
+text as written, including ``off``, ``yes`` and ``1:30``.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _INTEGER = re.compile(r'[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+')
 _FLOAT = re.compile(r'[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?')
 _SPECIAL = re.compile(r'([-+]?)\.(inf|Inf|INF)|\.(nan|NaN|NAN)')
 _LONGEST = 64
-"""Characters of the longest number that is taken."""
+"""Characters of the longest number accepted."""
 
 
 def scalar(text: str) -> bool | int | float | str | None:
     """
-    Return what a plain word stands for.
+    Return the value of a plain word.
 
     :raises SpowlError: an integer beyond 64 bits, or a number of more than 64 characters
     """

@@ -1,10 +1,10 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Seeds of episodes by what they are used for; no two uses share one.
+Seeds of episodes by use; no two uses share a seed.
 
-Episode i of a use has the seed `USE[i]`. Published figures come from evaluation seeds,
-which nothing else ever sees.
+Episode i of a use has the seed `USE[i]`. Published figures come from the evaluation seeds, which
+nothing else uses.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Settings declared once: type, default, range, choices and sentence of documentation.
+Each setting is declared once: type, default, range, choices and one sentence of documentation.
 
 A settings class is a frozen dataclass; a field made by `setting` carries its range and its
 sentence. Nested settings classes become dotted names (``sensor_margin.keepout``). ROS parameters,
 launch arguments, command lines, YAML files and their documentation all come from here: `declared`
 lists, `read` builds from nested dicts, `changed` replaces, `assigned` reads ``name=value``.
 
-Plain dataclasses and no library for them: ROS parameters need ranges, `control` may import little,
-and what is left of such a library is `read`.
+It uses plain dataclasses rather than a settings library: ROS parameters need ranges, `control`
+may import little, and such a library would only replace `read`.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ T = TypeVar('T')
 _WORDS = {bool: 'true or false', int: 'an integer', float: 'a number', str: 'a text',
           type(None): 'null'}
 _SHOWN = 80
-"""Characters of a wrong value that a complaint repeats."""
+"""Characters of a wrong value that an error message repeats."""
 _LISTED = 12
-"""Names that a complaint lists at most."""
+"""Most names that an error message lists."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Setting:
     name: str
     """Dotted name."""
     kind: Any
-    """bool, int, float or str, or a type made of these: a tuple, list or dict, or one or None."""
+    """bool, int, float or str; a tuple, list or dict of these; or one of these or None."""
     default: Any
     description: str = ''
     low: float | None = None
@@ -78,9 +78,9 @@ class Setting:
 
     def parse(self, text: str) -> Any:
         """
-        Return the value that a text stands for, as on a command line.
+        Return the value of a text from the command line.
 
-        A setting of text takes it as it is written; any other as YAML 1.2 does, lists as JSON.
+        A text setting takes it as written, any other setting reads YAML 1.2, a list reads JSON.
 
         :raises SpowlError: wrong type, out of range, not among the choices
         """
@@ -100,7 +100,7 @@ class Setting:
         return self.check(text if value is None and self.kind in _WORDS else value)
 
     def wanted(self) -> str:
-        """Say in words what the setting takes."""
+        """Return in words which values the setting accepts."""
         if self.choices:
             return 'one of ' + ', '.join(repr(choice) for choice in self.choices)
         name = _in_words(self.kind)
@@ -113,7 +113,7 @@ class Setting:
         return name
 
     def _wrong(self, value: Any) -> SpowlError:
-        """Return the complaint about a value."""
+        """Return the error for a wrong value."""
         kind = f' ({type(value).__name__})' if type(value) is not self.kind else ''
         hint = ''
         if self.kind is str and type(value) is bool:
@@ -131,7 +131,7 @@ def setting(default: Any = dataclasses.MISSING, description: str = '', *,
 
 
 def group(cls: Callable[..., T], **defaults: Any) -> T:
-    """Declare a nested settings class as a field, with its own defaults for some of its fields."""
+    """Declare a nested settings class as a field; `defaults` replace some of its defaults."""
     return dataclasses.field(default_factory=lambda: cls(**defaults))
 
 
@@ -160,7 +160,7 @@ def flattened(settings: Any) -> dict[str, Any]:
 
 def changed(settings: T, values: Mapping[str, Any]) -> T:
     """
-    Return the settings with some values replaced, all of them checked.
+    Return the settings with some values replaced; check all of them.
 
     :param values: dotted name to new value
     :raises SpowlError: unknown name, wrong type, out of range
@@ -175,9 +175,9 @@ def changed(settings: T, values: Mapping[str, Any]) -> T:
 
 def parsed(settings: T, texts: Mapping[str, str]) -> T:
     """
-    Return the settings with those replaced that are given as text.
+    Return the settings with some values replaced, given as text.
 
-    :param texts: full name to what `Setting.parse` takes
+    :param texts: full name to a text for `Setting.parse`
     :raises SpowlError: unknown name, wrong type, out of range
     """
     known = {entry.name: entry for entry in declared(settings)}
@@ -198,7 +198,7 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _replaced(settings: Any, tree: dict[str, Any]) -> Any:
-    """Replace all values at once, so that those that need each other may come in any order."""
+    """Replace all values at once: settings that depend on each other may come in any order."""
     return dataclasses.replace(settings, **{
         name: _replaced(getattr(settings, name), value)
         if dataclasses.is_dataclass(getattr(settings, name)) else value
@@ -210,9 +210,9 @@ def _replaced(settings: Any, tree: dict[str, Any]) -> Any:
 def assigned(table: Iterable[Setting], texts: Iterable[str], sign: str = '=', home: str = '',
              ) -> dict[str, Any]:
     """
-    Return full names and checked values of texts ``name=value``; the last of a name counts.
+    Return full names and checked values of texts ``name=value``; the last value of a name wins.
 
-    :param sign: what stands between name and value
+    :param sign: separator of name and value
     :param home: as `find`
     :raises SpowlError: another form, no such setting, a wrong value
     """
@@ -242,9 +242,9 @@ def swept(table: Iterable[Setting], texts: Iterable[str], home: str = '') -> dic
 
 def find(table: Sequence[Setting], name: str, home: str = '') -> Setting:
     """
-    Return the setting of a name, or the only one whose last word or words it is.
+    Return the setting with this full name, or the only one whose name ends in it.
 
-    :param home: prefix of the names that are tried first, as 'planner.'
+    :param home: prefix of the names to try first, as 'planner.'
     :raises SpowlError: none, or several
     """
     known = {entry.name: entry for entry in table}
@@ -262,12 +262,12 @@ def find(table: Sequence[Setting], name: str, home: str = '') -> Setting:
 
 
 def unknown(what: str, name: object, known: Iterable[str]) -> SpowlError:
-    """Return the complaint about an unknown name, with those that may be meant."""
+    """Return the error for an unknown name, with the nearest known names."""
     return SpowlError(f"there is no {what} '{name}'; {meant(str(name), known)}")
 
 
 def meant(name: str, known: Iterable[str]) -> str:
-    """Say which name may be meant; if none is near, all of few names, or the nearest of many."""
+    """Return a hint: the likely name; if none is near, all names, or the nearest of many."""
     there = sorted(known)
     if near := difflib.get_close_matches(name, there, n=1):
         return f"did you mean '{near[0]}'?"
@@ -294,16 +294,16 @@ def read(kind: type[T], data: Any, where: str = '') -> T:
     """
     Build a settings object from nested dicts, as YAML and JSON hold them.
 
-    What is left out is as the class says; a section that is there changes the class's own section.
+    A missing key keeps the class's default; a nested section changes the class's own section.
 
-    :param where: dotted name of what is read, for complaints
+    :param where: dotted name of the part being read, for error messages
     :raises SpowlError: an unknown or missing key, a wrong type, a value out of its range
     """
     return _made(kind, kind, data, where)
 
 
 def _made(kind: type[T], make: Callable[..., T], data: Any, where: str) -> T:
-    """Read the values of a settings class and let `make` put them together."""
+    """Read the values of a settings class and pass them to `make`."""
     if not isinstance(data, Mapping):
         raise SpowlError(f"{where or 'this'} is {_shown(data)}, wanted a mapping of keys")
     fields = {field.name: field for field in dataclasses.fields(typing.cast(Any, kind))}
@@ -339,7 +339,7 @@ def _default(field: dataclasses.Field[Any]) -> Any:
 
 def _converted(value: Any, kind: Any, where: str) -> Any:
     """
-    Return a value in a type; integers are numbers, lists are tuples, and nothing else changes.
+    Convert a value to a type: integer to float, list to tuple; nothing else changes.
 
     :raises SpowlError: it does not fit
     """
@@ -372,7 +372,7 @@ def _converted(value: Any, kind: Any, where: str) -> Any:
 
 
 def _in_words(kind: Any) -> str:
-    """Say what a type takes."""
+    """Return in words which values a type accepts."""
     if kind in _WORDS:
         return _WORDS[kind]
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
@@ -386,11 +386,11 @@ def _in_words(kind: Any) -> str:
 
 
 def _digits(limit: float) -> str:
-    """Return a limit in short, but every digit of an integer."""
+    """Return a limit as short text; an integer keeps every digit."""
     return str(limit) if type(limit) is int else f'{limit:g}'
 
 
 def _shown(value: Any) -> str:
-    """Return a value as a complaint repeats it."""
+    """Return a value as an error message repeats it."""
     text = repr(value)
     return text if len(text) <= _SHOWN else f'{text[:_SHOWN]}...'

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Where the package's own files lie: configuration, launch files, models, executables."""
+"""Find the package's own files: configuration, launch files, models, executables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PACKAGE = 'spowl_ros'
 
 
 def share_directory() -> Path:
-    """Return where config/, launch/ and models/ lie: installed, else the source tree."""
+    """Return the folder of config/, launch/ and models/: as installed, else the source tree."""
     try:
         from ament_index_python.packages import get_package_share_directory
 

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Figures that sum up many values: percentiles, shares, means with their intervals."""
+"""Summary statistics: percentiles, shares, means with intervals."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ CONFIDENCE = 0.95
 RESAMPLES = 9_999
 PARTS = (50.0, 95.0, 99.0)
 _BATCH = 2**20
-"""Values that are resampled at a time, which bounds the memory for thousands of episodes."""
+"""Values resampled at a time; bounds the memory for thousands of episodes."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with the ends of its 95 % bootstrap interval."""
+    """A mean with its 95 % bootstrap interval."""
 
     mean: float
     low: float
@@ -37,7 +37,7 @@ def bootstrap(values: ArrayLike) -> Interval:
     """
     sample = np.asarray(values, np.float64)
     mean = float(sample.mean())
-    if np.ptp(sample) == 0:  # also of a single value: nothing to resample
+    if np.ptp(sample) == 0:  # also a single value: there is nothing to resample
         return Interval(mean, mean, mean)
     random = np.random.default_rng(0)
     rows = max(1, _BATCH // sample.size)
@@ -51,7 +51,7 @@ def bootstrap(values: ArrayLike) -> Interval:
 
 def percentiles(values: ArrayLike, parts: Sequence[float] = PARTS) -> dict[str, float]:
     """
-    Return percentiles and the greatest of the finite values, as 'p50', 'p99.9' and 'max'.
+    Return percentiles and the maximum of the finite values, as 'p50', 'p99.9' and 'max'.
 
     :param values: shape (n,); of durations in seconds see `latency_ms`
     :return: not-a-number where no value is finite
@@ -71,7 +71,7 @@ def latency_ms(seconds: ArrayLike, parts: Sequence[float] = PARTS) -> dict[str, 
 
 def shares(counts: Mapping[str, int], names: Sequence[str] = ()) -> dict[str, float]:
     """
-    Return each count's part of all; of nothing every part is 0.
+    Return each count as a fraction of the total; all are 0 if nothing was counted.
 
     :param names: which to return, in this order; empty: those counted, sorted
     """
@@ -80,7 +80,7 @@ def shares(counts: Mapping[str, int], names: Sequence[str] = ()) -> dict[str, fl
 
 
 def number(value: float) -> float | None:
-    """Return a float that JSON can hold; None for what is not finite."""
+    """Return a float that JSON can hold; None if it is not finite."""
     return float(value) if math.isfinite(value) else None
 
 

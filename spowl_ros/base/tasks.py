@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A task's full name, from whatever users name a task by."""
+"""Find a task's full name from a short name, a file or a configuration."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ def task_id(text: str) -> str:
     """
     Return the full name of a task.
 
-    :param text: ``PointGoal1`` or ``SafetyPointGoal1-v0``; of one's own ``package.module:make``, a
-        Python file with a function ``make``, or a training configuration, which names its task
+    :param text: ``PointGoal1`` or ``SafetyPointGoal1-v0``; for a user's own task
+        ``package.module:make``, a Python file with a function ``make``, or a training
+        configuration, which names its task
     :raises SpowlError: no such file, or one that names no task
     """
     if short := _SHORT.fullmatch(text):

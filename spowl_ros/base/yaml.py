@@ -1,10 +1,10 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-YAML 1.2 of plain values, with limits: what configuration needs, and nothing that can blow up.
+Read and write YAML 1.2 of plain values, within limits on size and depth.
 
-Words mean what `scalars` says. A key that stands twice, aliases, tags, a second document, a file
-that is too long or too deep are refused.
+`scalars` defines the meaning of words. Duplicate keys, aliases, tags, a second document, and a
+file that is too long or too deep are refused.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.scalars import scalar
 
 LARGEST = 2 ** 18
-"""Bytes of the largest file that is read."""
+"""Largest file, bytes."""
 DEEPEST = 32
 """Levels of nesting."""
 MOST = 20_000
-"""Values in one document, which take about two seconds."""
+"""Most values in one document; reading as many takes about two seconds."""
 
 _PLAIN = re.compile(r'[/A-Za-z_][\w/.-]*', re.ASCII)
 _OLD_WORDS = ('y', 'n', 'yes', 'no', 'on', 'off', 'true', 'false', 'null')
-"""Words that YAML 1.1, which ROS 2 reads parameters by, takes for something else than text."""
+"""Words that are text in YAML 1.2, but not in YAML 1.1, by which ROS 2 reads parameters."""
 
 
 def load(text: str) -> Any:
     """
-    Return what a text of one YAML document holds: dicts, lists, text, numbers, truth values.
+    Return the content of one YAML document: dicts, lists, text, numbers, booleans.
 
-    :raises SpowlError: no YAML, or YAML beyond what the module's docstring allows
+    :raises SpowlError: not YAML, or YAML that the module's docstring refuses
     """
     if len(text) > LARGEST:
         raise SpowlError(f'it is longer than {LARGEST} characters')
@@ -65,10 +65,10 @@ def load(text: str) -> Any:
 
 def read(path: Path, what: str) -> Any:
     """
-    Return what a file of one YAML document holds.
+    Return the content of a file of one YAML document.
 
-    :param what: what the file should be, as 'the robot'; begins every complaint
-    :raises SpowlError: no regular file, unreadable, or as `load`
+    :param what: what the file should be, as 'the robot'; begins every error message
+    :raises SpowlError: not a regular file, unreadable, or as `load`
     """
     try:
         if path.exists() and not path.is_file():
@@ -87,7 +87,7 @@ def read(path: Path, what: str) -> Any:
 
 
 def dump(data: Any) -> str:
-    """Return plain values as YAML that 1.1 and 1.2 read alike, in the order of the keys."""
+    """Return plain values as YAML that 1.1 and 1.2 read alike; keeps the order of the keys."""
     writer: Any = YAML(typ='safe', pure=True)
     writer.default_flow_style = False
     writer.sort_base_mapping_type_on_output = False
@@ -106,7 +106,7 @@ def _quoted(representer: Any, text: str) -> Any:
 
 
 def _counted(events: Iterator[Any]) -> Iterator[Any]:
-    """Yield the events of a document that is not too large."""
+    """Yield the events of a document; refuse one that is too large."""
     for count, event in enumerate(events):
         if count > MOST:
             raise SpowlError(f'it holds more than {MOST} values')

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Follows a running simulation from outside, over its topics."""
+"""Records a running simulation from outside, over its topics."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 class RunListener:
     """
-    Fills a record from the topics of one namespace, in a thread of its own.
+    Fills a record from the topics of one namespace, in its own thread.
 
-    Hold `lock` to read the record meanwhile.
+    Hold `lock` to read the record while it runs.
 
-    :param recording: also takes the scene and the decisions, if given
+    :param recording: if given, also receives the scene and the decisions
     """
 
     def __init__(self, record: RunRecord, namespace: str,
@@ -60,7 +60,7 @@ class RunListener:
         self._node.create_subscription(message_type, topic, locked, qos)
 
     def __enter__(self) -> RunListener:
-        """Return itself: it listens already."""
+        """Return itself; it is already listening."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Listens to a robot's topics for a while, looks who hears its commands, and moves nothing."""
+"""Checks a robot's input topics and the subscribers of its commands; moves nothing."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ from spowl_ros.ros.process import make_executor
 from spowl_ros.ros.qos import EVERY_SENSOR_MESSAGE
 
 STARTUP_S = 15.0
-"""How long publishers may take to appear and to be heard."""
+"""Longest time for publishers to appear and to be heard, seconds."""
 _LOOK_S = 0.1
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A topic on which somebody beside us has to be, and what is wrong there."""
+    """A topic that needs another node, and what is wrong there."""
 
     name: str
-    """As the robot's file or the adapter calls it."""
+    """Topic name in the robot's file or the adapter."""
     topic: str
     type: str
     problem: str
-    """Empty if all is well."""
+    """Empty if nothing is wrong."""
 
 
 class LiveCheck(Node):
@@ -73,19 +73,19 @@ class LiveCheck(Node):
                                      partial(self._on_message, source), EVERY_SENSOR_MESSAGE)
 
     def complete(self) -> bool:
-        """Whether every field was heard and everybody who has to be there is."""
+        """Whether every field was heard and every required node is present."""
         with self._lock:
             silent = any(not entry.arrivals for entry in self._heard.values())
         return not silent and not any(entry.problem for entry in self.neighbours())
 
     def begin(self) -> None:
-        """Begin to count: what came while everybody was starting tells nothing of a rate."""
+        """Begin to count; messages during the start say nothing about rates."""
         with self._lock:
             for entry in self._heard.values():
                 entry.begin()
 
     def heard(self) -> list[Heard]:
-        """Return what was heard of each field."""
+        """Return what was received of each field."""
         others = dict(self.get_topic_names_and_types())
         with self._lock:
             implausible = self._plausibility.problems()
@@ -97,7 +97,7 @@ class LiveCheck(Node):
             return list(self._heard.values())
 
     def neighbours(self) -> list[Neighbour]:
-        """Return who has to hear the commands, and what the adapter has to hear."""
+        """Return the check of the commands' subscriber and of the adapter's inputs."""
         robot = self._robot
         if not robot.adapter:
             kind = RobotCommand(robot, self._action).type
@@ -115,7 +115,7 @@ class LiveCheck(Node):
 
     def _publisher(self, name: str, renamed: tuple[tuple[str, ...], ...],
                    wanted: str) -> Neighbour:
-        """Look whether somebody publishes what the adapter needs."""
+        """Check that a node publishes what the adapter needs."""
         topic = self._full(name, renamed)
         types = {info.topic_type for info in self.get_publishers_info_by_topic(topic)}
         problem = '' if wanted in types else (
@@ -125,7 +125,7 @@ class LiveCheck(Node):
 
     def _listener(self, name: str, topic: str, renamed: tuple[tuple[str, ...], ...],
                   kind: str) -> Neighbour:
-        """Look whether somebody hears the commands."""
+        """Check that a node subscribes to the commands."""
         topic = self._full(topic, renamed)
         infos = self.get_subscriptions_info_by_topic(topic)
         fitting = [info for info in infos if info.topic_type == kind]
@@ -159,9 +159,9 @@ class LiveCheck(Node):
 def listen(contract: Contract, robot: RobotConfig, namespace: str, seconds: float,
            use_sim_time: bool = False) -> tuple[list[Heard], list[Neighbour]]:
     """
-    Return what was heard of each field of a contract within some seconds, and who was there.
+    Return what was received of each field within some seconds, and the check of other nodes.
 
-    They begin when everything was heard and everybody seen, or STARTUP_S later.
+    The time begins when every field was heard and every node seen, but after STARTUP_S at latest.
 
     :param contract: with the robot's topics and time-outs
     """

@@ -25,18 +25,18 @@ COLOURS = {'plan': 'green', 'policy': 'cyan', 'monitor': 'yellow', 'stop': 'bold
 LEVELS = (('ok', 'green'), ('warning', 'yellow'), ('error', 'bold red'), ('stale', 'magenta'))
 REFRESH_HZ = 5
 DECISIONS = 10
-"""That a single screen waits for."""
+"""What a single screen waits for."""
 ONCE_S = 10.0
-"""How long a single screen waits for them."""
+"""Longest wait of a single screen for them, seconds."""
 SILENT_S = 1.0
-"""Without a decision for so long the controller counts as silent."""
+"""Seconds without a decision after which the controller counts as silent."""
 
 
 def show(namespace: str, seconds: float, once: bool) -> bool:
     """
     Show the screen for some seconds, until Ctrl-C, or once; return whether a controller was heard.
 
-    :param once: as soon as a controller decides, or after a while
+    :param once: show one screen as soon as a controller decides, or after a while
     """
     leaving = end_on_signals()
     console = Console()
@@ -118,7 +118,7 @@ def values(decision: Decision) -> RenderableType:
 
 
 def monitors(decision: Decision) -> RenderableType:
-    """Return what each monitor reads; stale inputs are the staleness monitor's reason."""
+    """Return each monitor's reading; the staleness monitor's reason names the stale inputs."""
     table = _table('monitor', 'reads', 'limit', 'state')
     for reading in decision.readings:
         tripped = reading.monitor in decision.tripped

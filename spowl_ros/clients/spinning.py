@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A node in a process that only looks on."""
+"""Runs a node in a process that only observes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ N = TypeVar('N', bound=Node)
 
 @contextlib.contextmanager
 def spinning(make_node: Callable[[], N]) -> Iterator[N]:
-    """Yield a node whose callbacks run in a thread of their own; leave the network afterwards."""
+    """Yield a node whose callbacks run in their own thread; leave the network afterwards."""
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     try:
         node = make_node()
@@ -37,7 +37,7 @@ def spinning(make_node: Callable[[], N]) -> Iterator[N]:
         try:
             yield node
         finally:
-            rclpy.try_shutdown()  # ends the thread, under which the executor must not go away
+            rclpy.try_shutdown()  # ends the thread, which must end before the executor goes
             thread.join(1.0)
             executor.shutdown()
     finally:

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Follows one controller and its supervisor from outside, as an operator does."""
+"""Follows one controller and its supervisor from outside, for an operator."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.decision import Decision
 from spowl_ros.ros.qos import LATCHED
 
-RECENT = 200  # decisions that latency and rate come from
+RECENT = 200  # decisions from which latency and rate are computed
 EVENTS = 8
 
 
 @dataclass
 class Picture:
-    """What is known of a running controller."""
+    """What is known about a running controller."""
 
     decision: Decision | None = None
     arrivals: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))

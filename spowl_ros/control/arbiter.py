@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Who leads: plan, policy, monitor or stop, from what the monitors say."""
+"""Decides who leads (plan, policy, monitor or stop) from the monitors' readings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LEVELS = {'off': Level.PLAN, 'policy': Level.POLICY, 'monitor': Level.MONITOR,
 
 @dataclass
 class _Latch:
-    """Trip and release of one monitor."""
+    """Trips and releases one monitor."""
 
     rule: Rule
     tripped: bool = False
@@ -47,9 +47,9 @@ class Verdict:
 
     level: Level
     monitor: str
-    """Name of the monitor that made it so; empty at level PLAN."""
+    """Name of the monitor that set the level; empty at level PLAN."""
     reason: str
-    """Its sentence; empty at level PLAN."""
+    """The monitor's sentence; empty at level PLAN."""
 
 
 class Arbiter:
@@ -57,9 +57,9 @@ class Arbiter:
     Latch every monitor's alarms and let the highest level lead.
 
     A monitor trips after ``trigger`` alarms in a row and is released after ``release`` clear
-    decisions in a row; what is neither alarm nor clear holds it where it is. So the way up takes
-    ``trigger`` decisions, and the way down never less than ``release``: no chatter is faster.
-    What a monitor cannot know at a decision leaves it as it was.
+    readings in a row. A reading that is neither breaks both rows and changes nothing else. So a
+    monitor never switches faster than in ``trigger`` decisions up and ``release`` decisions down.
+    A reading that is not known is ignored.
 
     :param rules: monitor's name to its rule
     """
@@ -68,17 +68,17 @@ class Arbiter:
         self._latches = {name: _Latch(rule) for name, rule in rules.items()}
 
     def change(self, rules: dict[str, Rule]) -> None:
-        """Take other rules for the same monitors; what is tripped stays so until released."""
+        """Replace the rules of the same monitors; a tripped monitor stays so until released."""
         for name, rule in rules.items():
             self._latches[name].rule = rule
 
     def reset(self) -> None:
-        """Reset the counts; what is tripped stays so until released."""
+        """Reset the counts; a tripped monitor stays so until released."""
         for latch in self._latches.values():
             latch.alarms = latch.clears = 0
 
     def restore(self, tripped: Collection[str]) -> None:
-        """Take these monitors, and no others, for tripped."""
+        """Set exactly these monitors to tripped."""
         for name, latch in self._latches.items():
             latch.tripped = name in tripped
 
@@ -93,15 +93,15 @@ class Arbiter:
         self._latches[reading.monitor].update(reading)
 
     def tripped(self, monitor: str) -> bool:
-        """Whether a monitor is tripped; one that is off can be, too, and leads nothing."""
+        """Whether a monitor is tripped; a monitor that is off can be tripped but never leads."""
         return self._latches[monitor].tripped
 
     def leads(self, monitor: str) -> bool:
-        """Whether a monitor is tripped and its rule gives it a say."""
+        """Whether a monitor is tripped and its rule's level is above the plan."""
         return self._latches[monitor].level > Level.PLAN
 
     def verdict(self) -> Verdict:
-        """Return who leads: the highest level of all tripped monitors, the first of equals."""
+        """Return who leads: the tripped monitor of the highest level, the first among equals."""
         level, monitor, reason = Level.PLAN, '', ''
         for name, latch in self._latches.items():
             if latch.level > level:

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What to do when a hazard is too near: drive straight away from it, without any network."""
+"""Drives straight away from a hazard that is too near, without any network."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ Action = tuple[float, ...]
 DRIVES: dict[str, tuple[float, Action]] = {
     'Point': (0.0, (1.0, 0.0)), 'Car': (-math.pi / 2.0, (1.0, 1.0))}
 """
-Robot to an action, and the bearing in radians from its x axis into which that drives it.
+Robot to the bearing, radians from its x axis, in which it drives, and the action that does so.
 
-Others can only be stopped.
+Other robots can only be stopped.
 """
 
 
 def avoid(contract: Contract, hazards: Sequence[Nearest], stop: Action) -> Action:
     """
-    Return the action that brings the nearest hazard farther away.
+    Return the action that drives away from the nearest hazard.
 
-    A hazard ahead is braked for and backed away from, one behind is driven away from. A hazard to
-    the side that does not come nearer is let be: the robot stops.
+    The robot backs away from a hazard ahead and drives forward from one behind. It stops if the
+    hazard is to the side and does not come nearer.
 
     :param stop: the stop action, in [-1, 1]
     """

@@ -3,13 +3,14 @@
 """
 The bundle: a directory that holds everything a robot needs of a trained planner.
 
-`manifest.json` says what it is and the SHA-256 of every other file; `manifest.sha256` is its own;
-`model.sig`, where there is one, says who made it. The graphs are ONNX files that share one file of
-weights; `golden.npz` holds inputs and outputs of every graph that loading must reproduce. A bundle
-of `spowl wrap` holds one graph instead, a policy that another library has trained.
+`manifest.json` describes the bundle and holds the SHA-256 of every other file; `manifest.sha256`
+holds its own; the optional `model.sig` says who made the bundle. The graphs are ONNX files that
+share one file of weights. `golden.npz` holds inputs and outputs of every graph; loading must
+reproduce them. A bundle of `spowl wrap` holds one graph instead: a policy trained by another
+library.
 
-Every file is read once, within bounds, and what was read is what is hashed, checked and used: a
-bundle that changes on the disk changes nothing that was loaded. Nothing in it is ever unpickled.
+Every file is read once, up to a size limit, and the same bytes are hashed, checked and used: a
+later change on the disk does not change a loaded bundle. Nothing in it is ever unpickled.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 3
 READABLE = (2, 3)
-"""Schemas that this release reads; 2 packs all knobs into one tensor and has other names."""
+"""Schemas that this release reads; schema 2 packs all knobs into one tensor, with other names."""
 MANIFEST = 'manifest.json'
 MANIFEST_DIGEST = 'manifest.sha256'
 GOLDEN = 'golden.npz'
@@ -45,19 +46,19 @@ WEIGHTS = 'weights.bin'
 GRAPHS = {stage: f'{stage}.onnx' for stage in graph_io.STAGES}
 LIMITS = {MANIFEST: 8 << 20, MANIFEST_DIGEST: 1 << 10, SIGNATURE: 1 << 20, MODEL_CARD: 1 << 20,
           GOLDEN: 64 << 20, WEIGHTS: 512 << 20, **dict.fromkeys(GRAPHS.values(), 16 << 20)}
-"""The files of a bundle, with the most bytes that each may have."""
+"""The files of a bundle, each with its largest size in bytes."""
 LISTED = frozenset(LIMITS) - {MANIFEST, MANIFEST_DIGEST, SIGNATURE}
-"""Those whose hashes the manifest holds."""
+"""The files whose hashes the manifest holds."""
 POLICY = f'{graph_io.POLICY}.onnx'
 POLICY_LIMITS = {name: LIMITS[name] for name in LIMITS
                  if name != WEIGHTS and name not in GRAPHS.values()} | {POLICY: 64 << 20}
-"""The files of a bundle that holds a policy of other make, whose graph holds its weights."""
+"""The files of a bundle of `spowl wrap`, whose one graph includes its weights."""
 LARGEST_TENSOR = 1 << 24
-"""Elements that an input or output of a graph may have."""
+"""Most elements of an input or output of a graph."""
 _NEVER_READ = frozenset(('.git', '.gitattributes', '.gitignore', '.cache'))
-"""What git and tools that download models leave in a directory."""
+"""Files that git and model download tools leave in a directory."""
 _UNFINISHED = re.compile(r'\..+\.part')
-"""What a write that was cut short leaves there."""
+"""Files that an interrupted write leaves there."""
 _SECTIONS = ('contract', 'networks', 'planner', 'provenance', 'measured', 'calibration', 'graphs',
              'weights', 'files')
 
@@ -65,7 +66,7 @@ Shapes = dict[str, list[int]]
 
 
 class BundleError(SpowlError):
-    """A bundle that is damaged, of another version, or not what it says."""
+    """The bundle is damaged, has another version, or does not match its manifest."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +82,11 @@ class Graph:
 
 @dataclass(frozen=True)
 class Weight:
-    """One parameter of the networks in the file of weights, from which a training may start."""
+    """One network parameter in the file of weights; a training may start from it."""
 
     shape: list[int]
     offsets: list[int]
-    """Bytes before it (float32); for an ensemble's, before each member's."""
+    """Its offset in bytes (float32); for an ensemble, each member's offset."""
 
 
 @dataclass(frozen=True)
@@ -100,32 +101,32 @@ class Bundle:
     graphs: dict[str, Graph]
     weights: dict[str, Weight]
     provenance: dict[str, Any]
-    """Where it comes from: task, steps, seed, versions, commit, configuration."""
+    """Its origin: task, steps, seed, versions, commit, configuration."""
     measured: dict[str, Any] | None = None
-    """Return and cost with intervals, once they have been measured."""
+    """Return and cost with intervals, once measured."""
     calibration: dict[str, Any] | None = None
-    """Tables of the run-time monitors, once they have been calibrated."""
+    """Tables of the runtime monitors, once calibrated."""
     digest: str = ''
-    """SHA-256 of the manifest it was read from, which holds those of all other files."""
+    """SHA-256 of its manifest, which in turn holds those of all other files."""
     schema: int = SCHEMA
     content: Mapping[str, bytes] = field(default_factory=dict, repr=False, compare=False)
-    """The bytes of its files, as they were hashed."""
+    """The bytes of its files, as hashed."""
     _sessions: dict[int, dict[str, onnxruntime.InferenceSession]] = field(
         default_factory=dict, repr=False, compare=False)
 
     @property
     def names(self) -> dict[str, str]:
-        """Return what tensors of the graphs are called that have another name here."""
+        """Return tensor names in the graphs to the present names, where they differ."""
         return graph_io.SCHEMA_2_NAMES if self.schema == 2 else {}
 
     @property
     def plans(self) -> bool:
-        """Return whether it holds a planner, rather than a policy of other make."""
+        """Whether it holds a planner rather than a policy trained by another library."""
         return graph_io.POLICY not in self.graphs
 
     @property
     def knobs(self) -> frozenset[str]:
-        """Return the names of the knobs that its graphs take."""
+        """Return the names of the knobs that its graphs accept."""
         inputs = {name for graph in self.graphs.values() for name in graph.inputs}
         if graph_io.PACKED_KNOBS in inputs:
             return frozenset(graph_io.PACKED_ORDER)
@@ -136,8 +137,8 @@ class Bundle:
         """
         Return planner settings that this bundle can plan with.
 
-        :raises SpowlError: one that is fixed in the bundle differs, or one that its graphs do not
-            take, as they were exported before it existed
+        :raises SpowlError: a setting fixed in the bundle differs, or the graphs do not accept a
+            setting because they were exported before it existed
         """
         settings = self.settings.at_run_time(settings.to_dict())
         if not self.plans and settings.kind != 'policy':
@@ -152,7 +153,7 @@ class Bundle:
         return settings
 
     def sessions(self, threads: int = 1) -> dict[str, onnxruntime.InferenceSession]:
-        """Return an inference session of every stage, opened once for a number of threads."""
+        """Return an inference session of every stage; opens it once for each thread count."""
         if threads not in self._sessions:
             self._sessions[threads] = {
                 name: _open(self.directory / graph.file, self.content, threads)
@@ -164,8 +165,8 @@ def load(directory: str | Path, *, threads: int = 1, signer: Signer | None = Non
     """
     Read a bundle and verify hashes, schema, operators, shapes and golden vectors.
 
-    :param threads: threads of the sessions that are opened for it
-    :param signer: whose signature it must have, checked before anything is parsed
+    :param threads: threads of its inference sessions
+    :param signer: required signer; checked before anything is parsed
     :raises BundleError: names the file and what differs
     """
     directory = Path(directory)
@@ -200,9 +201,9 @@ def load(directory: str | Path, *, threads: int = 1, signer: Signer | None = Non
 
 def read_contract(directory: str | Path, signer: Signer | None = None) -> Contract:
     """
-    Read what a bundle promises, without opening its graphs, and so without ONNX Runtime.
+    Read a bundle's contract without opening its graphs, and so without ONNX Runtime.
 
-    :param signer: whose signature the bundle must have, checked before anything is parsed
+    :param signer: required signer; checked before anything is parsed
     :raises BundleError: the manifest is damaged or missing
     """
     directory = Path(directory)
@@ -213,11 +214,11 @@ def read_contract(directory: str | Path, signer: Signer | None = None) -> Contra
 
 def read_files(directory: Path, signer: Signer | None = None) -> dict[str, bytes]:
     """
-    Return the bytes of every file of a bundle, each read once, within its limit.
+    Return the bytes of every file of a bundle; read each once, up to its size limit.
 
-    :param signer: whose signature of them is wanted
-    :raises SpowlError: a file too many or too few, one that is none, one too large, a signature
-        that is missing or not the wanted one
+    :param signer: required signer
+    :raises SpowlError: an extra or missing file, one that is not a regular file or too large, a
+        signature that is missing or by somebody else
     """
     _refuse_absent(directory)
     try:
@@ -235,7 +236,7 @@ def read_files(directory: Path, signer: Signer | None = None) -> dict[str, bytes
 
 
 def write_manifest(directory: Path, bundle: Bundle, content: Mapping[str, bytes]) -> None:
-    """Write the manifest of a bundle whose other files are in place, and its digest."""
+    """Write the manifest and its digest; the bundle's other files must be in place."""
     manifest = {
         'schema': bundle.schema,
         'contract': bundle.contract.to_dict(),
@@ -255,7 +256,7 @@ def write_manifest(directory: Path, bundle: Bundle, content: Mapping[str, bytes]
 
 
 def listed(graphs: Mapping[str, Any]) -> frozenset[str]:
-    """Return the names of the files whose hashes stand in the manifest of a bundle."""
+    """Return the names of the files whose hashes a bundle's manifest holds."""
     if graph_io.POLICY not in graphs:
         return LISTED
     return frozenset(POLICY_LIMITS) - {MANIFEST, MANIFEST_DIGEST, SIGNATURE}
@@ -265,9 +266,9 @@ def amend(directory: str | Path, *, measured: dict[str, Any] | None = None,
           calibration: dict[str, Any] | None = None,
           card: Callable[[Bundle], str] | None = None) -> None:
     """
-    Put measurements into a verified bundle; what is not given stays.
+    Write measurements into a verified bundle; arguments left out change nothing.
 
-    :param card: writes the model card anew
+    :param card: returns the text of the new model card
     :raises BundleError: the bundle is damaged, signed, or made of links to files elsewhere
     """
     bundle = load(directory)
@@ -289,9 +290,9 @@ def amend(directory: str | Path, *, measured: dict[str, Any] | None = None,
 
 def _refuse_absent(directory: Path) -> None:
     """
-    Say what there is instead, where there is no bundle.
+    Refuse a directory without a bundle.
 
-    :raises BundleError: no manifest
+    :raises BundleError: no manifest; names the bundles beside the directory
     """
     if not os.path.lexists(directory / MANIFEST):
         beside = sorted(other.parent.name for other in directory.parent.glob(f'*/{MANIFEST}'))
@@ -302,9 +303,9 @@ def _refuse_absent(directory: Path) -> None:
 
 def _read(directory: Path, names: Any) -> dict[str, bytes]:
     """
-    Return the bytes of files, which must lie in one directory, or all be links into one other.
+    Return the bytes of files that all lie in one directory, or all link into one other.
 
-    So do caches of models and installations of links, all of whose files lead to one place.
+    Model caches and installations by symbolic links have all their links lead to one directory.
     """
     _refuse_absent(directory)
     content: dict[str, bytes] = {}
@@ -326,7 +327,7 @@ def _read(directory: Path, names: Any) -> dict[str, bytes]:
 
 
 def _parse(directory: Path, content: Mapping[str, bytes]) -> tuple[Bundle, dict[str, str]]:
-    """Return what the manifest says, and the digests of the files, not yet compared."""
+    """Return the bundle of the manifest, and the files' digests, which are not yet compared."""
     path, text = directory / MANIFEST, content[MANIFEST]
     try:
         manifest = json.loads(text, parse_constant=_refuse_constant)
@@ -377,7 +378,7 @@ def _parse(directory: Path, content: Mapping[str, bytes]) -> tuple[Bundle, dict[
 
 
 def _plausible(shape: Any) -> bool:
-    """Return whether this is the shape of a tensor of ours."""
+    """Whether a tensor of ours can have this shape."""
     return (isinstance(shape, list) and len(shape) <= 8
             and all(type(n) is int and 0 <= n <= LARGEST_TENSOR for n in shape)
             and math.prod(shape) <= LARGEST_TENSOR)
@@ -397,13 +398,13 @@ def _digest(data: bytes) -> str:
 
 def _open(path: Path, content: Mapping[str, bytes], threads: int
           ) -> onnxruntime.InferenceSession:
-    import onnxruntime  # here, because whoever only reads a manifest does without its second
+    import onnxruntime  # here, because it takes a second, which reading a manifest does not need
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    # waiting threads sleep: a spinning one would take its core from the rest of the robot
+    # waiting threads sleep: a spinning thread would take a core from other programs on the robot
     options.add_session_config_entry('session.intra_op.allow_spinning', '0')
     options.log_severity_level = 3
     if (weights := content.get(WEIGHTS)) is not None:

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a controller and a robot promise one another: observation, action, and control period."""
+"""The contract between a controller and a robot: observation, action and control period."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from spowl_ros.base import names
 from spowl_ros.base.errors import SpowlError
 
 SCAN_RANGE = 3.0
-"""How far scan fields see, metres: closeness c stands for the distance (1 - c) * SCAN_RANGE."""
+"""Range of scan fields, metres: closeness c means the distance (1 - c) * SCAN_RANGE."""
 
 SAME_OBJECT = 1e-3
-"""Difference in closeness up to which two scans are taken to show the same object."""
+"""Greatest difference in closeness at which two scans show the same object."""
 
 KINDS = ('effort', 'velocity')
-"""Command interfaces, as ros2_control calls them; zero is rest for a robot's actuators."""
+"""Command interfaces by ros2_control's names; zero brings the actuators to rest."""
 CONTROL_PERIODS = (0.005, 2.0)
 """Least and greatest control period, seconds."""
 GREATEST_TIMEOUT = 5.0
-"""Seconds that a sensor may be silent at most, whatever a contract says."""
+"""Longest silence of a sensor that any contract may allow, seconds."""
 LONGEST_STOP_RAMP = 3.0
-"""Seconds that a robot may take at most to its stop command."""
+"""Longest time of a robot's ramp to its stop command, seconds."""
 _LARGEST = 1e9
 _ROUNDING = 1e-9
 _LONGEST_NAME = 100
 _MOST_VALUES = 4096
 JOINT_SENSORS = ('joint_position', 'joint_velocity', 'contact_force', 'ball_orientation',
                  'ball_angular_velocity')
-"""The kinds of sensor whose values are found in a message by a joint's name."""
+"""The kinds of sensor whose values a message lists by joint name."""
 
 
 class ContractError(SpowlError):
-    """Two contracts that had to agree do not, or one is malformed."""
+    """Two contracts that must agree differ, or one is malformed."""
 
 
 @dataclass(frozen=True)
@@ -62,25 +62,25 @@ class Field:
     unit: str
     """Unit of the values; '1' for closeness, sines, cosines and matrix elements."""
     low: float
-    """Least plausible value; whatever is less is a broken sensor."""
+    """Least plausible value; a smaller one means a broken sensor."""
     high: float
     """Greatest plausible value."""
     timeout: float
     """Age in seconds after which the field is stale."""
     hazard_radius: float | None = None
     """
-    Scans only: distance of the robot's centre to an object's centre, in metres, at or below which
-    the object may cost; None where objects of this class never do or are meant to be touched.
+    Scans only: distance between the centres of robot and object, metres, at or below which the
+    object may cost; None if objects of this class never cost or are goals to touch.
     """
     wanted: str | None = None
     """
-    Scans only: the scan that shows the one object of this class that is to be touched, where the
-    others cost; None where all are alike.
+    Scans only: name of the scan that shows the one object of this class to touch, while the
+    others cost; None if all objects are alike.
     """
     others_radius: float | None = None
     """With `wanted`: distance of centres at or below which one of the others may cost, metres."""
     joint: str = ''
-    """Joint and contact sensors: what messages call the joint or the contact."""
+    """Joint and contact sensors: name of the joint or contact in messages."""
 
 
 @dataclass(frozen=True)
@@ -89,20 +89,20 @@ class ActionSpec:
 
     names: tuple[str, ...]
     low: tuple[float, ...]
-    """Least command; the planner's -1 stands for it."""
+    """Least command; the planner's -1."""
     high: tuple[float, ...]
-    """Greatest command; the planner's +1 stands for it."""
+    """Greatest command; the planner's +1."""
     kind: str
     """One of KINDS."""
     stop: tuple[float, ...]
     """The command that brings the robot to rest."""
     change: float = 1.0
-    """Greatest change of a command from one decision to the next, in parts of its range."""
+    """Greatest change of a command between two decisions, as a fraction of its range."""
 
     stop_ramp: float = 0.0
     """
-    Seconds in which a stop leads from the far end of the range to `stop`, where it then rests;
-    from nearer it takes less. 0: at once.
+    Seconds in which a stop ramps from the far end of the range to `stop`; from nearer it takes
+    less. 0: at once.
     """
 
     @property
@@ -118,31 +118,31 @@ class ActionSpec:
         return rest
 
     def command(self, action: ArrayLike) -> NDArray[np.float64]:
-        """Return the command (A,) in the actuators' units of an action, each in [-1, 1]."""
+        """Return the command (A,) in actuators' units for an action (A,), each in [-1, 1]."""
         low, high = np.array(self.low), np.array(self.high)
         return low + (np.asarray(action) + 1.0) * 0.5 * (high - low)
 
     def action(self, command: ArrayLike) -> NDArray[np.float64]:
-        """Return the action (A,), each clipped to [-1, 1], of a command in actuators' units."""
+        """Return the action (A,), clipped to [-1, 1], for a command (A,) in actuators' units."""
         low, high = np.array(self.low), np.array(self.high)
         return np.clip(2.0 * (np.asarray(command) - low) / (high - low) - 1.0, -1.0, 1.0)
 
     def stopping(self, last: ArrayLike, seconds: float) -> NDArray[np.float64]:
-        """Return the action (A,) of a stop, so many seconds after the action `last`; -1 to 1."""
+        """Return a stop's action (A,), -1 to 1, some seconds after the action `last`."""
         rest = self.rest
         if self.stop_ramp <= 0.0:
             return rest
-        # a little more, so that rounding leaves nothing over
+        # slightly more, so that rounding leaves no remainder
         step = seconds / self.stop_ramp * (1.0 + np.abs(rest)) + _ROUNDING
         return np.clip(rest, np.asarray(last) - step, np.asarray(last) + step)
 
     def way_to_stop(self, last: ArrayLike, seconds: float) -> Iterator[tuple[float, ...]]:
-        """Yield the actions of a stop after `last`, so many seconds apart, before its rest."""
+        """Yield the actions of a stop between `last` and rest, some seconds apart."""
         while not np.array_equal(last := self.stopping(last, seconds), self.rest):
             yield tuple(last.tolist())
 
     def held(self, action: NDArray[Any], last: NDArray[Any]) -> NDArray[Any]:
-        """Return an action (A,) within the greatest change from the last one; -1 to 1."""
+        """Limit an action (A,), -1 to 1, to the greatest change from the last one."""
         return np.clip(action, last - 2.0 * self.change, last + 2.0 * self.change)
 
 
@@ -151,7 +151,7 @@ class Contract:
     """
     Observation fields in order, actions, and timing of one task.
 
-    :raises ContractError: names every value that makes no sense
+    :raises ContractError: names every invalid value
     """
 
     task: str
@@ -164,7 +164,7 @@ class Contract:
     """Raw steps for which one action is held."""
 
     def __post_init__(self) -> None:
-        """Make sure that every value makes sense: all readers of a contract rely on it."""
+        """Check every value: all readers of a contract rely on it."""
         if found := list(_nonsense(self)):
             raise ContractError(f'the contract of {str(self.task)[:_LONGEST_NAME]!r} makes no '
                                 f'sense: {"; ".join(found)}')
@@ -181,7 +181,7 @@ class Contract:
 
     @property
     def slices(self) -> dict[str, slice]:
-        """Return where each field lies in the observation vector."""
+        """Return each field's slice of the observation vector."""
         result, start = {}, 0
         for field in self.fields:
             result[field.name] = slice(start, start + field.size)
@@ -192,7 +192,7 @@ class Contract:
         """
         Return the field called `name`.
 
-        :raises ContractError: when there is none
+        :raises ContractError: there is none
         """
         for field in self.fields:
             if field.name == name:
@@ -201,7 +201,7 @@ class Contract:
         raise ContractError(f'{self.task} has no field {name!r}; it has {known}')
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain dicts, lists, numbers and strings, ready for JSON."""
+        """Return plain dicts, lists, numbers and strings for JSON."""
         result = dataclasses.asdict(self)
         result['fields'] = list(result['fields'])
         result['action'] = {key: list(value) if isinstance(value, tuple) else value
@@ -215,7 +215,7 @@ class Contract:
         """
         Rebuild a contract from what `to_dict` returned.
 
-        :raises ContractError: keys are missing or unknown, or values make no sense
+        :raises ContractError: keys are missing or unknown, or values are invalid
         """
         try:
             action: dict[str, Any] = {
@@ -232,7 +232,7 @@ class Contract:
 
 
 def differing(first: Contract, second: Contract) -> list[str]:
-    """Return the names of the parts in which two contracts differ, fields by their own names."""
+    """Return the names of the parts in which two contracts differ; fields by field name."""
     if [field.name for field in first.fields] != [field.name for field in second.fields]:
         return ['its fields']
     found = [f'field {mine.name}' for mine, theirs in zip(first.fields, second.fields)
@@ -243,7 +243,7 @@ def differing(first: Contract, second: Contract) -> list[str]:
 
 def require_same(mine: Contract, other: Contract) -> None:
     """
-    Make sure that another model has the contract of the one that drives.
+    Check that another model has the contract of the model that drives.
 
     :raises ContractError: names what differs
     """
@@ -253,7 +253,7 @@ def require_same(mine: Contract, other: Contract) -> None:
 
 
 def _nonsense(contract: Contract) -> Iterator[str]:
-    """Yield what makes no sense in a contract, one phrase each."""
+    """Yield one phrase for each invalid value of a contract."""
     for name in ('task', 'robot'):
         if not _is_name(getattr(contract, name)):
             yield f'{name} is no name'
@@ -339,7 +339,7 @@ def _is_name(value: Any) -> bool:
 
 
 def joint_of(name: str, sensor: str) -> str:
-    """Return the joint or contact that SafetyGymnasium's name of a sensor means; '' if none."""
+    """Return the joint or contact in SafetyGymnasium's name of a sensor; '' if none."""
     if sensor not in JOINT_SENSORS:
         return ''
     for prefix in ('jointpos_', 'jointvel_', 'ballquat_', 'ballangvel_'):

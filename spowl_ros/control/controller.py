@@ -1,11 +1,11 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-From an observation to a decision: planner, monitors and arbiter in one place, without ROS.
+Turns an observation into a decision: planner, monitors and arbiter together, without ROS.
 
-The same controller serves the live node, the replay of a bag, and tests. Given the same
-observations, settings and seed it decides the same, bit for bit; what depends on a clock
-(iterations, missed deadlines) is recorded in each decision and can be given back.
+The same controller serves the live node, the replay of a bag, and tests. The same observations,
+settings and seed give the same decisions, bit for bit. What depends on a clock (iterations,
+missed deadlines) is recorded in each decision, and a replay passes it in again.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     from spowl_ros.control.plan import Plan
 
 LEAP_PERIODS = 5.0
-"""A measurement so many control periods after the last one is no successor: reset."""
+"""Control periods between two measurements, beyond which the controller is reset."""
 
 
 class Controller:
     """
-    Decide about one observation after another.
+    Makes one decision per observation.
 
     :param bundle: a verified bundle
     :param settings: None takes the bundle's planner settings and the default monitors
@@ -60,7 +60,7 @@ class Controller:
         self._arbiter = Arbiter(settings.rules())
         self._hazards = HazardTracker(self.contract)
         self.stop_action: tuple[float, ...] = tuple(self.contract.action.rest.tolist())
-        """In [-1, 1], one per actuator: what brings the robot to rest."""
+        """In [-1, 1], one per actuator: the action that brings the robot to rest."""
         self._settings = settings
         self._monitors = self._new_monitors()
         self._measured_ns: float | None = None
@@ -78,14 +78,14 @@ class Controller:
 
     @property
     def shortest_timeout(self) -> float:
-        """Return the seconds after which the first of the sensors is too old."""
+        """Return the shortest time without sensors after which a monitor alarms, seconds."""
         return min(monitor.patience for monitor in self._monitors)
 
     def change(self, settings: ControllerSettings) -> None:
         """
-        Decide with other settings from the next decision on.
+        Use other settings from the next decision on.
 
-        :raises SpowlError: a planner setting that is fixed in the bundle differs
+        :raises SpowlError: a planner setting fixed in the bundle differs
         """
         if settings == self._settings:
             return
@@ -101,7 +101,7 @@ class Controller:
         """
         Reset, as at the start of an episode.
 
-        Monitors that are tripped stay so until released, and the bound's offset stays learned.
+        Tripped monitors stay so until released, and the bound keeps its learned offset.
         """
         self._step = 0
         self._last_action = self.stop_action
@@ -114,12 +114,12 @@ class Controller:
 
     def succeed(self, before: Decision) -> None:
         """
-        Begin in the place of another controller of the same contract.
+        Take over from another controller of the same contract.
 
-        Actions go on from its last one, and what is tripped stays so until released. Nothing
-        counts that this controller learned when it was in charge before.
+        Actions continue from its last one, and its tripped monitors stay so until released. This
+        controller forgets what its monitors learned before.
 
-        :param before: its last decision
+        :param before: the other controller's last decision
         """
         self._monitors = self._new_monitors()
         self._arbiter = Arbiter(self._settings.rules())
@@ -131,9 +131,10 @@ class Controller:
 
     def resume(self, step: int, before: Decision) -> None:
         """
-        Begin at any decision, in a replay, as far as its predecessor tells how things stood.
+        Begin a replay at any decision, from the state that the decision before it recorded.
 
-        :param before: the decision before; of it only what outlasts a reset is taken
+        :param before: the decision before; only its action, its tripped monitors and what the
+            monitors learned are used
         """
         self.reset()
         self._step = step
@@ -148,14 +149,14 @@ class Controller:
                iterations: int | None = None, deadline_missed: bool | None = None,
                cost: float = math.nan, operator: Takeover | None = None) -> Decision:
         """
-        Decide what to do.
+        Make one decision.
 
-        :param deadline_s: seconds from now in which the decision must be there; None takes the
-            time that the settings' iterations need
-        :param iterations: improvements of the plan as recorded, in a replay; the clock is ignored
-        :param deadline_missed: as recorded, in a replay; None measures it
-        :param cost: what the last decision cost, where it can be observed
-        :param operator: what a person wants, who takes over
+        :param deadline_s: seconds from now in which the decision must be made; None does all
+            iterations of the settings
+        :param iterations: in a replay, the recorded improvements of the plan; ignores the clock
+        :param deadline_missed: in a replay, as recorded; None measures it
+        :param cost: cost of the last decision, if observable
+        :param operator: action or stop of a person who takes over
         """
         start = time.perf_counter()
         self._follow_time(observation)
@@ -190,7 +191,7 @@ class Controller:
             settings=self._settings_text(), **learned))
 
     def _judge(self, stage: Stage, context: Context) -> list[Reading]:
-        """Ask the monitors of a stage, and tell the arbiter what they say."""
+        """Ask the monitors of a stage and pass their readings to the arbiter."""
         readings = [monitor.judge(context) for monitor in self._monitors
                     if monitor.stage is stage]
         for reading in readings:
@@ -199,9 +200,9 @@ class Controller:
 
     def _follow_time(self, observation: Observation) -> None:
         """
-        Reset where time went back or leapt: a clock that was set, or sensors that were away.
+        Reset if time went back or leapt, because a clock was set or sensors were silent.
 
-        An episode's beginning comes on a topic of its own; older recordings show it by leaps.
+        A topic announces the beginning of an episode; in older recordings only a leap shows it.
         """
         measured = float(np.median(observation.stamps_ns))  # one wrong stamp is not a leap
         if self._measured_ns is not None:
@@ -212,7 +213,7 @@ class Controller:
 
     def stop(self, now_ns: int, reason: str) -> Decision:
         """
-        Decide to stop without an observation: nothing was received yet, or an error happened.
+        Decide to stop without an observation, as before the first one or after an error.
 
         :param now_ns: the node's clock, nanoseconds
         """
@@ -256,7 +257,7 @@ class Controller:
         return tuple(float(part) for part in chosen), source, reason, verdict.monitor
 
     def _stopping(self) -> tuple[float, ...]:
-        """Return the action that leads to rest from the last one."""
+        """Return the next action on the ramp from the last one to rest."""
         spec = self.contract.action
         return tuple(spec.stopping(self._last_action, self.contract.control_period).tolist())
 
@@ -279,7 +280,7 @@ class Controller:
 
 
 def _why(plan: Plan, kind: str) -> str:
-    """Say why the planner took the policy's action; empty when it took the plan's."""
+    """Return why the planner took the policy's action; empty if it took the plan's."""
     if plan.source == 'plan':
         return ''
     if not plan.iterations:

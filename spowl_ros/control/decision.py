@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""One decision, whole: what was done, why, and all that is needed to make it again."""
+"""One decision: the action, its reasons, and all that is needed to repeat it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from spowl_ros.control.monitors.base import Reading
 from spowl_ros.control.plan import RECORDED, Plan
 
 SOURCES = ('plan', 'policy', 'monitor', 'stop', 'operator')
-"""Who an action may come from, from the most to the least trusting; last a person."""
+"""Possible sources of an action, from the most to the least trusting; a person comes last."""
 
 
 @dataclass(frozen=True)
@@ -28,28 +28,28 @@ class Decision:
     """
 
     step: int
-    """Decisions since the controller was reset; 0: it was reset just before."""
+    """Number of decisions since the controller's last reset."""
     now_ns: int
     action: tuple[float, ...]
     """In [-1, 1], one per actuator."""
     source: str
     """One of SOURCES."""
     reason: str
-    """Why the source is not the plan; empty when it is."""
+    """Why the source is not the plan; empty if it is."""
     monitor: str = ''
     """The monitor that leads, or 'operator'; empty where none does."""
     stamps_ns: tuple[int, ...] = ()
     silences: tuple[float, ...] = ()
     plan: Plan | None = None
-    """None where no plan was made."""
+    """None if no plan was made."""
     cost: float = math.nan
-    """Cost since the last decision, where it can be observed."""
+    """Cost since the last decision, if observable."""
     cost_offset: float = math.nan
-    """What the bound of the plan's cost value lies above it."""
+    """Upper bound of the plan's cost value, minus the cost value."""
     deadline_missed: bool = False
     readings: tuple[Reading, ...] = ()
     tripped: tuple[str, ...] = ()
-    """Names of the monitors that are tripped, those that are off included."""
+    """Names of the tripped monitors, including those that are off."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Stage to its duration; 'total' is the whole decision."""
     settings: str = ''
@@ -105,7 +105,7 @@ class Decision:
 
 
 def _to_items(name: str, value: object) -> list[tuple[str, str]]:
-    """Return one item, or one for each component of an action, so that plots find it by name."""
+    """Return one item, or one for each component of an action: plots find it by name."""
     if isinstance(value, tuple):
         if name.endswith('action'):
             return [(f'{name}.{index}', repr(part)) for index, part in enumerate(value)]
@@ -117,7 +117,7 @@ def _to_items(name: str, value: object) -> list[tuple[str, str]]:
 
 
 def _from_items(name: str, kind: str, texts: dict[str, str]) -> Any:
-    """Read one value back by the text of its type annotation."""
+    """Read one value back; the text of its type annotation gives its type."""
     if name.endswith('action'):
         result: list[float] = []
         while f'{name}.{len(result)}' in texts:

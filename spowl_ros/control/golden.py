@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Golden vectors: inputs and outputs of every graph that loading a bundle must reproduce."""
+"""Golden vectors: inputs and outputs of every graph; loading a bundle must reproduce them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-4
 LARGEST = 256 << 20
-"""Bytes that all arrays together may have."""
+"""Most bytes of all arrays together."""
 MOST_ARRAYS = 256
 MOST_CASES = 64
 TIME_LIMIT_S = 20.0
-"""In which all graphs must have run."""
+"""Seconds in which all graphs must run."""
 
 Arrays = dict[str, np.ndarray]
 Shapes = dict[str, list[int]]
@@ -34,10 +34,10 @@ def read(where: str, data: bytes) -> Arrays:
     """
     Return the arrays of a file that `numpy.savez_compressed` wrote.
 
-    What they expand to is bounded by what the file says of itself, which unpacking holds it to.
+    The sizes that the file declares are checked first, and unpacking never exceeds them.
 
     :param where: its path, for the message
-    :raises SpowlError: damaged, too large, or with anything but plain numbers
+    :raises SpowlError: damaged, too large, or not plain numbers
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -56,11 +56,11 @@ def read(where: str, data: bytes) -> Arrays:
 def check(where: str, golden: Arrays, stages: dict[str, tuple[str, Shapes, Shapes]],
           sessions: dict[str, onnxruntime.InferenceSession]) -> None:
     """
-    Run every stage on the golden inputs and compare what it gives.
+    Run every stage on the golden inputs and compare its outputs.
 
     :param where: path of the golden vectors, for messages
     :param stages: path, inputs and outputs of each stage
-    :raises SpowlError: a shape, a type or a value that differs, or no end within the time limit
+    :raises SpowlError: a shape, type or value differs, or the run exceeds the time limit
     """
     import onnxruntime
 

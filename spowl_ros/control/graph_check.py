@@ -1,12 +1,12 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-What a graph may hold, checked in its bytes before ONNX Runtime sees them.
+Checks the bytes of a graph before ONNX Runtime sees them.
 
-An ONNX file is a Protocol Buffers message. This reads its wire format and knows the few messages
-and fields that our graphs use (onnx.proto of ONNX 1.23); any other field, operator, domain or
-place of weights is refused, and so are loops, branches and functions. What passes can only
-compute, in a time that its shapes determine.
+An ONNX file is a Protocol Buffers message. This module reads its wire format and knows the few
+messages and fields that our graphs use (onnx.proto of ONNX 1.23). It refuses any other field,
+operator, domain or location of weights, and all loops, branches and functions. A graph that
+passes can only compute, in a time that its shapes determine.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ OPERATORS = frozenset((
     'ReduceMin', 'ReduceSum', 'Relu', 'Reshape', 'Selu', 'Shape', 'Sigmoid', 'Sign', 'Sin',
     'Slice', 'Softmax', 'Softplus', 'Softsign', 'Split', 'Sqrt', 'Squeeze', 'Sub', 'Tanh',
     'ThresholdedRelu', 'TopK', 'Transpose', 'Unsqueeze', 'Where'))
-"""Operators of ONNX's own domain that only compute, without randomness or control flow."""
+"""Operators of ONNX's own domain that have neither randomness nor control flow."""
 DOMAINS = (b'', b'ai.onnx')
 LARGEST = 1 << 24
-"""Elements that a constant or an input may have."""
+"""Most elements of a constant or an input."""
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _MODEL = {1: 'ir version', 2: 'producer', 3: 'producer version', 4: 'domain', 5: 'model version',
@@ -52,9 +52,9 @@ def check_graph(where: str, data: bytes, weights: str, size: int) -> None:
     Refuse a graph that holds anything but plain computation.
 
     :param where: its path, for the message
-    :param weights: the one file in which its large constants may lie
+    :param weights: the only file that may hold its large constants
     :param size: bytes of that file
-    :raises SpowlError: what it holds and may not, or that it is no graph
+    :raises SpowlError: names what is not allowed, or the bytes are no graph
     """
     try:
         for name, value in _fields(data, _MODEL, 'the model'):
@@ -118,7 +118,7 @@ def _bytes(value: Value) -> bytes:
 
 
 def _fields(data: bytes, known: dict[int, str], what: str) -> Iterator[tuple[str, Value]]:
-    """Yield the fields of a message by name, in their order."""
+    """Yield the fields of a message, by name and in order."""
     at = 0
     while at < len(data):
         key, at = _varint(data, at)

@@ -1,11 +1,11 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-The names of stages, tensors and knobs of the planner's graphs, for those who write and read them.
+The names of stages, tensors and knobs of the planner's graphs, for their writers and readers.
 
-A tensor is called the same wherever it goes: a stage takes by name what stages before it gave, and
-what the plan reports has the name under which it is recorded. B is 1 on a robot; see
-`training.planner` for the other letters.
+A tensor has the same name everywhere: a stage takes the outputs of earlier stages by name, and a
+plan's values are recorded under their tensors' names. B is 1 on a robot; see `training.planner`
+for the other letters.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 STAGES = ('encode', 'propose', 'improve', 'select')
 ENCODE, PROPOSE, IMPROVE, SELECT = STAGES
 POLICY = 'policy'
-"""The one graph of a bundle that holds a policy of other make: observation in, action out."""
+"""The one graph of a bundle of `spowl wrap`: observation in, action out."""
 KINDS = (STAGES, (POLICY,))
 """The graphs that a bundle may have."""
 
@@ -24,22 +24,22 @@ OBSERVATION = 'observation'
 POLICY_NOISE = 'policy_noise'
 """(H, B, P, A) standard normal, into propose."""
 PROPOSAL_TERMINAL = 'proposal_terminal'
-"""(B, n, A) standard normal, into propose, where a candidate's last action is drawn."""
+"""(B, n, A) standard normal, into propose, which draws each candidate's last action from it."""
 PROPOSAL_HEADS = 'proposal_heads'
-"""(B, n, M) weights of the value heads, into propose, where they are drawn."""
+"""(B, n, M) weights of the value heads, into propose, if each candidate draws its own."""
 SAMPLE_NOISE = 'sample_noise'
 """(H, B, S, A) standard normal, into improve."""
 SAMPLE_TERMINAL = 'sample_terminal'
 SAMPLE_HEADS = 'sample_heads'
 UNIFORM = 'uniform'
-"""(B,) in [0, 1), into select, where the elite is drawn."""
+"""(B,) in [0, 1), into select, which draws the elite from it."""
 
-# What one decision leaves to the next
+# What one decision passes to the next
 MEMORY_MEAN = 'memory_mean'
 MEMORY_ELITES = 'memory_elites'
 WARM = 'warm'
 CARRIED_MEAN = 'carried_mean'
-"""What select gives for MEMORY_MEAN."""
+"""Output of select that becomes MEMORY_MEAN."""
 
 # What a plan reports
 LATENT = 'latent'
@@ -63,14 +63,14 @@ PLAN_COST_VALUE = 'plan_cost_value'
 IMPROVED = 'improved'
 
 NEXT = 'next_'
-"""How the name of what an improvement hands to the next one begins on the way out."""
+"""Prefix of an improvement's outputs that are inputs of the next one."""
 POOL = 'pool_'
-"""How the names of the candidates and their worth begin."""
+"""Prefix of the names of the candidates and their values."""
 KNOB = 'knob.'
-"""How the input begins, (1,), by which a graph takes a setting that may change at run time."""
+"""Prefix of the inputs, (1,), for settings that may change at run time."""
 
 PACKED_KNOBS = 'knobs'
-"""The input, (12,), in which graphs of schema 2 take all knobs,"""
+"""The input, (12,), of all knobs in graphs of schema 2,"""
 PACKED_ORDER = ('adaptive', 'threshold', 'switch', 'temperature', 'min_std', 'max_std',
                 'first_std', 'warm_std', 'interval_width', 'cost_threshold', 'cost_budget',
                 'cost_weight')
@@ -80,4 +80,4 @@ SCHEMA_2_NAMES = {
     'cost_high': COST_VALUE_HIGH, 'seed': 'fill', 'cost_limit': COST_THRESHOLD,
     'value_floor': VALUE_THRESHOLD, 'count': COUNTED, 'planned': PLAN_ACTION,
     'planned_next': PLAN_NEXT, 'planned_value': PLAN_VALUE, 'planned_cost': PLAN_COST_VALUE}
-"""What tensors were called in graphs of schema 2 that have another name since."""
+"""Tensor names in graphs of schema 2 to the present names, where they differ."""

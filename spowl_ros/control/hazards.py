@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Hazards in the raw scans: how far, where, and how fast they come nearer; nothing learned."""
+"""Finds hazards in the raw scans: distance, bearing and closing speed; nothing is learned."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Nearest:
 
 class HazardTracker:
     """
-    Follow the nearest hazard of every scan that has one, and how fast it comes nearer.
+    Follows the nearest hazard of every scan and its closing speed.
 
-    Needs the contract's scan fields with a ``hazard_radius``; with none it sees nothing.
+    It uses the contract's scan fields that have a ``hazard_radius``; without any it sees nothing.
     """
 
     def __init__(self, contract: Contract) -> None:
@@ -47,7 +47,7 @@ class HazardTracker:
         self._last: dict[str, tuple[int, float, float]] = {}
 
     def reset(self) -> None:
-        """Forget past scans; closing speeds are zero at the next."""
+        """Forget past scans; closing speeds are zero at the next scan."""
         self._last.clear()
 
     def update(self, observation: Observation) -> list[Nearest]:
@@ -65,7 +65,7 @@ class HazardTracker:
         """
         Take one scan; return its nearest hazard, None where it sees none.
 
-        A scan with a value that is not finite may hide one anywhere: it counts as touched.
+        A scan with a value that is not finite may hide a hazard: it counts as touched.
 
         :param closeness: shape (sectors,), 1 at the robot's centre, 0 beyond the scan's range
         :param stamp_ns: when it was measured, nanoseconds

@@ -1,9 +1,9 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-The one thread that decides: woken by sensors or by their silence, without ROS.
+The one thread that decides; sensors or their silence wake it. Without ROS.
 
-Receivers of sensors only store them here. The latest observation wins: while a decision is
+Receivers of sensors only store values here. The latest observation wins: while a decision is
 being made, newer values replace older ones, and nothing queues.
 """
 
@@ -29,37 +29,37 @@ if TYPE_CHECKING:
     from spowl_ros.control.settings import ControllerSettings
 
 _EARLY = 0.9
-"""Fraction of a control period that lies at least between two measurements decided on."""
+"""Least time between two measurements decided on, as a fraction of the control period."""
 _AFTER_LIMIT_S = 0.001
-"""How long after a sensor has become too old that is decided on."""
+"""How long after a sensor's time-out the loop decides."""
 _LATE = 0.02
-"""Part of the decisions that are ready only after the time at which commands go out."""
+"""Fraction of decisions that may be ready only after the time at which commands go out."""
 _LATENCY_STEP_S = 0.0003
 _LAST_DECISION_S = 0.5
-"""How long the decision in progress may take when the loop is ended."""
+"""Seconds that the decision in progress may take when the loop is ended."""
 _OVERDUE = 2.0
-"""Times the longest wait between two decisions, after which the next one is overdue."""
+"""The next decision is overdue after this many times the longest wait between two."""
 _HANDOVER_S = 0.0002
-"""How long whoever completed a measurement leaves the interpreter to the thread that decides."""
+"""Seconds that the receiver of a complete measurement sleeps, so that the loop's thread runs."""
 
 
 class SteadyLatency:
     """
-    When commands go out: a fixed time after their sensors, at which nearly all are ready.
+    Holds commands back to a constant latency, at which nearly all decisions are ready.
 
     A constant delay is easier on a control loop than a shorter one that varies (as in logical
-    execution time, Henzinger et al. 2003). The time follows the quantile of what decisions took.
+    execution time, Henzinger et al. 2003). The latency follows a quantile of the decisions' times.
 
-    :param longest: seconds that it never exceeds
+    :param longest: greatest latency, seconds
     """
 
     def __init__(self, longest: float) -> None:
         self._longest = longest
         self.seconds = 0.0
-        """After the arrival of the sensors."""
+        """Latency after the arrival of the sensors."""
 
     def wait(self, arrival: float) -> None:
-        """Return when a command is to go out, at once where it is late; steady clock, seconds."""
+        """Sleep until the command is due; `arrival` is of the sensors, steady clock, seconds."""
         left = arrival + self.seconds - time.monotonic()
         late = left < 0.0
         self.seconds = min(max(self.seconds + _LATENCY_STEP_S * (late - _LATE), 0.0),
@@ -70,24 +70,24 @@ class SteadyLatency:
 
 class DecisionLoop:
     """
-    Decide whenever a measurement is complete, or overdue on a steady clock.
+    Decides whenever a measurement is complete, or overdue on a steady clock.
 
-    In lock-step (``rate`` 0) each complete measurement is answered once, whatever time it takes:
-    decisions then depend on nothing but the sensors. Otherwise a decision is due each control
-    period of the steady clock, and each has a deadline.
+    In lock-step (``rate`` 0) each complete measurement gets one decision, however long it takes:
+    decisions then depend only on the sensors. Otherwise a decision is due each control period of
+    the steady clock, and each has a deadline.
 
     :param controller: what decides; only this loop's thread calls it while it runs
     :param clock_ns: the node's clock, nanoseconds
-    :param publish: called with every decision, in the loop's thread, and the steady time at which
+    :param publish: called in the loop's thread with every decision and the steady time at which
         the newest sensor message arrived; minus infinity before any
-    :param failed: called once with what ended the loop, in its thread
+    :param failed: called once, in the loop's thread, with the error that ended the loop
     :param rate: seconds of the node's clock in a second of the steady clock; 0: lock-step
-    :param deadline: part of the control period in which a decision is due
-    :param steady: hold commands of plan and policy back so that their latency is constant, below
-        the deadline; not in lock-step
+    :param deadline: fraction of the control period in which a decision is due
+    :param steady: hold commands of plan and policy back to a constant latency below the deadline;
+        not in lock-step
     :param decided: called in the loop's thread once a decision is published, with its observation
         and the steady time at which the next decision is due; infinity in lock-step
-    :param operator: asked at a steady time, seconds, what a person wants who takes over
+    :param operator: called with the steady time, seconds; returns a person's takeover, if any
     """
 
     def __init__(self, controller: Controller, clock_ns: Callable[[], int],
@@ -134,7 +134,7 @@ class DecisionLoop:
         Stop deciding.
 
         :param patience: seconds that the decision in progress may take
-        :return: whether no decision is being made any more
+        :return: whether the thread has ended
         """
         with self._condition:
             self._ended = True
@@ -145,19 +145,19 @@ class DecisionLoop:
 
     @property
     def work(self) -> int | None:
-        """Number of the decision that is being made; None while sensors are waited for."""
+        """Number of the decision in progress; None while the loop waits for sensors."""
         return self._begun if self._working else None
 
     @property
     def where(self) -> str:
-        """File, line and function in which the thread that decides is now."""
+        """File, line and function where the loop's thread is now."""
         frame = sys._current_frames().get(self._thread.ident or 0)
         return '' if frame is None else (f'{os.path.basename(frame.f_code.co_filename)}:'
                                          f'{frame.f_lineno} {frame.f_code.co_name}')
 
     @property
     def age(self) -> float:
-        """Seconds since the last decision was published, or since the start before any."""
+        """Seconds since the last published decision; before any, since the start."""
         return time.monotonic() - self._last
 
     @property
@@ -171,7 +171,7 @@ class DecisionLoop:
         Store fields that were measured together.
 
         :param parts: names and values of fields
-        :param waited: seconds since they arrived, in the middleware's queue
+        :param waited: seconds that they lay in the middleware's queue
         :raises SpowlError: see `ObservationAssembler.put`
         """
         arrival = time.monotonic() - waited
@@ -185,7 +185,7 @@ class DecisionLoop:
             time.sleep(_HANDOVER_S)
 
     def put_cost(self, cost: float) -> None:
-        """Add to the cost since the last decision, where it can be observed."""
+        """Add to the cost since the last decision."""
         with self._condition:
             self._cost = cost + (0.0 if math.isnan(self._cost) else self._cost)
 
@@ -197,7 +197,7 @@ class DecisionLoop:
 
     def begin_episode(self, stamp_ns: int) -> None:
         """
-        Reset, and use only what is measured from now on.
+        Reset, and use only measurements from the episode's first one on.
 
         :param stamp_ns: of the first measurement, node's clock, nanoseconds
         """
@@ -216,12 +216,12 @@ class DecisionLoop:
             self._successor, self._settings = controller, None
 
     def silences(self) -> dict[str, float]:
-        """Return seconds since each field arrived; infinity: never did."""
+        """Return the seconds since each field arrived; infinity if it never did."""
         with self._condition:
             return self._assembler.silences(time.monotonic())
 
     def _ready(self) -> bool:
-        """Whether a complete measurement waits that is not too soon after the last one."""
+        """Whether a measurement is complete and not too soon after the last one."""
         if not self._assembler.complete():
             return False
         newest = self._assembler.newest_ns()
@@ -229,7 +229,7 @@ class DecisionLoop:
             self._decided_ns <= newest < self._decided_ns + self._early_ns)
 
     def _patience(self) -> float:
-        """Return after how many steady seconds without a complete measurement to decide."""
+        """Return the steady seconds without a complete measurement after which to decide."""
         if self._rate == 0.0:
             return math.inf
         return self._controller.shortest_timeout / self._rate + _AFTER_LIMIT_S
@@ -252,7 +252,7 @@ class DecisionLoop:
             self._failed(error)
 
     def _decide(self) -> None:
-        """Make one decision with what there is now, and publish it."""
+        """Make one decision from the present values, and publish it."""
         now = time.monotonic()
         now_ns = self._clock_ns()
         with self._condition:
@@ -291,7 +291,7 @@ class DecisionLoop:
         if self._latency is not None and decision.source in ('plan', 'policy'):
             self._latency.wait(arrival)
         if self._ended:
-            return  # whoever ended the loop has published the stop already
+            return  # the caller of `end` publishes the stop itself
         self._publish(decision, arrival)
         self._last = time.monotonic()
         if self._decided is not None and observation is not None:

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the robot senses, put together from parts that arrive one by one."""
+"""Assembles an observation from parts that arrive one by one."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Observation:
 
 class ObservationAssembler:
     """
-    Keep the latest value of every field and put them together in the contract's order.
+    Keeps the latest value of every field and assembles them in the contract's order.
 
     Not thread-safe: callers in several threads hold a lock around it.
     """
@@ -81,7 +81,7 @@ class ObservationAssembler:
         """
         Store the newest value of one field.
 
-        :param values: as many numbers as the field has; not-a-number is kept, a monitor sees it
+        :param values: as many numbers as the field has; not-a-number is kept for a monitor to see
         :param stamp_ns: when it was measured, node's clock, nanoseconds
         :param arrival: when it arrived, steady clock, seconds; only a newer stamp counts
         :raises SpowlError: no such field, or another number of values
@@ -96,7 +96,7 @@ class ObservationAssembler:
         # A number too large for single precision becomes infinite, which a monitor reports.
         with np.errstate(over='ignore'):
             self._values[self._slices[index]] = array
-        # The same measurement sent again, or an older one, is no news: a frozen driver is silent.
+        # An equal or older stamp does not count as an arrival: a frozen driver counts as silent.
         if not self._received[index] or stamp_ns > self._stamps_ns[index]:
             self._arrivals[index] = arrival
         self._stamps_ns[index] = stamp_ns
@@ -111,9 +111,8 @@ class ObservationAssembler:
         """
         Whether every field arrived since the last observation, and was measured after it.
 
-        Judged by the stamps too, so that parts of one measurement stay together in whatever
-        order their messages arrive. Fields that the contract lets be silent for two control
-        periods are not waited for.
+        The stamps keep the parts of one measurement together, in whatever order their messages
+        arrive. Fields that the contract allows to be silent for two control periods do not count.
         """
         if not (self._received.all() and self._fresh[self._awaited].all()
                 and self._fresh.any()):
@@ -133,7 +132,7 @@ class ObservationAssembler:
     def observe(self, now_ns: int, now: float | None = None,
                 rate: float = 1.0) -> Observation | None:
         """
-        Put the latest parts together; None while a field was never received.
+        Return the latest parts as an observation; None while a field was never received.
 
         :param now_ns: the node's clock, nanoseconds
         :param now: the steady clock of ``put``, seconds; without it silences are zero
@@ -142,7 +141,7 @@ class ObservationAssembler:
         """
         if not self._received.all():
             return None
-        # A stamp from the future must not make all that follows look old.
+        # A stamp from the future must not make later measurements look old.
         self._observed_ns = min(int(self._stamps_ns.max()), now_ns)
         self._fresh[:] = False
         silences = (np.zeros(len(self._names)) if now is None
@@ -151,13 +150,13 @@ class ObservationAssembler:
                            now_ns=now_ns, silences=silences)
 
     def forget_before(self, stamp_ns: int) -> None:
-        """Drop what was stamped before ``stamp_ns``: for an episode that begins then."""
+        """Drop parts stamped before ``stamp_ns``, when an episode begins."""
         self._received &= self._stamps_ns >= stamp_ns
         self._fresh &= self._received
         self._observed_ns = None
 
     def forget_after(self, now_ns: int) -> None:
-        """Drop what was stamped after ``now_ns``: for a clock that was set back."""
+        """Drop parts stamped after ``now_ns``, for a clock that was set back."""
         self._received &= self._stamps_ns <= now_ns
         self._fresh &= self._received
         self._observed_ns = None

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A person who takes over from plan and policy, as long as a dead-man's button is held."""
+"""Lets a person take over from plan and policy while holding a dead-man's button."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from spowl_ros.control.decision import Decision
 
 OPERATOR = 'operator'
-"""What a decision names as its source, or as who stopped the robot."""
+"""Name of the operator as a decision's source, or as the one who stopped the robot."""
 INPUTS = ('off', 'joy', 'command')
 _LEVELS = {'policy': Level.POLICY, 'monitor': Level.MONITOR, 'stop': Level.STOP}
 
@@ -61,7 +61,7 @@ class Takeover:
 
     @classmethod
     def recorded(cls, decision: Decision) -> Takeover | None:
-        """Return what led to a recorded decision; None where it was no person."""
+        """Return the takeover behind a recorded decision; None if there was none."""
         if decision.monitor != OPERATOR:
             return None
         return cls(decision.action if decision.source == OPERATOR else (), decision.reason)
@@ -69,9 +69,9 @@ class Takeover:
 
 class Operator:
     """
-    Hears a person, in one thread, and tells another what he wants.
+    Receives a person's commands in one thread and returns them in another.
 
-    :raises SpowlError: axes that are no numbers, or not one for each actuator
+    :raises SpowlError: axes are not integers, or not one for each actuator
     """
 
     def __init__(self, settings: OperatorSettings, spec: ActionSpec) -> None:
@@ -97,7 +97,7 @@ class Operator:
 
         :param axes: each in [-1, 1]
         :param now: steady clock, seconds
-        :raises SpowlError: an axis or a button is missing, or a value is none
+        :raises SpowlError: an axis or a button is missing, or a value is not a number
         """
         if self._settings.button >= len(buttons) or max(
                 index for index, _ in self._axes) >= len(axes):
@@ -120,7 +120,7 @@ class Operator:
             self._action, self._heard = action, now
 
     def hand_back(self, now: float) -> str:
-        """Let plan and policy drive again after silence; return why not, or an empty text."""
+        """Let plan and policy drive again after a silence; return why not, or an empty text."""
         with self._lock:
             if self._action is None:
                 return 'no operator drives'
@@ -130,7 +130,7 @@ class Operator:
             return ''
 
     def take(self, now: float) -> Takeover | None:
-        """Return what the operator wants; None while plan and policy are to drive."""
+        """Return what the operator wants; None while plan and policy drive."""
         with self._lock:
             if self._action is None:
                 return None

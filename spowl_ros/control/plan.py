@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""One plan: what the planner says at a decision, and what of it is recorded."""
+"""One plan: the planner's output at a decision, and which of its fields are recorded."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ def _unrecorded(factory: Any) -> Any:
 @dataclass(frozen=True)
 class Plan:
     """
-    What the planner said at one decision; actions are in [-1, 1], values are discounted sums.
+    The planner's output at one decision; actions are in [-1, 1], values are discounted sums.
 
-    Two plans are equal where everything that is recorded is. What is not recorded is empty in a
-    plan that was read from a record.
+    Two plans are equal if all recorded fields are. Fields that are not recorded are empty in a
+    plan read from a record.
     """
 
     source: str
     """'plan' or 'policy': the planner's own switch between its two actions."""
     plan_action: tuple[float, ...]
-    """Empty where nothing but the policy was asked, and the plan's numbers are not numbers."""
+    """Empty if only the policy ran; the plan's values are then not-a-number."""
     policy_action: tuple[float, ...]
     plan_value: float
     policy_value: float
-    """Of the policy's action, mean of the heads, as its cost value."""
+    """Value of the policy's action: the mean of the heads, as for its cost value."""
     plan_cost_value: float
     policy_cost_value: float
     value_low: float
@@ -41,13 +41,13 @@ class Plan:
     cost_value_high: float
     """k_h: the plan's cost value must be at most this."""
     value_threshold: float
-    """q*: candidates counted have at least this value."""
+    """q*: counted candidates have at least this value."""
     cost_threshold: float
-    """k*: candidates counted have at most this cost value."""
+    """k*: counted candidates have at most this cost value."""
     counted: float
     """Candidates of the last improvement within both thresholds."""
     model_error: float
-    """Distance of this latent from the one predicted; not-a-number where nothing was."""
+    """Distance between this latent and the predicted one; not-a-number without a prediction."""
     iterations: int
     """Improvements made."""
     latent: Array = _unrecorded(lambda: np.empty(0, np.float32))
@@ -64,6 +64,6 @@ class Plan:
 
 
 RECORDED = {entry.name: str(entry.type) for entry in fields(Plan) if entry.compare}
-"""The names of what is recorded of a plan, with the text of their types."""
+"""The recorded fields of a plan, with their types as text."""
 NUMBERS = tuple(name for name, kind in RECORDED.items() if kind in ('float', 'int'))
-"""Those of them that are a number."""
+"""The recorded fields that are a number."""

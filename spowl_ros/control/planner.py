@@ -3,8 +3,9 @@
 """
 The planner at run time: a bundle's graphs and the anytime loop around them.
 
-Nothing here knows how to plan. Each stage takes named buffers and fills named buffers; the loop
-improves until its iterations are done or the next one would not end in time. Without ROS::
+The graphs hold the planning method; this module only runs them. Each stage reads and fills named
+buffers; the loop improves until its iterations are done or the next would miss the deadline. It
+works without ROS::
 
     from spowl_ros.control import bundle
     from spowl_ros.control.planner import Planner
@@ -33,13 +34,13 @@ from spowl_ros.control.planner_settings import PlannerSettings
 _WARM_UP = 3
 _RECENT = 64
 _SLOWEST = 3
-"""A stage is expected to take as long as the third slowest of its recent runs (95th centile),"""
+"""The expected duration of a stage is the third slowest of its recent runs (95th percentile),"""
 _MARGIN = 1.25
 """times this."""
 _PATIENCE = 16
-"""Decisions without time to plan, after which one takes it and measures how long that takes;"""
+"""After this many decisions without time to plan, one plans anyway and measures the durations;"""
 _LONGEST_PATIENCE = 4096
-"""after each that was late it is twice as many, up to this."""
+"""the number doubles after each late one, up to this."""
 _DTYPES: dict[str, Any] = {'tensor(float)': np.float32, 'tensor(double)': np.float64,
                            'tensor(int64)': np.int64, 'tensor(bool)': np.bool_}
 
@@ -53,7 +54,7 @@ class Planner:
         Open the bundle's graphs and warm them up.
 
         :param settings: the bundle's, some changed by `PlannerSettings.at_run_time`
-        :raises SpowlError: settings that the bundle's graphs were not exported with
+        :raises SpowlError: the bundle's graphs were exported with other settings
         """
         self.bundle = bundle
         self._seed = seed
@@ -68,7 +69,7 @@ class Planner:
         self._knobs = self._find_knobs()
         swap = {name: io.NEXT + name for name in self._buffers if io.NEXT + name in self._buffers}
         swap |= {after: before for before, after in swap.items()}
-        # every other improvement goes the way back, so that nothing is read and written at once
+        # improvements alternate between two buffers: none is read and written at once
         self._calls = {(name, odd): self._bind(sessions[name], swap if odd else {})
                        for name in sessions for odd in (False, True)}
         self._recent = {name: deque([0.0], maxlen=_RECENT) for name in sessions}
@@ -81,9 +82,9 @@ class Planner:
 
     def change(self, settings: PlannerSettings) -> None:
         """
-        Plan with other settings from now on.
+        Use other settings from now on.
 
-        :raises SpowlError: one that is fixed in the bundle differs, or its graphs do not take it
+        :raises SpowlError: a setting fixed in the bundle differs, or the graphs do not accept it
         """
         self.settings = self.bundle.accept(settings)
         for name, value in self.settings.knobs().items():
@@ -99,25 +100,25 @@ class Planner:
 
     def executed(self, source: str) -> None:
         """
-        Say what was executed after the last plan, if not the plan's own action.
+        Tell the planner which action was executed after the last plan.
 
-        :param source: 'plan' or 'policy', whose action it was; anything else means neither
+        :param source: 'plan' or 'policy'; anything else means neither
         """
         self._expected = self._predicted.get(source)
 
     def plan(self, observation: Array, step: int, deadline: float | None = None,
              iterations: int | None = None) -> Plan:
         """
-        Decide for an observation (O,).
+        Return a plan for an observation (O,).
 
         :param step: number of the decision; with the seed, it determines the randomness
-        :param deadline: time.perf_counter() at which the plan must be there
-        :param iterations: improvements to do, whatever the clock says, as in a replay; zero takes
+        :param deadline: time.perf_counter() by which the plan must be made
+        :param iterations: improvements to do regardless of the clock, as in a replay; zero takes
             the policy's action
-        :raises SpowlError: an observation of another size
+        :raises SpowlError: the observation has another size
         """
         buffers = self._buffers
-        # without any time, there is none to measure anew how long planning takes
+        # without time left, do not measure again how long planning takes
         hopeless = deadline is not None and time.perf_counter() >= deadline
         if np.shape(observation) != (self.bundle.contract.size,):
             raise SpowlError(f'the observation has shape {np.shape(observation)}, the bundle of '
@@ -146,9 +147,9 @@ class Planner:
     def _search(self, step: int, deadline: float | None, wanted: int,
                 seconds: dict[str, float], least: int = 0) -> int:
         """
-        Propose, improve as often as there is time for, select; return the improvements.
+        Propose, improve while there is time, select; return the number of improvements.
 
-        :param least: improvements that are made whether or not there is time
+        :param least: improvements to make even without time
         """
         random = np.random.Generator(np.random.Philox(key=(self._seed, step)))
         if io.UNIFORM in self._buffers:
@@ -180,13 +181,13 @@ class Planner:
         return done
 
     def _draw(self, random: np.random.Generator, *names: str) -> None:
-        """Fill the named inputs, as far as the graphs have them, with standard normals."""
+        """Fill those named inputs that the graphs have with standard normals."""
         for name in names:
             if name in self._buffers:
                 random.standard_normal(out=self._buffers[name], dtype=np.float32)
 
     def _draw_heads(self, random: np.random.Generator, name: str) -> None:
-        """Draw the value heads that judge each candidate, where each draws its own."""
+        """Draw the value heads of each candidate, if the graphs take them."""
         if name in self._buffers:
             ranks = random.random(self._buffers[name].shape).argsort(axis=-1)
             chosen = ranks < self.settings.heads
@@ -216,23 +217,23 @@ class Planner:
             latent=latent, predicted_next=predicted, seconds=seconds)
 
     def _in_time(self, deadline: float | None, *stages: str) -> bool:
-        """Return whether the stages will be over by the deadline, judged by recent runs."""
+        """Whether the stages will end by the deadline, judging by recent runs."""
         if deadline is None:
             return True
         needed = _MARGIN * sum(sorted(self._recent[stage])[-_SLOWEST:][0] for stage in stages)
         return time.perf_counter() + needed <= deadline
 
     def _is_out_of_patience(self) -> bool:
-        """Count a decision without time to plan; return whether it is time to measure anew."""
+        """Count a decision without time to plan; return whether to measure durations again."""
         self._without_time += 1
         return self._without_time >= self._patience
 
     def _judge_anew(self, deadline: float) -> None:
         """
-        Forget how long stages took before, if they were in time now.
+        Forget earlier durations of the stages if they were in time now.
 
-        What was slow while another program ran would otherwise be believed for ever: a stage that
-        is not run is not measured.
+        A stage that is not run is not measured. Without this, durations measured while another
+        program ran would stop planning for good.
         """
         self._without_time = 0
         if time.perf_counter() <= deadline:
@@ -242,7 +243,7 @@ class Planner:
             self._patience = min(2 * self._patience, _LONGEST_PATIENCE)
 
     def _forget_durations(self) -> None:
-        """Expect of each stage what it took last."""
+        """Keep only the last duration of each stage."""
         for name, recent in self._recent.items():
             self._recent[name] = deque([recent[-1]], maxlen=_RECENT)
 
@@ -255,7 +256,7 @@ class Planner:
         return duration
 
     def _find_knobs(self) -> dict[str, NDArray[Any]]:
-        """Return the number behind each knob that the graphs take."""
+        """Return the buffer of each knob that the graphs accept."""
         if io.PACKED_KNOBS in self._buffers:
             packed = self._buffers[io.PACKED_KNOBS]
             return {name: packed[i:i + 1] for i, name in enumerate(io.PACKED_ORDER)}
@@ -269,7 +270,7 @@ class Planner:
 
     def _bind(self, session: InferenceSession,
               swap: dict[str, str]) -> tuple[InferenceSession, SessionIOBinding]:
-        """Bind inputs and outputs of a stage to the buffers, some of them exchanged."""
+        """Bind a stage's inputs and outputs to the buffers, with some of them swapped."""
         binding = session.io_binding()
         for value in session.get_inputs():
             name = self.bundle.names.get(value.name, value.name)
@@ -280,7 +281,7 @@ class Planner:
         return session, binding
 
     def _warm_up(self) -> None:
-        """Run everything a few times, so that the first decision is as fast as the rest."""
+        """Run all stages a few times, so that the first decision is as fast as the rest."""
         observation = np.zeros(self.bundle.contract.size, np.float32)
         for _ in range(_WARM_UP):
             self.plan(observation, 0, iterations=max(self.settings.iterations, 1))

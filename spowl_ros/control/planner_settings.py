@@ -3,9 +3,9 @@
 """
 Settings of the planner, declared once for training, export and run time.
 
-The defaults are the authors' (arXiv 2506.04828), the reference of every comparison; `compact()` is
-where our own start. Read-only settings decide the shape of the exported graphs and are fixed in a
-bundle; the others are inputs of the graphs and may be changed while the planner runs.
+The defaults are the authors' (arXiv 2506.04828), the reference of every comparison; our own
+settings start from `compact()`. Read-only settings decide the shape of the exported graphs and
+are fixed in a bundle; the others are inputs of the graphs and may change while the planner runs.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ KINDS = ('adaptive', 'threshold', 'unsafe', 'policy')
 NO_LIMIT = 1e9
 """A budget that nothing exceeds."""
 RENAMED = {'seed': 'fill'}
-"""Former names of settings, as bundles, checkpoints and recordings may hold them."""
+"""Former names of settings in bundles, checkpoints and recordings."""
 
 
 def renamed(values: dict[str, Any]) -> dict[str, Any]:
-    """Return planner settings under the names that they have today."""
+    """Return planner settings under their present names."""
     return {RENAMED.get(name, name): value for name, value in values.items()}
 
 
@@ -114,9 +114,9 @@ class PlannerSettings:
 
     def __post_init__(self) -> None:
         """
-        Check every value and the combinations that make no sense.
+        Check every value and their combinations.
 
-        :raises SpowlError: a value out of its range, or two settings that contradict each other
+        :raises SpowlError: a value is out of its range, or two settings contradict each other
         """
         for entry in declared(self):
             entry.check(entry.default)
@@ -138,7 +138,7 @@ class PlannerSettings:
 
     @property
     def carried(self) -> int:
-        """Return how many of the last decision's elites are tried again."""
+        """Return how many of the last decision's elites become proposals."""
         return self.elites if self.keep_elites else 0
 
     @property
@@ -152,7 +152,7 @@ class PlannerSettings:
         return self.proposals + self.samples
 
     def knobs(self) -> dict[str, float]:
-        """Return what the graphs take of the settings at run time, by name."""
+        """Return the settings that the graphs accept at run time, by name."""
         adaptive, threshold = self.kind == 'adaptive', self.kind == 'threshold'
         return {'adaptive': float(adaptive), 'threshold': float(threshold),
                 'switch': float(self.switch), 'temperature': self.temperature,
@@ -164,7 +164,7 @@ class PlannerSettings:
 
     def at_run_time(self, values: dict[str, Any]) -> PlannerSettings:
         """
-        Return these settings with some changed, as far as a bundle allows it.
+        Return these settings with some changed, if a bundle allows it.
 
         :raises SpowlError: unknown or fixed setting, wrong type, out of range
         """
@@ -178,18 +178,18 @@ class PlannerSettings:
         return changed(self, values)
 
     def ranges(self) -> dict[str, Any]:
-        """Return what each setting that may change at run time may be, ready for JSON."""
+        """Return the allowed values of each setting that may change at run time, for JSON."""
         return {entry.name: list(entry.choices) if entry.choices else [entry.low, entry.high]
                 for entry in declared(self) if not entry.read_only and entry.kind is not bool}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, ready for JSON or YAML."""
+        """Return plain values for JSON or YAML."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> PlannerSettings:
         """
-        Rebuild settings from what `to_dict` returned; what is absent takes its default.
+        Rebuild settings from what `to_dict` returned; missing ones take their defaults.
 
         :raises SpowlError: unknown setting, wrong type, out of range
         """

@@ -1,10 +1,10 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-A policy of other make in the place of the planner: it says an action, and nothing of its worth.
+A policy of another library in place of the planner: it returns actions, but no values.
 
-Values, cost values and predictions are not-a-number in its plans, so that a monitor which judges
-them knows nothing: it neither alarms nor clears.
+Values, cost values and predictions are not-a-number in its plans. A monitor that judges them
+neither alarms nor clears.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _WARM_UP = 3
 
 class Policy:
     """
-    Answers as `planner.Planner` does, by the one graph of a bundle of `spowl wrap`.
+    Has the methods of `planner.Planner`; runs the one graph of a bundle of `spowl wrap`.
 
-    :param settings: kind 'policy'; nothing else of them matters
-    :param seed: as the planner's; a policy draws nothing
+    :param settings: kind 'policy'; the others are ignored
+    :param seed: ignored, as a policy has no randomness
     :raises SpowlError: settings of a planner
     """
 
@@ -54,19 +54,19 @@ class Policy:
         self.settings = self.bundle.accept(settings)
 
     def reset(self) -> None:
-        """Begin anew; a policy remembers nothing."""
+        """Do nothing: a policy has no memory."""
 
     def executed(self, source: str) -> None:
-        """Hear what was executed; a policy predicts nothing of it."""
+        """Ignore which action was executed: a policy predicts nothing."""
 
     def plan(self, observation: Array, step: int, deadline: float | None = None,
              iterations: int | None = None) -> Plan:
         """
-        Return the policy's action for an observation (O,), in a plan that knows nothing else.
+        Return a plan that holds only the policy's action for an observation (O,).
 
-        An action that is not finite stays so, for the controller to stop at.
+        An action that is not finite stays so; the controller then stops.
 
-        :raises SpowlError: an observation of another size
+        :raises SpowlError: the observation has another size
         """
         contract = self.bundle.contract
         if np.shape(observation) != (contract.size,):
@@ -88,9 +88,9 @@ class Policy:
 def planner_of(bundle: Bundle, settings: PlannerSettings | None = None, *, threads: int = 1,
                seed: int = 0) -> Planner | Policy:
     """
-    Return what decides for a bundle: its planner, or the policy that it holds instead.
+    Return a bundle's planner, or the policy that it holds instead.
 
-    :raises SpowlError: settings that the bundle does not take
+    :raises SpowlError: the bundle does not accept the settings
     """
     kind = Planner if bundle.plans else Policy
     return kind(bundle, settings, threads=threads, seed=seed)

@@ -28,7 +28,7 @@ class Episode:
 
 class RunRecord:
     """
-    Collects what happens in a run; `reward` and `cost` are those of the episode in progress.
+    Collects the results of a run; `reward` and `cost` are of the episode in progress.
 
     :param expected: episodes after which the run is over; 0: never
     """
@@ -54,7 +54,7 @@ class RunRecord:
         return 0 < self.expected <= len(self.episodes)
 
     def add_decision(self, decision: Decision) -> None:
-        """Count a decision; a stop after the last episode is none, as the robot has gone."""
+        """Count a decision; ignore a stop after the last episode, when the robot has gone."""
         if self.complete and decision.source == 'stop':
             return
         self.sources[decision.source] += 1
@@ -71,11 +71,11 @@ class RunRecord:
         return shares(self.sources, SOURCES)
 
     def latency_ms(self) -> dict[str, float]:
-        """Return quantiles of the time that decisions took, in milliseconds; empty before any."""
+        """Return quantiles of the decision time, milliseconds; empty before any decision."""
         return latency_ms(self._seconds) if self._seconds else {}
 
     def summary(self) -> dict[str, Any]:
-        """Return everything as JSON takes it."""
+        """Return the whole record for JSON."""
         return {
             'task': self.task,
             'episodes': [

@@ -1,10 +1,9 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-What a laser scan says: which messages can be understood, and how near objects are by sector.
+Reads laser scans: which messages are valid, and how near objects are by sector.
 
-The one definition for everybody who looks at scans: the edge of the robot, the adapter, the
-supervisor, and the simulation.
+Robot inputs, adapter, supervisor and simulation all use these definitions.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 FARTHEST = 1000.0
-"""Metres: a `range_max` beyond it is none of a laser on a robot, but perhaps in millimetres."""
+"""Greatest plausible `range_max` of a robot's laser, metres; beyond it, it may be millimetres."""
 _TURN = 2.0 * math.pi
 _ANGLE_SLACK = 1.5
-"""Beams by which `angle_max` may miss the last one: drivers count either way."""
+"""Beams by which `angle_max` may differ from the last beam's angle: drivers count both ways."""
 _ROUNDING = 1e-3
 
 
@@ -32,7 +31,7 @@ def checked_ranges(message: Any) -> NDArray[np.float64]:
     """
     Return the ranges of a sensor_msgs/LaserScan, shape (n,), as `validity.check_ranges` does.
 
-    :raises InvalidReading: anything in the message has no clear meaning
+    :raises InvalidReading: a part of the message has no clear meaning
     """
     first, step, last = (float(message.angle_min), float(message.angle_increment),
                          float(message.angle_max))
@@ -63,7 +62,7 @@ def closeness(ranges: ArrayLike) -> NDArray[np.float64]:
 
 
 def ranges(closenesses: ArrayLike) -> NDArray[np.float32]:
-    """Return ranges in metres, shape (n,), +Inf where nothing is seen, of closeness."""
+    """Return the ranges of closeness values, shape (n,), metres; +Inf where nothing is seen."""
     values = np.asarray(closenesses, np.float64)
     return np.where(values > 0.0, (1.0 - values) * SCAN_RANGE, np.inf).astype(np.float32)
 
@@ -74,12 +73,12 @@ def sector_closeness(x: NDArray[np.float64], y: NDArray[np.float64], sectors: in
     """
     Return SafetyGymnasium's closeness of the nearest object per sector, shape (size,).
 
-    Every operation is the plain package's pseudo lidar's, element by element, so that the results
+    The operations are those of SafetyGymnasium's pseudo lidar, element by element: the results
     are equal to the last bit.
 
     :param x: ahead of the robot, shape (n,), metres; `y` to its left
-    :param first: for each object, where its ring of sectors begins
-    :param size: of all rings together; None: of one
+    :param first: for each object, index at which its ring of sectors begins
+    :param size: number of sectors of all rings together; None: of one ring
     """
     z = x + 1j * y
     near = np.maximum(0.0, max_range - np.abs(z)) / max_range

@@ -18,15 +18,15 @@ from spowl_ros.control.planner_settings import PlannerSettings, renamed
 @dataclass(frozen=True)
 class ControllerSettings:
     """
-    Settings of the planner and of each monitor, which has a field of its name.
+    Settings of the planner and of each monitor; a monitor's field has the monitor's name.
 
-    Made of the monitors that are registered by then: ``ControllerSettings().staleness.factor``.
+    It has the monitors registered when it is made: ``ControllerSettings().staleness.factor``.
     """
 
     planner: PlannerSettings = group(PlannerSettings)
 
     def __new__(cls, *args: Any, **values: Any) -> ControllerSettings:
-        """Return an object of the class that has every monitor's field."""
+        """Return an object of the class that has a field for every monitor."""
         return object.__new__(_complete(kinds()) if cls is ControllerSettings else cls)
 
     if TYPE_CHECKING:
@@ -34,11 +34,11 @@ class ControllerSettings:
             """Return a monitor's settings."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Tell pickle, which cannot find a class that was made at run time, how to begin anew."""
+        """Tell pickle how to rebuild the object: it cannot find a class made at run time."""
         return _from_values, (flattened(self),)
 
     def rules(self) -> dict[str, Rule]:
-        """Return each monitor's rule, in the order in which they are asked."""
+        """Return each monitor's rule, in the order in which monitors judge."""
         return {field.name: getattr(self, field.name).rule for field in dataclasses.fields(self)
                 if field.name != 'planner'}
 

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A second controller that decides unseen on the same observations, in the time that is left."""
+"""A second controller decides on the same observations, in the time left, without driving."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from spowl_ros.control.observation import Observation
 
 _USED = 0.8
-"""Part of the time until the next decision that a decision in the shadow may take."""
+"""Fraction of the time until the next decision that a shadow decision may take."""
 
 
 class Shadow:
     """
-    Decide in a thread of its own once the active controller has.
+    Decides in its own thread after the active controller has decided.
 
-    An observation that comes while the shadow still decides is left out. In lock-step nothing is
-    late, so that the shadow decides on each at once, in the thread that calls.
+    It skips an observation that comes while it still decides. In lock-step nothing is late: it
+    decides on each observation at once, in the caller's thread.
 
     :param controller: of the active one's contract; nobody else may call it
     :param publish: called with each decision, in the thread that made it
-    :param failed: called once with what ended the shadow, in the same thread
+    :param failed: called once with the error that ended the shadow, in the same thread
     """
 
     def __init__(self, controller: Controller, publish: Callable[[Decision], None],
@@ -41,7 +41,7 @@ class Shadow:
         self._thread.start()
 
     def end(self, patience: float = 0.5) -> None:
-        """Decide no more."""
+        """Stop deciding."""
         with self._condition:
             self._ended = True
             self._condition.notify()
@@ -49,9 +49,9 @@ class Shadow:
 
     def see(self, decision: Decision, observation: Observation, due: float) -> None:
         """
-        Decide on what the active controller has decided on.
+        Decide on an observation on which the active controller has decided.
 
-        :param decision: the active one's; at its step 0 the shadow begins anew as well
+        :param decision: the active controller's; at its step 0 the shadow is reset as well
         :param due: steady time of the next decision; infinity in lock-step
         """
         if math.isinf(due):

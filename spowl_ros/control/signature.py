@@ -1,10 +1,10 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Who made a bundle: signatures by OpenSSF model signing (the extra `[sign]`).
+Signs bundles and verifies their signer with OpenSSF model signing (the extra `[sign]`).
 
 A signature covers every file of a bundle and lies beside them as `model.sig`. It is made and
-checked on a private copy of the bytes that were read, so that what was checked is what is used.
+checked on a private copy of the bytes that were read: the checked bytes are the ones used.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ SIGNATURE = 'model.sig'
 
 @dataclass(frozen=True)
 class Signer:
-    """Whose signature is wanted: that of a key, or that of an identity."""
+    """The required signer: the owner of a key, or an identity."""
 
     key: Path | None = None
     """Public key (PEM, elliptic curve)."""
     identity: str = ''
-    """Who signed by Sigstore, as an address of e-mail,"""
+    """Identity that signed by Sigstore, as an e-mail address,"""
     issuer: str = ''
-    """and who vouches for that (an OpenID Connect issuer's address)."""
+    """and the OpenID Connect issuer (address) that confirms it."""
 
     def __str__(self) -> str:
         return f'the key {self.key}' if self.key else f'{self.identity} ({self.issuer})'
 
 
 def of_key(path: str) -> Signer | None:
-    """Return who must have signed by a parameter that names a public key; nobody where empty."""
+    """Return the required signer for a parameter that names a public key; None if empty."""
     return Signer(Path(path)) if path else None
 
 
 def verify(where: Path, files: Mapping[str, bytes], signer: Signer) -> None:
     """
-    Make sure that somebody signed these files, all of them and no others.
+    Check that a signer signed exactly these files.
 
     :param where: the bundle, for the message
     :param files: name to bytes, the signature among them
-    :raises SpowlError: unsigned, signed by somebody else, changed since, or no `[sign]`
+    :raises SpowlError: unsigned, signed by somebody else, changed since, or `[sign]` is missing
     """
     if SIGNATURE not in files:
         raise SpowlError(f'{where}: it is not signed (no {SIGNATURE}), a signature by {signer} is '
@@ -73,8 +73,8 @@ def sign(where: Path, files: Mapping[str, bytes], key: Path | None,
     Return a signature of files.
 
     :param key: private key (PEM, elliptic curve); None signs by Sigstore, which asks who you are
-    :param token: of the identity, for Sigstore; None: from the surroundings or a browser
-    :raises SpowlError: no such key, no identity, or no `[sign]`
+    :param token: of the identity, for Sigstore; None: from the environment or a browser
+    :raises SpowlError: no such key, no identity, or `[sign]` is missing
     """
     config = _library().signing.Config()
     with _copied({name: data for name, data in files.items() if name != SIGNATURE}
@@ -103,7 +103,7 @@ def _library() -> Any:
 
 @contextmanager
 def _copied(files: Mapping[str, bytes]) -> Iterator[tuple[Path, Path]]:
-    """Write files into a directory that nobody else can write to; give it and the signature."""
+    """Write files into a private directory; yield the directory and the signature's path."""
     with tempfile.TemporaryDirectory(prefix='spowl-signature-') as name:
         copy, signature = Path(name) / 'bundle', Path(name) / SIGNATURE
         copy.mkdir()

@@ -1,9 +1,9 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Decides whether a whole message is a reading. What is unclear is refused and is no reading.
+Decides whether a message is a valid reading. A message without a clear meaning is refused.
 
-For every edge where sensors come in. Nothing of a refused message may be stored.
+Every module that receives sensors uses it. No part of a refused message may be stored.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 BEYOND_RANGE = 0.01
-"""Part of its greatest range by which a beam may exceed it, for rounding."""
+"""Fraction by which a beam may exceed the greatest range, for rounding."""
 UNIT_NORM = 0.01
-"""By which the norm of a unit quaternion may miss 1."""
+"""Greatest difference of a unit quaternion's norm from 1."""
 _NANOSECONDS = 10**9
 
 
 class InvalidReading(SpowlError):
-    """A message that is no reading: its sensor counts as silent."""
+    """The message is no valid reading; its sensor counts as silent."""
 
 
 def check_ranges(ranges: ArrayLike, angle_min: float, angle_increment: float, range_min: float,
@@ -34,12 +34,12 @@ def check_ranges(ranges: ArrayLike, angle_min: float, angle_increment: float, ra
     """
     Return the ranges of a whole scan, shape (n,), metres: finite, +Inf or -Inf.
 
-    REP-117: +Inf is nothing up to the greatest range; -Inf, as what is nearer than the least
-    range, is too near to be measured; not-a-number is a failure of the sensor.
+    REP-117: +Inf means nothing up to the greatest range; -Inf, or less than the least range,
+    means too near to be measured; not-a-number means a failure of the sensor.
 
-    :param reach: metres up to which a +Inf has to mean that nothing is there
-    :raises InvalidReading: no beam, one that is not a number, negative or beyond the greatest
-        range, directions or limits that say nothing, a range that does not reach far enough
+    :param reach: metres up to which +Inf must mean that nothing is there
+    :raises InvalidReading: no beams; a beam that is not a number, negative or beyond the greatest
+        range; invalid angles or limits; a greatest range below `reach`
     """
     values = np.array(ranges, np.float64).reshape(-1)
     if not values.size:
@@ -67,9 +67,9 @@ def check_ranges(ranges: ArrayLike, angle_min: float, angle_increment: float, ra
 
 def check_quaternion(w: float, x: float, y: float, z: float) -> None:
     """
-    Make sure that a quaternion is an orientation.
+    Check that a quaternion is an orientation.
 
-    :raises InvalidReading: its norm is not 1; zeros and not-a-number are no heading
+    :raises InvalidReading: its norm is not 1, as with zeros or not-a-number
     """
     norm = math.sqrt(w * w + x * x + y * y + z * z)
     if not abs(norm - 1.0) <= UNIT_NORM:
@@ -80,7 +80,7 @@ def check_finite(values: ArrayLike, name: str) -> NDArray[np.float64]:
     """
     Return numbers as an array of floats.
 
-    :raises InvalidReading: one of them is infinite or none
+    :raises InvalidReading: one of them is infinite or not a number
     """
     array = np.array(values, np.float64)
     bad = array.size - int(np.isfinite(array).sum())
@@ -91,12 +91,12 @@ def check_finite(values: ArrayLike, name: str) -> NDArray[np.float64]:
 
 class Stamps:
     """
-    Judge the stamps of one topic: set, newer than the one before, and recent.
+    Checks the stamps of one topic: set, newer than the one before, and recent.
 
-    Where the node's clock is set back, as by a simulator, stamps start again.
+    When the node's clock is set back, as by a simulator, stamps may start again.
 
-    :param limit_ns: age from which a stamp is too old
-    :param future_ns: by how much it may lie ahead of the clock
+    :param limit_ns: age beyond which a stamp is too old
+    :param future_ns: how far a stamp may lie ahead of the clock
     """
 
     def __init__(self, limit_ns: int, future_ns: int) -> None:
@@ -107,9 +107,9 @@ class Stamps:
 
     def check(self, stamp_ns: int, now_ns: int) -> None:
         """
-        Take a stamp, nanoseconds of the node's clock, which shows `now_ns`.
+        Accept a stamp, nanoseconds of the node's clock, which now shows `now_ns`.
 
-        :raises InvalidReading: not set, not newer than the last one, too old, in the future
+        :raises InvalidReading: not set, not newer than the last one, too old, or in the future
         """
         if now_ns < self._now_ns:
             self._last_ns = 0

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Notices that one decision takes for ever."""
+"""Notices when one decision takes too long."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections.abc import Callable, Sequence
 import threading
 
 _CHECKS = 8
-"""How often a limit is looked at before it is reached."""
+"""Number of checks before a limit is reached."""
 
 
 class Watchdog:
     """
     A thread that acts when the same piece of work has been in progress for too long.
 
-    Time is counted in its own looks rather than by a clock, so that a process that was suspended,
-    or a machine that slept, is not taken for one that hangs.
+    It counts its own checks instead of reading a clock. So a suspended process or a machine that
+    slept does not count as hanging.
 
-    :param work: number of the piece of work in progress; None while there is none
-    :param limits: seconds and what is then to be done, once for each piece of work; ascending
+    :param work: returns the number of the piece of work in progress; None while there is none
+    :param limits: seconds and the action after them, once per piece of work; ascending
     """
 
     def __init__(self, work: Callable[[], int | None],

@@ -1,9 +1,9 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-The executables, one file each. A node turns messages into values and values into messages.
+The executables, one file each. A node converts messages to values, and values to messages.
 
-Begin with `controller`.
+Imports every room below, never `cli`, `clients`, `scale` or `system`. Begin with `controller`.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def main() -> NoReturn:
     """
     Run the node that this process's executable is named after, and end the process.
 
-    The process ends without Python's own tidying up, during which a second Ctrl-C would kill it:
-    by then the node has closed everything.
+    The process skips Python's own cleanup, during which a second Ctrl-C would kill it: the node
+    has already closed everything.
     """
     try:
         code = run()
@@ -40,7 +40,7 @@ def run() -> int:
     """
     Run the node that this process's executable is named after; return the exit code.
 
-    Whatever is wrong before the node itself can tell, a library that is missing too, is one line.
+    It prints any error before the node runs, as a missing library, as one line.
     """
     try:
         prepare()

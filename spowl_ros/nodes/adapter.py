@@ -1,15 +1,15 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Between a wheeled robot with a laser and a controller trained on SafetyGymnasium's Point.
+Connects a wheeled robot with a laser to a controller trained on SafetyGymnasium's Point.
 
 `scan`, `odom` and `goal_pose` become the sensors of the Point's contract; the controller's
-`command` becomes `cmd_vel`. Stamps are handed on, so that whoever watches the age of the sensors
-sees through this node. A message that is not clear as a whole is refused, and the sensor is silent
-then. `spowl_ros.robot.adaptation` has the mathematics.
+`command` becomes `cmd_vel`. The sensors keep the stamps of the robot's messages, so their ages
+stay true behind this node. A message without a clear meaning is refused, and its sensor is then
+silent. `spowl_ros.robot.adaptation` has the mathematics.
 
-Each goal is an errand (`spowl_ros.robot.errand`): `goal_status` says what became of it, `cancel`
-ends it, and without one the robot stands and no `goal_scan` is published.
+Each goal is an errand (`spowl_ros.robot.errand`): `goal_status` gives its state and `cancel` ends
+it. Without an errand the robot stands and no `goal_scan` is published.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ COMMAND_PERIOD = 0.02
 LOG_PERIOD_S = 5.0
 DIAGNOSTICS_PERIOD_S = 1.0
 _OLDEST_NS, _FUTURE_NS = 10**9, 10**8
-"""How old a measurement may be, and how far ahead of the clock; nanoseconds."""
+"""Greatest age of a measurement, and how far it may lie ahead of the clock; nanoseconds."""
 _ANSWER_S = 3.0
-"""How long a publisher that latches has for sending what it has."""
+"""Longest wait for the message of a latched publisher, seconds."""
 _RECENT_S = 2.0
-"""For how long a refusal is reported."""
+"""How long a refusal is reported, seconds."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Adapter(Node):
         self._commanded = -math.inf
         self._silent = True
         self._refused: dict[str, tuple[int, str, float]] = {}
-        """Topic to how many messages were refused, why the last one, and when (steady clock)."""
+        """Topic to number of refused messages, and reason and steady time of the last."""
         self._stamps = {topic: Stamps(_OLDEST_NS, _FUTURE_NS) for topic in ('scan', 'odom')}
         contract = adaptation.makeable(read_contract(Path(self._settings.model)))
         self._sectors = contract.field('hazards_lidar').size
@@ -193,13 +193,13 @@ class Adapter(Node):
                                   self.get_clock().now().nanoseconds)
 
     def _refuse(self, topic: str, error: SpowlError) -> None:
-        """Note why a message is no reading; the sensor is silent then."""
+        """Record why a message is no reading; its sensor is then silent."""
         count, _, _ = self._refused.get(topic, (0, '', 0.0))
         self._refused[topic] = count + 1, str(error), time.monotonic()
         self.get_logger().error(f'{topic} refused: {error}', throttle_duration_sec=LOG_PERIOD_S)
 
     def _publish(self, stamp: Any, values: dict[str, np.ndarray]) -> None:
-        """Publish the topics whose fields are all among the values."""
+        """Publish the topics for which all fields are given."""
         for entry, publisher in self._outputs:
             if values.keys() >= set(entry.names):
                 publisher.publish(build(entry.type, entry.content(
@@ -226,7 +226,7 @@ class Adapter(Node):
         return response
 
     def _tell(self) -> None:
-        """Publish what became of the goal, where that is news."""
+        """Publish the state of the goal, if it is new."""
         news = self._errand.number, self._errand.state
         if news == self._told:
             return
@@ -240,10 +240,10 @@ class Adapter(Node):
 
     def _ask_for_latched(self) -> None:
         """
-        Ask each publisher that latches for the goal that it sent before this node began.
+        Ask each latched publisher for the goal that it sent before this node began.
 
-        The other subscription hears all goals that come. One that asks for latched ones makes
-        publishers warn that do not latch, so that it goes as soon as it has been answered.
+        The other subscription receives all later goals. A latched subscription makes other
+        publishers warn, so it is destroyed as soon as it has been answered.
         """
         latched = {
             bytes(info.endpoint_gid) for info in
@@ -275,7 +275,7 @@ class Adapter(Node):
         self._refuse('command', SpowlError(f'{list(message.data)[:9]} is not two numbers'))
 
     def _command(self) -> None:
-        """Drive as the last command says, as long as it is recent and there is an errand."""
+        """Carry out the last command while it is recent and there is an errand."""
         now = time.monotonic()
         self._errand.tick(now)
         self._tell()

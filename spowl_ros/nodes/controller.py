@@ -63,7 +63,7 @@ DIAGNOSTICS_PERIOD_S = 1.0
 LOG_PERIOD_S = 5.0
 _LONGEST_WAIT_S = 1.0
 _HANGS_PERIODS = 2.0
-"""A decision that takes so many control periods hangs for the time being."""
+"""Control periods after which a decision counts as hanging."""
 _LAST_WORDS_S = 2.0
 
 
@@ -73,7 +73,7 @@ class ControllerNode(ManagedNode):
 
     Callbacks only store; the thread of `DecisionLoop` decides and publishes.
 
-    :raises SpowlError: a bad parameter; with ``autostart`` also whatever hinders the start
+    :raises SpowlError: a bad parameter; with ``autostart`` also any error of the start
     """
 
     def __init__(self) -> None:
@@ -101,7 +101,7 @@ class ControllerNode(ManagedNode):
 
     def _accept(self, settings: NodeSettings) -> None:
         """
-        Refuse what would have no effect before the next configuration, and models that do not fit.
+        Refuse changes without effect before the next configuration, and models that do not fit.
 
         :raises SpowlError: the node is configured, or the model has another contract
         """
@@ -132,7 +132,7 @@ class ControllerNode(ManagedNode):
         """
         Load, verify and warm up the bundle; make publishers and subscriptions.
 
-        :raises SpowlError: a damaged or missing bundle, a setting that it does not take
+        :raises SpowlError: the bundle is damaged or missing, or does not accept a setting
         """
         settings = self._node_parameters.settings
         if not settings.model:
@@ -182,7 +182,7 @@ class ControllerNode(ManagedNode):
             backwards, post_callback=self._on_jump)
 
     def _load(self, path: str) -> Bundle:
-        """Return a bundle, verified, with the robot's contract."""
+        """Return a verified bundle with the robot's contract."""
         settings = self._node_parameters.settings
         loaded = bundle.load(Path(path), threads=settings.threads,
                              signer=of_key(settings.require_signature))
@@ -192,7 +192,7 @@ class ControllerNode(ManagedNode):
         """
         Begin to decide.
 
-        :raises SpowlError: somebody else commands the robot
+        :raises SpowlError: another node commands the robot
         """
         self.refuse_others(self._command.topic_name)
         settings = self._node_parameters.settings
@@ -227,7 +227,7 @@ class ControllerNode(ManagedNode):
         if loop is not None and self._watchdog is not None:
             if loop.end():
                 self._watchdog.end()
-            else:  # the watchdog ends the process, or whoever ends it does
+            else:  # the watchdog ends the process, or `process.run` does
                 process.abandon(_hangs(loop))
         if self._shadow is not None:
             self._shadow.end()
@@ -257,14 +257,14 @@ class ControllerNode(ManagedNode):
     # Another model
 
     def _kept(self) -> dict[str, Any]:
-        """Return the settings that are other than the model's own, by name."""
+        """Return the settings that differ from the model's own, by name."""
         own = {entry.name: entry.default
                for entry in declared(ControllerSettings(planner=self._bundle.settings))}
         return {entry.name: entry.default for entry in declared(self._declared.settings)
                 if entry.default != own[entry.name]}
 
     def _prepare(self, path: str) -> Controller:
-        """Return a controller of another model, in the thread that loads it."""
+        """Return a controller for another model; runs in the loading thread."""
         loaded = self._load(path)
         require_same(self._bundle.contract, loaded.contract)
         settings = self._node_parameters.settings
@@ -273,20 +273,20 @@ class ControllerNode(ManagedNode):
 
     def _install(self, model: Model) -> None:
         """
-        Let another model decide from the next decision on; what was set otherwise stays so.
+        Let another model decide from the next decision on; keep settings changed by the user.
 
-        :raises SpowlError: the model does not take a setting
+        :raises SpowlError: the model does not accept a setting
         """
         assert self._loop is not None  # a succession ends before the loop does
         new = model.controller
         new.change(ControllerSettings(planner=new.bundle.settings).change(self._kept()))
         self._declared.replace(new.settings, partial(_check, new.bundle))
         self._bundle, self._controller = new.bundle, new
-        gc.freeze()  # so that no collection goes through it while it drives
+        gc.freeze()  # so that no collection scans it while it drives
         self._loop.hand_over(new)
 
     def _set_model(self, path: str) -> None:
-        """Let the parameter name the model that drives."""
+        """Set the parameter to the model that drives."""
         if path != self._node_parameters.settings.model:
             self.set_parameters([Parameter('model', value=path)])
 
@@ -300,13 +300,13 @@ class ControllerNode(ManagedNode):
 
     def _on_sensor(self, entry: Topic, message: Any, info: MessageInfo) -> None:
         """
-        Store a message, and whatever else the middleware holds by now.
+        Store a message, and all others that the middleware holds now.
 
-        The beginning of an episode is acknowledged before its first measurement is published, so
-        it is among that, and counts first.
+        The simulator waits for the acknowledgement of an episode's beginning before it publishes
+        the first measurement. So the beginning is here already, and is handled first.
 
-        The sensors of one measurement come in a burst; for each one that it hears of on its own
-        the executor would go through all entities of the node again.
+        The sensors of one measurement come in a burst. Taking them together saves a round of the
+        executor through all entities of the node for each.
         """
         while True:
             with self._begins.handle:
@@ -391,7 +391,7 @@ class ControllerNode(ManagedNode):
         self.get_logger().error(f'the model in the shadow decides no more: {error!r}')
 
     def _ramp_down(self) -> None:
-        """Publish what leads to the stop command, one for each control period, and wait."""
+        """Publish the ramp to the stop command, one command per control period, and wait."""
         contract = self._bundle.contract
         if self._node_parameters.settings.rate > 0.0:
             for action in contract.action.way_to_stop(self._sent, contract.control_period):
@@ -415,7 +415,7 @@ class ControllerNode(ManagedNode):
     # In the watchdog's thread
 
     def _stop_hanging(self) -> None:
-        """Stop the robot while the thread that decides does not."""
+        """Stop the robot while the deciding thread hangs."""
         self._hanging = True
         self._mode.publish(String(data='stop'))
         self._ramp_down()
@@ -467,7 +467,7 @@ class ControllerNode(ManagedNode):
 
 
 def _hangs(loop: DecisionLoop) -> str:
-    """Say that a decision hangs, and where."""
+    """Return a sentence that a decision hangs, and where."""
     where = loop.where
     return ('the controller hangs in one decision' + (f' ({where})' if where else '')
             + '; the robot was told to stop, and the process ends; start it again')
@@ -481,13 +481,13 @@ def _waited(info: MessageInfo) -> float:
 
 def _check(loaded: Bundle, settings: ControllerSettings) -> None:
     """
-    Make sure that a bundle takes these settings.
+    Check that a bundle accepts these settings.
 
-    :raises SpowlError: a planner setting that is fixed in the bundle differs
+    :raises SpowlError: a planner setting fixed in the bundle differs
     """
     loaded.accept(settings.planner)
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the node until it is asked to end."""
+    """Run the node until it is told to end."""
     sys.exit(process.run(ControllerNode, args))

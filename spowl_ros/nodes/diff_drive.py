@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A simulated differential-drive robot with a laser: what a driver of a real one publishes."""
+"""A simulated differential-drive robot with a laser; publishes what a real driver does."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ PERIOD = 0.04  # between two measurements of odometry and laser, seconds
 _LIMITS = DriveLimits()
 GROUND = ActionSpec(GROUND_AXES, (-_LIMITS.speed, -_LIMITS.turn_rate),
                     (_LIMITS.speed, _LIMITS.turn_rate), 'velocity', (0.0, 0.0))
-"""What the motors take: metres and radians a second."""
+"""Greatest speeds of the motors: metres and radians a second."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class DiffDriveRobot(Node):
         self._publish_goal()
 
     def close(self) -> None:
-        """Say how it went."""
+        """Log the result."""
         print(f'diff_drive: {self.world.goals} goals, {self.world.collisions} collisions, '
               f'least clearance {self._nearest:.2f} m', file=sys.stderr)
 
@@ -107,7 +107,7 @@ class DiffDriveRobot(Node):
         self._commanded = time.monotonic()
 
     def _tick(self) -> None:
-        """Move for one period and publish what the robot then senses."""
+        """Move for one period, then publish the robot's sensors."""
         silent = time.monotonic() - self._commanded > self.settings.command_timeout
         if self.world.step(*((0.0, 0.0) if silent else self._command), PERIOD):
             self._publish_goal()

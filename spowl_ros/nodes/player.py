@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Play a bag onto the topics that it was recorded from, with the clock of the recording."""
+"""Play a bag onto its recorded topics, with the clock of the recording."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ CLOCK = '/clock'
 CLOCK_PERIOD_S = 0.01
 UNPLAYED = ('/rosout', '/parameter_events', context.TOPIC)
 OF_CONTROLLERS = ('controller', 'supervisor', 'diagnostics')
-"""Names whose topics the live controller has itself; what was recorded on them goes aside."""
+"""Names whose topics the live controller publishes itself; recorded ones go aside."""
 COMMANDS = ('std_msgs/msg/Float64MultiArray', 'geometry_msgs/msg/Twist',
             'geometry_msgs/msg/TwistStamped', 'trajectory_msgs/msg/JointTrajectory',
             'ackermann_msgs/msg/AckermannDriveStamped')
-"""Message types that move something: what was recorded of them goes aside as well."""
+"""Message types that move something; recorded messages of them go aside as well."""
 ASIDE = 'recorded'
 
 
@@ -61,8 +61,8 @@ class Player(Node):
     """
     Publishes the messages of a bag at the pace of the recording.
 
-    What a controller or supervisor said in the recording goes to `recorded/...`, and so does
-    whatever an actuator would take for a command. Ends by itself after the last message.
+    Recorded messages of a controller or supervisor go to `recorded/...`, and so do messages that
+    an actuator could obey. The node ends by itself after the last message.
 
     :raises SpowlError: a bad parameter, or not a bag
     """
@@ -124,7 +124,7 @@ class Player(Node):
             self._ended.trigger()
 
     def _await_listener(self) -> None:
-        """Wait until somebody listens to some sensor, so that the first messages are heard."""
+        """Wait until a played topic has a subscriber, so that it receives the first messages."""
         deadline = time.monotonic() + self.settings.wait
         while time.monotonic() < deadline and not self._closing.wait(CLOCK_PERIOD_S):
             if any(publisher.get_subscription_count()
@@ -136,8 +136,8 @@ class Player(Node):
         """
         Publish the whole bag.
 
-        Time goes as the recorded /clock does where there is one: a simulation that ran at its own
-        pace is played at that of the robot.
+        If the bag has a /clock, time follows it: a simulation that ran at another pace is played
+        at the robot's pace.
         """
         begun: tuple[float, int] | None = None
         now_ns: int | None = None
@@ -157,7 +157,7 @@ class Player(Node):
             self._publishers_by_topic[message.topic].publish(message.data)
 
     def _wait_until(self, start: float, first_ns: int, now_ns: int) -> None:
-        """Wait for a time of the recording, and show meanwhile how time goes by."""
+        """Wait for a time of the recording, and publish the clock meanwhile."""
         due = start + (now_ns - first_ns) * 1e-9 / self.settings.rate
         while (left := due - time.monotonic()) > 0.0:
             if self._closing.wait(min(left, CLOCK_PERIOD_S)):
@@ -175,9 +175,9 @@ class Player(Node):
 
 def played_topic(name: str, aside: bool) -> str:
     """
-    Return where the messages of a recorded topic go.
+    Return the topic onto which a recorded topic is played.
 
-    :param aside: whatever its name
+    :param aside: put it aside whatever its name
     """
     parts = name.split('/')
     for index, part in enumerate(parts):

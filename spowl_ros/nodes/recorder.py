@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Record what the robot senses, decides and does into a rosbag2, as the bytes come in."""
+"""Record the robot's sensors, decisions and commands into a rosbag2, as serialized messages."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from spowl_ros.control.contract import Contract
 
 HEAVY = ('Image', 'CompressedImage', 'PointCloud2')
-"""Message types that are recorded only where their topic is named."""
+"""Message types recorded only if their topic is named."""
 GLOBAL_TOPICS = ('/clock', '/diagnostics', '/tf', '/tf_static', '/rosout', '/parameter_events')
 """Recorded whatever the namespace."""
 QUEUE = 1000  # messages a topic may be behind before any is lost
@@ -55,10 +55,10 @@ EXPECTED = {
     'simulator/episode': ('diagnostic_msgs/msg/DiagnosticArray', qos_profile_default),
     'simulator/markers': ('visualization_msgs/msg/MarkerArray', qos_profile_default),
 }
-"""Topics that are awaited from the start, because their first message matters."""
+"""Topics with a subscription from the start, because their first message matters."""
 
 RECORDS = ('controller/decision', BEGIN_TOPIC, 'simulator/episode')
-"""Topics that are latched for those who come late, and yet tell of moments, not of a state."""
+"""Topics that are latched for late subscribers, but carry events, not a state."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,9 @@ class RecorderSettings:
 
 class Recorder(Node):
     """
-    Subscribes to topics as they appear and hands what arrives to the thread that writes.
+    Subscribes to topics as they appear and passes their messages to the writing thread.
 
-    With `ring.seconds` nothing is written until something happens: then the last seconds are.
+    With `ring.seconds` it writes only after an event, and then the last seconds before it.
 
     :raises SpowlError: a bad parameter, or the bag cannot be made
     """
@@ -103,7 +103,7 @@ class Recorder(Node):
             split_bytes=int(self.settings.split_megabytes * 1e6),
             split_seconds=self.settings.split_seconds)
         self.ring: RingWriter | None = None
-        """What keeps the last seconds; None where everything is written."""
+        """Keeps the last seconds; None if everything is written."""
         ring = self.settings.ring
         self._events = EventWatch(ring.events.split(), ring.cost)
         self._records = {self.resolve_topic_name(name) for name in RECORDS}
@@ -116,13 +116,13 @@ class Recorder(Node):
             self.bag = BackgroundWriter(Path(path), storing, self.settings.flush_seconds)
             self._context_topic = self.bag.add_topic(context.TOPIC, context.TYPE)
         self.lost = 0
-        """Messages that publishers sent and that never arrived, as their numbers tell."""
+        """Messages lost on the way, counted by the publishers' sequence numbers."""
         self._prefix = self.get_namespace().rstrip('/') + '/'
         self._subscribed: dict[str, Subscription[Any] | None] = {}
-        """Topic to its subscription; None where its type is not installed."""
+        """Topic to its subscription; None if its type is not installed."""
         self._last_number: dict[tuple[str, bytes], int] = {}
         self._asked: dict[str, tuple[Client[Any, Any], Client[Any, Any]] | None] = {}
-        """Node to the clients that list and get its parameters; None once they have been used."""
+        """Node to the clients that list and get its parameters; None once used."""
         self._numbers: dict[str, int] = {}
         if self.settings.model:
             self._write_context(context.of_bundle(Path(self.settings.model)))
@@ -131,7 +131,7 @@ class Recorder(Node):
         self.create_timer(DISCOVERY_S, self._discover)
 
     def close(self) -> None:
-        """Close the bag and say what is in it."""
+        """Close the bag and log what is in it."""
         self.bag.close()
         lost = f'; {self.lost} messages were LOST on the way' if self.lost else ''
         if self.ring is not None:
@@ -148,13 +148,13 @@ class Recorder(Node):
         return response
 
     def _tell_news(self) -> None:
-        """Say what became of the bags of the last seconds."""
+        """Log which bags of the last seconds were written or failed."""
         if self.ring is not None:
             while self.ring.news:
                 self.get_logger().warning(self.ring.news.pop(0))
 
     def _expect(self, contract: Contract) -> None:
-        """Subscribe to what a controller of this contract hears and says, before it does."""
+        """Subscribe to a controller's inputs and outputs by its contract, before it starts."""
         expected = {entry.topic: (entry.type, qos_profile_sensor_data)
                     for entry in topics(contract)} | EXPECTED
         for name, (message_type, profile) in expected.items():
@@ -165,7 +165,7 @@ class Recorder(Node):
                     durability=profile.durability))
 
     def _discover(self) -> None:
-        """Subscribe to what has appeared, and ask new nodes for their parameters."""
+        """Subscribe to new topics, and ask new nodes for their parameters."""
         self.bag.check()
         self._tell_news()
         for topic, types in self.get_topic_names_and_types():
@@ -195,7 +195,7 @@ class Recorder(Node):
                     functools.partial(self._on_parameter_names, node, values))
 
     def _wanted(self, topic: str, types: list[str]) -> bool:
-        """Whether a topic is to be recorded."""
+        """Whether to record a topic."""
         named = [self.resolve_topic_name(name) for name in self.settings.topics.split()]
         if self.settings.exclude and re.search(self.settings.exclude, topic):
             return False
@@ -223,8 +223,8 @@ class Recorder(Node):
         """
         Write one message and all that wait behind it.
 
-        A round of the executor costs much more than taking a message; under load, this makes one
-        round do for many.
+        A round of the executor costs much more than taking a message; under load, one round then
+        serves many messages.
         """
         subscription = self._subscribed[topic]
         assert subscription is not None  # it has just called
@@ -244,16 +244,16 @@ class Recorder(Node):
         received_ns = info['received_timestamp'] or time.time_ns()
         self._store(topic, received_ns, data, info)
         number = info['publication_sequence_number']
-        gid: Any = info.get('publisher_gid')  # Jazzy's rclpy does not tell it
+        gid: Any = info.get('publisher_gid')  # Jazzy's rclpy does not report it
         publisher = topic, gid['data'] if gid else b''
         if number is None or (gid is None and self.count_publishers(topic) > 1):
-            self._last_number.pop(publisher, None)  # whose number is it?
+            self._last_number.pop(publisher, None)  # the publisher of this number is unknown
             return
         self.lost += max(0, number - self._last_number.get(publisher, number - 1) - 1)
         self._last_number[publisher] = number
 
     def _store(self, topic: str, received_ns: int, data: bytes, info: MessageInfo) -> None:
-        """Hand a message on; in memory, see what happens, too."""
+        """Pass a message to the bag or to the ring; for the ring, also look for events."""
         number = self._numbers[topic]
         if self.ring is None:
             self.bag.write(number, received_ns, data)
@@ -270,7 +270,7 @@ class Recorder(Node):
             self.ring.trigger(event.kind, event.reason)
 
     def _on_parameter_names(self, node: str, values: Client[Any, Any], future: Any) -> None:
-        """Ask a node for the values of the parameters that it has named."""
+        """Ask a node for the values of the parameters that it has listed."""
         names = future.result().result.names
         values.call_async(GetParameters.Request(names=names)).add_done_callback(
             functools.partial(self._on_parameters, node, names))

@@ -1,14 +1,14 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-The simulated robot: publishes its sensors, takes commands, drives the clock.
+The simulated robot: publishes its sensors, obeys commands, drives the clock.
 
-Real time: a step each control period, with the newest command; without one for a while the robot
-is stopped. Lock-step: after each observation the simulation waits for one command, so that a run
-depends on nothing but its seed. Both begin with the first command.
+In real time it makes one step each control period, with the newest command; without commands for
+a while the robot stops. In lock-step it waits for one command after each observation: a run then
+depends only on its seed. Both modes begin with the first command.
 
-An episode's last observation is never published; `~/episode` says how the episode went. Before
-the first observation of the next, `episode_begin` says that it begins, and is acknowledged.
+An episode's last observation is never published; `~/episode` gives the episode's result. Before
+the next episode's first observation, `episode_begin` announces the episode and is acknowledged.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ if TYPE_CHECKING:
     from spowl_ros.sim.step import StepResult
 
 _ATTEMPT_S = 1.0
-"""Until the first command: how often the first observation is offered."""
+"""Until the first command: period in which the first observation is offered, seconds."""
 _SETTLE_S = 0.3
-"""After the first command: how long answers to earlier offers may still come in."""
+"""After the first command: how long answers to earlier offers may still arrive, seconds."""
 _REPEAT_S = 0.25
-"""Lock-step: when to publish sensors again that may have been lost, with their old stamps."""
+"""Lock-step: seconds after which sensors are published again, in case of loss, with old stamps."""
 _LISTEN_S = 0.05
 _LISTENER_S = 30.0
-"""How long the listener that was asked for may take to start and subscribe."""
+"""Longest time for the listener in the settings to start and subscribe, seconds."""
 _LOG_PERIOD_S = 5.0
 
 
@@ -90,7 +90,7 @@ class SimulatorSettings:
 
     @property
     def perturbation(self) -> Perturbation:
-        """Return how the robot differs from the plain one."""
+        """Return the robot's differences from the plain one."""
         return Perturbation(observation_noise=self.observation_noise,
                             command_delay=self.command_delay, mass=self.mass,
                             strength=self.strength)
@@ -101,7 +101,7 @@ class _EndedError(Exception):
 
 
 class _RestartError(Exception):
-    """The episode is to begin again."""
+    """The episode must begin again."""
 
 
 class SimulatorNode(Node):
@@ -200,7 +200,7 @@ class SimulatorNode(Node):
 
     def _prepare(self) -> None:
         """
-        Build the simulation, and make sure that it is the only one.
+        Build the simulation, and check that it is the only one.
 
         :raises SpowlError: no such task, or another simulator
         """
@@ -222,9 +222,9 @@ class SimulatorNode(Node):
 
     def _refuse_rivals(self) -> None:
         """
-        Make sure that nobody else drives the clock.
+        Check that no other node drives the clock.
 
-        :raises SpowlError: names who does
+        :raises SpowlError: names the other node
         """
         if names := other_publishers(self, self._clock_publisher.topic_name):
             raise SpowlError(f'another simulator runs in this domain: {", ".join(names)} '
@@ -292,7 +292,7 @@ class SimulatorNode(Node):
         return result
 
     def _publish(self, observation: NDArray[np.float32], begins: bool = False) -> None:
-        """Publish time, scene and sensors; whatever command is there is older than these."""
+        """Publish time, scene and sensors; in lock-step drop an older command first."""
         with self._condition:
             if self._wall_period is None:
                 self._command = None
@@ -319,10 +319,10 @@ class SimulatorNode(Node):
 
     def _check(self) -> None:
         """
-        Look whether to go on; call with the condition's lock.
+        Check whether to go on; call with the condition's lock.
 
         :raises _EndedError: the node closes
-        :raises _RestartError: the episode is to begin again
+        :raises _RestartError: the episode must begin again
         """
         if self._ended:
             raise _EndedError
@@ -331,10 +331,10 @@ class SimulatorNode(Node):
 
     def _hold(self) -> None:
         """
-        Wait while paused, but for the steps that are asked for one by one.
+        Wait while paused, unless a single step was requested.
 
         :raises _EndedError: the node closes
-        :raises _RestartError: the episode is to begin again
+        :raises _RestartError: the episode must begin again
         """
         with self._condition:
             while self._paused and not self._steps and not self._ended and not self._restart:
@@ -344,11 +344,11 @@ class SimulatorNode(Node):
 
     def _await_listeners(self) -> None:
         """
-        Wait until the first observation would reach whoever subscribes to it.
+        Wait until the first observation would reach all its subscribers.
 
-        A node is known a little before messages reach it, and a recording that lacks the first
-        observation is none of the first decision. Whoever wants another quality of service than
-        ours, or not every sensor, is not waited for without end.
+        A node is known shortly before messages reach it, and a recording without the first
+        observation cannot repeat the first decision. The wait is bounded, as a subscriber may
+        want another quality of service or only some sensors.
         """
         began = time.monotonic()
         patience = _LISTENER_S if self.settings.listener else DISCOVERY_S
@@ -362,12 +362,12 @@ class SimulatorNode(Node):
 
     def _await_first_command(self, observation: NDArray[np.float32]) -> None:
         """
-        Offer the first observation until somebody answers.
+        Offer the first observation until a command arrives.
 
-        Each offer has a later time, so that whoever was not ready for the last one takes it for
-        a new one, and is the beginning of an episode.
+        Each offer has a later stamp and begins an episode: a controller that was not ready for
+        the last offer then accepts it as new.
 
-        :raises SpowlError: nobody answers (lock-step)
+        :raises SpowlError: no command arrives (lock-step)
         """
         began = time.monotonic()
         lock_step = self._wall_period is None
@@ -421,7 +421,7 @@ class SimulatorNode(Node):
             self._topics.sensors(observation, self._time_ns)  # some may have been lost
 
     def _await_tick(self, due: float) -> float:
-        """Wait for the end of the control period, and return when the next one begins."""
+        """Wait for the end of the control period; return that time, steady clock, seconds."""
         assert self._wall_period is not None
         due = max(due + self._wall_period, time.monotonic() - self._wall_period)
         with self._condition:
@@ -432,7 +432,7 @@ class SimulatorNode(Node):
         return due
 
     def _newest_command(self) -> NDArray[np.float64]:
-        """Return the command to carry out in real time: the newest, or the stop command."""
+        """Return the command for a step in real time: the newest one, or the stop command."""
         assert self._wall_period is not None
         with self._condition:
             silence = time.monotonic() - self._commanded
@@ -444,7 +444,7 @@ class SimulatorNode(Node):
         return command
 
     def _missing(self) -> str:
-        """Say who does not do their part."""
+        """Return a sentence on which node is missing."""
         topic = self._subscription.topic_name
         names = publishers(self, topic)
         if not names:
@@ -458,5 +458,5 @@ class SimulatorNode(Node):
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the node until its episodes are over or it is asked to end."""
+    """Run the node until its episodes are over or it is told to end."""
     sys.exit(process.run(SimulatorNode, args))

@@ -1,12 +1,13 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-The supervisor as a lifecycle node: between a controller and the actuators, nothing learned.
+The supervisor as a lifecycle node between a controller and the actuators; it uses nothing learned.
 
-It passes `command_raw` on as `command` within limits, and sends the stop action instead when the
-controller is silent, when a hazard comes too near, when another one commands the robot, or when
-`~/stop` or the topic `estop` says so. It starts held: until `~/release` nothing passes. A process
-of its own, so that whatever happens to the controller does not happen to it.
+It passes `command_raw` on as `command` within limits. It sends the stop action instead when the
+controller is silent, when another node commands the robot, or when `~/stop` or the topic `estop`
+demands it. Near a hazard it slows or replaces the command, if `limits.margin_response` says so. It
+starts held by default: nothing passes until `~/release`. It is a process of its own, so that it
+survives a failure of the controller.
 """
 
 from __future__ import annotations
@@ -92,9 +93,9 @@ class NodeSettings:
 
 class SupervisorNode(ManagedNode):
     """
-    Passes, limits, slows or replaces each command; one out for each one in.
+    Passes, limits, slows or replaces each command; one command out for each one in.
 
-    :raises SpowlError: a bad parameter; with ``autostart`` also whatever hinders the start
+    :raises SpowlError: a bad parameter; with ``autostart`` also any error of the start
     """
 
     def __init__(self) -> None:
@@ -121,9 +122,9 @@ class SupervisorNode(ManagedNode):
 
     def _accept(self, settings: NodeSettings) -> None:
         """
-        Refuse what would have no effect before the next configuration: all but the limits.
+        Refuse changes without effect before the next configuration: all but the limits.
 
-        :raises SpowlError: the node is configured, or a real robot must not be driven so
+        :raises SpowlError: the node is configured, or the settings do not fit a real robot
         """
         if self.configured:
             self._check_fit(settings)
@@ -137,7 +138,7 @@ class SupervisorNode(ManagedNode):
         """
         Read the contract; make publishers and subscriptions.
 
-        :raises SpowlError: no such bundle, actuators that the command type cannot hold
+        :raises SpowlError: no such bundle, or the command type cannot hold its actuators
         """
         settings = self._declared.settings
         if not settings.model:
@@ -163,8 +164,8 @@ class SupervisorNode(ManagedNode):
             self.create_subscription(message_class(entry.type), entry.topic,
                                      partial(self._on_sensor, entry), qos_profile_sensor_data)
             for entry in topics(self._contract, robot) if names & set(entry.names)]
-        # After the scans: of what waits to be heard, the executor takes what was made first, so
-        # that in lock-step a command is judged by the scan that it answers.
+        # Made after the scans' subscriptions: the executor takes waiting messages in the order in
+        # which subscriptions were made, so in lock-step the scan comes before the command on it.
         self._entities.append(self.create_subscription(
             message_class(self._format.type), RAW, self._on_command, 1))
         period = self._contract.control_period / (self._rate or 1.0)
@@ -176,7 +177,7 @@ class SupervisorNode(ManagedNode):
         """
         Begin to pass commands.
 
-        :raises SpowlError: somebody else commands the actuators
+        :raises SpowlError: another node commands the actuators
         """
         self.refuse_others(self._command.topic_name)
         if self._rate > 0.0:
@@ -188,7 +189,7 @@ class SupervisorNode(ManagedNode):
         self._supervision = self._limits
 
     def deactivate(self) -> None:
-        """Stop the robot and pass nothing any more."""
+        """Stop the robot and pass no more commands."""
         supervision, self._supervision = self._supervision, None
         if supervision is not None:
             reason, pause = 'supervisor not active', self._contract.control_period / 2.0
@@ -244,10 +245,10 @@ class SupervisorNode(ManagedNode):
         self._send(supervision.command(command, now, refusal))
 
     def _refusal(self, info: MessageInfo | None = None) -> str:
-        """Return why nobody, or not the sender of a message, may command the robot now."""
+        """Return why nobody, or not this message's sender, may command the robot now; else ''."""
         if self._foreign:
             return self._foreign
-        gid: Any = info.get('publisher_gid') if info else None  # Jazzy's rclpy does not tell it
+        gid: Any = info.get('publisher_gid') if info else None  # Jazzy's rclpy lacks it
         publishers = [Publisher(*entry) for entry in endpoints(self, RAW)]
         if not publishers and not self._rate:  # lock-step: discovery may lag behind
             return ''
@@ -257,9 +258,9 @@ class SupervisorNode(ManagedNode):
 
     def _stale(self, info: MessageInfo, now: float) -> str:
         """
-        Return why a command is too old to be obeyed, or an empty text.
+        Return why a command is too old to obey, or an empty text.
 
-        It waited in a queue while this process was frozen, or on the way.
+        It may have waited in a queue while this process was frozen, or in the network.
         """
         limit = self._limits.silence / self._rate
         self._notice_freeze(now)
@@ -273,7 +274,7 @@ class SupervisorNode(ManagedNode):
                 'the same?')
 
     def _notice_freeze(self, now: float) -> None:
-        """Note when this process did not run for longer than a command counts."""
+        """Record when this process did not run for longer than the limit of silence."""
         if now - self._awake > self._limits.silence:
             self._frozen_ns = time.time_ns()
             self.get_logger().warning(f'frozen for {(now - self._awake) / self._rate:.2f} s; what '
@@ -287,7 +288,7 @@ class SupervisorNode(ManagedNode):
         wanted = [field for field in supervision.sensors if field.name in entry.names]
         try:
             taken = self._edge.take(entry, message)
-        except SpowlError as error:  # what is not valid is no reading
+        except SpowlError as error:  # an invalid message is no reading
             for field in wanted:
                 supervision.refuse(field, str(error))
             self.get_logger().warning(f'{entry.topic}: {error}',
@@ -316,7 +317,7 @@ class SupervisorNode(ManagedNode):
             self._send(supervision.stopped(self._foreign, now) if self._foreign else replacement)
 
     def _look_around(self, supervision: Supervision) -> None:
-        """Stop the robot at once where another one than the controller may command it."""
+        """Stop the robot at once if a node other than the controller may command it."""
         others = other_publishers(self, self._command.topic_name)
         foreign = '' if not others else (
             f'{", ".join(sorted(others))} publishes {self._command.topic_name} too, which the '
@@ -348,7 +349,7 @@ class SupervisorNode(ManagedNode):
         self._heed_estop(now)
 
     def _heed_estop(self, now: float) -> None:
-        """Hold the robot at once where the e-stop says so, or has fallen silent."""
+        """Hold the robot at once if the e-stop demands it or has fallen silent."""
         complaint = self._estop.complaint(now)
         if not complaint or (self._latch.held and self._latch.reason == complaint):
             return
@@ -372,7 +373,7 @@ class SupervisorNode(ManagedNode):
             self._limits.settings = settings.limits
 
     def _message(self, command: NDArray[np.float64]) -> Any:
-        """Return the robot's message of a command, shape (A,), stamped now."""
+        """Return the robot's message for a command, shape (A,), stamped now."""
         return build(self._robot_command.type, self._robot_command.content(
             command, self.get_clock().now().nanoseconds))
 
@@ -382,7 +383,7 @@ class SupervisorNode(ManagedNode):
         self._note(supervised)
 
     def _note(self, supervised: Supervised) -> None:
-        """Count what was sent, and say where it is something else than before."""
+        """Count the sent command's state; publish and log a change."""
         self._counts[supervised.state] = self._counts.get(supervised.state, 0) + 1
         before, self._last = self._last, supervised
         if before is None or (before.state, before.reason) != (supervised.state,
@@ -436,5 +437,5 @@ class SupervisorNode(ManagedNode):
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the node until it is asked to end."""
+    """Run the node until it is told to end."""
     sys.exit(process.run(SupervisorNode, args))

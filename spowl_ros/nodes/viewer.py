@@ -3,8 +3,8 @@
 """
 The live view as a node: shows every controller of the domain on a page in the browser.
 
-It only listens, and asks for what its buttons say through the same services that an operator
-calls. Callbacks store; one thread fills the page.
+It only listens; its buttons call the same services as an operator. Callbacks store; one thread
+fills the page.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 DECISION = '/controller/decision'
 DISCOVERY_PERIOD_S = 1.0
 ANSWER_S = 3.0
-"""How long a service may take to answer."""
+"""Longest time for a service to answer, seconds."""
 STALE_S = 3.0
 SHOWN_NODES = ('controller', 'supervisor')
 """Nodes whose settings are shown."""
@@ -57,7 +57,7 @@ Asked = tuple[str, Any, bool | None]
 BUTTONS: dict[str, Asked] = {
     'Stop': ('supervisor/stop', SetBool, True),
     'Release': ('supervisor/release', Trigger, None)}
-"""Label to service, its type, and what is asked."""
+"""Label to service, its type, and the request."""
 SIMULATION: dict[str, Asked] = {
     'Pause': ('simulator/pause', SetBool, True),
     'Go on': ('simulator/pause', SetBool, False),
@@ -82,7 +82,7 @@ class ViewerSettings:
 
 @dataclass
 class Watched:
-    """What is known of one robot; under the node's lock."""
+    """What is known about one robot; guarded by the node's lock."""
 
     name: str
     decision: Decision | None = None
@@ -98,7 +98,7 @@ class Watched:
     diagnostics: dict[str, tuple[Health, float]] = field(default_factory=dict)
 
     def frame(self, now: float) -> Frame:
-        """Return the present moment; `now` is the steady clock, seconds."""
+        """Return the page's present frame; `now` is the steady clock, seconds."""
         times = self.arrivals
         period = (times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else math.nan
         parts = tuple(Health(part.name, 3 if now - heard > STALE_S else part.level, part.message)
@@ -135,7 +135,7 @@ class ViewerNode(Node):
             print('no browser could be opened here; open the address yourself', flush=True)
 
     def close(self) -> None:
-        """Take the page away."""
+        """Stop serving the page."""
         self._ended.set()
         self._thread.join(2.0)
         self.page.close()
@@ -151,10 +151,10 @@ class ViewerNode(Node):
                 history = History() if chosen is None else copy_of(chosen.history)
             self.page.show(frames, history)
 
-    # Who is there, and what they say
+    # Controllers and their messages
 
     def _discover(self) -> None:
-        """Follow the controllers that have come."""
+        """Follow new controllers."""
         for topic, types in self.get_topic_names_and_types():
             if topic.endswith(DECISION) and 'diagnostic_msgs/msg/DiagnosticArray' in types:
                 name = topic.removesuffix(DECISION).strip('/')
@@ -230,7 +230,7 @@ class ViewerNode(Node):
                     robot.diagnostics[status.name] = (
                         Health(status.name, status.level[0], status.message), now)
 
-    # What the buttons ask for: called in the page's threads
+    # The buttons' actions: called in the page's threads
 
     buttons = tuple(BUTTONS)
     simulation = tuple(SIMULATION)
@@ -239,7 +239,7 @@ class ViewerNode(Node):
         """
         Call the service of a button, and return its answer.
 
-        :raises SpowlError: nobody offers it, it does not answer, or it refuses
+        :raises SpowlError: no node offers it, it does not answer, or it refuses
         """
         service, kind, wanted = (BUTTONS | SIMULATION)[button]
         request = kind.Request()
@@ -251,7 +251,7 @@ class ViewerNode(Node):
         return str(answer.message)
 
     def settings_of(self, robot: str) -> dict[str, tuple[Setting, ...]]:
-        """Return the settings that may be changed now, by node, with their present values."""
+        """Return the settings that can be changed now, by node, with their present values."""
         found = {}
         for node in SHOWN_NODES:
             with contextlib.suppress(SpowlError):
@@ -260,7 +260,7 @@ class ViewerNode(Node):
 
     def change(self, robot: str, node: str, entry: Setting, value: Any) -> str:
         """
-        Set a parameter, and return what came of it.
+        Set a parameter, and return the result.
 
         :raises SpowlError: it was refused
         """
@@ -296,7 +296,7 @@ class ViewerNode(Node):
         """
         Return the answer of a service.
 
-        :raises SpowlError: nobody offers it, or it does not answer in time
+        :raises SpowlError: no node offers it, or it does not answer in time
         """
         name = f'/{robot}/{service}' if robot else f'/{service}'
         client: Any = self.create_client(kind, name, callback_group=self._group)
@@ -331,5 +331,5 @@ def _parameter_value(kind: type, value: Any) -> ParameterValue:
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the node until it is asked to end."""
+    """Run the node until it is told to end."""
     sys.exit(process.run(ViewerNode, args))

@@ -1,7 +1,7 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-A robot's own topics: which message fills which field of the observation, and what commands are.
+A robot's own topics: which message fills which field of the observation, and where commands go.
 
-Imports `control` and `base`. Begin with `config`.
+Imports `base`, `bags` and `control`. Begin with `config`.
 """

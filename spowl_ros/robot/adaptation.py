@@ -1,10 +1,10 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-What a wheeled robot with a laser lacks of what SafetyGymnasium's Point senses and does.
+Adapts a wheeled robot with a laser to the sensors and motors of SafetyGymnasium's Point.
 
 Laser ranges become the scan of hazards, a goal pose the scan of the goal, odometry the inertial
-sensors; and commands of the Point's motors become velocities that the Point would have had.
+sensors. Commands for the Point's motors become the velocities that the Point would reach.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from spowl_ros.robot.fields import unit_quaternion
 GRAVITY = 9.81
 INPUTS = {'scan': 'sensor_msgs/msg/LaserScan', 'odom': 'nav_msgs/msg/Odometry',
           'goal_pose': 'geometry_msgs/msg/PoseStamped'}
-"""Topics that the adapter hears, and their types."""
+"""Topics to which the adapter subscribes, and their types."""
 OUTPUT = 'cmd_vel'
-"""The topic on which it commands the robot, with the type that its parameter names."""
+"""Topic on which the adapter commands the robot; a parameter names the type."""
 FROM_ODOMETRY = ('accelerometer', 'gyro', 'velocimeter', 'magnetometer')
 _PLAUSIBLE = np.array([FARTHEST, FARTHEST, 20.0, 100.0])
 """Greatest magnitude of x, y (m), speed (m/s) and turn rate (rad/s)."""
@@ -48,9 +48,9 @@ def closeness(points: NDArray[np.float64], sectors: int) -> NDArray[np.float64]:
 def laser_points(ranges: NDArray[np.float64], first: float, increment: float,
                  mounting: tuple[float, float, float]) -> NDArray[np.float64]:
     """
-    Return where a laser hit something, shape (n, 2), metres, in robot axes, in beam order.
+    Return the points that a laser hit, shape (n, 2), metres, in robot axes, in beam order.
 
-    :param ranges: metres, +Inf where nothing is seen, and what is too near no nearer than it is
+    :param ranges: metres, finite, or +Inf where nothing is seen
     :param first: angle of the first beam, radians; `increment` to each next one
     :param mounting: x, y, yaw of the laser in robot axes
     """
@@ -63,11 +63,11 @@ def laser_points(ranges: NDArray[np.float64], first: float, increment: float,
 def obstacles(points: NDArray[np.float64], hazard_radius: float,
               robot_radius: float) -> NDArray[np.float64]:
     """
-    Return centres, shape (m, 2), of round hazards that stand for what a laser hit.
+    Return centres, shape (m, 2), of round hazards that represent a laser's hits.
 
-    Hits in beam order are cut into pieces no wider than a hazard; each piece becomes one hazard
-    in the direction of its nearest hit, so far behind it that the robot's hull touches the hit
-    exactly when its centre enters the hazard. A wall becomes a row of hazards.
+    Hits in beam order are cut into pieces no wider than a hazard. Each piece becomes one hazard
+    in the direction of its nearest hit. It lies behind the hit, so that the robot's hull touches
+    the hit exactly when its centre enters the hazard. A wall becomes a row of hazards.
 
     :param points: shape (n, 2), metres, in robot axes
     :param hazard_radius: distance of the robot's centre to a hazard's centre that costs, metres
@@ -91,7 +91,7 @@ def makeable(contract: Contract) -> Contract:
     """
     Return the contract if a laser, odometry and a goal pose are enough for it.
 
-    :raises SpowlError: it has other sensors or actuators than the Point in a goal task
+    :raises SpowlError: its sensors or actuators are not those of the Point in a goal task
     """
     known = (*FROM_ODOMETRY, 'goal_lidar', 'hazards_lidar', 'vases_lidar')
     others = [field.name for field in contract.fields if field.name not in known]
@@ -103,7 +103,7 @@ def makeable(contract: Contract) -> Contract:
 
 @dataclass(frozen=True)
 class Motion:
-    """Where a robot is on the ground and how it moves."""
+    """Pose and velocity of a robot on the ground."""
 
     x: float
     """Metres, in the frame."""
@@ -119,11 +119,11 @@ class Motion:
 
 def read_laser(message: Any, mounting: tuple[float, float, float]) -> NDArray[np.float64]:
     """
-    Return where a sensor_msgs/LaserScan hit something, as `laser_points` does.
+    Return the points that a sensor_msgs/LaserScan hit, as `laser_points` does.
 
-    What is too near to be measured is as far as the least range.
+    A hit too near to be measured counts at the least range.
 
-    :raises InvalidReading: anything in the message has no clear meaning
+    :raises InvalidReading: a part of the message has no clear meaning
     """
     ranges = checked_ranges(message)
     return laser_points(np.where(ranges == -np.inf, float(message.range_min), ranges),
@@ -132,9 +132,9 @@ def read_laser(message: Any, mounting: tuple[float, float, float]) -> NDArray[np
 
 def read_odometry(message: Any) -> Motion:
     """
-    Return what a nav_msgs/Odometry says of a robot on the ground.
+    Return the motion in a nav_msgs/Odometry of a robot on the ground.
 
-    :raises InvalidReading: a pose or velocity that is none, or as fast as no robot
+    :raises InvalidReading: an invalid pose or velocity, or one beyond any robot's
     """
     w, x, y, z = unit_quaternion(message.pose.pose.orientation)
     position, twist = message.pose.pose.position, message.twist.twist
@@ -151,7 +151,7 @@ def read_odometry(message: Any) -> Motion:
 
 def in_robot_axes(point: tuple[float, float], x: float, y: float,
                   heading: float) -> NDArray[np.float64]:
-    """Return a point of the world, shape (2,), as the robot at x, y, heading sees it."""
+    """Return a point of the world in the axes of a robot at x, y, heading, shape (2,)."""
     dx, dy = point[0] - x, point[1] - y
     c, s = math.cos(heading), math.sin(heading)
     return np.array([c * dx + s * dy, c * dy - s * dx])
@@ -164,7 +164,7 @@ def magnetic_field(heading: float) -> NDArray[np.float64]:
 
 
 class Accelerometer:
-    """Linear acceleration from wheel speeds, as an accelerometer in the middle feels it."""
+    """Acceleration from wheel speeds, as an accelerometer in the robot's centre measures it."""
 
     def __init__(self, time_constant: float) -> None:
         self._time_constant = time_constant
@@ -191,7 +191,7 @@ def sense_motion(felt: NDArray[np.float64], speed: float, turn_rate: float,
     """
     Return the fields of the Point's body.
 
-    :param felt: what `Accelerometer` returned
+    :param felt: specific force that `Accelerometer` returned
     :param speed: forward, m/s
     """
     return {'accelerometer': felt, 'gyro': np.array([0.0, 0.0, turn_rate]),
@@ -201,9 +201,9 @@ def sense_motion(felt: NDArray[np.float64], speed: float, turn_rate: float,
 def sense_obstacles(hits: NDArray[np.float64], hazard_radius: float, robot_radius: float,
                     sectors: int) -> dict[str, NDArray[np.float64]]:
     """
-    Return the fields of the Point's surroundings; arguments as of `obstacles`.
+    Return the fields of the Point's surroundings; arguments as for `obstacles`.
 
-    A laser does not tell vases from hazards: all are hazards, which are to be avoided.
+    A laser cannot tell vases from hazards: every hit counts as a hazard to avoid.
     """
     centres = obstacles(hits, hazard_radius, robot_radius)
     return {'hazards_lidar': closeness(centres, sectors), 'vases_lidar': np.zeros(sectors)}
@@ -217,21 +217,21 @@ def sense_goal(goal: tuple[float, float], x: float, y: float, heading: float,
 
 @dataclass(frozen=True)
 class PointDynamics:
-    """How SafetyGymnasium's Point answers its motors, as measured in its simulation."""
+    """Response of SafetyGymnasium's Point to its motors, as measured in its simulation."""
 
     greatest_speed: float = 1.5
-    """m/s that full thrust ends at."""
+    """Final speed at full thrust, m/s."""
     time_constant: float = 0.53
-    """Seconds in which the speed comes within 1/e of that."""
+    """Time constant in which the speed comes within 1/e of that, seconds."""
     saturation: float = 0.05
-    """Command from which on the thrust is full."""
+    """Command at and above which the thrust is full."""
     turn_rate_per_command: float = 3.0
     """rad/s."""
     turn_time_constant: float = 0.03
 
 
 class PointDrive:
-    """Velocities of a Point under commands, for a robot whose wheels follow velocities."""
+    """Computes the Point's velocities under commands, for a robot whose wheels follow them."""
 
     def __init__(self, dynamics: PointDynamics | None = None) -> None:
         self.dynamics = dynamics or PointDynamics()

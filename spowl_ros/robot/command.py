@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Commands as the messages that actuators take, and back; the one home of their types."""
+"""Converts commands to the actuators' messages and back; the only place with their types."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ COMMAND_TYPES = {
     'TwistStamped': 'geometry_msgs/msg/TwistStamped',
     'Twist': 'geometry_msgs/msg/Twist',
 }
-"""Message types of a command by the name that settings use."""
+"""Name of a command type in settings to its message type."""
 TWISTS = ('TwistStamped', 'Twist')
-"""Those that hold a velocity for each of some TWIST_AXES."""
+"""The types that hold a velocity for each of some TWIST_AXES."""
 TWIST_AXES = ('linear.x', 'linear.y', 'linear.z', 'angular.x', 'angular.y', 'angular.z')
 GROUND_AXES = ('linear.x', 'angular.z')
-"""Of a robot that drives: forward speed and turn rate."""
+"""Axes of a driving robot: forward speed and turn rate."""
 
 
 class CommandFormat:
@@ -36,13 +36,13 @@ class CommandFormat:
     One kind of command message for one set of actuators.
 
     A Float64MultiArray holds one number per actuator, in the contract's order and unit, as
-    ros2_control's forward command controllers take them. A Twist, stamped or not, holds one for
-    each of the axes.
+    ros2_control's forward command controllers accept it. A Twist, stamped or not, holds one
+    number for each of the axes.
 
     :param type_name: one of COMMAND_TYPES
     :param axes: of a Twist, one for each actuator
-    :param frame: frame_id of a stamped one
-    :raises SpowlError: actuators that the message cannot hold
+    :param frame: frame_id of a stamped Twist
+    :raises SpowlError: the message cannot hold these actuators
     """
 
     def __init__(self, type_name: str, spec: ActionSpec, axes: Sequence[str] = GROUND_AXES,
@@ -60,10 +60,10 @@ class CommandFormat:
 
     def content(self, command: ArrayLike, stamp_ns: int) -> Content:
         """
-        Return what the message of a command holds.
+        Return the content of the message for a command.
 
         :param command: shape (A,), in the actuators' units, in the order of the message
-        :param stamp_ns: when it was decided on, nanoseconds
+        :param stamp_ns: time of the decision, nanoseconds
         """
         values = np.asarray(command, np.float64).tolist()
         if not self._twist:
@@ -81,7 +81,7 @@ class CommandFormat:
         """
         Return the command, shape (A,), in the actuators' units, finite.
 
-        :raises SpowlError: another number of values than actuators, or one that is not finite
+        :raises SpowlError: the number of values is wrong, or a value is not finite
         """
         if self._twist:
             twist = message.twist if self._stamped else message

@@ -3,7 +3,7 @@
 """
 One robot's description: where each field of a contract comes from and where commands go.
 
-Read once, from YAML, and checked against a bundle's contract before anything moves.
+It is read once, from YAML, and checked against a bundle's contract before the robot moves.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ UNITS = {
     'T': ('T', 1.0), 'uT': ('T', 1e-6), 'gauss': ('T', 1e-4),
     'N': ('N', 1.0),
 }
-"""Unit that a robot may use: the contract's unit, and how many of it one is."""
+"""A robot's unit to the contract's unit and the factor into it."""
 
 _TYPE = re.compile(r'[a-z][a-z0-9_]*/msg/[A-Z][A-Za-z0-9]*')
 _VECTORS = ('linear_acceleration', 'angular_velocity', 'linear_velocity', 'magnetic_field')
@@ -41,15 +41,15 @@ _VECTORS = ('linear_acceleration', 'angular_velocity', 'linear_velocity', 'magne
 
 @dataclass(frozen=True)
 class Input:
-    """Where one field comes from; what is left out is as the contract says."""
+    """Where one field comes from; keys left out take the contract's values."""
 
     topic: str = ''
     type: str = ''
     """Message type, as 'nav_msgs/msg/Odometry'; needs `field`."""
     field: str = ''
-    """Where in the message the values lie, as 'twist.twist.linear' or 'data[0:3]'."""
+    """Path of the values in the message, as 'twist.twist.linear' or 'data[0:3]'."""
     joint: str = ''
-    """Joint fields: what the robot's JointState calls the joint."""
+    """Joint fields: the joint's name in the robot's JointState."""
     frame: str = ''
     """The frame_id that messages must carry; empty takes any."""
     unit: str = ''
@@ -78,7 +78,7 @@ class Command:
     frame: str = ''
     """frame_id of a TwistStamped."""
     stop_ramp: float | None = None
-    """Seconds in which a stop leads to the stop command; None takes the contract's."""
+    """Seconds in which a stop ramps to the stop command; None takes the contract's."""
 
 
 @dataclass(frozen=True)
@@ -89,16 +89,16 @@ class RobotConfig:
     """Field of the contract to where it comes from."""
     command: Command = field(default_factory=Command)
     limits: dict[str, float] = field(default_factory=dict)
-    """Actuator of the contract to the greatest magnitude that may reach it, contract's unit."""
+    """Actuator of the contract to its greatest magnitude, in the contract's unit."""
     parameters: dict[str, dict[str, bool | int | float | str]] = field(default_factory=dict)
-    """Node, one of NODES, to parameters of it."""
+    """Node, one of NODES, to its parameters."""
     remappings: dict[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
-    """Node to pairs of a topic's name in it and the robot's, as [[scan, front_laser/scan]]."""
+    """Node to pairs of the node's and the robot's topic name, as [[scan, front_laser/scan]]."""
     adapter: bool = False
-    """Start the adapter, which makes the inputs out of a laser, odometry and a goal pose."""
+    """Start the adapter, which makes the inputs from a laser, odometry and a goal pose."""
 
     def misfits(self, contract: Contract) -> list[str]:
-        """Return what does not fit the contract, one sentence each; empty if all does."""
+        """Return one sentence for each part that does not fit the contract; empty if all fit."""
         fields = {entry.name: entry for entry in contract.fields}
         found = [
             f'inputs.{name}: {contract.task} has no such field'
@@ -120,7 +120,7 @@ class RobotConfig:
 
     def check(self, contract: Contract) -> None:
         """
-        Make sure that the robot fits the contract.
+        Check that the robot fits the contract.
 
         :raises SpowlError: names every misfit
         """
@@ -174,7 +174,7 @@ def _hint(name: str, known: Any) -> str:
 
 
 def _topic_misfits(robot: RobotConfig) -> list[str]:
-    """Return which names are none of a topic."""
+    """Return the names that are not valid topic names."""
     given = {f'inputs.{name}.topic': entry.topic
              for name, entry in robot.inputs.items() if entry.topic}
     given['command.topic'] = robot.command.topic

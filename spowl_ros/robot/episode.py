@@ -1,11 +1,11 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-The beginning of an episode is a message on a topic, before its first measurement.
+The topic that announces the beginning of an episode, before the episode's first measurement.
 
-The message is a `std_msgs/Header` with the stamp of that measurement. Who decides then begins
-anew and forgets what was measured before. A clock that leaps or goes back without it is a fault,
-after which the controller begins anew as well (`spowl_ros.control.controller.LEAP_PERIODS`).
+The message is a `std_msgs/Header` with the stamp of that measurement. The controller then resets
+and forgets earlier measurements. A clock that leaps or goes back without this message is a fault;
+the controller resets then as well (`spowl_ros.control.controller.LEAP_PERIODS`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A goal as an errand, which ends reached, cancelled or out of time; nothing of ROS."""
+"""An errand: drive to a goal; it ends reached, cancelled or timed out. Without ROS."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import math
 from spowl_ros.base.errors import SpowlError
 
 FARTHEST = 1e6
-"""Metres from the origin beyond which a position is a mistake."""
+"""A position farther than this from the origin is an error, metres."""
 
 
 class State(enum.Enum):
-    """What became of the last goal; values as action_msgs/msg/GoalStatus has them."""
+    """State of the last goal; values as in action_msgs/msg/GoalStatus."""
 
     NONE = 0
     ACCEPTED = 1
-    """Until it is known in which frame the robot is."""
+    """Until the robot's frame is known."""
     DRIVING = 2
     REACHED = 4
     CANCELLED = 5
@@ -35,15 +35,15 @@ class Goal:
     y: float
     frame: str
     stamp_ns: int = 0
-    """When it was sent; 0: not told."""
+    """When it was sent; 0: unknown."""
 
 
 class Errand:
     """
-    Follows one goal after another; once one has ended the robot stands until the next.
+    Follows one goal after another; between goals the robot stands.
 
-    :param tolerance: metres from the robot's centre to the goal at which it is reached
-    :param timeout: seconds after which a goal is given up; infinity: never
+    :param tolerance: metres between robot's centre and goal at which the goal is reached
+    :param timeout: seconds after which a goal is aborted; infinity: never
     """
 
     def __init__(self, tolerance: float, timeout: float) -> None:
@@ -51,28 +51,28 @@ class Errand:
         self.timeout = timeout
         self.state = State.NONE
         self.reason = 'no goal yet'
-        """Why the state is what it is."""
+        """Reason for the state."""
         self.goal: Goal | None = None
         self.number = 0
-        """Of the goal, from 1."""
+        """Number of the goal, from 1."""
         self.distance = math.nan
-        """Metres to the goal, as far as known."""
+        """Metres to the goal, if known."""
         self._begun = 0.0
         self._frame: str | None = None
 
     @property
     def driving(self) -> bool:
-        """Whether the robot is to move."""
+        """Whether the robot should move."""
         return self.state is State.DRIVING
 
     def send(self, goal: Goal, now: float) -> bool:
         """
-        Begin an errand in place of the present one; return whether it is another goal.
+        Begin an errand in place of the present one; return whether the goal is new.
 
         A message that arrives twice is one goal.
 
         :param now: steady clock, seconds
-        :raises SpowlError: no place, or in a frame in which the robot is not known to be
+        :raises SpowlError: the goal is no valid position, or in another frame than the robot
         """
         if not (abs(goal.x) <= FARTHEST and abs(goal.y) <= FARTHEST):
             raise SpowlError(f'the goal {goal.x:g}, {goal.y:g} is no place')
@@ -89,7 +89,7 @@ class Errand:
         return True
 
     def cancel(self) -> bool:
-        """Give the goal up; return whether there was one."""
+        """Cancel the goal; return whether there was one."""
         if self.state not in (State.ACCEPTED, State.DRIVING):
             return False
         self._become(State.CANCELLED, 'cancelled')
@@ -97,9 +97,9 @@ class Errand:
 
     def be_at(self, x: float, y: float, frame: str, now: float) -> None:
         """
-        Take where the robot is, metres in a frame.
+        Store the robot's position, metres in a frame.
 
-        :raises SpowlError: the goal is in another frame; it has been given up
+        :raises SpowlError: the goal is in another frame; it has been aborted
         """
         self._frame = frame
         if self.goal is None or self.state not in (State.ACCEPTED, State.DRIVING):
@@ -118,7 +118,7 @@ class Errand:
             self.tick(now)
 
     def tick(self, now: float) -> None:
-        """Give a goal up that has taken too long."""
+        """Abort a goal that has taken too long."""
         if (self.state in (State.ACCEPTED, State.DRIVING)
                 and not now - self._begun <= self.timeout):
             self._become(State.ABORTED, f'not reached within {self.timeout:g} s'

@@ -1,7 +1,7 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-The kinds of sensor: which message each comes in, how it is read and how it is written.
+The kinds of sensor: the message of each, and how to read and write it.
 
 ============================================  ==========================  =======================
 sensor                                        message                     where in it
@@ -18,12 +18,12 @@ ball_orientation (3x3 matrix, row by row)     sensor_msgs/                transf
 ball_angular_velocity                         the same                    twist[].angular
 height                                        nav_msgs/Odometry           pose.pose.position.z
 body_angular_velocity (world axes)            nav_msgs/Odometry           twist.twist.angular
-vector (of a task of one's own)               sensor_msgs/JointState      position, no names
+vector (of a user's own task)                 sensor_msgs/JointState      position, no names
 ============================================  ==========================  =======================
 
-A new kind is one row of SENSORS. Messages are any objects with the type's attributes, rclpy's or
-those that `rosbags` makes; what is written is plain dicts and lists, from which `spowl_ros.ros`
-makes rclpy's. No message package is imported.
+A new kind is one row of SENSORS. Readers accept any object with the type's attributes, from rclpy
+or from `rosbags`. Writers fill plain dicts and lists, from which `spowl_ros.ros` builds rclpy
+messages. This module imports no message package.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ if TYPE_CHECKING:
     from spowl_ros.control.contract import Field
 
 Content = dict[str, Any]
-"""What a message holds, by its fields' names: numbers, strings, lists, and dicts for messages."""
+"""A message's content by field name: numbers, strings, lists, and dicts for nested messages."""
 
 _ANGLE_TOLERANCE = 1e-3
 _COVARIANCE = [-1.0] + [0.0] * 8
-"""Of what a message does not measure, as sensor_msgs/Imu has it."""
+"""Covariance of a quantity that a message does not measure, as sensor_msgs/Imu defines it."""
 
 
 @dataclass(frozen=True)
@@ -61,17 +61,17 @@ class Sensor:
     """Message type, as bags name it."""
     read: Callable[[Any, Field], NDArray[np.float64] | None]
     """
-    Returns the field's values, shape (size,), or None where the message is about other joints;
-    raises SpowlError where it has no clear meaning.
+    Returns the field's values, shape (size,), or None if the message is about other joints;
+    raises SpowlError if it has no clear meaning.
     """
     write: Callable[[Content, Field, NDArray[np.float64]], None]
-    """Adds the values to what the message holds; fields of one message are written in turn."""
+    """Adds the values to a message's content; fields of one message are written in turn."""
     usual: tuple[float, float] | None = None
-    """Between which the median magnitude lies on a robot that stands or drives, if known."""
+    """Range of the median magnitude on a robot that stands or drives, if known."""
     magnitude: Callable[[Any, Field], float] | None = None
-    """Of a message; None: the norm of the values."""
+    """Magnitude of a message's values; None: their norm."""
     unit: str = ''
-    """Of its values as they are read; empty: whatever the sender has."""
+    """Unit of the values as read; empty: the sender's."""
 
 
 def _reads_vector(*path: str, covariance: str = '') -> Callable[[Any, Field], NDArray[np.float64]]:
@@ -127,9 +127,9 @@ def _write_scan(content: Content, field: Field, values: NDArray[np.float64]) -> 
 
 def _entry(names: Any, entries: Any, array: str, field: Field) -> Any:
     """
-    Return the entry of a field's joint, in whatever order the sender has them; None: another's.
+    Return the entry of a field's joint, in any order of joints; None if it is not in the message.
 
-    :raises SpowlError: names and entries do not belong together
+    :raises SpowlError: names and entries do not match
     """
     names = list(names)
     if not len(entries):
@@ -141,7 +141,7 @@ def _entry(names: Any, entries: Any, array: str, field: Field) -> Any:
 
 
 def _slot(content: Content, key: str, array: str, field: Field, empty: Any) -> tuple[Any, int]:
-    """Return the array of a message's joints and where in it a field's joint is, made if need."""
+    """Return a message's array of joints and the index of a field's joint; add it if missing."""
     names = content.setdefault(key, [])
     if field.joint not in names:
         names.append(field.joint)
@@ -153,7 +153,7 @@ def _slot(content: Content, key: str, array: str, field: Field, empty: Any) -> t
 
 
 def _joint(array: str, angle: bool = False) -> tuple[Any, Any]:
-    """Return reader and writer of one number for a joint in a sensor_msgs/JointState."""
+    """Return the reader and the writer of one joint's number in a sensor_msgs/JointState."""
     def read(message: Any, field: Field) -> NDArray[np.float64] | None:
         value = _entry(message.name, getattr(message, array), array, field)
         if value is None:
@@ -220,7 +220,7 @@ def _write_body_velocity(content: Content, field: Field, values: NDArray[np.floa
 
 
 def _read_numbers(message: Any, field: Field) -> NDArray[np.float64]:
-    """Return the numbers of a task of one's own: a JointState's positions, without names."""
+    """Return the numbers of a user's own task: a JointState's positions, without names."""
     return np.array(message.position, np.float64)
 
 
@@ -267,7 +267,7 @@ def unit_quaternion(rotation: Any) -> tuple[float, float, float, float]:
     """
     Return w, x, y, z of a geometry_msgs/Quaternion.
 
-    :raises SpowlError: it is none of a rotation, as 0 0 0 0
+    :raises SpowlError: it is no rotation, as 0 0 0 0
     """
     q = float(rotation.w), float(rotation.x), float(rotation.y), float(rotation.z)
     check_quaternion(*q)
@@ -286,7 +286,7 @@ def _quaternion(matrix: NDArray[np.float64]) -> list[float]:
     """
     Return the unit quaternion w, x, y, z of a rotation matrix, shape (3, 3).
 
-    Of the four ways to divide, the one with the greatest divisor (Shepperd 1978).
+    It uses the one of the four formulas that has the greatest divisor (Shepperd 1978).
     """
     m = matrix
     trace = float(np.trace(m))

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Values out of messages, where a robot's description says that they lie."""
+"""Reads values from messages at the paths in a robot's description."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 def read(message: Any, path: str) -> NDArray[np.float64]:
     """
-    Return the numbers at a path of a message, shape (n,): one, an array's, or a vector's x, y, z.
+    Return the numbers at a path of a message, shape (n,): a number, an array or a vector x, y, z.
 
     :param path: as 'twist.twist.linear', 'data[0:3]', 'range'
     :raises SpowlError: the message has nothing there, or no numbers
@@ -48,10 +48,10 @@ def read(message: Any, path: str) -> NDArray[np.float64]:
 
 def check_path(name: str, type_name: str, path: str) -> None:
     """
-    Make sure that messages of a type have a stamp and may have numbers at a path.
+    Check that messages of a type have a stamp and may have numbers at a path.
 
-    :param name: of the field that is to be read there
-    :raises SpowlError: no such type is installed, it has no stamp, or nothing at the path
+    :param name: of the field to read there
+    :raises SpowlError: the type is not installed, has no stamp, or has nothing at the path
     """
     message_definition(type_name)
     store = installed_types()
@@ -82,7 +82,7 @@ def rotation_matrix(roll: float, pitch: float, yaw: float) -> NDArray[np.float64
 
 class Conversion:
     """
-    From a robot's values of one field to the contract's: unit and mounting.
+    Converts a robot's values of one field to the contract's unit and the robot's axes.
 
     :param given: as checked by `RobotConfig.check`
     """
@@ -97,7 +97,7 @@ class Conversion:
         """
         Return values (n,) in the contract's unit and the robot's axes.
 
-        :raises SpowlError: another number of values than the field has, or one not finite
+        :raises SpowlError: the number of values is wrong, or a value is not finite
         """
         if values.shape != (self.field.size,):
             raise SpowlError(f"field '{self.field.name}' got {values.size} values, "
@@ -111,9 +111,9 @@ class Conversion:
 
     def check_frame(self, frame: str) -> None:
         """
-        Make sure that a message is in the frame wanted.
+        Check that a message is in the wanted frame.
 
-        :raises SpowlError: it is in another one
+        :raises SpowlError: it is in another frame
         """
         if self.given.frame and frame.lstrip('/') != self.given.frame.lstrip('/'):
             raise SpowlError(f"field '{self.field.name}' came in frame '{frame}', "

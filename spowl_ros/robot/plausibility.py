@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Whether values are as large as such sensors' are: what tells degrees from radians."""
+"""Checks whether a sensor's values have a plausible size, as to tell degrees from radians."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from spowl_ros.robot.topics import Measurement, Topic
 
 ENOUGH = 10
-"""Messages from which on a median is trusted."""
+"""Least number of messages for a median."""
 _RECENT = 50
 
 
 class Plausibility:
-    """Keeps the recent magnitudes of each field, and compares their median with the usual."""
+    """Keeps each field's recent magnitudes, and compares their median with the usual range."""
 
     def __init__(self) -> None:
         self._magnitudes: dict[str, tuple[Field, deque[float]]] = {}
 
     def add(self, topic: Topic, message: Any, taken: Measurement) -> None:
-        """Take a message that was understood."""
+        """Add a valid message."""
         for part in topic.parts:
             sensor = SENSORS.get(part.field.sensor)
             if sensor is None or part.field.name not in taken.values or sensor.usual is None:
@@ -40,7 +40,7 @@ class Plausibility:
             known.append(magnitude)
 
     def problems(self) -> dict[str, str]:
-        """Return what is wrong by field; empty if nothing."""
+        """Return the problems by field; empty if none."""
         found = {}
         for name, (field, magnitudes) in list(self._magnitudes.items()):
             if len(magnitudes) >= ENOUGH:
@@ -51,7 +51,7 @@ class Plausibility:
 
 
 def implausible(field: Field, median: float) -> str:
-    """Return why a magnitude is not that of such a sensor, and what unit it may be in, or ''."""
+    """Return why a magnitude is implausible for a sensor, and its likely unit; '' if plausible."""
     sensor = SENSORS[field.sensor]
     if sensor.usual is None or sensor.usual[0] <= median <= sensor.usual[1]:
         return ''

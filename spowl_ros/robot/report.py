@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What was heard of a robot's inputs, and whether a controller can live with it."""
+"""Report on a robot's inputs: what was received, and whether a controller can use it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from spowl_ros.control.contract import Field
 
 RATE_MARGIN = 1.0
-"""Messages that must arrive at least within each time-out."""
+"""Least number of messages within each time-out."""
 FUTURE = 0.05
 """Seconds that a stamp may lie ahead of this machine's clock."""
 
 
 @dataclass
 class Heard:
-    """One field while it was listened to."""
+    """What was received of one field."""
 
     field: Field
     topic: str
@@ -33,21 +33,21 @@ class Heard:
     high: float = -math.inf
     refused: int = 0
     refusal: str = ''
-    """Why a message was refused, the last time."""
+    """Why the last refused message was refused."""
     implausible: str = ''
-    """Why the values are not as large as such a sensor's, if so."""
+    """Why the values are implausible for such a sensor, if they are."""
     other_types: tuple[str, ...] = ()
-    """Types that the topic has on the network, where not the one wanted."""
+    """Types of the topic on the network, if not the wanted one."""
 
     def add(self, values: NDArray[np.float64], arrival: float, age: float) -> None:
-        """Take one message's values, shape (size,), in the contract's units."""
+        """Add one message's values, shape (size,), in the contract's units."""
         self.arrivals.append(arrival)
         self.ages.append(age)
         self.low = min(self.low, float(values.min()))
         self.high = max(self.high, float(values.max()))
 
     def begin(self) -> None:
-        """Forget what came until now."""
+        """Forget all messages received until now."""
         self.arrivals.clear()
         self.ages.clear()
         self.low, self.high = math.inf, -math.inf
@@ -61,11 +61,11 @@ class Heard:
 
     @property
     def longest_gap(self) -> float:
-        """Seconds between two messages at most; infinity before the second one."""
+        """Longest time between two messages, seconds; infinity before the second one."""
         return max(np.diff(self.arrivals).tolist(), default=math.inf)
 
     def problems(self) -> list[str]:
-        """Return what a controller would stumble over; empty if nothing."""
+        """Return the problems that a controller would have with it; empty if none."""
         if self.refused:
             return [f'{self.refused} messages refused: {self.refusal}']
         if not self.arrivals:

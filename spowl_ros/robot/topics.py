@@ -1,9 +1,9 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-The edge between a robot's own messages and a contract: sensors in, commands out.
+Converts between a robot's own messages and a contract: sensors in, commands out.
 
-`topics` says what to listen to; `Edge.take` is the one way in for every message.
+`topics` lists the topics to subscribe to; every message goes through `Edge.take`.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from spowl_ros.control.contract import ActionSpec, Contract, Field
 
 FRAME = 'base_link'
-"""Of the robot's body."""
+"""Frame of the robot's body."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """A message that was understood as a whole."""
+    """The values of a valid message."""
 
     stamp_ns: int
     """When it was measured, nanoseconds."""
@@ -45,7 +45,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Part:
-    """One field and how it is got out of a message."""
+    """One field and how to read it from a message."""
 
     field: Field
     read: Callable[[Any, Field], NDArray[np.float64] | None]
@@ -69,11 +69,11 @@ class Topic:
 
     def read(self, message: Any) -> Measurement:
         """
-        Return what a message says; it is understood as a whole or not at all.
+        Return a message's values; a message is valid as a whole or refused.
 
-        Of joints it may be about a part: several senders may share a topic.
+        It may hold only some of the joints: several senders may share a topic.
 
-        :raises SpowlError: anything that is read from it has no clear meaning
+        :raises SpowlError: a value that is read has no clear meaning
         """
         stamp = message.header.stamp
         stamp_ns = int(stamp.sec) * 10**9 + int(stamp.nanosec)
@@ -96,9 +96,9 @@ class Topic:
     def content(self, values: Mapping[str, ArrayLike], stamp_ns: int,
                 frame: str = FRAME) -> Content:
         """
-        Return what the message holds that carries the values, of a robot as the contract has it.
+        Return the content of the message with these values, for a robot with the contract's units.
 
-        :param values: by field name, shape (size,); the whole observation's fields will do
+        :param values: by field name, shape (size,); extra fields are ignored
         :param frame: of the robot's body
         """
         seconds, nanoseconds = divmod(stamp_ns, 10**9)
@@ -112,10 +112,10 @@ class Topic:
 
 class Edge:
     """
-    The one way in: takes a message as a whole or refuses it as a whole, and says why.
+    Accepts or refuses each message as a whole, and says why.
 
-    Remembers each field's frame and last stamp. A measurement older than the one before is
-    refused; from there on time goes on, so that a clock that was set back costs one message.
+    It remembers each field's frame and last stamp. It refuses a measurement older than the one
+    before, and then continues from the older stamp: a clock set back costs one message.
     """
 
     def __init__(self) -> None:
@@ -124,9 +124,9 @@ class Edge:
 
     def take(self, topic: Topic, message: Any) -> Measurement:
         """
-        Return what a message says.
+        Return a message's values.
 
-        :raises SpowlError: see `Topic.read`; another frame than at first; a stamp that goes back
+        :raises SpowlError: see `Topic.read`; the frame has changed; the stamp goes back
         """
         taken = topic.read(message)
         older = ''
@@ -146,7 +146,7 @@ class Edge:
 
 def load_robot(path: str, command_type: str = 'Float64MultiArray') -> RobotConfig:
     """
-    Return a robot, or without a path one that has the contract's own topics and units.
+    Return a robot; without a path, one that has the contract's own topics and units.
 
     :param command_type: of the robot without a path
     :raises SpowlError: see `spowl_ros.robot.config.load`
@@ -159,12 +159,13 @@ def load_robot(path: str, command_type: str = 'Float64MultiArray') -> RobotConfi
 
 def topics(contract: Contract, robot: RobotConfig | None = None) -> list[Topic]:
     """
-    Return what to listen to, in the order of the contract's first fields.
+    Return the topics to subscribe to, in the order of the contract's fields.
 
     :param contract: with the robot's topics: `RobotConfig.applied_to`
     :param robot: None: one that has the contract's own topics and units
-    :raises ContractError: a sensor that no message is known for, or several scans in one
-    :raises SpowlError: no such message type, it lacks a field, or two types on one topic
+    :raises ContractError: a sensor without a known message, two types on one topic, or several
+        scans in one message
+    :raises SpowlError: the message type is not installed or lacks a field
     """
     found: dict[str, tuple[str, list[Part]]] = {}
     for field in contract.fields:
@@ -181,7 +182,7 @@ def topics(contract: Contract, robot: RobotConfig | None = None) -> list[Topic]:
 
 
 def _part(field: Field, given: Input) -> tuple[str, Part]:
-    """Return the message type of a field, and how it is read."""
+    """Return a field's message type, and how to read the field."""
     convert = Conversion(field, given)
     if given.type:
         check_path(field.name, given.type, given.field)
@@ -200,9 +201,9 @@ def _part(field: Field, given: Input) -> tuple[str, Part]:
 
 class RobotCommand:
     """
-    Commands of a contract as a robot's actuators take them: order, unit, limits, message.
+    Converts a contract's commands to a robot's order, units, limits and message.
 
-    :param robot: as checked against the contract
+    :param robot: checked against the contract
     """
 
     def __init__(self, robot: RobotConfig, action: ActionSpec) -> None:
@@ -217,6 +218,6 @@ class RobotCommand:
         self._scale = np.array(command.scale or [1.0] * len(names))
 
     def content(self, command: ArrayLike, stamp_ns: int) -> Content:
-        """Return what the message of a command (A,), contract's order and units, holds."""
+        """Return the message content for a command (A,) in the contract's order and units."""
         limited = np.clip(np.asarray(command, np.float64), -self._limits, self._limits)
         return self._format.content(limited[self._order] * self._scale, stamp_ns)

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A bond between two nodes: each knows within a set time that the other hangs or has died."""
+"""A bond between two nodes: each notices within a set time that the other hangs or has died."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ if TYPE_CHECKING:
     from rclpy.node import Node
 
 PERIODS = 2.0
-"""Control periods within which each is to notice the end of the other."""
+"""Control periods within which each node must notice the end of the other."""
 LOCK_STEP_S = 5.0
-"""The same in lock-step, seconds: nothing is late there, however busy the machine is."""
+"""The same in lock-step, seconds: there a busy machine must not look like a dead node."""
 _SIGNS = 4
-"""Signs of life in that time."""
+"""Signs of life within that time."""
 ABSENT, ALIVE, LOST = 'absent', 'alive', 'lost'
 """States of a partner: never seen or left in good order, alive, or hanging or dead."""
 
 
 class Bond:
     """
-    Gives signs of life, and watches those of a partner.
+    Sends signs of life, and watches those of a partner.
 
-    By the liveliness of DDS, asserted by topic: the node's executor publishes `~/alive`, and the
-    partner's middleware itself tells when that is overdue. Both have one, of the same period.
+    It uses the liveliness of DDS, asserted by topic: the node's executor publishes `~/alive`, and
+    the partner's middleware reports when that is overdue. Both nodes have a bond of one period.
 
-    :param node: gives a sign of life whenever its executor runs
+    :param node: sends signs of life while its executor runs
     :param partner: name of the other node, in the same namespace
     :param period: control period on a steady clock, seconds
     :param rate: seconds of the node's clock in one of a steady clock; 0: lock-step
     :param changed: called when the partner's state has changed
-    :param healthy: whether to give a sign of life now
+    :param healthy: returns whether to send a sign of life now
     """
 
     def __init__(self, node: Node, partner: str, period: float, rate: float,
@@ -68,7 +68,7 @@ class Bond:
         return f'the {self.partner} hangs or has died' if self.state == LOST else ''
 
     def close(self) -> None:
-        """Leave in good order."""
+        """End the bond; the partner sees this node as absent, not lost."""
         self._node.destroy_timer(self._timer)
         self._node.destroy_subscription(self._subscription)
         self._node.destroy_publisher(self._publisher)
@@ -78,7 +78,7 @@ class Bond:
             self._publisher.publish(Empty())
 
     def _on_liveliness(self, info: Any) -> None:
-        # a partner that died is forgotten by the middleware after a while, and stays lost here
+        # the middleware forgets a dead partner after a while; here it stays lost
         state = (ALIVE if info.alive_count > 0 else LOST if info.not_alive_count > 0
                  else LOST if self.state == LOST else ABSENT)
         if state != self.state:

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Parameters of the controller's node beside the settings of the controller itself."""
+"""Parameters of the controller's node besides the settings of the controller itself."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a node knows of the others on its topics, and from when on."""
+"""What a node knows about other nodes on its topics."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
 
 DISCOVERY_S = 4.0
 """
-How old a node is, in seconds, when it knows of the others on its topics.
+Age of a node, in seconds, at which it knows the other nodes on its topics.
 
-Discovery takes 0.2 s, but where a packet of it is lost, Fast DDS sends the next after 3 s.
+Discovery takes 0.2 s; if a packet is lost, Fast DDS sends the next one after 3 s.
 """
 
 
 def publishers(node: Node, topic: str) -> list[str]:
-    """Return the full names of all nodes that publish a topic; one name may stand twice."""
+    """Return the full names of all nodes that publish a topic; a name may occur twice."""
     return [f'{info.node_namespace.rstrip("/")}/{info.node_name}'
             for info in node.get_publishers_info_by_topic(topic)]
 
 
 def other_publishers(node: Node, topic: str) -> list[str]:
-    """Return the full names of the nodes beside this one that publish a topic."""
+    """Return the full names of the other nodes that publish a topic."""
     names = publishers(node, topic)
     mine = node.get_fully_qualified_name()
     if mine in names:
@@ -33,8 +33,8 @@ def other_publishers(node: Node, topic: str) -> list[str]:
 
 
 def is_unknown(name: str) -> bool:
-    """Whether a publisher was discovered before the node that it belongs to."""
-    return name.endswith('_NODE_NAME_UNKNOWN_')  # rmw_dds_common's word for it
+    """Whether a publisher was discovered before its node."""
+    return name.endswith('_NODE_NAME_UNKNOWN_')  # rmw_dds_common's name for it
 
 
 def endpoints(node: Node, topic: str) -> list[tuple[bytes, str]]:
@@ -50,7 +50,7 @@ def callers(node: Node, service: str) -> str:
     """
     Return the nodes that may have called a service: those with a client of it.
 
-    ROS 2 does not tell a service who calls.
+    ROS 2 does not tell a service its caller.
     """
     wanted = node.resolve_service_name(service)
     found = []

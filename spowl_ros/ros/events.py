@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What happens to a robot, as its messages tell: stops, monitors that take the lead, costs."""
+"""Detects events in a robot's messages: stops, monitors that take the lead, costs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 KINDS = ('stop', 'monitor', 'cost')
 DECISION, STATE, COST = 'controller/decision', 'supervisor/state', 'cost'
 TOPICS = (DECISION, STATE, COST)
-"""Where it is seen."""
+"""Topics that show events."""
 
 
 class Event(NamedTuple):
@@ -31,19 +31,19 @@ class Event(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What one message tells."""
+    """What one message shows."""
 
     events: tuple[Event, ...] = ()
     settings: str = ''
-    """Of a decision that tells its settings."""
+    """Settings of a decision that holds them."""
 
 
 class EventWatch:
     """
     Compares each message with the one before; only a change is an event.
 
-    :param kinds: those of KINDS that are wanted
-    :param cost: a greater one is an event, and so is one that is no number
+    :param kinds: the wanted ones of KINDS
+    :param cost: a greater cost is an event, and so is not-a-number
     :raises SpowlError: there is no such kind of event
     """
 
@@ -60,14 +60,14 @@ class EventWatch:
 
     def see(self, topic: str, data: bytes) -> Seen:
         """
-        Take a message of one of TOPICS as it came over the wire.
+        Examine a serialized message of one of TOPICS.
 
-        What is no such message tells nothing: it is recorded all the same.
+        Bytes that are no such message show no event; they are recorded all the same.
         """
         kind, reader = self._readers[topic]
         try:
             seen = reader(deserialize_message(data, kind))
-        except Exception:  # rclpy raises several kinds for bytes that are something else
+        except Exception:  # rclpy raises several kinds for other bytes
             return Seen()
         return seen._replace(events=tuple(event for event in seen.events
                                           if event.kind in self._kinds))

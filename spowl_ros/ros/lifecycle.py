@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A lifecycle node whose steps say what is wrong by raising, and that can start by itself."""
+"""A lifecycle node that can start by itself, and whose steps raise what is wrong."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from spowl_ros.ros import process
 from spowl_ros.ros.discovery import DISCOVERY_S, is_unknown, other_publishers
 
 TOO_LATE = 'it takes effect when the node is configured; deactivate it and clean it up first'
-"""Why a parameter is refused that does not change between two decisions."""
+"""Why a change of a parameter is refused that cannot change between two decisions."""
 _POLL_S = 0.02
 
 
@@ -31,7 +31,7 @@ class ManagedNode(LifecycleNode):  # type: ignore[misc]
         super().__init__(name, automatically_declare_parameters_from_overrides=True)
         self._made = time.monotonic()
         self.problem = ''
-        """Why the last transition failed; empty when it succeeded."""
+        """Why the last transition failed; empty if it succeeded."""
         self._active = False
         self._configured = False
         self._starting = False
@@ -46,7 +46,7 @@ class ManagedNode(LifecycleNode):  # type: ignore[misc]
         """Leave the robot in a safe state and stop acting; may be called twice."""
 
     def cleanup(self) -> None:
-        """Give back what `configure` took."""
+        """Release what `configure` acquired."""
 
     @property
     def active(self) -> bool:
@@ -60,9 +60,9 @@ class ManagedNode(LifecycleNode):  # type: ignore[misc]
 
     def start(self) -> None:
         """
-        Configure and activate, as a node does that starts by itself.
+        Configure and activate, for a node that starts by itself.
 
-        :raises SpowlError: says what was wrong, or the process is to end
+        :raises SpowlError: names what was wrong, or the process was told to end
         """
         self._starting = True
         for trigger in (self.trigger_configure, self.trigger_activate):
@@ -71,7 +71,7 @@ class ManagedNode(LifecycleNode):  # type: ignore[misc]
         self._starting = False
 
     def keep_time(self, priority: int) -> None:
-        """Do what `process.keep_time` does, and say so where the system does not allow it."""
+        """Call `process.keep_time`, and log it if the system does not allow real-time priority."""
         if not process.keep_time(priority):
             self.get_logger().info(
                 f'real-time priority {priority} is not allowed here; it is ordinary, and commands '
@@ -79,9 +79,9 @@ class ManagedNode(LifecycleNode):  # type: ignore[misc]
 
     def refuse_others(self, topic: str) -> None:
         """
-        Make sure that nobody else publishes a topic on which this node does; may wait.
+        Check that no other node publishes a topic on which this node does; may wait.
 
-        :raises SpowlError: names who does, or the process is to end
+        :raises SpowlError: names the other nodes, or the process was told to end
         """
         while not process.told_to_end():
             ended = time.monotonic() - self._made >= DISCOVERY_S
@@ -95,7 +95,7 @@ class ManagedNode(LifecycleNode):  # type: ignore[misc]
         raise SpowlError('told to end before it was clear that nobody else drives the robot')
 
     def close(self) -> None:
-        """End orderly, from whatever state."""
+        """Shut down cleanly from any state."""
         self._leave()
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -125,7 +125,7 @@ class ManagedNode(LifecycleNode):  # type: ignore[misc]
         return self._attempt(self._leave)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Come from an unexpected exception to *unconfigured*."""
+        """Return to *unconfigured* after an unexpected exception."""
         return self._attempt(self._leave)
 
     def _leave(self) -> None:

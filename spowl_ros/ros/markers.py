@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A scene as markers for RViz and its like."""
+"""Converts a scene to markers for RViz and similar tools."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 FRAME = 'world'
 PATH = 'path'
-"""Namespace of the line along which the robot came."""
+"""Namespace of the line of the robot's path."""
 _FORMS = {'sphere': Marker.SPHERE, 'ellipsoid': Marker.SPHERE, 'cylinder': Marker.CYLINDER,
           'capsule': Marker.CYLINDER, 'box': Marker.CUBE}
 _PATH_WIDTH = 0.02
@@ -28,7 +28,7 @@ def markers(scene: Scene, path: Sequence[tuple[float, float, float]], stamp: Any
 
     A marker's namespace is the kind of thing: 'robot', 'goal', 'hazards', …
 
-    :param path: where the robot's centre has been, metres
+    :param path: past positions of the robot's centre, metres
     :param stamp: builtin_interfaces/Time
     """
     result = MarkerArray()

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Messages of rclpy: found by their type's name, and made of plain dicts."""
+"""Finds rclpy's message classes by type name, and builds messages from plain dicts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def build(type_name: str, content: Mapping[str, Any]) -> Any:
     """
     Return a message.
 
-    :param content: fields to numbers, strings, lists, or such dicts for messages within
+    :param content: fields to numbers, strings, lists, or such dicts for nested messages
     :raises SpowlError: the type is not installed
     """
     return _fill(message_class(type_name)(), content)

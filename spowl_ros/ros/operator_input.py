@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Where a person is heard who takes over: a joystick or commands, and `~/hand_back`."""
+"""Inputs for a person who takes over: a joystick or commands, and `~/hand_back`."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _LOG_PERIOD_S = 5.0
 
 class OperatorInput:
     """
-    Subscribes to what a person sends; callbacks only store it in `operator`.
+    Subscribes to a person's messages; callbacks only store them in `operator`.
 
-    :raises SpowlError: settings that do not fit the actuators
+    :raises SpowlError: the settings do not fit the actuators
     """
 
     def __init__(self, node: Node, settings: OperatorSettings, spec: ActionSpec,
@@ -47,7 +47,7 @@ class OperatorInput:
                 qos_profile_sensor_data)
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         self._node.destroy_service(self._service)
         if self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
@@ -62,7 +62,7 @@ class OperatorInput:
     def _hear(self, hear: Callable[[float], None]) -> None:
         try:
             hear(time.monotonic())
-        except SpowlError as error:  # what is not understood is not heard
+        except SpowlError as error:  # an invalid message does not count
             self._node.get_logger().warning(f'operator: {error}',
                                             throttle_duration_sec=_LOG_PERIOD_S)
 

@@ -33,17 +33,17 @@ class Parameters(Generic[T]):
     """
     The parameters of one settings class on one node.
 
-    The node must have been made with ``automatically_declare_parameters_from_overrides=True``;
-    what was given at its start replaces the defaults here, and `refuse_unknown` sees the rest.
+    The node must have been made with ``automatically_declare_parameters_from_overrides=True``.
+    Values given at the node's start replace the defaults; `refuse_unknown` checks unknown names.
 
     :param node: where to declare them
     :param defaults: a settings object; its values are the defaults
     :param accept: called with the new settings before they are accepted; raises SpowlError to
         refuse them
     :param applied: called with the new settings once they are accepted
-    :param given: values from before, as `remove` returned them
-    :param removable: ROS never lets go of a read-only parameter; with this they are not declared
-        as such, and refusing to change them is left to ``accept``
+    :param given: earlier values that `remove` returned
+    :param removable: ROS cannot undeclare a read-only parameter; with this none is declared as
+        read-only, and ``accept`` must refuse to change them
     :raises SpowlError: a given value is of the wrong type or out of range
     """
 
@@ -78,7 +78,7 @@ class Parameters(Generic[T]):
         return settings
 
     def replace(self, settings: T, accept: Callable[[T], None]) -> None:
-        """Take other settings of the same names, and another judge of changes, all at once."""
+        """Replace the settings, by others of the same names, and ``accept``, all at once."""
         old = {entry.name: entry.default for entry in declared(self.settings)}
         self.settings, self._accept = settings, accept
         if new := [Parameter(entry.name, value=entry.default) for entry in declared(settings)
@@ -86,7 +86,7 @@ class Parameters(Generic[T]):
             self._node.set_parameters_atomically(new)
 
     def remove(self) -> dict[str, Any]:
-        """Undeclare them all; return those given at the start, by name."""
+        """Undeclare all parameters; return those given at the start, by name."""
         self._node.remove_pre_set_parameters_callback(self._widen)
         self._node.remove_on_set_parameters_callback(self._check)
         self._node.remove_post_set_parameters_callback(self._apply)
@@ -95,7 +95,7 @@ class Parameters(Generic[T]):
         return self._given
 
     def _widen(self, parameters: list[Parameter[Any]]) -> list[Parameter[Any]]:
-        """Take an integer where a number is wanted, as `ros2 param set NODE NAME 1` sends it."""
+        """Accept an integer for a float, as `ros2 param set NODE NAME 1` sends it."""
         return [Parameter(parameter.name, Parameter.Type.DOUBLE, float(parameter.value))
                 if parameter.name in self._numbers and parameter.type_ is Parameter.Type.INTEGER
                 else parameter for parameter in parameters]
@@ -120,10 +120,10 @@ class Parameters(Generic[T]):
 
 def refuse_unknown(node: Node, *tables: Any) -> None:
     """
-    Make sure that every parameter given at the node's start is one of its own.
+    Check that the node knows every parameter given at its start.
 
     :param tables: the settings objects whose parameters the node has or will have
-    :raises SpowlError: names the unknown ones and those that may be meant
+    :raises SpowlError: names the unknown ones and the nearest known names
     """
     known = {entry.name for table in tables for entry in declared(table)}
     unknown = [name for name in node.list_parameters([], 0).names

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""One node as one process: start, orderly end on a signal, one line on a mistake."""
+"""Runs one node in one process: start, clean end on a signal, one line for an error."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     from rclpy.node import Node
 
     class ClosingNode(Protocol):
-        """A node that has something to do before it goes."""
+        """A node that must be closed before it is destroyed."""
 
         def close(self) -> None:
-            """End orderly: stop the robot, close files."""
+            """Stop the robot, close files."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _CRASHED = 1
 _LAST_RESORT_S = 8.0
-"""How long a process may take to end once it is told to."""
+"""Longest time that a process takes to end once told to, seconds."""
 _FROZEN_S = 0.5
-"""How long whoever started this process may be frozen."""
+"""Longest time that the parent process may be frozen, seconds."""
 _SHUTDOWN_S = 1.0
 _POLL_S = 0.25
 _ended = threading.Event()
@@ -52,16 +52,15 @@ class FinishedError(Exception):
 
 
 def told_to_end() -> bool:
-    """Whether this process is to end: for whoever waits while its node is still being made."""
+    """Whether this process was told to end; for code that waits while its node is being made."""
     return _ended.is_set()
 
 
 def end_on_signals() -> threading.Event:
     """
-    Return what SIGINT and SIGTERM set from now on.
+    Return the event that SIGINT and SIGTERM set from now on.
 
-    Nothing is raised: an interrupt that is may be raised where Python ignores it, as while it
-    tidies up.
+    The handlers raise nothing: Python ignores exceptions in some places, as during cleanup.
     """
     _ended.clear()
     for number in _SIGNALS:
@@ -70,7 +69,7 @@ def end_on_signals() -> threading.Event:
 
 
 def abandon(reason: str) -> None:
-    """Have `run` end this process by force once the node is closed: a thread of it hangs."""
+    """Make `run` end this process by force once the node is closed, because a thread hangs."""
     _abandoned.append(reason)
 
 
@@ -83,10 +82,10 @@ def end_now(reason: str) -> NoReturn:
 
 def _end_within_bounds() -> None:
     """
-    Make sure that the process ends in time when a signal comes, whatever hangs.
+    Make the process end in time after a signal, even if something hangs.
 
-    Python calls a signal's handler in the main thread alone, and never while that is in a library
-    that does not return. So a thread hears of it from the C handler, by a pipe.
+    Python calls a signal handler only in the main thread, and not while that thread is in a
+    library call that does not return. So the C handler wakes a thread through a pipe.
     """
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
@@ -101,7 +100,7 @@ def _end_within_bounds() -> None:
 
 
 def _begin_last_resort() -> None:
-    """End the process by force after a while, unless it has ended by itself."""
+    """End the process by force after a while, unless it ends by itself."""
     if _told_since.is_set():
         return
     _told_since.set()
@@ -114,7 +113,7 @@ def _begin_last_resort() -> None:
 
 
 def _lose_what_nobody_reads() -> None:
-    """Lose lines, rather than wait, where whoever started this process does not read them."""
+    """Drop output lines instead of blocking when the parent process does not read them."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             if stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode):
@@ -122,7 +121,7 @@ def _lose_what_nobody_reads() -> None:
 
 
 def parent_is_frozen(parent: int | None = None) -> bool:
-    """Whether a process, by default the one that started this one, is stopped (as by Ctrl-Z)."""
+    """Whether a process, by default the parent, is stopped (as by Ctrl-Z)."""
     try:
         status = Path(f'/proc/{parent or os.getppid()}/stat').read_text(encoding='ascii')
     except OSError:  # not Linux, or it has ended
@@ -132,20 +131,20 @@ def parent_is_frozen(parent: int | None = None) -> bool:
 
 def make_executor() -> Executor:
     """
-    Return the executor that every node of ours uses.
+    Return the executor that all our nodes use.
 
-    rclpy's EventsExecutor answers 0.2 ms sooner in the median, but was seen to take 0.1 s now and
-    then, and not to end.
+    rclpy's EventsExecutor answers 0.2 ms sooner in the median. But in our tests it sometimes took
+    0.1 s, and sometimes did not end.
     """
     return SingleThreadedExecutor()
 
 
 def keep_time(priority: int) -> bool:
     """
-    Let nothing hold up this process that need not, as far as the system allows.
+    Reduce delays of this process, as far as the system allows.
 
-    All its threads, and those that they will start, come before ordinary programs; and what
-    exists by now is left out of garbage collections, which would stop it for tens of milliseconds.
+    All its threads, and those that they start, run before ordinary programs. Garbage collections
+    skip the present objects: a full collection would stop the process for tens of milliseconds.
 
     :param priority: real-time priority (SCHED_FIFO); 0 leaves the scheduling as it is
     :return: whether the system allows it
@@ -167,9 +166,9 @@ def run(make_node: Callable[[], ClosingNode], args: Sequence[str] | None = None)
     """
     Run a node until SIGINT, SIGTERM or `FinishedError`; return the process's exit code.
 
-    The executor spins in a thread of its own, because a main thread inside it would not see
-    signals. ``close`` is called while the middleware still works. A node whose starter is frozen
-    ends as well: nobody could end it.
+    The executor spins in its own thread, because a main thread inside it would not see signals.
+    ``close`` is called while the middleware still works. A node also ends if its parent process
+    is frozen, because then nobody could end it.
     """
     end_on_signals()
     _end_within_bounds()
@@ -182,7 +181,7 @@ def run(make_node: Callable[[], ClosingNode], args: Sequence[str] | None = None)
         return _complain(SpowlError(error))
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter('ignore', RuntimeWarning)  # rclpy's, before it raises the same
+            warnings.simplefilter('ignore', RuntimeWarning)  # rclpy warns, then raises it
             node = make_node()
     except Exception as error:
         rclpy.try_shutdown()
@@ -242,7 +241,7 @@ def _errors_kept() -> Iterator[None]:
 
 
 def _complain(error: BaseException) -> int:
-    """Say in one line what is wrong; rclpy's own errors are about what the node was given."""
+    """Print an error as one line; rclpy's own errors concern the user's input, so need no file."""
     expected = isinstance(error, SpowlError) or type(error).__module__.startswith('rclpy')
     with contextlib.suppress(OSError):  # nobody reads it
         print(to_line(error if expected else crash(error)), file=sys.stderr, flush=True)

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Quality of service as publishers offer it, as bags store it, and as a bag is played."""
+"""Converts quality of service between publishers, bags and the playing of a bag."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from rosbags.rosbag2.metadata import parse_qos
 from spowl_ros.base import yaml
 
 UNKNOWN_DEPTH = 100
-"""Discovery tells no publisher's depth; a bag played so late that more wait is none to hear."""
+"""Least queue depth when a bag is played: discovery does not report a publisher's depth."""
 
 
 def matching(offered: Sequence[QoSProfile], depth: int) -> QoSProfile:
-    """Return the strictest profile that hears all publishers of a topic."""
+    """Return the strictest profile that receives from all publishers of a topic."""
     reliable = all(profile.reliability is ReliabilityPolicy.RELIABLE for profile in offered)
     latched = all(profile.durability is DurabilityPolicy.TRANSIENT_LOCAL for profile in offered)
     return QoSProfile(
@@ -29,7 +29,7 @@ def matching(offered: Sequence[QoSProfile], depth: int) -> QoSProfile:
 
 
 def stored(profile: QoSProfile) -> interfaces.Qos:
-    """Return a profile in the form in which a bag stores it."""
+    """Return a profile in the form that a bag stores."""
     return interfaces.Qos(
         _member(interfaces.QosHistory, profile.history), profile.depth,
         _member(interfaces.QosReliability, profile.reliability),
@@ -41,18 +41,18 @@ def stored(profile: QoSProfile) -> interfaces.Qos:
 
 
 def read(text: str) -> list[interfaces.Qos]:
-    """Return the profiles that a bag says its publishers had; none where it is not understood."""
+    """Return the publishers' profiles from a bag; empty if the text is not understood."""
     try:
         return parse_qos(yaml.load(text)) if text else []
-    except Exception:  # whatever text provokes in rosbags: it is played as if nothing were said
+    except Exception:  # rosbags raises many kinds for a bad text: play as if there were none
         return []
 
 
 def played(recorded: Sequence[interfaces.Qos]) -> QoSProfile:
     """
-    Return the profile of one publisher that stands for all recorded ones.
+    Return the profile of the one publisher that replaces all recorded ones.
 
-    It is reliable and latched where one of them was. Without any it is as ROS 2's default.
+    It is reliable or latched if any of them was. Without any it is ROS 2's default, but deeper.
     """
     best_effort = bool(recorded) and all(
         profile.reliability is interfaces.QosReliability.BEST_EFFORT for profile in recorded)
@@ -69,7 +69,7 @@ def played(recorded: Sequence[interfaces.Qos]) -> QoSProfile:
 
 
 def _member(kind: Any, value: Any) -> Any:
-    """Return the member of one of rosbags' enumerations that is called as one of rclpy's."""
+    """Return the member of a rosbags enumeration with the name of rclpy's member."""
     return getattr(kind, value.name, kind.UNKNOWN)
 
 
@@ -78,7 +78,7 @@ def _stored_time(duration: Duration) -> interfaces.QosTime:
 
 
 def _longest(times: Sequence[interfaces.QosTime]) -> Duration:
-    """Return the longest of several times; without any, or for no time at all, for ever."""
+    """Return the longest of several times; infinite if there is none or all are 0."""
     nanoseconds = max((time.sec * 10**9 + time.nsec for time in times), default=0)
     forever = not 0 < nanoseconds < Infinite.nanoseconds
     return Infinite if forever else Duration(nanoseconds=nanoseconds)

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the controller's /diagnostics say, once a second (REP-107)."""
+"""The content of the controller's /diagnostics, once a second (REP-107)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _RECENT = 1000  # decisions that the latency's quantiles come from
 
 
 class Statistics:
-    """Counts decisions and messages; filled by one thread, read by another."""
+    """Counts decisions and messages; one thread fills it, another reads it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -36,7 +36,7 @@ class Statistics:
         self._reported: tuple[int, Counter[str]] = (0, Counter())
 
     def decided(self, decision: Decision) -> bool:
-        """Count a decision; return whether its source is another than the last one's."""
+        """Count a decision; return whether its source differs from the last one's."""
         with self._lock:
             switched = self._last is None or self._last.source != decision.source
             if switched:
@@ -65,13 +65,13 @@ class Statistics:
                  age: float, longest_age: float,
                  implausible: Mapping[str, str] | None = None) -> list[DiagnosticStatus]:
         """
-        Return what happened since the last call.
+        Return diagnostics on the time since the last call.
 
-        :param elapsed: seconds since then, for the rates
+        :param elapsed: seconds since the last call, for the rates
         :param silences: seconds since each field arrived
         :param age: seconds since the last decision
-        :param longest_age: after which the next one is overdue
-        :param implausible: field to why its values are not such a sensor's
+        :param longest_age: seconds after which the next decision is overdue
+        :param implausible: field to why its values are implausible
         """
         with self._lock:
             return [self._decision_status(name, hardware, elapsed, age, longest_age),

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Change the model while it drives: made ready beside the old one, handed over, taken back."""
+"""Changes the model during a drive: loads the new one beside the old, hands over, rolls back."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from spowl_ros.control.decision import Decision
 
 _SWITCH_S = 0.0005
-"""How long Python leaves the interpreter to the thread that loads, while others want it."""
+"""Interpreter switch interval while a model is loaded, seconds: other threads wait less."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +50,14 @@ class Model:
 
 class Succession:
     """
-    Says which model drives: another is made ready in a thread of its own, takes over, or goes.
+    Manages which model drives: loads another one in its own thread, hands over, and rolls back.
 
-    All but `watch` and the thread that loads runs in the node's executor.
+    All methods run in the node's executor, except `watch` and the loading thread.
 
     :param node: gets `~/model` and `~/rollback`
-    :param prepare: return the controller of the model in a directory, verified and warmed up, or
-        raise SpowlError; called in the thread that loads
-    :param install: let a model decide from the next decision on, or raise SpowlError
+    :param prepare: returns the controller of the model in a directory, verified and warmed up, or
+        raises SpowlError; called in the loading thread
+    :param install: lets a model decide from the next decision on, or raises SpowlError
     :param settled: called when a request has ended, with the directory of the model that drives
     """
 
@@ -81,7 +81,7 @@ class Succession:
 
     @property
     def driving(self) -> str:
-        """Directory of the model that drives; empty where none does."""
+        """Directory of the model that drives; empty if none does."""
         return '' if self._current is None else self._current.path
 
     def start(self, model: Model, settings: RollbackSettings) -> None:
@@ -90,17 +90,17 @@ class Succession:
         self._say(DiagnosticStatus.OK, 'drives since the start')
 
     def end(self) -> None:
-        """Nothing drives any more: whatever is being loaded is dropped."""
+        """Stop: no model drives any more, and a model being loaded is dropped."""
         self._finish()
         self._current = self._former = self._watched = self._since = None
 
     def change(self, settings: RollbackSettings) -> None:
-        """Take other settings from the next decision on."""
+        """Use other settings from the next decision on."""
         self._settings = settings
 
     def check(self) -> None:
         """
-        Make sure that a model can be requested now.
+        Check that a model can be requested now.
 
         :raises SpowlError: another one is being loaded
         """
@@ -109,7 +109,7 @@ class Succession:
 
     def request(self, path: str) -> None:
         """
-        Make a model ready beside the one that drives, and let it take over.
+        Load a model beside the one that drives, and then let it take over.
 
         :raises SpowlError: as `check`
         """
@@ -121,14 +121,14 @@ class Succession:
                          daemon=True).start()
 
     def watch(self, decision: Decision) -> None:
-        """Look at a decision, in the thread that decides: a monitor may take the model back."""
+        """Examine a decision, in the thread that decides: a monitor may trigger a rollback."""
         before, self._tripped = self._tripped, decision.tripped
         watched = self._watched
         if watched is None:
             return
         if self._since is None:
             if watched not in decision.settings:
-                return  # it is still the old model's
+                return  # the old model still decides
             self._since = time.monotonic()
         if time.monotonic() - self._since > self._settings.within:
             self._watched = None
@@ -149,7 +149,7 @@ class Succession:
             found: Model | SpowlError = Model(path, self._prepare(path))
         except SpowlError as error:
             found = error
-        except Exception as error:  # whatever it is, the old model drives on
+        except Exception as error:  # whatever the error, the old model drives on
             found = SpowlError(f'{type(error).__name__}: {one_line(error)}')
         finally:
             sys.setswitchinterval(interval)
@@ -185,7 +185,7 @@ class Succession:
 
     def _take_back(self, reason: str) -> str:
         """Let the former model drive again; return why not, or an empty text."""
-        assert self._former is not None  # its callers' condition
+        assert self._former is not None  # the callers check this
         try:
             self._exchange(self._former)
         except SpowlError as error:
@@ -212,7 +212,7 @@ class Succession:
         return response
 
     def _say(self, level: bytes, what: str) -> None:
-        """Publish and log what has become of the models."""
+        """Publish and log the state of the models."""
         current, former = self._current, self._former
         values: dict[str, Any] = {
             'model': self.driving,
@@ -230,7 +230,7 @@ class Succession:
 
 
 def _be_ordinary() -> None:
-    """Let this thread come after those that decide, where they have real-time priority."""
+    """Give this thread ordinary priority, below a deciding thread's real-time priority."""
     if hasattr(os, 'sched_setscheduler'):
         try:
             os.sched_setscheduler(threading.get_native_id(), os.SCHED_OTHER, os.sched_param(0))

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a simulated robot publishes."""
+"""Publishes the topics of a simulated robot."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class RobotTopics:
 
     def begin(self, time_ns: int) -> None:
         """
-        Say that an episode begins, and wait until everybody knows, at most a second.
+        Announce that an episode begins, and wait for acknowledgements, at most a second.
 
         :param time_ns: of its first measurement, nanoseconds
         """
@@ -78,9 +78,9 @@ class RobotTopics:
 
     def scene(self, scene: Callable[[], Scene], time_ns: int, begins: bool) -> None:
         """
-        Publish the scene, if anybody looks.
+        Publish the scene, if anybody subscribes.
 
-        :param begins: an episode begins, and with it a new path
+        :param begins: whether an episode begins, and with it a new path
         """
         if begins:
             self._path.clear()
@@ -109,7 +109,7 @@ class RobotTopics:
 
     def reaches(self, listener: str) -> bool:
         """
-        Whether every node known to subscribe to a sensor would receive it.
+        Whether every known subscriber of a sensor would receive it.
 
         :param listener: name of a node that must be among them; empty: none
         """
@@ -121,7 +121,7 @@ class RobotTopics:
         return True
 
     def flush(self) -> None:
-        """Wait until the outcomes have arrived, at most a second."""
+        """Wait until each kind of outcome is acknowledged, at most a second for each."""
         for publisher in (self._reward, self._cost, self._episode):
             publisher.wait_for_all_acked(_LAST_MESSAGES)
 

@@ -3,5 +3,5 @@
 """
 The rules of the supervisor, which overrules the controller and trusts nothing learned.
 
-Imports `base`, `control.contract` and `control.hazards`. Begin with `rules`.
+Imports `base`, and of `control` only `contract`, `avoidance` and `validity`. Begin with `rules`.
 """

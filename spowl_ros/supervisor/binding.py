@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The one controller that a supervisor obeys, known by its publisher."""
+"""Binds a supervisor to one controller, which it knows by its publisher."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Publisher:
-    """A publisher of commands, as the middleware tells it."""
+    """A publisher of commands, as the middleware reports it."""
 
     gid: bytes
-    """Unique to it."""
+    """Unique identifier of the publisher."""
     node: str
-    """Full name of its node; empty while that is not known."""
+    """Full name of its node; empty while not known."""
 
 
 class Binding:
     """
-    Bind to the first publisher of commands; obey it and, once it is gone, one of the same node.
+    Binds to the first publisher of commands; once it is gone, accepts one with the same node name.
 
-    Names can be chosen freely; who must not pretend to be the controller is kept out by DDS
-    security. What this finds is a second controller, by mistake or not.
+    This finds a second controller. It does not keep out a node that pretends to be the
+    controller, since any node can choose any name; DDS security does that.
     """
 
     def __init__(self) -> None:
@@ -38,8 +38,8 @@ class Binding:
         """
         Return why nobody may command the robot now; empty if its controller may.
 
-        :param publishers: all of them that there are
-        :param sender: who sent the command, where the middleware tells
+        :param publishers: all present publishers of commands
+        :param sender: gid of the command's publisher, if the middleware reports it
         """
         if len(publishers) > 1:
             names = sorted(publisher.node or 'an unknown node' for publisher in publishers)

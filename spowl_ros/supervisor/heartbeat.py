@@ -1,15 +1,15 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The e-stop topic: a stop that is said, or one whose sender is no longer heard."""
+"""The e-stop topic: stops on a stop message, or when its sender falls silent."""
 
 from __future__ import annotations
 
 
 class Heartbeat:
     """
-    Judge what an e-stop says, and its silence once it has been heard.
+    Judges an e-stop's messages, and its silence after the first one.
 
-    :param timeout: seconds of a steady clock without a message that are a stop
+    :param timeout: seconds of a steady clock without a message that count as a stop
     """
 
     def __init__(self, timeout: float) -> None:
@@ -18,11 +18,11 @@ class Heartbeat:
         self._heard: float | None = None
 
     def hear(self, pressed: bool, now: float) -> None:
-        """Take a message: whether the robot is to stop."""
+        """Receive a message: whether the robot must stop."""
         self._pressed, self._heard = pressed, now
 
     def complaint(self, now: float) -> str:
-        """Return why the robot must stand, or an empty text; never heard is no reason."""
+        """Return why the robot must stop, or an empty text; an e-stop never heard is no reason."""
         if self._heard is None:
             return ''
         if self._pressed:

@@ -1,22 +1,21 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The operator's stop: held from the start or from a stop on, until it is released."""
+"""The operator's stop: it holds from the start or from a stop until it is released."""
 
 from __future__ import annotations
 
 import math
 
 RELEASE_AFTER_S = 1.0
-"""A release this soon after a stop may have been sent before it, and is refused."""
+"""A release is refused this soon after a stop: it may have been sent before the stop."""
 
 
 class Latch:
     """
-    Hold the robot.
+    Holds the robot.
 
-    A stop always holds. A release is another act and loses against any stop near it in time, so
-    that one sent before a stop cannot undo it on its way. Nothing of it is kept in a file: a
-    supervisor starts held, which needs no file that could be lost.
+    A stop always holds. A release shortly after a stop is refused: if it was sent before the stop,
+    it must not undo it. No file keeps the state: a supervisor starts held.
 
     :param held: whether it holds from the start
     """
@@ -25,18 +24,18 @@ class Latch:
         self.held = held
         self.reason = 'held since the start; ~/release lets it drive' if held else ''
         self.last = 'never released' if held else 'released at the start'
-        """What was done last, and by whom."""
+        """The last stop or release, and who sent it."""
         self._stopped = -math.inf
 
     def stop(self, now: float, who: str, reason: str = 'stopped by an operator') -> None:
-        """Hold from a time of the steady clock on, seconds."""
+        """Hold from now on; `now` is the steady clock, seconds."""
         self.held = True
         self.reason = reason
         self.last = f'stopped by {who}'
         self._stopped = now
 
     def release(self, now: float, who: str) -> str:
-        """Let go; return why not, or an empty text."""
+        """Release the robot; return why not, or an empty text."""
         if now - self._stopped < RELEASE_AFTER_S:
             return (f'stopped {now - self._stopped:.2f} s ago; a release counts '
                     f'{RELEASE_AFTER_S:g} s after the last stop')

@@ -3,13 +3,14 @@
 """
 The region around hazards into which no command may drive.
 
-It needs no derivative of two scans. Its size follows from the measured speed, the age of the scan
-and the time in which the robot comes to rest:
+The region needs no difference of two scans. Its size follows from the measured speed, the age of
+the scan and the time in which the robot comes to rest:
 
     radius = margin + (speed + acceleration * hold) * (hold + lookahead),  hold = age + period
 
-Inside it a command may turn the robot on the spot, or drive it straight where every hazard is left
-behind or passed. Nothing else gets through.
+Acceleration adds to the speed only up to the top speed. Inside the region a command may turn the
+robot on the spot, or drive it straight if that leaves behind or passes every hazard. Nothing else
+gets through.
 """
 
 from __future__ import annotations
@@ -32,24 +33,24 @@ if TYPE_CHECKING:
     from spowl_ros.supervisor.settings import SupervisionSettings
 
 _HYSTERESIS = 0.05
-"""Metres farther away than where it began, a region ends."""
+"""Metres by which a hazard must be farther away to leave the region than to enter it."""
 _SCANS_KEPT = 3
-"""Of so many scans the nearest distance counts, which is what noise cannot push away."""
+"""The nearest distance of this many scans counts: noise then cannot hide a hazard."""
 _BESIDE = math.radians(60.0)
-"""From this angle to the line of travel on, a hazard is passed rather than approached."""
+"""Beyond this angle to the line of travel, the robot passes a hazard rather than nears it."""
 _FUTURE_PERIODS = 1.5
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the region makes of a command."""
+    """What the region lets through of a command."""
 
     command: NDArray[np.float64]
-    """Shape (A,), in parts of the actuators' half range from rest."""
+    """Shape (A,), difference from rest, in actuators' half ranges."""
     reason: str = ''
-    """Why it was changed; empty if it was not."""
+    """Why the command was changed; empty if it was not."""
     unknown: bool = False
-    """Whether it was replaced because there is no reading."""
+    """Whether the command was replaced because a reading is missing."""
 
 
 class _Sensor:
@@ -59,16 +60,16 @@ class _Sensor:
         self.field = field
         self.readings: deque[NDArray[np.float64]] = deque(maxlen=_SCANS_KEPT)
         self.measured = -math.inf
-        """Steady time of the newest one, seconds."""
+        """Steady time of the newest reading, seconds."""
         self.refusal = ''
         self.stamps = Stamps(round(field.timeout * 1e9), round(future * 1e9))
 
 
 class HazardRegion:
     """
-    Keep commands from driving into hazards; time comes in as numbers.
+    Keeps commands from driving into hazards; callers pass in the time.
 
-    :param steady: whether the steady clock tells how old a reading is; not in lock-step
+    :param steady: whether the steady clock gives the age of a reading; not in lock-step
     """
 
     def __init__(self, contract: Contract, steady: bool) -> None:
@@ -86,18 +87,18 @@ class HazardRegion:
 
     @property
     def fields(self) -> list[Field]:
-        """Return the fields that it needs: scans with hazards, and the velocity."""
+        """Return the fields that the region needs: scans with hazards, and the velocity."""
         sensors = [*self._scans.values(), *filter(None, [self._velocity])]
         return [sensor.field for sensor in sensors]
 
     def see(self, name: str, values: NDArray[Any], stamp_ns: int, now: float,
             now_ns: int | None = None) -> None:
         """
-        Take a reading of a field; one that is not valid counts as none.
+        Store a reading of a field; an invalid one does not count.
 
         :param values: closeness, shape (sectors,), or velocity in the robot's axes, shape (3,)
         :param now: the steady clock, seconds
-        :param now_ns: the node's clock; by default that of the stamp
+        :param now_ns: the node's clock; by default the stamp
         """
         sensor = self._sensor(name)
         now_ns = stamp_ns if now_ns is None else now_ns
@@ -116,7 +117,7 @@ class HazardRegion:
         sensor.refusal = ''
 
     def refuse(self, name: str, reason: str) -> None:
-        """Note why a message of a field is no reading."""
+        """Record why a field's message is no reading."""
         sensor = self._sensor(name)
         sensor.refusal = reason
         if not self._steady and 'does not change' not in reason:
@@ -125,9 +126,9 @@ class HazardRegion:
     def judge(self, wanted: NDArray[np.float64], now: float,
               settings: SupervisionSettings) -> Verdict:
         """
-        Return what of a command may pass.
+        Return the part of a command that may pass.
 
-        :param wanted: shape (A,), in parts of the half range from rest
+        :param wanted: shape (A,), difference from rest, in actuators' half ranges
         :param now: the steady clock, seconds
         """
         rest = np.zeros_like(wanted)
@@ -162,7 +163,7 @@ class HazardRegion:
 
     def _look(self, sensor: _Sensor, direction: float, now: float,
               settings: SupervisionSettings) -> tuple[bool, float, str]:
-        """Return whether a scan's hazards are near, how far the nearest that blocks is, and it."""
+        """Return whether hazards are near, the nearest blocking one's distance and its reason."""
         field = sensor.field
         assert field.hazard_radius is not None
         closeness = np.max(sensor.readings, axis=0)
@@ -195,14 +196,14 @@ class HazardRegion:
         return True, edge, f'{field.name}: hazard at {edge:.2f} m within {radius:.2f} m'
 
     def _speed(self, now: float, settings: SupervisionSettings) -> float:
-        """Return the robot's speed, m/s; the greatest one where it is not known."""
+        """Return the robot's speed, m/s; the top speed if it is not known."""
         sensor = self._velocity
         if sensor is None or not sensor.readings or self._problem(sensor, now):
             return settings.top_speed
         return float(max(np.hypot(reading[0], reading[1]) for reading in sensor.readings))
 
     def _problem(self, sensor: _Sensor, now: float) -> str:
-        """Return why there is no reading of a field; empty if there is one."""
+        """Return why a field has no current reading; empty if it has one."""
         why = f' ({sensor.refusal})' if sensor.refusal else ''
         if not sensor.readings:
             return f'no {sensor.field.name} yet{why}'

@@ -1,9 +1,9 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-What the supervisor does with each command: passes, limits, slows or replaces it.
+The supervisor's rules: each command is passed, limited, slowed or replaced.
 
-Nothing learned is in here and nothing of ROS; time comes in as numbers.
+The module uses nothing learned and no ROS; callers pass in the time.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from spowl_ros.control.contract import Contract, Field
 
 _CONFLICT_PERIODS = 5.0
-"""Control periods for which the robot stays stopped after others than its controller spoke."""
+"""Control periods for which the robot stays stopped after another node sent a command."""
 _ROUNDING = 1e-6
-"""By which a command may miss the contract's greatest change, for messages round."""
+"""Fraction by which a command may exceed the contract's greatest change: messages round."""
 
 STATES = ('passing', 'limited', 'slowed', 'stopped')
-"""What became of a command, from the least to the most intrusive."""
+"""What the supervisor did to a command, from the least to the most intrusive."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,10 @@ class Supervised:
 
 class Supervision:
     """
-    Decide what becomes of each command.
+    Decides what to do with each command.
 
     :param contract: actuators, scans and control period
-    :param steady: whether the steady clock matters; without, as in lock-step, nothing is silent
+    :param steady: whether silences are judged by the steady clock; not in lock-step
     :param latch: the operator's stop; by default released
     """
 
@@ -80,17 +80,17 @@ class Supervision:
         return self.settings.silence * self.contract.control_period
 
     def start(self, now: float) -> None:
-        """Begin to count silences at a time of the steady clock, seconds."""
+        """Begin to count silences; `now` is the steady clock, seconds."""
         self._heard = now
         self._last = self.stop_command
 
     def see(self, field: Field, values: NDArray[Any], stamp_ns: int, now: float,
             now_ns: int | None = None) -> None:
-        """Take a reading, as `HazardRegion.see` does."""
+        """Store a reading, as `HazardRegion.see` does."""
         self._region.see(field.name, values, stamp_ns, now, now_ns)
 
     def refuse(self, field: Field, reason: str) -> None:
-        """Note why a message is no reading of a field."""
+        """Record why a field's message is no reading."""
         self._region.refuse(field.name, reason)
 
     def command(self, command: NDArray[np.float64], now: float, refusal: str = '') -> Supervised:
@@ -120,14 +120,14 @@ class Supervision:
         return self._sent(allowed, command, now)
 
     def conflict(self, now: float, refusal: str) -> None:
-        """Keep the robot stopped for a while, because another one than its controller is there."""
+        """Keep the robot stopped for a while, because another node may command it."""
         self._conflict, self._refusal = now, refusal
 
     def again(self, now: float) -> Supervised | None:
         """
         Judge the last command again, because hazards come nearer while it is held.
 
-        :return: what replaces it, None where it may go on
+        :return: its replacement; None if it may go on
         """
         if not self._steady or np.array_equal(self._last, self.stop_command):
             return None
@@ -137,7 +137,7 @@ class Supervision:
 
     def silent(self, now: float) -> Supervised | None:
         """
-        Return the stop command when no command came for too long, else None.
+        Return the stop command if no command came for too long, else None.
 
         :param now: the steady clock, seconds
         """
@@ -148,7 +148,7 @@ class Supervision:
         return self._stopped(f'no command for {self.settings.silence:g} control periods', now)
 
     def stopped(self, reason: str, now: float) -> Supervised:
-        """Return the stop command, or what leads to it, for a reason that the caller has."""
+        """Return the stop command, or the next one on the ramp to it, for the caller's reason."""
         return self._stopped(reason, now)
 
     @property
@@ -158,7 +158,7 @@ class Supervision:
 
     def _sent(self, allowed: NDArray[np.float64], command: NDArray[np.float64],
               now: float) -> Supervised:
-        """Return what the region around hazards leaves of a command within its limits."""
+        """Return the command after the region around hazards; `allowed` is within its limits."""
         state, reason = 'limited', 'command beyond its limits'
         if self.settings.margin_response != 'off':
             wanted = (allowed - self.stop_command) / self._half

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the supervisor lets through, and what may not be set where a real robot is driven."""
+"""Settings of the supervisor, and which of them a real robot must not be driven with."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from spowl_ros.control.contract import Contract
 
 GREATEST_SILENCE = 5.0
-"""Control periods for which the commands of a real robot may be silent at most."""
+"""Longest silence of a real robot's commands, control periods."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,11 @@ class SupervisionSettings:
 def unfit_for_a_robot(given: Mapping[str, Any], limits: Mapping[str, float],
                       contract: Contract) -> list[str]:
     """
-    Return why a real robot must not be driven so, one phrase each; empty if it may.
+    Return the reasons not to drive a real robot with these settings; empty if there are none.
 
-    :param given: parameters of the supervisor by their names; those left out have their defaults
-    :param limits: of the robot's own file, actuator to greatest magnitude; they narrow what the
-        contract allows, and without them a model would set the limits that are to guard against it
+    :param given: parameters of the supervisor by name; those left out have their defaults
+    :param limits: of the robot's own file, actuator to greatest magnitude; they narrow the
+        contract's limits, which come from the model that the supervisor must guard against
     """
     found = []
     if missing := [name for name in contract.action.names if name not in limits]:

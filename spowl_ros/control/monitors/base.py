@@ -1,11 +1,11 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-What a monitor is: it judges each decision once, and says one `Reading`.
+Base class of monitors: a monitor judges each decision once and returns one `Reading`.
 
 A monitor is one file of this folder: a frozen dataclass of settings with a field ``rule``, and a
-subclass of `Monitor` under `register`. The controller's settings, its ROS parameters and their
-documentation, the arbiter's rules, recordings and reports follow from the class::
+subclass of `Monitor` decorated with `register`. The controller's settings, its ROS parameters and
+their documentation, the arbiter's rules, recordings and reports follow from the class::
 
     @dataclass(frozen=True)
     class TiltSettings:
@@ -57,7 +57,7 @@ class Level(enum.IntEnum):
 
 @dataclass(frozen=True)
 class Rule:
-    """How the arbiter takes one monitor."""
+    """How the arbiter treats one monitor."""
 
     level: str = setting('policy', 'who leads while tripped; off: the monitor only reports',
                          choices=('off', 'policy', 'monitor', 'stop'))
@@ -70,56 +70,56 @@ class Reading:
     """
     One monitor's judgement of one decision.
 
-    Between ``alarm`` and ``clear`` lies the hysteresis: neither is true. Nothing known (a first
-    step, a plan that was not made) is neither as well, with not-a-number as value.
+    Between ``alarm`` and ``clear`` lies the hysteresis, where neither is true. Neither is true
+    either if nothing is known (a first step, no plan); the value is then not-a-number.
     """
 
     monitor: str
     value: float = math.nan
-    """What was judged, in the monitor's unit; larger is worse."""
+    """The judged value, in the monitor's unit; larger is worse."""
     limit: float = math.nan
-    """The value beyond which it is an alarm."""
+    """An alarm lies beyond this value."""
     alarm: bool = False
     clear: bool = False
     reason: str = ''
-    """One sentence with the numbers, when alarmed."""
+    """One sentence with the numbers, at an alarm."""
 
     @property
     def known(self) -> bool:
-        """Whether the monitor could judge at all."""
+        """Whether the monitor could judge."""
         return self.alarm or self.clear or not math.isnan(self.value)
 
 
 class Stage(enum.IntEnum):
-    """When a monitor is asked."""
+    """When a monitor judges."""
 
     BEFORE_PLANNING = 0
-    """A stop saves the planning."""
+    """At level STOP no plan is made."""
     AFTER_PLANNING = 1
-    """The plan is among what it judges."""
+    """The monitor can judge the plan too."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """All that can be judged at one decision."""
+    """All that a monitor can judge at one decision."""
 
     observation: Observation
     hazards: Sequence[Nearest] = ()
-    """The nearest of each scan that sees one."""
+    """The nearest hazard of each scan that sees one."""
     plan: Plan | None = None
-    """None before planning, and where no plan was made."""
+    """None before planning, and if no plan was made."""
     cost: float = math.nan
-    """What the last decision cost; not-a-number where it cannot be observed."""
+    """Cost of the last decision; not-a-number if not observable."""
 
 
 @dataclass(frozen=True)
 class Grounds:
-    """What a monitor knows of the robot and its bundle from the start."""
+    """What a monitor knows about the robot and its bundle from the start."""
 
     contract: Contract
     calibration: Calibration
     cost_discount: float
-    """Of the cost value, for each decision."""
+    """Discount of the cost value per decision."""
 
 
 class Monitor(ABC, Generic[S]):
@@ -127,24 +127,24 @@ class Monitor(ABC, Generic[S]):
     Judges one decision after another.
 
     :param settings: of ``settings_type``
-    :param grounds: what holds as long as the monitor
+    :param grounds: does not change while the monitor lives
     """
 
     name: ClassVar[str]
-    """Also that of its settings: `name.rule.level` and the like."""
+    """Also the prefix of its settings, as in `name.rule.level`."""
     settings_type: ClassVar[type[Any]]
     """Frozen dataclass of `setting` fields, and ``rule``: its `Rule`."""
     stage: ClassVar[Stage]
     rank: ClassVar[int] = 100
-    """Place among the monitors of its stage; of equal levels the first one leads."""
+    """Order among the monitors of its stage; among equal levels the first one leads."""
     foresees: ClassVar[bool] = False
-    """Whether it is to warn of costs; reports then count its hits and misses."""
+    """Whether it predicts costs; reports then count its hits and misses."""
     spares_planning: ClassVar[bool] = False
-    """Whether planning is not tried while it leads."""
+    """Whether the controller skips planning while this monitor leads."""
     learned_in: ClassVar[str] = ''
-    """Field of a Decision that keeps what it has `learned`; empty where it learns nothing."""
+    """Field of a Decision that records what it has `learned`; empty if it learns nothing."""
     table: ClassVar[str] = ''
-    """Key of its table in a bundle's calibration; empty where it needs none."""
+    """Key of its table in a bundle's calibration; empty if it needs none."""
 
     def __init__(self, settings: S, grounds: Grounds) -> None:
         self.settings = settings
@@ -155,34 +155,34 @@ class Monitor(ABC, Generic[S]):
         """Judge the present decision; called exactly once for each."""
 
     def record(self, decision: Decision) -> None:
-        """Take note of what was decided; the next `judge` is about what came of it."""
+        """Remember the decision; the next `judge` may judge its outcome."""
 
     def change(self, settings: S) -> None:
-        """Judge by other settings from the next decision on."""
+        """Use other settings from the next decision on."""
         self.settings = settings
 
     def reset(self) -> None:
-        """Begin a new episode; what was learned stays."""
+        """Begin a new episode; keep what was learned."""
 
     @property
     def patience(self) -> float:
-        """Seconds without sensors after which it alarms; infinity where it never does."""
+        """Seconds without sensors after which it alarms; infinity: never."""
         return math.inf
 
     @property
     def learned(self) -> float:
-        """What it has learned and keeps beyond a reset; not-a-number: nothing."""
+        """What it has learned and keeps over a reset; not-a-number: nothing."""
         return math.nan
 
     def recall(self, learned: float) -> None:
-        """Take up again what was `learned`, in a replay."""
+        """Restore what was `learned`, in a replay."""
 
     @classmethod
     def calibrate(cls, episodes: Sequence[Episode], discount: float) -> Table:
         """
-        Return the monitor's table from held-out episodes; empty where they are too few.
+        Return the monitor's table from held-out episodes; empty if they are too few.
 
-        :param discount: of the cost value, for each decision
+        :param discount: of the cost value, per decision
         """
         return ()
 
@@ -193,13 +193,13 @@ M = TypeVar('M', bound=type[Monitor[Any]])
 
 
 def register(kind: M) -> M:
-    """Make a monitor known to the controller and all that reports on it."""
+    """Register a monitor for the controller and all reports."""
     REGISTERED[kind.name] = kind
     return kind
 
 
 def judged(monitor: str, value: float, limit: float, release: float, reason: str) -> Reading:
-    """Compare a value (larger is worse) with the limit that trips and the one that releases."""
+    """Compare a value (larger is worse) with the limit for alarms and the one for clearing."""
     alarm = value > limit
     return Reading(monitor, float(value), float(limit), alarm,
                    clear=not alarm and value <= release, reason=reason if alarm else '')

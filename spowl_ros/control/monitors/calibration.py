@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What held-out episodes said about the learned parts: tables in the bundle."""
+"""Calibration of the learned parts on held-out episodes: tables in the bundle."""
 
 from __future__ import annotations
 
@@ -29,31 +29,31 @@ WINDOW = 100
 
 @dataclass(frozen=True)
 class Episode:
-    """One held-out episode, one entry a decision."""
+    """One held-out episode, one entry per decision."""
 
     decisions: list[Decision] = field(default_factory=list)
     costs: list[float] = field(default_factory=list)
-    """What came of each."""
+    """Cost of each decision."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Tables of one bundle; none where it was never calibrated."""
+    """Tables of one bundle; empty if it was never calibrated."""
 
     tables: dict[str, Table] = field(default_factory=dict)
-    """A monitor's `table` to what it made of the episodes."""
+    """A monitor's `table` to its table."""
     window: int = 0
     """Decisions over which costs were summed."""
     episodes: int = 0
     decisions: int = 0
     first_seed: int = -1
-    """Seed of the first episode; no training saw it or those that follow."""
+    """Seed of the first episode; no training used it or the following ones."""
 
     def at(self, table: str, probability: float, absent: float) -> float:
         """
         Return the value at a probability, rounded up to a tabulated one.
 
-        :param absent: what to return without the table
+        :param absent: returned if there is no such table
         """
         rows = self.tables.get(table, ())
         for tabulated, value in rows:
@@ -62,14 +62,14 @@ class Calibration:
         return rows[-1][1] if rows else absent
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, ready for JSON; the tables stand beside the figures."""
+        """Return plain values for JSON; the tables are on the same level as the figures."""
         figures = {name: getattr(self, name) for name in _FIGURES}
         return {**self.tables, **figures}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any] | None) -> Calibration:
         """
-        Rebuild tables from what `to_dict` returned; None gives none.
+        Rebuild tables from what `to_dict` returned; None gives empty ones.
 
         :raises SpowlError: malformed
         """
@@ -88,7 +88,7 @@ _FIGURES = ('window', 'episodes', 'decisions', 'first_seed')
 
 
 def quantile_table(values: ArrayLike) -> Table:
-    """Return the quantiles of some values at PROBABILITIES; nothing of none."""
+    """Return the quantiles of some values at PROBABILITIES; empty without values."""
     finite = np.asarray(values, np.float64)
     if not finite.size:
         return ()
@@ -99,8 +99,8 @@ def conformal_table(predicted: ArrayLike, true: ArrayLike) -> Table:
     """
     Return split-conformal offsets: true <= predicted + offset with at least the probability.
 
-    The offset at p is the ceil((n + 1) p)-th smallest of the n differences; where n is too small
-    for that there is no entry (Vovk et al., 2005; Angelopoulos and Bates, 2023, eq. 1).
+    The offset at p is the ceil((n + 1) p)-th smallest of the n differences; if n is too small for
+    a p, p has no entry (Vovk et al., 2005; Angelopoulos and Bates, 2023, eq. 1).
     """
     differences = np.sort(np.asarray(true, np.float64) - np.asarray(predicted, np.float64))
     ranks = ((p, math.ceil((differences.size + 1) * p)) for p in PROBABILITIES)
@@ -110,10 +110,10 @@ def conformal_table(predicted: ArrayLike, true: ArrayLike) -> Table:
 
 def discounted_sums(costs: ArrayLike, discount: float, window: int) -> np.ndarray:
     """
-    Return the discounted cost of the ``window`` decisions from each one on.
+    Return, for each decision, the discounted cost of the ``window`` decisions from it on.
 
     :param costs: shape (n,), one episode
-    :return: shape (n - window + 1,): decisions with a whole window before the episode's end
+    :return: shape (n - window + 1,): only decisions with a whole window in the episode
     """
     array = np.asarray(costs, np.float64)
     if array.size < window:

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Monitor: the plan's discounted cost, corrected by what costs really were, stays in budget."""
+"""Monitor: the plan's discounted cost, corrected by the observed costs, stays in budget."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ class CostValueSettings:
 
 class AdaptiveBound:
     """
-    Offset to a cost value that covers the true discounted cost at a wanted rate.
+    Offset with which a cost value covers the true discounted cost at a wanted rate.
 
-    Starts from the split-conformal offset of held-out episodes and follows the costs that are
-    seen: adaptive conformal inference (Gibbs and Candes, 2021), applied to the offset itself.
+    It starts from the split-conformal offset of held-out episodes and follows the observed costs:
+    adaptive conformal inference (Gibbs and Candes, 2021), applied to the offset itself.
 
     :param offset: the conformal offset at ``settings.coverage``
     :param discount: discount per decision of the cost value
@@ -64,16 +64,16 @@ class AdaptiveBound:
         self._costs: deque[float] = deque()
 
     def reset(self) -> None:
-        """Begin a new episode: what was pending is never judged; the offset stays learned."""
+        """Begin a new episode: drop pending predictions, keep the learned offset."""
         self._pending.clear()
         self._costs.clear()
 
     def record(self, predicted: float, cost: float) -> None:
         """
-        Take note of one decision.
+        Record one decision.
 
-        :param predicted: cost value of the action that was executed at the last decision
-        :param cost: the cost that came of it; not-a-number where cost is not observable
+        :param predicted: cost value of the action executed at the last decision
+        :param cost: the cost of that action; not-a-number if cost is not observable
         """
         if self._settings.rate == 0.0:
             return
@@ -111,23 +111,23 @@ class CostValueMonitor(Monitor[CostValueSettings]):
         return AdaptiveBound(offset, self.grounds.cost_discount, self.settings)
 
     def change(self, settings: CostValueSettings) -> None:
-        """Take other settings; what was learned stays unless it was learned for other ones."""
+        """Use other settings; keep the learned offset unless the change invalidates it."""
         before, now = self.settings, settings
         super().change(settings)
         if (now.coverage, now.window, now.rate) != (before.coverage, before.window, before.rate):
             self._bound = self._new_bound()
 
     def reset(self) -> None:
-        """Begin a new episode; the offset stays learned."""
+        """Begin a new episode; keep the learned offset."""
         self._bound.reset()
         self._expected = math.nan
 
     def record(self, decision: Decision) -> None:
-        """Take note of which cost the action executed is expected to bring."""
+        """Remember the cost value of the executed action."""
         self._expected = executed_cost_value(decision)
 
     def judge(self, context: Context) -> Reading:
-        """Judge a plan's cost value raised by the bound's offset; no plan says nothing."""
+        """Judge a plan's cost value plus the bound's offset; unknown without a plan."""
         self._bound.record(self._expected, context.cost)
         predicted = math.nan if context.plan is None else context.plan.plan_cost_value
         bound, budget = predicted + self._bound.offset, self.settings.budget
@@ -143,7 +143,7 @@ class CostValueMonitor(Monitor[CostValueSettings]):
         return self._bound.offset
 
     def recall(self, learned: float) -> None:
-        """Take up an offset again; not-a-number leaves it."""
+        """Restore an offset; not-a-number changes nothing."""
         if math.isfinite(learned):
             self._bound.offset = learned
 
@@ -159,7 +159,7 @@ class CostValueMonitor(Monitor[CostValueSettings]):
 
 
 def executed_cost_value(decision: Decision) -> float:
-    """Return the cost value of the action that was executed; not-a-number where none is known."""
+    """Return the cost value of the executed action; not-a-number if none is known."""
     if decision.plan is None:
         return math.nan
     return {'plan': decision.plan.plan_cost_value,

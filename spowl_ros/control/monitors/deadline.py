@@ -48,7 +48,7 @@ class DeadlineMonitor(Monitor[DeadlineSettings]):
         self._late: deque[bool] = deque(maxlen=settings.window)
 
     def change(self, settings: DeadlineSettings) -> None:
-        """Forget the past, which was judged by other settings."""
+        """Use other settings; forget the past, which was judged by the old ones."""
         super().change(settings)
         self._late = deque(maxlen=settings.window)
 
@@ -57,7 +57,7 @@ class DeadlineMonitor(Monitor[DeadlineSettings]):
         self._late.clear()
 
     def record(self, decision: Decision) -> None:
-        """Take note of whether a decision was late; a stop without an observation cannot be."""
+        """Record whether a decision was late; a stop without an observation never is."""
         if decision.stamps_ns:
             self._late.append(decision.deadline_missed)
 

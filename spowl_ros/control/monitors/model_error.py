@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Monitor: the world moves as the model said it would."""
+"""Monitor: the world changes as the model predicted."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class ModelErrorMonitor(Monitor[ModelErrorSettings]):
     table = 'model_error'
 
     def judge(self, context: Context) -> Reading:
-        """Judge the distance of two latents; without a plan, or a prediction, nothing is said."""
+        """Judge the distance of two latents; unknown without a plan or a prediction."""
         s = self.settings
         limit = s.factor * self.grounds.calibration.at(self.table, s.quantile, math.inf)
         error = math.nan if context.plan is None else context.plan.model_error

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The monitors: one for each file of this folder, and those that other code registers."""
+"""Lists the monitors: one for each file of this folder, and those that other code registers."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ for _module in pkgutil.iter_modules(monitors.__path__):
 
 
 def kinds() -> tuple[type[Monitor[Any]], ...]:
-    """Return every monitor, in the order in which they are asked."""
+    """Return every monitor, in the order in which they judge."""
     return tuple(sorted(REGISTERED.values(), key=lambda kind: (kind.stage, kind.rank, kind.name)))

@@ -35,7 +35,7 @@ class SensorMarginMonitor(Monitor[SensorMarginSettings]):
     foresees = True
 
     def judge(self, context: Context) -> Reading:
-        """Judge the nearest hazards; the value is minus the distance expected, in metres."""
+        """Judge the nearest hazards; the value is minus the expected distance, metres."""
         margin, lookahead = self.settings.margin, self.settings.lookahead
         worst, hazard = -math.inf, None
         for nearest in context.hazards:

@@ -47,7 +47,7 @@ class StalenessMonitor(Monitor[StalenessSettings]):
 
     @property
     def patience(self) -> float:
-        """Seconds after which the first of the sensors is too old."""
+        """Seconds after which the first sensor is too old."""
         return float((self.settings.factor * self._timeouts).min())
 
     def judge(self, context: Context) -> Reading:
