@@ -1,3 +1,3 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Measurements behind every figure that is published; each is a command."""
+"""Measurements behind every published figure; each module is a command."""

@@ -1,11 +1,11 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-What planning, switching and thresholds are worth: python -m benchmarks.ablation MODEL...
+Measure what planning, switching and thresholds are worth: python -m benchmarks.ablation MODEL...
 
-Each model (a bundle or a checkpoint) drives the evaluation episodes in every variant. What is
-measured goes into OUTPUT/<task>/<variant>.json as it is done, so that an interrupted run goes on;
-then all of OUTPUT becomes ablation.csv and ablation.svg.
+Each model (a bundle or a checkpoint) drives the evaluation episodes in every variant. Each result
+goes into OUTPUT/<task>/<variant>.json at once, so an interrupted run can continue. Then all of
+OUTPUT becomes ablation.csv and ablation.svg.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from spowl_ros.sim.perturbation import Perturbation
 
 @dataclass(frozen=True)
 class Variant:
-    """A planner, what is changed of its settings, and what of the robot."""
+    """A planner, with changes to its settings and to the robot."""
 
     kind: str
     settings: dict[str, Any] = field(default_factory=dict)
     perturbation: Perturbation = Perturbation()
     late: float = 0.0
-    """Seconds by which commands are late."""
+    """Delay of commands, seconds."""
 
 
 VARIANTS = {
@@ -50,14 +50,14 @@ VARIANTS = {
     'with sensor noise': Variant('adaptive', perturbation=Perturbation(observation_noise=1.0)),
     'with late commands': Variant('adaptive', late=0.02),
 }
-"""The first is what ships; the last two are that under noise, and 20 ms late."""
+"""The first variant ships; the last two are it under noise, and with 20 ms delay."""
 OVER_POLICY = tuple(f'{name}_over_policy{end}' for name in ('return', 'cost')
                     for end in ('', '_low', '_high'))
-"""Columns of what a variant has over the policy alone in the same episodes."""
+"""Columns of differences to the policy alone in the same episodes."""
 COLUMNS = ('task', 'variant', 'episodes', *tables.INTERVALS, 'plan_fraction', *OVER_POLICY)
 COLOURS = (SOURCE_HEX['plan'], '#7db898', SOURCE_HEX['policy'], '#e0a030', '#b07818', '#c82828',
            '#8a8a8a', '#b5b5b5')
-"""Those of who acts, where one of them acts alone."""
+"""Colour of each variant; a variant with a single source has that source's colour."""
 
 
 def file_name(variant: str) -> str:
@@ -67,7 +67,7 @@ def file_name(variant: str) -> str:
 
 def measure(model: Path, variant: str, episodes: int, workers: int, monitors: bool,
             device: str | None, output: Path) -> None:
-    """Evaluate one variant, unless its figures are there."""
+    """Evaluate one variant, unless its figures exist."""
     what = VARIANTS[variant]
     source, details = open_model(model, what.kind, what.settings, monitors=monitors,
                                  device=device)
@@ -90,7 +90,7 @@ def over_policy(figures: dict[str, Any], policy: dict[str, Any]) -> dict[str, fl
     """
     Return the columns `OVER_POLICY`: means and intervals of the differences, episode by episode.
 
-    Both drove through the same layouts, so their differences vary less than either does.
+    Both drove the same layouts, so the differences vary less than either figure.
 
     :param figures: of a variant and of the policy, as `Evaluation.to_dict`; episodes that only
         one of them has are left out
@@ -106,7 +106,7 @@ def over_policy(figures: dict[str, Any], policy: dict[str, Any]) -> dict[str, fl
 
 
 def table(output: Path) -> list[dict[str, Any]]:
-    """Return a row for every variant that was measured, tasks and variants in order."""
+    """Return a row for every measured variant, with tasks and variants in order."""
     rows = []
     for file in output.glob('*/*.json'):
         figures = tables.read_figures(file)

@@ -1,12 +1,12 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Attack a running supervisor, and tell what got through.
+Attack a running supervisor, and report which attacks succeed.
 
     python -m benchmarks.attacks models/SafetyPointGoal1-v0 --tries 5
 
-Each attack is tried on a supervisor process of its own, with a scripted controller and a robot on
-a stand. Survived is what ended as it must: the robot stopped, and the operator could read why.
+Each attack runs on its own supervisor process, with a scripted controller and a robot on a stand.
+The supervisor survives an attack if the robot stopped and the operator could read why.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 COLUMNS = ('attack', 'tried', 'survived', 'lost', 'operator_reads')
 START_S = 60.0
 SETTLE_S = 0.5
-"""Within which what an attack brings about has happened."""
+"""Time limit for the effect of an attack."""
 
 
 @dataclass
@@ -74,16 +74,16 @@ class Scene:
         return False
 
     def moving(self, since: float) -> int:
-        """Return how many commands since a steady time moved the robot."""
+        """Return the number of commands since a steady time that moved the robot."""
         return sum(not self.stand.is_stop(values) for when, values in self.stand.commands
                    if when >= since)
 
     def reads(self) -> str:
-        """Return what `~/state` says."""
+        """Return the text of `~/state`."""
         return self.stand.supervisor.message if self.stand.supervisor else ''
 
     def start_supervisor(self, **parameters: object) -> None:
-        """Start the supervisor, anew if it was there."""
+        """Start the supervisor, or restart it."""
         self.supervisor = start_supervisor(self.model, **parameters)
 
 
@@ -93,9 +93,9 @@ class Attack:
 
     name: str
     run: Callable[[Scene], str]
-    """Return what was lost; an empty text where it was survived."""
+    """Return what was lost; empty: the supervisor survived."""
     words: str
-    """What the operator must be able to read."""
+    """Text that the operator must be able to read."""
     margin: str = 'off'
 
 
@@ -110,7 +110,7 @@ def scene(model: Path, contract: Contract, margin: str) -> Iterator[Scene]:
     """
     Run a robot on a stand whose supervisor passes the commands of a scripted controller.
 
-    :raises TimeoutError: it does not come to drive
+    :raises TimeoutError: the robot does not start to drive
     """
     stand = RobotStand(contract)
     forward = [0.5, *[0.0] * (contract.action.size - 1)]
@@ -120,7 +120,7 @@ def scene(model: Path, contract: Contract, margin: str) -> Iterator[Scene]:
     try:
         if not result.wait(lambda: result.drives() or result.supervisor.ended):
             raise TimeoutError(f'the robot does not drive: {result.reads()}')
-        if result.supervisor.ended:  # it heard of the one before, whose farewell was lost
+        if result.supervisor.ended:  # it still sees its predecessor, whose farewell was lost
             result.start_supervisor(**watched)
             if not result.wait(result.drives):
                 raise TimeoutError(f'the robot does not drive: {result.reads()}')
@@ -149,7 +149,7 @@ def attacks() -> list[Attack]:
 
 
 def _near(change: Callable[[Any], None]) -> Callable[[Any], None]:
-    """Return a tampering with a scan whose hazard is 5 cm ahead."""
+    """Return a tampering with a scan that has a hazard 5 cm ahead."""
     def apply(message: Any) -> None:
         ranges = [math.inf] * len(message.ranges)
         ranges[0] = ranges[-1] = 0.25
@@ -191,7 +191,7 @@ BLINDING: dict[str, Callable[[Any], None]] = {
     'range_min not a number': _set('range_min', math.nan),
     'angle_increment not a number': _set('angle_increment', math.nan),
 }
-"""What a scan with a hazard 5 cm ahead is changed by so that it may look free."""
+"""Changes that could make a scan with a hazard 5 cm ahead look free."""
 
 
 def _blind(change: Callable[[Any], None]) -> Callable[[Scene], str]:
@@ -227,7 +227,7 @@ def _after(scene: Scene) -> str:
 
 
 def _past(scene: Scene) -> str:
-    """Nobody can be kept from publishing `command`; the supervisor says so, and sends stops."""
+    """Publish `command` past the supervisor. It cannot prevent that, but reports it and stops."""
     foreign = Commander('intruder', 'command', [0.9] * len(scene.controller.values), 0.05)
     scene.others.append(foreign)
     named = scene.wait(lambda: 'intruder' in scene.reads(), 5.0)
@@ -265,7 +265,7 @@ def _kill(scene: Scene) -> str:
 
 
 def _race(scene: Scene) -> str:
-    """Send releases and stops from two threads, a stop last in each round."""
+    """Send releases and stops from two threads; each round ends with a stop."""
     def release() -> None:
         scene.call(Trigger, 'release', Trigger.Request())
 
@@ -307,7 +307,7 @@ def _nonsense(scene: Scene) -> str:
 
 
 def attempt(model: Path, contract: Contract, attack: Attack) -> tuple[str, str]:
-    """Return what one try of an attack lost, and what the operator could read."""
+    """Try an attack once; return what was lost and what the operator could read."""
     with scene(model, contract, attack.margin) as under:
         lost = attack.run(under)
         if attack.words and not under.wait(lambda: attack.words in under.reads(), 3.0):
@@ -316,7 +316,7 @@ def attempt(model: Path, contract: Contract, attack: Attack) -> tuple[str, str]:
 
 
 def main() -> int:
-    """Try everything and write the table; fail where something was lost."""
+    """Try everything and write the table; fail if anything was lost."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('model', type=Path)
     parser.add_argument('--tries', type=int, default=5)

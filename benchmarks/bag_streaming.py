@@ -1,10 +1,10 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-How much memory the replay of a long recording takes: a bag is streamed, never loaded.
+Measure the memory of replaying a long recording: a bag is streamed, never loaded.
 
-Writes a bag of sensors, beside a camera that the controller does not look at, and replays it with
-`spowl replay` in a process of its own. One row for each size and storage goes to standard output
+Writes a bag of sensors and of a camera that the controller does not use, and replays it with
+`spowl replay` in a separate process. One row for each size and storage goes to standard output
 or to a CSV file::
 
     python -m benchmarks.bag_streaming BUNDLE --csv benchmarks/results/bag_streaming.csv
@@ -37,7 +37,7 @@ COLUMNS = ('storage', 'megabytes', 'decisions', 'seconds', 'peak_memory_megabyte
 
 
 def write_bag(path: Path, contract: Contract, megabytes: int, storage: str) -> int:
-    """Write a bag of about a size and return the number of observations in it."""
+    """Write a bag of about this size and return its number of observations."""
     bag = BagWriter(path, Settings(storage=storage))
     inputs = topics(contract)
     numbers = [bag.add_topic(f'/{entry.topic}', entry.type) for entry in inputs]

@@ -5,8 +5,8 @@ Measure what a PointGoal1 model does on a wheeled robot with a laser, without RO
 
     python benchmarks/diff_drive.py models/SafetyPointGoal1-v0 --csv FILE
 
-The same controller and the same mathematics as `spowl robot` with config/robot/diff_drive.yaml,
-in simulated time, so that a busy machine changes nothing.
+Uses the same controller and mathematics as `spowl robot` with config/robot/diff_drive.yaml, in
+simulated time, so a busy machine changes nothing.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ MEASURES = ('goals', 'collisions', 'near_share', 'plan_share')
 
 def drive(model: bundle.Bundle, settings: ControllerSettings, seed: int, seconds: float,
           robot_radius: float) -> dict[str, float | str]:
-    """Drive one world; return what became of it."""
+    """Drive one world; return its figures."""
     contract = model.contract
     controller = Controller(model, settings, seed)
     assembler = ObservationAssembler(contract)

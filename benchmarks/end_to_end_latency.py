@@ -1,14 +1,14 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Measure the running system: from the last sensor message to the command, and how steady it is.
+Measure the running system: time from the last sensor message to the command, and its jitter.
 
     python -m benchmarks.end_to_end_latency models/SafetyPointGoal1-v0 --decisions 1000
 
 A robot on a stand publishes sensors at the control rate and receives the commands. The controller
-itself notes when the middleware received the last sensor and when it had published the command.
-Measured with real-time priority and without, and both again while other programs keep every core
-busy.
+records when the middleware received the last sensor and when it had published the command. The
+measurement runs with and without real-time priority, and both again while other programs keep
+every core busy.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ COLUMNS = ('cores', 'priority', 'quantity', *(f'p{quantile:g}' for quantile in Q
 
 
 def measure(system: System, decisions: int) -> dict[str, np.ndarray]:
-    """Return milliseconds by quantity, one number a decision."""
+    """Return milliseconds by quantity, one number per decision."""
     stand = system.stand
     sent: list[float] = []
     wait_until_driving(system)

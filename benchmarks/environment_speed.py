@@ -1,11 +1,11 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-How fast the environments run, beside the plain package's: python -m benchmarks.environment_speed.
+Compare the environments' speed with the plain package's: python -m benchmarks.environment_speed.
 
-Both hold each random action for the same number of raw steps and begin again when an episode
-ends, for the same seconds of the same core's time. The plain package runs without its checker,
-which one can switch off there too; everything else is as `safety_gymnasium.make` gives it.
+Both hold each random action for the same number of raw steps and restart after an episode, for the
+same processor time on the same core. The plain package runs without its checker, which its users
+can switch off too; everything else is as `safety_gymnasium.make` returns it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ WARM_UP = 20
 
 
 class Plain:
-    """The plain package with an action repeat, as one writes it around `make`."""
+    """The plain package with an action repeat, as a user writes it around `make`."""
 
     def __init__(self, task: str, repeat: int) -> None:
         self._env = import_safety_gymnasium().make(task, disable_env_checker=True)
@@ -67,9 +67,9 @@ class Ours:
 
 def measure(env: Plain | Ours, seconds: float, seed: int = 0) -> tuple[float, float, float]:
     """
-    Return decisions a second, raw steps a second, and milliseconds of a reset.
+    Return decisions per second, raw steps per second, and milliseconds per reset.
 
-    Seconds are those of the processor, so that other work on the machine disturbs little.
+    Seconds are processor time, so other work on the machine disturbs little.
     """
     rng = np.random.default_rng(seed)
     act: Callable[[], Any] = lambda: rng.uniform(-1.0, 1.0, env.actions)  # noqa: E731

@@ -1,7 +1,7 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Which command runs in which environment: each is made from nothing, and runs every command.
+Test which command runs in which environment: make each environment from scratch, run all.
 
     python -m benchmarks.environments --csv FILE
 
@@ -36,13 +36,13 @@ NO_DEPS = ('--no-deps', '-r', 'requirements/simulation.txt')
 RUNS, ASKS = 'runs', 'says what to install'
 LIMIT_S = 300.0
 START_S = 12.0
-"""After which Ctrl-C ends what goes on by itself."""
+"""Ctrl-C ends endless commands after this time."""
 LONGEST_LINE = 300
 
 
 @dataclass(frozen=True)
 class Environment:
-    """What is installed, and which needs of commands it meets."""
+    """Installed packages, and the needs of commands that they meet."""
 
     installs: tuple[tuple[str, ...], ...]
     """Arguments of one `pip install` each; `{ros}` is the distribution."""
@@ -55,7 +55,7 @@ PLAIN = (('.', *WHEELS),)
 
 
 def with_extra(extra: str, *more: tuple[str, ...], has: frozenset[str]) -> Environment:
-    """Return the environment of `pip install .[extra]` and what has to come beside it."""
+    """Return the environment of `pip install .[extra]` with its extra requirements."""
     return Environment(((f'.[{extra}]', *WHEELS), *more), has)
 
 
@@ -72,7 +72,7 @@ ENVIRONMENTS = {
     'wrap': with_extra('wrap', has=frozenset({'wrap'})),
     'dataset': with_extra('dataset', has=frozenset({'dataset'})),
 }
-"""The first one makes the bag that the others replay."""
+"""The first one makes the bag for the others."""
 NO_EXTRA = ('robot', 'none')
 
 
@@ -83,7 +83,7 @@ class Command:
     words: tuple[str, ...]
     needs: frozenset[str] = frozenset()
     beside: tuple[str, ...] = ()
-    """A command that runs meanwhile and is interrupted afterwards."""
+    """A command that runs meanwhile and is interrupted at the end."""
     interrupted: bool = False
     """Whether it runs until Ctrl-C."""
 
@@ -128,8 +128,8 @@ class Installed:
     """
     An environment on disk.
 
-    :param folder: made here; may have any name
-    :param python: that makes it
+    :param folder: created here; may have any name
+    :param python: the Python that creates it
     """
 
     def __init__(self, folder: Path, python: str = sys.executable) -> None:
@@ -138,7 +138,7 @@ class Installed:
         subprocess.run([python, '-m', 'venv', folder], check=True)
 
     def install(self, environment: Environment, ros: str) -> None:
-        """Install what an environment has, as a user would."""
+        """Install an environment's packages as a user would."""
         for words in environment.installs:
             subprocess.run(
                 [self.folder / 'bin' / 'python', '-m', 'pip', 'install', '--quiet', '--no-compile',
@@ -154,7 +154,7 @@ class Installed:
 
 
 def outside() -> dict[str, str]:
-    """Return this process's environment without what points into its own Python environment."""
+    """Return this process's variables without those that point into its Python environment."""
     own = ('AMENT_PREFIX_PATH', 'LD_LIBRARY_PATH', 'PYTHONPATH', 'VIRTUAL_ENV',
            '_ROS_WHEELS_BOOTSTRAP_COMPLETE')
     return {**{name: value for name, value in os.environ.items() if name not in own},
@@ -190,7 +190,7 @@ def run(installed: Installed, command: Command, places: Mapping[str, str], here:
 
 
 def interrupt(process: subprocess.Popen[str]) -> None:
-    """Send Ctrl-C, if it still runs."""
+    """Send Ctrl-C if the command still runs."""
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
 
@@ -205,8 +205,8 @@ def try_out(names: Sequence[str], folder: Path, ros: str, everything: bool = Tru
     """
     Make environments and run commands in them.
 
-    :param everything: run also again what needs nothing and has run in NO_EXTRA
-    :return: environment to command to what it did; `--help` stands for the help of all verbs
+    :param everything: repeat commands that need nothing and have run in NO_EXTRA
+    :return: environment to command to outcome; `--help` means the help of all verbs
     """
     results: dict[str, dict[str, str]] = {}
     bag = folder / next(iter(ENVIRONMENTS)) / 'bag'
@@ -233,7 +233,7 @@ def try_out(names: Sequence[str], folder: Path, ros: str, everything: bool = Tru
 
 
 def wrong(results: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """Return where a command did not do what it should."""
+    """Return the commands that did not do what they should."""
     return [f'{label} in {name}: {text}' for name, column in results.items()
             for label, text in column.items()
             if text != (RUNS if label == '--help'
@@ -241,7 +241,7 @@ def wrong(results: Mapping[str, Mapping[str, str]]) -> list[str]:
 
 
 def main() -> int:
-    """Print the table; exit code 1 where a command did not do what it should."""
+    """Print the table; exit code 1 if a command did not do what it should."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[1])
     parser.add_argument('--csv', type=Path, metavar='FILE')
     parser.add_argument('--ros', default='jazzy', choices=('jazzy', 'kilted'))

@@ -1,7 +1,7 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Send the example robot one goal after another, and watch that it arrives and stands.
+Send the example robot one goal after another, and check that it arrives and stands still.
 
     python -m benchmarks.errands models/SafetyPointGoal1-v0 --seconds 3600 --csv FILE
 
@@ -43,11 +43,11 @@ from spowl_ros.system import nodes as system
 from spowl_ros.system.running import RunningSystem
 
 STANDS_S = 3.0
-"""For how long a robot is watched whose errand has ended."""
+"""Time for which a robot is watched after its errand."""
 SETTLE_S = 1.0
-"""From the end of the errand until it has come to rest."""
+"""Time from the end of the errand until the robot rests."""
 MOVED = 0.02
-"""Metres that a robot that stands may be off."""
+"""Tolerance of a standing robot, metres."""
 PATIENCE_S = 150.0
 
 
@@ -62,11 +62,11 @@ class Outcome:
     distance: float
     """Metres from the goal, at rest."""
     moved: float
-    """Greatest distance in metres from where it came to rest, while it should stand."""
+    """Greatest distance from its resting place while it should stand, metres."""
 
     @property
     def right(self) -> bool:
-        """Whether it ended as it should, and the robot stood afterwards."""
+        """Whether the errand ended as it should, and the robot then stood still."""
         return self.state == self.wanted and self.moved <= MOVED
 
 
@@ -106,7 +106,7 @@ class Sender(Node):
         return bool(future.result().success)
 
     def ready(self) -> bool:
-        """Whether the adapter and the robot are there."""
+        """Whether adapter and robot are present."""
         return bool(self.odometry) and self._cancel.service_is_ready() and (
             self._goals.get_subscription_count() > 0)
 
@@ -142,7 +142,7 @@ class Sender(Node):
 
 
 def wait(condition: Callable[[], bool], timeout: float) -> bool:
-    """Return whether a condition came true in time."""
+    """Return whether a condition became true in time."""
     end = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > end:
@@ -181,7 +181,7 @@ def driving(model: Path, seed: int) -> Iterator[Sender]:
 
 
 def main() -> int:
-    """Send goals until the time is over; 1 if one of them went wrong."""
+    """Send goals until the time is over; return 1 if one went wrong."""
     parser = argparse.ArgumentParser(description='Send the example robot to many goals.')
     parser.add_argument('model', type=Path)
     parser.add_argument('--seconds', type=float, default=3600.0)

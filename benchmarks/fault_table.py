@@ -1,11 +1,11 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Provoke every fault many times on running nodes and write what the robot got, and how soon.
+Provoke every fault many times on running nodes, and record what the robot got and when.
 
     python -m benchmarks.fault_table models/SafetyPointGoal1-v0 --repetitions 20
 
-With `--only` the other rows of a table that is there already stay as they are.
+With `--only` the other rows of an existing table do not change.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def row(fault: Fault, outcomes: list[Outcome], limit_s: float) -> dict[str, obje
 
 
 def row_of_start(bad: BadStart, refusals: list[Refusal]) -> dict[str, object]:
-    """Summarise the repetitions of one bad start; what had not started need not be stopped."""
+    """Summarise the repetitions of one bad start, which needs no stop."""
     right = sum(refusal.code == SpowlError.EXIT_CODE and bad.words in refusal.says
                 and refusal.robot_gets != 'commands' for refusal in refusals)
     says = refusals[-1].says.replace(str(Path(tempfile.gettempdir())), '').splitlines()
@@ -71,7 +71,7 @@ def row_of_start(bad: BadStart, refusals: list[Refusal]) -> dict[str, object]:
 
 
 class Table:
-    """The rows as far as they are known, in the order of the faults."""
+    """The known rows, in the order of the faults."""
 
     def __init__(self, path: Path, contract: Contract) -> None:
         self._path = path
@@ -93,7 +93,7 @@ class Table:
 
 
 def main() -> int:
-    """Run everything and write the table; fail where a fault had another outcome than it must."""
+    """Run everything and write the table; fail if a fault had a wrong outcome."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('model', type=Path)
     parser.add_argument('--repetitions', type=int, default=20)

@@ -1,11 +1,11 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Faults that real processes are put through, and how long the robot waits for a safe command.
+Faults provoked on real processes, and the time until the robot gets a safe command.
 
 Each fault is provoked on a running controller and supervisor while a robot on a stand publishes
-sensors, or while they drive the simulator; what must not even start is tried as a controller that
-joins a supervisor. `fault_table.py` repeats all and writes the table; the tests do each once.
+sensors, or while they drive the simulator. A bad start is a controller that joins a supervisor and
+must refuse to start. `fault_table.py` repeats all and writes the table; the tests do each once.
 """
 
 from __future__ import annotations
@@ -50,26 +50,26 @@ if TYPE_CHECKING:
 START_S = 60.0
 HOLD_PERIODS = 3
 LOG_PERIOD_S = 5.0
-"""The simulator says at most this often that nobody commands it."""
+"""Least time between the simulator's reports that nobody commands it."""
 WORLDS = ('stand', 'stand with simulated time', 'simulator')
-"""Whom controller and supervisor drive."""
+"""What controller and supervisor drive."""
 
 
 @dataclass
 class System:
-    """What a fault is done to."""
+    """The system under fault."""
 
     stand: Any
     """The `Observer` of what the robot gets, often a `RobotStand`."""
     nodes: dict[str, NodeProcess]
-    """Controller, supervisor, and where there is one the simulator."""
+    """Controller, supervisor, and the simulator if there is one."""
     specs: dict[str, systems.NodeSpec]
-    """What each node was started with."""
+    """Start arguments of each node."""
     intruder: Any = None
     burners: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def start(self, name: str) -> None:
-        """Start a node, anew if it was there."""
+        """Start a node, or restart it."""
         if name in self.nodes:
             self.nodes[name].end()
         spec = self.specs[name]
@@ -84,35 +84,35 @@ class System:
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault: how to provoke it, how to end it, and what is to be expected."""
+    """One fault: how to provoke it, how to end it, and the expected outcome."""
 
     name: str
     provoke: Callable[[System], float | None]
-    """May return the steady time of the fault, where it needs to prepare."""
+    """May return the steady time of the fault if it needs preparation."""
     mend: Callable[[System], Any] = lambda system: system.stand.mend()
     world: str = WORLDS[0]
     safe: str = 'stop'
     """'stop': the stop action must come; 'drive': commands must go on; 'either': some command."""
 
     def is_right(self, robot_gets: str) -> bool:
-        """Whether what the robot got is what is to be expected."""
+        """Whether the robot got what was expected."""
         return robot_gets in {'stop': ('stop',), 'drive': ('commands',),
                               'either': ('stop', 'commands')}[self.safe]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What happened at one provocation."""
+    """Outcome of one provocation."""
 
     fault: str
     seconds_to_safe: float
-    """From the fault to the arrival of the stop action; nan where driving on was right."""
+    """From the fault to the arrival of the stop action; nan if driving on was right."""
     seconds_to_recover: float
     """From the end of the fault to the first command that is not the stop action."""
     robot_gets: str
     """'stop', 'commands' or 'nothing'."""
     says: str
-    """What the controller's and the supervisor's diagnostics said."""
+    """Diagnostics of controller and supervisor."""
 
 
 @contextlib.contextmanager
@@ -121,7 +121,7 @@ def running(model: Path, contract: Contract, world: str = WORLDS[0],
     """
     Run a controller and a supervisor that drive in one of `WORLDS`.
 
-    :param parameters: of both
+    :param parameters: of both nodes
     """
     simulator = world == 'simulator'
     specs = {spec.executable: spec for spec in systems.simulation(systems.SimulationArguments(
@@ -147,7 +147,7 @@ def wait_until_driving(system: System, timeout: float = START_S) -> float:
     """
     Wait for a second of commands without a stop; return the steady time of the first of them.
 
-    :raises TimeoutError: it did not come to drive
+    :raises TimeoutError: the robot did not start to drive
     """
     start = time.monotonic()
     needed = 5
@@ -160,7 +160,7 @@ def wait_until_driving(system: System, timeout: float = START_S) -> float:
 
 
 def describe(system: System) -> str:
-    """Return what an operator reads: the worst of the controller's and the supervisor's."""
+    """Return what an operator reads: the worst message of controller and supervisor."""
     texts = []
     for name, status in sorted(system.stand.diagnostics.items()):
         if status.level != b'\x00':
@@ -170,9 +170,9 @@ def describe(system: System) -> str:
 
 def put_through(system: System, fault: Fault, listen: bool = True) -> Outcome:
     """
-    Provoke a fault on a driving system, wait for what is right, and mend it.
+    Provoke a fault on a driving system, wait for the right outcome, and mend the fault.
 
-    :param listen: wait for what the diagnostics say, which come once a second
+    :param listen: wait for the diagnostics, which come once a second
     """
     stand, period = system.stand, system.stand.contract.control_period
     start = time.monotonic()
@@ -325,7 +325,7 @@ def _start(process: str) -> Callable[[System], None]:
 
 
 def _kill_supervisor(system: System) -> float:
-    """Kill the supervisor as soon as the simulator would say at once that nobody commands it."""
+    """Kill the supervisor when the simulator can report at once that nobody commands it."""
     while time.monotonic() - system.stand.said_stopped < 1.1 * LOG_PERIOD_S:
         time.sleep(0.05)
     start = time.monotonic()
@@ -334,7 +334,7 @@ def _kill_supervisor(system: System) -> float:
 
 
 def _second_controller(system: System) -> float:
-    """Send commands as a second controller would that did not look around."""
+    """Send commands like a second controller that does not check for others."""
     node, contract = system.stand.node, system.stand.contract
     publisher = node.create_publisher(Float64MultiArray, 'command_raw', 1)
     time.sleep(1.0)  # until the supervisor has found it
@@ -354,7 +354,7 @@ def _expel(system: System) -> None:
 
 
 def _intrude(period: float) -> Callable[[System], float | None]:
-    """Return what commands as another node, whose publisher is found before it speaks."""
+    """Return a commander as another node; its publisher is discovered before it sends."""
     def provoke(system: System) -> float:
         size = system.stand.contract.action.size
         start = time.monotonic()
@@ -382,7 +382,7 @@ def _stop(system: System) -> None:
 
 
 def _release(system: System) -> None:
-    """Release the robot as soon as a stop lets it."""
+    """Release the robot as soon as a stop allows it."""
     time.sleep(RELEASE_AFTER_S)
     call(system, Trigger, 'supervisor/release', Trigger.Request())
 
@@ -403,7 +403,7 @@ def saturate(system: System) -> float:
 
 
 def relieve(system: System) -> None:
-    """End what keeps the cores busy."""
+    """End the programs that keep the cores busy."""
     for burner in system.burners:
         burner.kill()
         burner.wait()
@@ -423,7 +423,7 @@ class BadStart:
 
     name: str
     words: str
-    """Part of what it must end with."""
+    """Part of its last message."""
     parameters: Callable[[Path, Path], dict[str, object]] = lambda model, folder: {}
     """From the model and a folder to write in: parameters beside, or instead of, good ones."""
     file: str | None = None
@@ -432,7 +432,7 @@ class BadStart:
 
 @dataclass(frozen=True)
 class Refusal:
-    """What came of a bad start."""
+    """Outcome of a bad start."""
 
     seconds: float
     """Until the process had ended."""
@@ -443,7 +443,7 @@ class Refusal:
 
 
 def bad_starts() -> list[BadStart]:
-    """Return everything that a controller must refuse to start with."""
+    """Return every bad start that a controller must refuse."""
     def section(text: str) -> str:
         return f'/**/controller: {{ros__parameters: {{{text}}}}}\n'
 

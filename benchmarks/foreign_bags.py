@@ -1,7 +1,7 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 r"""
-Read bags that ROS 2's own recorder wrote, and compare with what others find in them.
+Read bags from ROS 2's own recorder, and compare the result with other readers.
 
 Takes folders with such bags, for instance clones of github.com/ros2/rosbag2, which tests its
 recorder with some, and of github.com/Extelligence-ai/bagel, which has compressed ones of Kilted.
@@ -34,21 +34,21 @@ Message = tuple[str, int, bytes]
 
 
 class Row(NamedTuple):
-    """What was found in one storage file."""
+    """Result for one storage file."""
 
     file: str
     storage: str
     compressed: bool
     messages: int
     same: bool
-    """Whether topic, time and bytes of all messages are those that the other reader finds."""
+    """Whether topic, time and bytes of all messages equal those of the other reader."""
     decoded: int
     """Messages whose type the bag or rosbags defines; the others are passed on as bytes."""
     damage: str
 
 
 def by_others(file: Path) -> list[Message]:
-    """Return topic, time and bytes of every message, as another reader finds them."""
+    """Return topic, time and bytes of every message from another reader."""
     if file.suffix == '.zstd':
         with tempfile.TemporaryDirectory() as folder:
             unpacked = Path(folder) / file.stem
@@ -64,7 +64,7 @@ def by_others(file: Path) -> list[Message]:
 
 
 def check(file: Path, folder: Path) -> Row:
-    """Read one storage file twice."""
+    """Read one storage file with both readers."""
     messages, decoded = [], 0
     with Bag(file) as bag:
         for message in bag.messages():
@@ -83,7 +83,7 @@ def check(file: Path, folder: Path) -> Row:
 
 
 def main() -> None:
-    """Check all storage files below the folders; exit code 1 where one is read otherwise."""
+    """Check all storage files below the folders; exit code 1 if readers disagree on one."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument('folders', type=Path, nargs='+')
     parser.add_argument('--csv', type=Path, help='write the rows to this file')

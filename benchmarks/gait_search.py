@@ -7,8 +7,8 @@ Find a gait for a legged robot by evolution: config/training/gaits/.
 
 Two searches with CMA-ES (Hansen, The CMA Evolution Strategy: A Tutorial, 2016). In the first a
 clock gives the phase, nothing costs, and symmetric legs share their numbers. Then the phase is
-fitted to what the joints tell, and the second search changes everything a little, among obstacles
-that cost and under noise. Half an hour each on one core.
+fitted to the joints. The second search changes all numbers a little, under noise and among
+obstacles that cost. Each takes half an hour on one core.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ Array = NDArray[np.float64]
 SLOWEST_HZ, FASTEST_HZ = 0.5, 2.0
 WALK_DECISIONS, STEER_DECISIONS = 100, 300
 FALL = 2.0
-"""What a fall takes from the return."""
+"""Penalty of a fall on the return."""
 COST = 0.3
-"""What a unit of cost takes from the return."""
+"""Penalty of a unit of cost on the return."""
 NOISE = 0.1
 """Standard deviation of the noise on actions in the second search."""
 
 
 @dataclass(frozen=True)
 class Legs:
-    """How few numbers become a robot's strokes (A, 3, 3); see `GaitConfig.strokes`."""
+    """Maps a few numbers to a robot's strokes (A, 3, 3); see `GaitConfig.strokes`."""
 
     numbers: int
     strokes: Callable[[Array], Array]
@@ -74,7 +74,7 @@ def _doggo(numbers: Array) -> Array:
 
 
 def _turned(angle: float) -> Array:
-    """Return what makes (1, cos(b - angle), sin(b - angle)) of (1, cos b, sin b)."""
+    """Return the matrix that maps (1, cos b, sin b) to (1, cos(b - angle), sin(b - angle))."""
     cos, sin = np.cos(angle), np.sin(angle)
     return np.array([[1, 0, 0], [0, cos, sin], [0, -sin, cos]])
 
@@ -83,7 +83,7 @@ LEGS = {'Ant': Legs(21, _ant), 'Doggo': Legs(54, _doggo)}
 
 
 class Walker:
-    """A robot and its joints' names, weights of the phase in their order."""
+    """A robot and the names of its joints; phase weights have their order."""
 
     def __init__(self, robot: str) -> None:
         self.robot = robot
@@ -100,7 +100,7 @@ class Walker:
 
     def walk(self, strokes: Array, frequency: float, seed: int, noise: float = 0.0
              ) -> tuple[float, list[Array], list[float]]:
-        """Let a clock drive; returns the return, observations and phases."""
+        """Drive by a clock; give back return, observations and phases."""
         gait = Gait(self.gait(strokes, np.zeros((len(self.names), 2)), Avoidance(0, 0, 1, 1)),
                     self.contract)
         observation = self.environment.reset(seed=seed)
@@ -121,7 +121,7 @@ class Walker:
         return total, observations, phases
 
     def steer(self, config: GaitConfig, seed: int) -> float:
-        """Let the gait drive by itself; returns the return less what costs and falls take."""
+        """Drive by the gait alone; give the return minus penalties for cost and falls."""
         gait = Gait(config, self.contract)
         observation = self.environment.reset(seed=seed)
         rng = np.random.default_rng(seed)
@@ -137,7 +137,7 @@ class Walker:
         return total
 
     def phase_weights(self, strokes: Array, frequency: float) -> Array:
-        """Fit cosine and sine of the clock's phase to what the joints tell; (names, 2)."""
+        """Fit cosine and sine of the clock's phase to the joints; return weights (names, 2)."""
         sensed, phases = [], []
         probe = Gait(self.gait(strokes, np.zeros((len(self.names), 2)), Avoidance(0, 0, 1, 1)),
                      self.contract)
@@ -151,7 +151,7 @@ class Walker:
 
 
 def _short(values: Array) -> list:
-    """Return numbers of four digits in nested lists, for files that are read."""
+    """Return numbers with four digits in nested lists, for readable files."""
     return np.vectorize(lambda value: float(f'{value:.4g}'))(values).tolist()
 
 
@@ -174,7 +174,7 @@ def _evolve(start: Array, steps: Array, score: Callable[[Array, int], float], ep
 
 
 def search(robot: str, minutes: float, seed: int) -> GaitConfig:
-    """Return the gait that both searches found."""
+    """Return the gait found by both searches."""
     walker, legs = Walker(robot), LEGS[robot]
 
     def frequency(numbers: Array) -> float:

@@ -1,11 +1,11 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-What each option of the learning is worth: python -m benchmarks.learning_ablation.
+Measure what each learning option is worth: python -m benchmarks.learning_ablation.
 
-Short trainings of one task, each with one option as SPOWL's authors have it or left out; then the
-policy's mean drives validation episodes. What is measured goes into OUTPUT/<variant>_<seed>.json
-as it is done, so that an interrupted run goes on; then all of it becomes learning_ablation.csv.
+Runs short trainings of one task, each with one option left out or as in the authors' SPOWL; then
+the policy's mean drives validation episodes. Each result goes into OUTPUT/<variant>_<seed>.json at
+once, so an interrupted run can continue. Then all results become learning_ablation.csv.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ COLUMNS = ('variant', 'seed', 'decisions', 'updates', 'episodes', *tables.INTERV
 
 
 def train(task: str, variant: str, seed: int, decisions: int, run: Path) -> None:
-    """Train in a process of its own, on one thread, unless it is done."""
+    """Train in a separate process on one thread, unless already done."""
     resume = ['--resume'] if (run / CHECKPOINT).exists() else [*VARIANTS[variant], f'seed={seed}']
     run.mkdir(parents=True, exist_ok=True)
     with (run / 'train.log').open('a') as log:
@@ -57,7 +57,7 @@ def train(task: str, variant: str, seed: int, decisions: int, run: Path) -> None
 
 
 def judge(variant: str, seed: int, episodes: int, run: Path) -> dict[str, Any]:
-    """Return a row of what a run has learned."""
+    """Return the validation figures of a run as a row."""
     source, _ = open_model(run / CHECKPOINT, 'policy', {}, monitors=False)
     figures = evaluate(source, 'policy', VALIDATION[:episodes]).to_dict()
     with (run / 'progress.csv').open() as stream:
@@ -70,7 +70,7 @@ def judge(variant: str, seed: int, episodes: int, run: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Train and judge what is missing, then write the table."""
+    """Train and judge missing variants, then write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument('--task', default='SafetyPointGoal1-v0')
     parser.add_argument('--variants', nargs='*', default=list(VARIANTS), choices=VARIANTS,
@@ -94,7 +94,7 @@ def main() -> None:
             write_json(file, judge(variant, seed, args.episodes, args.runs / name))
         print(file.read_text(), flush=True)
 
-    # a child ends with the thread that started it, and the pool's threads live until all is done
+    # a child ends with the thread that started it; the pool's threads live until the end
     with ThreadPoolExecutor(args.workers) as pool:
         list(pool.map(measure, [(variant, seed) for seed in args.seeds
                                 for variant in args.variants]))

@@ -1,12 +1,11 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Learning curves of the committed runs: python -m benchmarks.learning_curves.
+Draw learning curves of the committed runs: python -m benchmarks.learning_curves.
 
-`--add RUN...` first takes progress.csv and the configuration of runs (directories that
-`spowl train` wrote) into RESULTS/<task>/seed_<seed>.csv and .yaml. Beside them are drawn what
-`benchmarks.omnisafe_curve` has measured of other methods at the same number of steps, and what
-papers report of them.
+`--add RUN...` first copies progress.csv and the configuration of runs (directories that
+`spowl train` wrote) to RESULTS/<task>/seed_<seed>.csv and .yaml. The figure also shows other
+methods at the same number of steps, from `benchmarks.omnisafe_curve` and from papers.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ COST_LIMIT = 25.0
 
 @dataclass(frozen=True)
 class Published:
-    """What another method reached after how many raw steps."""
+    """Figures of another method, and its number of raw steps."""
 
     method: str
     raw_steps: float
@@ -60,13 +59,13 @@ class Curve:
     """One run."""
 
     name: str
-    """Of a file: a seed of ours, or another method."""
+    """Name of its file: a seed of ours, or another method."""
     raw_steps: NDArray[np.float64]
     columns: dict[str, NDArray[np.float64]]
 
 
 def add(run: Path) -> Path:
-    """Take a run's progress and configuration into the results; return where."""
+    """Copy a run's progress and configuration to the results; return the place."""
     config = checkpoint.load(run / CHECKPOINT)['config']
     folder = RESULTS / config['task']
     folder.mkdir(parents=True, exist_ok=True)
@@ -120,7 +119,7 @@ def _published(axis: Axes, task: str, name: str) -> None:
 
 
 def main() -> None:
-    """Add what is given, then draw every task."""
+    """Add the given runs, then draw every task."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument('--add', nargs='*', type=Path, default=[], metavar='RUN')
     args = parser.parse_args()

@@ -1,10 +1,10 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Put what was measured into a bundle and onto its card: python -m benchmarks.model_card BUNDLE.
+Write measured figures into a bundle and its card: python -m benchmarks.model_card BUNDLE.
 
-Takes the evaluations that `benchmarks.ablation` left for the bundle's task, the learning curves of
-`benchmarks.learning_curves` where there are any, and the figures of `spowl bench --json`.
+Reads evaluations that `benchmarks.ablation` wrote for the bundle's task, the learning curves of
+`benchmarks.learning_curves` if there are any, and the figures of `spowl bench --json`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ KEPT = ('episodes', 'returns', 'costs', 'seeds', 'return', 'cost', 'cost_free_fr
 
 def gather(task: str, results: Path, latency: Path | None) -> dict[str, Any]:
     """
-    Return what was measured for a task.
+    Return the measured figures of a task.
 
     :raises SpowlError: no evaluation
     """

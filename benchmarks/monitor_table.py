@@ -1,7 +1,7 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Measure what each monitor is worth: return, cost and interventions with it and without.
+Measure what each monitor is worth: return, cost and interventions with and without it.
 
     python -m benchmarks.monitor_table models/SafetyPointGoal1-v0 --episodes 50 --workers 2
 
@@ -31,7 +31,7 @@ MONITORS: dict[str, dict[str, object]] = {
     'sensor_margin': {**OFF, 'sensor_margin.rule.level': 'monitor'},
     'sensor_margin, policy only': {**OFF, 'sensor_margin.rule.level': 'policy'},
 }
-"""Name to the settings that differ; stale and nonsensical sensors are watched throughout."""
+"""Name to the changed settings; every row monitors stale and invalid sensors."""
 
 CONDITIONS: dict[str, Perturbation] = {
     'nominal': Perturbation(),

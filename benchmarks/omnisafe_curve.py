@@ -1,14 +1,14 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-A learning curve of OmniSafe's own methods: python -m benchmarks.omnisafe_curve.
+Measure a learning curve of OmniSafe's methods: python -m benchmarks.omnisafe_curve.
 
 Trains with OmniSafe's default hyper-parameters for as many raw steps as our run of the same task,
-and writes RESULTS/<task>/<algorithm>.csv for `benchmarks.learning_curves`. Its environment is
-ours, whose numbers are the plain package's and come faster. OmniSafe pins packages that no
-longer install beside ours, so it wants a virtual environment of its own: `pip install --no-deps
-omnisafe==0.5.0 moviepy==1.0.3` and what its import then names, with ours (PyTorch,
-SafetyGymnasium) on the path.
+and writes RESULTS/<task>/<algorithm>.csv for `benchmarks.learning_curves`. It uses
+our environment: same numbers as the plain package, but faster. OmniSafe pins packages that do not
+install beside ours, so it needs its own virtual environment: `pip install --no-deps
+omnisafe==0.5.0 moviepy==1.0.3` and the packages that its import then reports missing, with ours
+(PyTorch, SafetyGymnasium) on the path.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ EPOCH = 20_000
 
 
 class AsSafetyGymnasium:
-    """Our environment with as much of SafetyGymnasium's interface as OmniSafe uses."""
+    """Our environment with the part of SafetyGymnasium's interface that OmniSafe uses."""
 
     def __init__(self, id: str, **_: Any) -> None:  # noqa: A002  its name is theirs
         self.metadata: dict[str, Any] = {}
@@ -58,7 +58,7 @@ class AsSafetyGymnasium:
                 result.truncated, {})
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: nothing is open."""
 
 
 def train(task: str, algorithm: str, raw_steps: int, seed: int, log: Path) -> Path:

@@ -1,11 +1,11 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Gaps in the commands of real processes when the model is changed, taken back, or an operator acts.
+Measure gaps in the commands of real processes at model changes, rollbacks and takeovers.
 
-A controller and a supervisor drive a robot on a stand in real time; each event is provoked again
-and again. The gap is the longest time between two commands from the request to a second after it
-has taken effect; the usual one is the longest in as long a time before.
+A controller and a supervisor drive a robot on a stand in real time; each event is provoked many
+times. The gap is the longest time between two commands, from the request until one second after it
+has taken effect. The usual gap is the longest one in an equally long time before.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ AFTER_S = 1.0
 
 
 class Operator:
-    """Asks a running system for things, as an operator does."""
+    """Sends requests to a running system, as an operator does."""
 
     def __init__(self, system: System) -> None:
         self.system = system
@@ -51,7 +51,7 @@ class Operator:
         self.model = status
 
     def set(self, name: str, value: Any) -> str:
-        """Set a parameter of the controller; return why it is refused, or an empty text."""
+        """Set a parameter of the controller; return the reason of a refusal, or an empty text."""
         message: ParameterMessage = Parameter(name, value=value).to_parameter_msg()
         result = answer(self._set, SetParameters.Request(parameters=[message])).results[0]
         return '' if result.successful else result.reason
@@ -61,13 +61,13 @@ class Operator:
         return answer(self._rollback, Trigger.Request())
 
     def said(self, words: str) -> DiagnosticStatus:
-        """Return what `~/model` says once it has these words."""
+        """Return the text of `~/model` once it contains these words."""
         return wait(lambda: self.model if self.model is not None
                     and words in self.model.message else None)
 
 
 class Joystick:
-    """A person's joystick, which sends its state fifty times a second."""
+    """A person's joystick; sends its state fifty times per second."""
 
     def __init__(self, system: System) -> None:
         self.axes, self.held = [0.0, 0.0], False
@@ -77,7 +77,7 @@ class Joystick:
         self._thread.start()
 
     def close(self) -> None:
-        """Fall silent."""
+        """Stop sending."""
         self._ended.set()
         self._thread.join()
 
@@ -99,7 +99,7 @@ def take_over(system: System, joystick: Joystick, push: float) -> float:
 
 def wait(condition: Callable[[], Any], timeout: float = 60.0) -> Any:
     """
-    Return what a condition gives once it is true.
+    Return a condition's value once it is true.
 
     :raises TimeoutError: it does not become true
     """
@@ -127,7 +127,7 @@ def longest_gap(system: System, since: float, until: float) -> float:
 
 
 def measured(system: System, act: Callable[[], None]) -> tuple[float, float]:
-    """Return the usual longest gap and that around an act, seconds."""
+    """Return the usual longest gap and the longest gap around an act, seconds."""
     began = time.monotonic()
     act()
     time.sleep(AFTER_S)

@@ -1,12 +1,12 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-What each change to the planner buys: python -m benchmarks.planner_latency > FILE.csv.
+Measure what each change to the planner gains: python -m benchmarks.planner_latency > FILE.csv.
 
 Starts from the authors' sizes and order of work, makes one change after another until the planner
-is the shipped one, and measures every step in a process of its own with untrained networks.
-Latency is as the clock on the wall shows it; cpu_ms, the processor time of a decision on all its
-threads, also means something on a machine that is doing something else.
+is the shipped one, and measures every step in a separate process with untrained networks. Latency
+is wall-clock time. cpu_ms is the processor time of a decision on all its threads, which is also
+valid on a busy machine.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ COLUMNS = ('step', 'threads', 'p50_ms', 'p99_ms', 'cpu_ms', 'policy_p50_ms', 'mf
 
 @dataclass(frozen=True)
 class Step:
-    """One state of the planner on the way."""
+    """One intermediate state of the planner."""
 
     name: str
     networks: NetworkConfig
@@ -44,7 +44,7 @@ class Step:
 
 
 def steps(shipped: Bundle) -> list[Step]:
-    """Return all states, from the authors' to the one that is shipped."""
+    """Return all states, from the authors' to the shipped one."""
     networks, settings = NetworkConfig(), PlannerSettings()
     every_time = replace(settings, samples=settings.samples + settings.policy_candidates)
     found = [
@@ -88,7 +88,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         for number, step in enumerate(steps(shipped)):
             path = Path(folder) / str(number)
-            # one iteration is soon exported, and repeated as often as one likes
+            # one iteration exports quickly and can be repeated any number of times
             export_untrained(path, shipped.contract, step.networks,
                              replace(step.settings, iterations=1), cases=1,
                              exportable=step.exportable)

@@ -1,13 +1,12 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-What each part of our search is worth: python -m benchmarks.planner_search MODEL.
+Measure what each part of our search is worth: python -m benchmarks.planner_search MODEL.
 
 The networks of a bundle drive the evaluation episodes with the bundle's search, with ours at the
-authors' sizes, with the authors' own, and with ours where one option is as the authors have it.
-Each is exported and run as on a robot, monitors off. What is measured goes into
-OUTPUT/<task>/<search>.json as it is done, so that an interrupted run goes on; then all of it
-becomes planner_search.csv.
+authors' sizes, with the authors' search, and with ours with one option as in the authors'. Each is
+exported and run as on a robot, monitors off. Each result goes into OUTPUT/<task>/<search>.json at
+once, so an interrupted run can continue. Then all results become planner_search.csv.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ LEARNED_WITH = ('horizon', 'discount', 'cost_discount')
 OPTIONS = (('head_choice',), ('first_std', 'warm_std'), ('fill',), ('keep_elites',),
            ('terminal_noise',), ('interval',), ('interval_width',), ('cost_weight',),
            ('fallback',), ('choose',))
-"""What is put back to the authors' way, one group at a time."""
+"""Settings put back to the authors' values, one group at a time."""
 TIMED_DECISIONS = 100
 COLUMNS = ('task', 'search', *SIZES, 'episodes', *tables.INTERVALS, 'p50_ms')
 
@@ -62,7 +61,7 @@ def file_name(search: str) -> str:
 
 
 def main() -> None:
-    """Measure what is missing, then write the table."""
+    """Measure missing searches, then write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument('model', type=Path, metavar='MODEL', help='directory of the bundle')
     parser.add_argument('--only', nargs='+', metavar='SEARCH', help='names of searches; all')

@@ -1,12 +1,12 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-How fast a device trains many learners: python -m benchmarks.population --device cuda.
+Measure how fast a device trains many learners: python -m benchmarks.population --device cuda.
 
-First times one update of all learners, captured in a CUDA graph and not, for several numbers of
-learners of the compact and of the authors' networks. Then trains a population of PointGoal1 as far
-as it gets in the time that is left, and prints its curve. With the defaults on a GPU with 16 cores
-all of it takes less than eight minutes; files go into OUTPUT as they are made.
+First times one update of all learners, with and without a CUDA graph, for several numbers of
+learners of the compact and of the authors' networks. Then trains a population on PointGoal1 for
+the remaining time, and prints its curve. With the defaults, a GPU with 16 CPU cores needs less
+than eight minutes. Files go into OUTPUT as they are made.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ COLUMNS = ('networks', 'device', 'learners', 'batch', 'ms', 'learner_updates_per
 
 
 def learners_of(config: TrainConfig, count: int, device: torch.device) -> Learners:
-    """Return fresh learners for random experience."""
+    """Return new learners for random experience."""
     sizes = replace(config.networks, obs_dim=OBSERVATION, action_dim=ACTION, scan_slices=SCANS)
     optimiser = replace(config.optimiser, compile=False)
     networks = []
@@ -52,7 +52,7 @@ def learners_of(config: TrainConfig, count: int, device: torch.device) -> Learne
 
 
 def buffer_of(count: int, capacity: int, device: torch.device) -> ReplayBuffer:
-    """Return a replay of random experience."""
+    """Return a replay buffer of random experience."""
     buffer = ReplayBuffer(capacity, STREAMS, OBSERVATION, ACTION, count, device)
     for name, array in buffer.arrays.items():
         if name in ('obs', 'next_obs'):
@@ -66,13 +66,13 @@ def buffer_of(count: int, capacity: int, device: torch.device) -> ReplayBuffer:
     rows = {name: array[:, 0].flatten(0, 1).cpu().numpy() for name, array in buffer.arrays.items()}
     buffer.filled = buffer.length - 1
     buffer.position = buffer.length - 1
-    buffer.add(**rows)  # makes the buffer look at what it holds
+    buffer.add(**rows)  # makes the buffer count its costly decisions
     buffer.count_costly()
     return buffer
 
 
 def seconds_of(step: Captured, seconds: float, device: torch.device) -> float:
-    """Return the mean seconds of a call, over about so many seconds."""
+    """Return the mean seconds of a call, measured for about this many seconds."""
     def done() -> None:
         if device.type == 'cuda':
             torch.cuda.synchronize(device)
@@ -118,7 +118,7 @@ def measure(name: str, config: TrainConfig, count: int, capacity: int, seconds: 
 
 
 def train(config: TrainConfig, seeds: int, seconds: float, output: Path) -> list[str]:
-    """Train a population for about so many seconds; returns lines about it."""
+    """Train a population for about this many seconds; return lines about it."""
     began = time.perf_counter()
     configs = population.members(config, range(seeds))
     trainer = Trainer(configs, output)

@@ -1,12 +1,12 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-The learning curve of a population: python -m benchmarks.population_curve RUN --output FILE.
+Draw the learning curve of a population: python -m benchmarks.population_curve RUN --output FILE.
 
 Of all seeds in RUN/progress.csv it takes, at each number of decisions, the interquartile mean (the
 mean without the lowest and the highest quarter; Agarwal et al., 2108.13264) with the 95 % interval
-of 2,000 bootstraps over seeds. Writes FILE.csv, a row a point, FILE_seeds.csv, a row a seed with
-its last figures, and FILE.svg.
+of 2,000 bootstraps over seeds. Writes FILE.csv (a row per point), FILE_seeds.csv (a row per
+seed with its last figures), and FILE.svg.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def point(values: NDArray[np.float64]) -> tuple[float, float, float]:
 
 
 def curve(rows: list[dict[str, str]]) -> list[dict[str, float]]:
-    """Return a row for each number of decisions that at least two seeds have come to."""
+    """Return a row for each number of decisions that at least two seeds have reached."""
     at: dict[int, list[dict[str, str]]] = defaultdict(list)
     for row in rows:
         at[int(row['decisions'])].append(row)

@@ -3,8 +3,8 @@
 """
 Make the documentation's pictures of replays from a bundle: a report, and a threshold sweep.
 
-Records two bags with `spowl sim`, one as shipped and one without a threshold, so that there are
-costs to warn of, and replays them with `spowl replay`. The report is drawn by a browser::
+Records two bags with `spowl sim`, one as shipped and one without a threshold, which has costs to
+warn of, and replays them with `spowl replay`. A browser draws the report::
 
     python -m benchmarks.replay_pictures models/SafetyPointGoal1-v0
 
@@ -44,7 +44,7 @@ def record(bag: Path, bundle: Path, episodes: int, seed: int, *arguments: str) -
 
 
 def replay(bag: Path, bundle: Path, *options: str) -> None:
-    """Replay a bag from the folder that it lies in."""
+    """Replay a bag from its folder."""
     subprocess.run([*SPOWL, 'replay', bag.name, str(bundle), *options], check=True, cwd=bag.parent)
 
 

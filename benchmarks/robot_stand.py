@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A robot on a test stand, or simulated: what it gets, and sensors that can be tampered with."""
+"""A robot on a test stand, or simulated: it records commands, and tests can alter its sensors."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ if TYPE_CHECKING:
 Tamper = Callable[[Any], Any]
 
 PRIORITY = 50
-"""Real-time priority of a robot on its stand, which measures and must not itself be late."""
+"""Real-time priority of a robot on its stand: it measures, so it must not be late."""
 ORDINARY = 'import os; os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))\n'
-"""First line of a program that does not inherit it."""
+"""First line of a program that must not inherit this priority."""
 
 
 class Observer:
     """
-    Notes what a robot gets, and what its controller and its supervisor say.
+    Records what a robot gets, and what its controller and supervisor report.
 
     Public attributes may be emptied at any time.
     """
@@ -80,7 +80,7 @@ class Observer:
         self._listening.join(1.0)
 
     def mend(self) -> None:
-        """Undo what was done to the robot itself; here there is nothing."""
+        """Undo changes to the robot itself; here there are none."""
 
     def is_stop(self, values: tuple[float, ...]) -> bool:
         """Whether a command is the stop action."""
@@ -127,15 +127,15 @@ class Observer:
 
 class SimulatorObserver(Observer):
     """
-    Notes what the simulator's robot gets; the stop that its driver makes by itself counts.
+    Records what the simulator's robot gets; a stop by the driver itself counts.
 
-    The driver says on /rosout, at once, that nobody commands it and that it has stopped the robot.
+    The driver reports at once on /rosout that nobody commands it and that it stopped the robot.
     """
 
     def __init__(self, contract: Contract) -> None:
         super().__init__('simulator_observer', contract)
         self.said_stopped = -math.inf
-        """Steady time at which the driver last said that it stopped the robot."""
+        """Steady time at which the driver last reported that it stopped the robot."""
         self.node.create_subscription(Log, '/rosout', self._on_log, 100)
 
     def _on_log(self, message: Log) -> None:
@@ -150,8 +150,8 @@ class RobotStand(Observer):
     """
     Publishes every sensor of a contract at the control rate and receives commands.
 
-    The sensors' values are random within plausible bounds: what is tested here is what happens
-    when they fail, not where the robot goes. Public attributes may be changed at any time.
+    The sensors' values are random within plausible bounds: tests here check failures, not where
+    the robot goes. Public attributes may be changed at any time.
     """
 
     def __init__(self, contract: Contract, simulated_time: bool = False) -> None:
@@ -161,11 +161,11 @@ class RobotStand(Observer):
         self.tamper: dict[str, Tamper] = {}
         """Topic to a function from each message to the one that is published."""
         self.divide: dict[str, tuple[int, int]] = {}
-        """Topic to a measurement's number and n: from there on, each n-th message is published."""
+        """Topic to a measurement's number and n: from that one on, only each n-th is published."""
         self.measurements = 0
         self.last_stamp_ns = 0
         self.speed = 1.0
-        """How many times the control rate sensors are published at."""
+        """Rate of sensor messages, in multiples of the control rate."""
         self.clock_runs = True
         self.clock_offset_s = 0.0
         self.last_sent = 0.0
@@ -229,7 +229,7 @@ class RobotStand(Observer):
 
 class Commander:
     """
-    Publishes commands as a node of its own, at a rate.
+    Publishes commands from its own node, at a rate.
 
     :param values: of every command; may be changed at any time
     """
@@ -261,11 +261,11 @@ class Commander:
 
 class NodeProcess:
     """
-    One of the package's nodes as a process of its own.
+    One of the package's nodes in its own process.
 
     :param name: 'controller', 'supervisor' or 'simulator'
     :param parameters: name to value
-    :param file: file of parameters, under those
+    :param file: parameter file; `parameters` override it
     """
 
     def __init__(self, name: str, parameters: dict[str, object],
@@ -288,7 +288,7 @@ class NodeProcess:
 
     @property
     def ended(self) -> bool:
-        """Whether it has ended."""
+        """Whether the process has ended."""
         return self._process.poll() is not None
 
     def send(self, number: signal.Signals) -> None:
@@ -296,7 +296,7 @@ class NodeProcess:
         os.kill(self._process.pid, number)
 
     def end(self, number: signal.Signals = signal.SIGINT, timeout: float = 10.0) -> int:
-        """End it, by force if need be; return its exit code."""
+        """End the process, by force if necessary; return its exit code."""
         if self._process.poll() is None:
             self.send(signal.SIGCONT)
             self.send(number)

@@ -1,7 +1,7 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 r"""
-Measure what sharing work out costs: per task, from one worker to two, and with many bags.
+Measure the cost of distributing work: per task, from one worker to two, and with many bags.
 
 Makes small bags of the first decisions of a given one, which was recorded with the bundle. One
 figure a row, to standard output or to a CSV file::
@@ -34,7 +34,7 @@ SMALL_NS = 1_500_000_000
 """Length of a small bag in nanoseconds of reception."""
 TASKS = 300
 WINDOWS = 4
-"""Parts of the many bags whose pace is told one by one."""
+"""Number of parts of the many bags with separately reported pace."""
 
 
 def small_bag(source: Path, target: Path) -> None:
@@ -55,8 +55,8 @@ def small_bag(source: Path, target: Path) -> None:
 
 
 def overhead(cluster: Cluster) -> float:
-    """Return the seconds that a task costs which does nothing."""
-    for _ in range(2):  # the first time workers start
+    """Return the seconds of an empty task."""
+    for _ in range(2):  # workers start in the first call
         jobs = iter(range(TASKS))
         begin = time.perf_counter()
         assert sum(outcome.value for outcome in cluster.run(abs, partial(next, jobs, None))
@@ -66,7 +66,7 @@ def overhead(cluster: Cluster) -> float:
 
 
 def replayed(cluster: Cluster, folder: Path, wanted: bags.Request) -> list[tuple[float, float]]:
-    """Replay all bags of a folder; return seconds since the begin and MiB held, row by row."""
+    """Replay all bags of a folder; return seconds since the start and resident MiB, row by row."""
     begin, me, course = time.perf_counter(), psutil.Process(), []
     for row in bags.replay(cluster, store.find(str(folder)), wanted):
         assert row.get('identical'), row

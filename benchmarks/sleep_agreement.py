@@ -1,7 +1,7 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Whether bodies at rest may sleep: python -m benchmarks.sleep_agreement TASK... > FILE.csv.
+Test whether bodies at rest may sleep: python -m benchmarks.sleep_agreement TASK... > FILE.csv.
 
 Drives the same episodes by the same random actions, awake and asleep, and compares return and cost
 by cause: means with their 95 % intervals, and the share of 2,000 random exchanges between the two
@@ -28,7 +28,7 @@ COLUMNS = ('task', 'episodes', 'measure', 'awake', 'awake_low', 'awake_high', 'a
            'asleep_raw_steps_per_s')
 EXCHANGES = 2_000
 HELD = 4
-"""Decisions for which a random action is held, so that the robot gets somewhere."""
+"""Decisions for which a random action is held; otherwise the robot gets nowhere."""
 
 
 def drive(task: str, episodes: int, sleep: bool) -> tuple[dict[str, NDArray[np.float64]], float]:
@@ -64,7 +64,7 @@ def interval(values: NDArray[np.float64]) -> list[str]:
 
 
 def p_same(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """Return how often means differ as much when samples are mixed at random."""
+    """Return the share of random mixtures whose means differ at least as much."""
     rng = np.random.default_rng(0)
     both = np.concatenate([one, other])
     mixed = rng.permuted(np.tile(both, (EXCHANGES, 1)), axis=1)

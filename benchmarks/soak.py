@@ -1,11 +1,11 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Run controller and supervisor for long, at the control rate, and watch what grows.
+Run controller and supervisor for a long time at the control rate, and watch for growth.
 
     python -m benchmarks.soak models/SafetyPointGoal1-v0 --seconds 3600
 
-Writes a row a minute: commands missed, decisions late, memory, threads, file descriptors, shared
+Writes a row per minute: commands missed, decisions late, memory, threads, file descriptors, shared
 memory, latency. With --saturated, other programs keep every core busy all the while.
 """
 
@@ -28,18 +28,18 @@ from spowl_ros.control import bundle
 from spowl_ros.ros.process import keep_time
 
 SETTLE_S = 30.0
-"""Warm-up that does not count for growth."""
+"""Warm-up, excluded from growth."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What was measured since the last sample; resources as they are."""
+    """Measurements since the last sample, and current resources."""
 
     seconds: float
     measurements: int
     decisions: int
     late: int
-    """Decisions that were not there in their part of the control period."""
+    """Decisions that missed their part of the control period."""
     commands: int
     stop_commands: int
     latency_ms_p50: float
@@ -54,7 +54,7 @@ class Sample:
 
 
 def sample(system: System, start: float, measurements: int) -> Sample:
-    """Take a sample and forget what was received."""
+    """Take a sample and clear the received messages."""
     stand = system.stand
     commands, stand.commands = stand.commands, []
     decisions, stand.decisions = stand.decisions, []
@@ -98,7 +98,7 @@ def soak(model: Path, seconds: float, every: float, saturated: bool) -> list[Sam
 
 
 def main() -> int:
-    """Run the soak, write its table, and say what was missed and what grew."""
+    """Run the soak, write its table, and print what was missed and what grew."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('model', type=Path)
     parser.add_argument('--seconds', type=float, default=3600.0)

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the tables of evaluations have in common."""
+"""Shared code of the tables of evaluations."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def write(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]])
 
 def write_figures(file: Path, figures: Mapping[str, Any]) -> None:
     """
-    Write an evaluation: what sums it up as JSON, its episodes as a compressed table beside it.
+    Write an evaluation: its summary as JSON, its episodes as a compressed table beside it.
 
-    :param file: that of the JSON; the table has the suffix .csv.gz instead
+    :param file: of the JSON; the table has the suffix .csv.gz instead
     :param figures: `Evaluation.to_dict`
     """
     episodes = {key: column for key, column in EPISODES.items() if key in figures}

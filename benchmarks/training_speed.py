@@ -1,7 +1,7 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-How fast training goes, and where its time goes: python -m benchmarks.training_speed > FILE.csv.
+Measure where training time goes: python -m benchmarks.training_speed > FILE.csv.
 
 For each configuration (a file in config/training/, by default the authors' and the compact one)
 it times single steps of the real trainer: environments, acting by the policy and by planning,
@@ -35,7 +35,7 @@ COLUMNS = ('configuration', 'device', 'threads', 'batch', 'latent', 'hidden', 'e
 
 def seconds_of(work: Callable[[], object], seconds: float, device: torch.device,
                clock: Callable[[], float]) -> float:
-    """Return the least seconds that `work` took, repeated for about `seconds`."""
+    """Return the least seconds of one call of `work`, repeated for about `seconds`."""
     work()  # warms up, compiles
     best, total = float('inf'), 0.0
     while total < seconds:
@@ -61,7 +61,7 @@ def measure(name: str, config: TrainConfig, seconds: float) -> dict[str, object]
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(planning, Path(folder))
         device = trainer.learners.device
-        # the process's own time, which other work does not disturb, where all is done by it
+        # processor time, undisturbed by other work, if this process does all the work
         alone = device.type == 'cpu' and not collect.workers and config.threads == 1
         clock = time.process_time if alone else time.perf_counter
         rng = np.random.default_rng(0)

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Which extra of the package a verb needs, asked for before it does anything."""
+"""Check, before a verb does anything, that the extras it needs are installed."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _CONTENTS = {
     'wrap': (('onnx', 'ONNX'),),
     'dataset': (('pyarrow', 'PyArrow'),),
 }
-"""Extra, or what comes otherwise, to the modules that tell whether it is there."""
+"""Extra or other dependency to the modules that prove it installed, each with its name."""
 _ADVICE = {
     'ros': 'source a ROS 2 installation, or install it from wheels as README.md shows',
     'tasks': 'pip install --no-deps safety-gymnasium==1.0.0 gymnasium-robotics==1.2.2',
 }
-"""What installs it, where that is no extra: pip cannot follow SafetyGymnasium's metadata."""
+"""How to install what is not an extra: pip cannot resolve SafetyGymnasium's metadata."""
 _SIMULATION = ('sim', 'tasks')
 _NEEDS = {
     'calibrate': _SIMULATION, 'dataset': ('dataset',), 'evaluate': _SIMULATION,
@@ -36,21 +36,21 @@ _NEEDS = {
     'sweep': ('scale', *_SIMULATION), 'top': ('ros',), 'train': ('train', *_SIMULATION),
     'wrap': ('wrap',),
 }
-"""Verb to what it needs whatever it is told."""
+"""Verb to what it always needs."""
 _OPTIONS = {
     ('check', 'live'): 'ros',
     ('evaluate', 'address'): 'scale', ('evaluate', 'device'): 'train',
     ('replay', 'address'): 'scale', ('replay', 'live'): 'ros',
     ('replay', 'report'): 'report', ('verify', 'key'): 'sign',
 }
-"""Verb and option to what they need together."""
+"""Verb and option to what the option adds to the needs."""
 
 
 def require(verb: str, args: argparse.Namespace) -> None:
     """
-    Make sure that all is installed that a verb needs.
+    Make sure that everything a verb needs is installed.
 
-    :raises SpowlError: names what is missing, and the command that installs it
+    :raises SpowlError: something is missing; the message gives the command that installs it
     """
     for extra in (*_NEEDS.get(verb, ()), *(
             extra for (of, option), extra in _OPTIONS.items()
@@ -69,7 +69,7 @@ def require_extra(extra: str) -> None:
     """
     Make sure that an extra is installed.
 
-    :raises SpowlError: names what is missing, and the command that installs it
+    :raises SpowlError: something is missing; the message gives the command that installs it
     """
     for module, name in _CONTENTS[extra]:
         if importlib.util.find_spec(module) is None:

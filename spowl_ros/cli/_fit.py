@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The one answer to whether a robot fits a model: what is refused here would not start."""
+"""Check whether a robot fits a model; what this check refuses would not start."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 def fit(robot_file: Path, model: Path) -> tuple[RobotConfig, Contract]:
     """
-    Return a robot and the model's contract with its topics, as far as files can tell.
+    Return a robot, and the model's contract with the robot's topics; reads files only.
 
-    :raises SpowlError: whatever any of the nodes would refuse when it starts
+    :raises SpowlError: a node would refuse this robot and model at its start
     """
     robot = config.load(robot_file)
     loaded = bundle.load(model)
@@ -40,9 +40,9 @@ def fit(robot_file: Path, model: Path) -> tuple[RobotConfig, Contract]:
 def _check_parameters(node: str, given: dict[str, bool | int | float | str],
                       loaded: Bundle) -> None:
     """
-    Make sure that a node takes parameters.
+    Make sure that a node accepts these parameters.
 
-    :raises SpowlError: there is none of a name, or it does not take the value
+    :raises SpowlError: no such parameter, or a value that it does not accept
     """
     from spowl_ros.control.settings import ControllerSettings
     from spowl_ros.nodes import adapter, recorder, supervisor

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the verbs that start nodes have in common."""
+"""Arguments and signal handling that the node-starting verbs share."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 T = TypeVar('T')
 
 INTERRUPTED = 128 + signal.SIGINT
-"""Exit code of a run that was ended by Ctrl-C."""
+"""Exit code of a run that Ctrl-C ended."""
 POLL_S = 0.05
 LATEST_S = 2.6
-"""After an interrupt, when all is ended by force: a library may be loading, or a file be written.
+"""Seconds from an interrupt until the process ends by force, as while a library still loads.
 
-Nodes have been killed by then, see `spowl_ros.system.processes`."""
+The nodes have been killed by then, see `spowl_ros.system.processes`."""
 
 
 def add_launch_arguments(parser: argparse.ArgumentParser, defaults: Any) -> None:
@@ -37,20 +37,20 @@ def add_launch_arguments(parser: argparse.ArgumentParser, defaults: Any) -> None
 
 def launch_arguments(defaults: T, texts: list[str]) -> T:
     """
-    Return a launch file's arguments with those given replaced.
+    Return a launch file's arguments with the given values in place of the defaults.
 
     :param texts: each `name:=value`
-    :raises SpowlError: another form, no such argument, a wrong value
+    :raises SpowlError: malformed text, no such argument, or a wrong value
     """
     return changed(defaults, assigned(declared(defaults), texts, ':='))
 
 
 def watch_signals(nodes: RunningSystem) -> threading.Event:
     """
-    Return what is set by Ctrl-C and SIGTERM from now on; both also make the nodes end at once.
+    Return an event that Ctrl-C and SIGTERM set; both signals also end the nodes at once.
 
-    Nothing here is interrupted midway: whoever waits looks at the event. Only when that takes too
-    long the process ends where it is.
+    The signals do not interrupt running code: waiting code polls the event. If this process has
+    not ended after LATEST_S, it is ended by force.
     """
     interrupted = threading.Event()
 

@@ -14,8 +14,8 @@ from spowl_ros.base.files import write_whole
 
 def write_json(path: str | Path, data: dict[str, Any]) -> None:
     """
-    Write a JSON file whole or not at all.
+    Write a JSON file, whole or not at all.
 
-    :raises SpowlError: the disk does not take it
+    :raises SpowlError: the file cannot be written
     """
     write_whole(path, (json.dumps(data, indent=2, allow_nan=False) + '\n').encode())

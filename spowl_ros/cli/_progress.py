@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How a run is shown while it goes on."""
+"""Show the progress of a run."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ RAW_STEPS = 1000
 
 class Progress:
     """
-    A progress bar on a terminal, a line per episode anywhere.
+    A progress bar on a terminal; one line per episode everywhere.
 
-    :param record: what is shown
-    :param episodes: how many there will be; 0: no end
+    :param record: the run to show
+    :param episodes: how many the run has; 0: no end
     :param action_repeat: raw steps of one decision
     """
 
@@ -52,7 +52,7 @@ class Progress:
         tqdm.write(line, file=sys.stderr)
 
     def update(self) -> None:
-        """Show the record as it is now."""
+        """Show the current state of the record."""
         record = self._record
         for number in range(self._shown_episodes, len(record.episodes)):
             episode = record.episodes[number]

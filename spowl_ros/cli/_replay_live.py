@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""`spowl replay --live`: the nodes of replay.launch.py, followed in the terminal."""
+"""`spowl replay --live`: run the nodes of replay.launch.py and follow them in the terminal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from spowl_ros.system import nodes as system
 
 def run(args: argparse.Namespace, changes: dict[str, Any]) -> int:
     """
-    Play, follow the decisions, and sum them up.
+    Play the bag, follow the decisions, and print a summary.
 
     :param changes: dotted names and values of the controller's settings
     """

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""`spowl replay --address`: any number of bags on a Ray cluster, one row each."""
+"""`spowl replay --address`: replay any number of bags on a Ray cluster, one row each."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from spowl_ros.replay.replay import Changes
 
 _LISTED = 20
-"""Unreadable bags that are said one by one; the table holds all."""
+"""At most this many unreadable bags are printed; the table holds all of them."""
 
 
 def run(args: argparse.Namespace, changes: Changes) -> int:
-    """Replay the bags, write the table, and say what cannot be read."""
+    """Replay the bags, write the table, and print which bags cannot be read."""
     file = args.table or Path('bags.parquet')
     wanted = bags.request(args.bundle, changes, args.cache or bags.default_cache())
     bag = args.bag if isinstance(args.bag, str) else str(args.bag.resolve())

@@ -1,11 +1,11 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Measure a bundle's planner on this machine: latency in all and by stage, memory, and rates.
+Measure a bundle's planner on this machine: total latency, latency by stage, memory, and rates.
 
-The same is measured for the authors' sizes of networks and search on the bundle's task, where
-PyTorch is installed to export them. With --soak, plan that many times instead and show that memory
-does not grow and latency does not drift.
+Where PyTorch is installed, the command measures the same for the authors' network and search
+sizes on the bundle's task. With --soak it plans that many times instead and shows whether memory
+grows or latency drifts.
 """
 
 from __future__ import annotations
@@ -74,14 +74,14 @@ def _paper_size(directory: Path) -> dict[str, Any] | None:
     """Measure the authors' sizes, or return None without PyTorch."""
     if not installed('train'):
         return None
-    os.environ.setdefault('OMP_NUM_THREADS', '1')  # of PyTorch: more wait for one another
+    os.environ.setdefault('OMP_NUM_THREADS', '1')  # more PyTorch threads wait for one another
     from spowl_ros.control import bundle
     from spowl_ros.evaluation.latency import measure
     from spowl_ros.training.untrained import PAPER, PAPER_PLANNER, export_untrained
 
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / 'paper_size'
-        # one iteration is soon exported, and repeated as often as one likes
+        # one iteration exports quickly and can be repeated any number of times
         export_untrained(path, bundle.load(directory).contract, PAPER,
                          replace(PAPER_PLANNER, iterations=1), cases=1)
         return measure(path, threads=max(THREADS), decisions=5,

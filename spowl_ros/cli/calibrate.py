@@ -1,10 +1,10 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Calibrate the run-time monitors of a bundle on episodes that no training saw.
+Calibrate a bundle's run-time monitors on episodes that no training saw.
 
 Measures the quantiles of the model error and the conformal offsets of the cost value, and writes
-both into the bundle's manifest, whose hash changes with them.
+both into the bundle's manifest. This changes the manifest's hash.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Say whether a robot fits a model, before anything moves.
+Check whether a robot fits a model, before anything moves.
 
-Without --live nothing but files is read; what `spowl robot` would refuse is refused. With it, the
-command listens to the robot's topics and shows each input's rate, age and range, and whether some
-node subscribes to the commands. If the robot has an adapter, it runs too; without a controller it
-only tells the robot to stand.
+Without --live the command only reads files and refuses what `spowl robot` would refuse. With
+--live it listens to the robot's topics and shows each input's rate, age and range, and whether a
+node subscribes to the commands. If the robot has an adapter, the adapter runs too; without a
+controller it only tells the robot to stand.
 
 Exit code: 0 it fits, 1 an input has a problem, 2 it does not fit.
 """
@@ -86,9 +86,9 @@ def print_mapping(contract: Contract, robot: RobotConfig) -> None:
 
 def print_heard(heard: list[Heard]) -> None:
     """
-    Print what was heard, and what is wrong with it.
+    Print what each topic sent, and what is wrong with it.
 
-    Rate in messages a second; age at arrival, the median; gap, the longest between two messages.
+    Rate: messages per second. Age: median age at arrival. Gap: longest time between two messages.
     """
     from rich.console import Console
 
@@ -114,7 +114,7 @@ def _with_unit(text: str, unit: str) -> str:
 
 
 def _table(*heads: str) -> Table:
-    """Return an empty table that breaks what is too long for the terminal, and cuts nothing."""
+    """Return an empty table that wraps long text and cuts nothing."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Column, Table
 

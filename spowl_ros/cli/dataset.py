@@ -1,10 +1,10 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Write the episodes of bags as a dataset to learn from: Parquet, laid out as LeRobotDataset v3.0.
+Write the episodes of bags as a training dataset: Parquet in the layout of LeRobotDataset v3.0.
 
 Each recorded decision becomes a frame: observation, command, its source, and the reward and cost
-that followed. What a bag lacks is left out and counted.
+that followed. The command leaves out what a bag lacks, and counts it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the dataset and say what it holds."""
+    """Write the dataset and print what it holds."""
     from spowl_ros.control.bundle import read_contract
     from spowl_ros.replay import dataset
 

@@ -3,8 +3,8 @@
 """
 Measure return and cost of a bundle or a checkpoint over whole episodes.
 
-Episode i has the seed SEED + i. Seeds 10000 to 19999 are kept for evaluations: training never
-uses them, and published figures are made with the default.
+Episode i has the seed SEED + i. Seeds 10000 to 19999 are reserved for evaluations: training never
+uses them. Published figures use the default.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from spowl_ros.sim.perturbation import Perturbation
 
 CPU_LANES = 16
-"""Episodes that a process runs side by side."""
+"""Number of episodes that a process runs side by side."""
 DEVICE_LANES = 64
-"""The same with an accelerator, which is as fast for many as for one."""
+"""The same on an accelerator, which plans for many episodes as fast as for one."""
 
 HELP = 'measure return and cost of a bundle or a checkpoint'
 
@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
                 workers=args.workers, perturbation=perturbation, details=details,
                 on_steps=lambda steps: bar.update(steps - bar.n), on_episodes=keep,
                 elsewhere=elsewhere)
-        finally:  # also after an error or Ctrl-C: what is measured is measured
+        finally:  # also after an error or Ctrl-C: keep the episodes measured so far
             bar.close()
             for figures in measured:
                 print(summary(figures))
@@ -112,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
 
 @contextmanager
 def _elsewhere(address: str | None) -> Iterator[Elsewhere | None]:
-    """Provide who runs episodes on a cluster; None without an address."""
+    """Provide the function that runs episodes on a cluster; None without an address."""
     if address is None:
         yield None
         return
@@ -127,15 +127,15 @@ def open_model(model: Path, kind: str, values: dict[str, Any], *, authors_planne
                monitors: bool = True, device: str | None = None
                ) -> tuple[AgentSource, dict[str, Any]]:
     """
-    Return what makes agents of a bundle or a checkpoint, and a description of it.
+    Return the agent source of a bundle or a checkpoint, and a description of it.
 
-    :param kind: of planner; threshold and unsafe come without the switch to the policy, as the
-        authors', unless `values` says otherwise
+    :param kind: of planner; the kinds threshold and unsafe do not switch to the policy, as in the
+        authors' code, unless `values` turns the switch on
     :param values: settings to change; names without a dot are the planner's
-    :param monitors: False lets a bundle's monitors only report; a checkpoint has none
+    :param monitors: False: a bundle's monitors only report; a checkpoint has no monitors
     :param device: where PyTorch computes; None: a checkpoint on the CPU, and a bundle as on the
         robot, without PyTorch
-    :raises SpowlError: neither bundle nor checkpoint, settings it cannot have, no such device
+    :raises SpowlError: neither bundle nor checkpoint, unusable settings, or no such device
     """
     values = {'planner.kind': kind,
               **({'planner.switch': False} if kind in ('threshold', 'unsafe') else {}),
@@ -198,10 +198,10 @@ def _networks(model: Path, settings: PlannerSettings, task: str, action_repeat: 
 
 def settings_of(texts: Sequence[str]) -> dict[str, Any]:
     """
-    Return full names and values of a controller's settings; short names are the planner's first.
+    Return full names and values of controller settings; a short name means the planner's first.
 
     :param texts: each `NAME=VALUE`
-    :raises SpowlError: no such setting, several that it could mean, or a wrong value
+    :raises SpowlError: no such setting, an ambiguous name, or a wrong value
     """
     from spowl_ros.control.settings import ControllerSettings
 
@@ -210,10 +210,10 @@ def settings_of(texts: Sequence[str]) -> dict[str, Any]:
 
 def perturbed(texts: Sequence[str]) -> Perturbation:
     """
-    Return how the robot is changed.
+    Return the perturbation that these texts describe.
 
     :param texts: each `NAME=VALUE`
-    :raises SpowlError: unknown name or wrong value
+    :raises SpowlError: an unknown name or a wrong value
     """
     from spowl_ros.sim.perturbation import Perturbation
 
@@ -221,7 +221,7 @@ def perturbed(texts: Sequence[str]) -> Perturbation:
 
 
 def summary(figures: dict[str, Any]) -> str:
-    """Return the figures as lines to read."""
+    """Return the figures as lines of text."""
     def interval(name: str) -> str:
         return '{mean:.2f}  [{low:.2f}, {high:.2f}]'.format(**figures[name])
 

@@ -3,9 +3,9 @@
 """
 Write the bundle that a robot runs from a training checkpoint.
 
-Planner settings that are not given are those of the checkpoint's configuration; see
-`spowl inspect` for all of them. With --untrained, CHECKPOINT is the name of a task, and the bundle
-holds random networks of a compact size: for trying a machine before training.
+Planner settings that you do not give come from the checkpoint's configuration; `spowl inspect`
+lists all of them. With --untrained, CHECKPOINT is the name of a task, and the bundle holds random
+networks of a compact size. Use it to try a machine before training.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Export and say what was written."""
-    os.environ.setdefault('OMP_NUM_THREADS', '1')  # of PyTorch: more wait for one another
+    """Export and print what was written."""
+    os.environ.setdefault('OMP_NUM_THREADS', '1')  # more PyTorch threads wait for one another
     from spowl_ros.base.settings import assigned, declared
     from spowl_ros.base.tasks import task_id
     from spowl_ros.control.planner_settings import PlannerSettings

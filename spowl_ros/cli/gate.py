@@ -1,11 +1,11 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Say whether bundle B may follow bundle A, by rules, from what both decide on recordings.
+Judge by rules whether bundle B may replace bundle A, from their decisions on recordings.
 
 Both decide on the same recorded observations. The rules compare their actions, sources, predicted
-and followed cost, alarms and latency; config/gate.yaml has all of them. Exit code 0: pass,
-1: fail, 2: something is wrong with what was given.
+cost, cost that followed, alarms and latency; config/gate.yaml lists all rules. Exit code 0: pass,
+1: fail, 2: wrong input.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compare, print, and return 0 where B passes, else 1."""
+    """Compare, print, and return 0 if B passes, else 1."""
     from tqdm import tqdm
 
     from spowl_ros.cli.replay import find_bags

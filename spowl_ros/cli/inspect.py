@@ -49,14 +49,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _fields(contract: Contract) -> Iterator[tuple[Any, ...]]:
-    """Yield a row for each field, one for neighbours that differ in their names only."""
+    """Yield a row for each field; neighbours that differ only in name share one."""
     alike = groupby(contract.fields, lambda f: (f.sensor, f.size, f.unit, f.low, f.high))
     for (sensor, size, unit, low, high), fields in alike:
         yield _named([f.name for f in fields]), sensor, size, unit, f'{low:g}', f'{high:g}'
 
 
 def _actions(contract: Contract) -> Iterator[tuple[Any, ...]]:
-    """Yield a row for each actuator, one for neighbours that differ in their names only."""
+    """Yield a row for each actuator; neighbours that differ only in name share one."""
     action = contract.action
     for limits, rows in groupby(zip(action.low, action.high, action.stop, action.names),
                                 lambda row: row[:3]):
@@ -64,12 +64,12 @@ def _actions(contract: Contract) -> Iterator[tuple[Any, ...]]:
 
 
 def _named(names: list[str]) -> str:
-    """Return some names in short."""
+    """Return names in short form."""
     return ', '.join(names) if len(names) < 4 else f'{names[0]} … {names[-1]} ({len(names)})'
 
 
 def _measured(bundle: Bundle) -> Iterator[tuple[Any, ...]]:
-    """Yield a row for each evaluation; intervals are of 95 %."""
+    """Yield a row for each evaluation, with 95 % intervals."""
     evaluations = (bundle.measured or {}).get('evaluations')
     if not evaluations:
         yield 'nothing yet: spowl evaluate', '', '', '', ''
@@ -84,7 +84,7 @@ def _interval(found: dict[str, float]) -> str:
 
 
 def _origin(bundle: Bundle) -> Iterator[tuple[str, Any]]:
-    """Yield what a bundle was made of and by, in few rows."""
+    """Yield a few rows on a bundle's origin, planner, monitors and signature."""
     made, latency = bundle.provenance, (bundle.measured or {}).get('latency_ms', {})
     for name in ('task', 'trained_with', 'seed', 'decisions', 'updates'):
         if name in made:
@@ -115,7 +115,7 @@ def _everything(bundle: Bundle) -> None:
 
 
 def _flat(values: dict[str, Any], prefix: str = '') -> Iterable[tuple[str, Any]]:
-    """Return the leaves of nested dicts with dotted names; long lists by their length."""
+    """Return the leaves of nested dicts by dotted name; a long list gives its length."""
     for name, value in values.items():
         if isinstance(value, dict):
             yield from _flat(value, f'{prefix}{name}.')
@@ -126,7 +126,7 @@ def _flat(values: dict[str, Any], prefix: str = '') -> Iterable[tuple[str, Any]]
 
 
 def _table(head: Iterable[Any], rows: Iterable[Iterable[Any]]) -> None:
-    """Print rows in columns of equal width under a head."""
+    """Print rows in aligned columns under a header."""
     cells = [[str(cell) for cell in row] for row in (head, *rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
     for row in cells:

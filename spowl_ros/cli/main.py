@@ -19,15 +19,15 @@ from spowl_ros.base.errors import SpowlError, crash, one_line
 import spowl_ros.cli
 from spowl_ros.cli._extras import require
 
-INTERRUPTED = 128 + 2  # what a shell reports for a command ended by SIGINT
+INTERRUPTED = 128 + 2  # what a shell reports for a command that SIGINT ended
 
 
 class Verb(Protocol):
     """
     What a module of `spowl_ros.cli` provides.
 
-    Modules stay cheap to import, because `spowl --help` imports them all: heavy libraries
-    (torch, rclpy, matplotlib) are imported inside `run`.
+    Importing a module must be cheap, because `spowl --help` imports all of them: `run` imports
+    heavy libraries (torch, rclpy, matplotlib).
     """
 
     HELP: str
@@ -50,7 +50,7 @@ def verbs() -> dict[str, Verb]:
 
 
 def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
-    """Return the parser of `spowl`, and those of its commands by name."""
+    """Return the parser of `spowl`, and the parsers of its commands by name."""
     parser = argparse.ArgumentParser(
         prog='spowl', description='Train, inspect, simulate and replay safe planning controllers.'
     )
@@ -70,7 +70,7 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Return the arguments of a command; options may stand before, between and after the rest."""
+    """Return a command's arguments; options may stand before, between and after the others."""
     parser, commands = parsers()
     if argv and argv[0] in commands:  # argparse cannot mix through a parser of commands
         return commands[argv[0]].parse_intermixed_args(argv[1:])
@@ -92,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.EXIT_CODE
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of our output went away, as in `spowl ... | head`
+    except BrokenPipeError:  # the reader of our output closed it, as in `spowl ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:

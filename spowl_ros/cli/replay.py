@@ -1,12 +1,12 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Replay recorded decisions, compare them with what others would have been, and evaluate them.
+Replay recorded decisions, compare them with those of other settings, and evaluate them.
 
 BAG is a rosbag2 directory, one of its files, or a folder of bags. The recorded sensors go through
-the same controller and monitors as on the robot; with the bundle and settings that made the bag
-every decision is the recorded one, bit for bit. With --live the bag is played onto topics instead,
-and a controller decides in its shadow.
+the same controller and monitors as on the robot. With the bundle and settings that made the bag,
+every decision equals the recorded one, bit for bit. With --live the bag is played onto topics
+instead, and a controller decides in shadow.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Replay, then print and write what was found."""
+    """Replay, then print and write the results."""
     if isinstance(args.bag, str) and not args.address:
         raise SpowlError(f'{args.bag} is a URL; replay what is there with --address local')
     values = parse_changes(args.set, args.planner)
@@ -148,7 +148,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _replay(path: Path, bundle: Any, successors: Sequence[Any], changes: Changes,
             progress: Any) -> Replay:
-    """Replay one bag and forget all of it but what was found."""
+    """Replay one bag and keep only its results."""
     from spowl_ros.bags.reader import Bag
     from spowl_ros.replay.replay import Replayer
 
@@ -169,7 +169,7 @@ def _sweep(args: argparse.Namespace, paths: Sequence[Path], changes: Changes,
 
 def _document(replays: Sequence[tuple[Replay, dict[str, Any]]],
               rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return what is written as JSON: one bag's figures, or those of each bag of a folder."""
+    """Return the JSON document: the figures of one bag, or of each bag of a folder."""
     if len(replays) == 1:
         document = dict(replays[0][1])
     else:
@@ -186,7 +186,7 @@ def _place(text: str) -> Path | str:
 
 def find_bags(path: Path) -> list[Path]:
     """
-    Return the bag itself, or the bags in a folder, by name.
+    Return the bag itself, or the bags in a folder, sorted by name.
 
     :raises SpowlError: no such path, or no bag in it
     """
@@ -209,7 +209,7 @@ def parse_changes(texts: Sequence[str], planner: str | None = None) -> dict[str,
     """
     Return dotted names and values of `NAME=VALUE`.
 
-    :raises SpowlError: no such setting, several that it could mean, or a wrong value
+    :raises SpowlError: no such setting, an ambiguous name, or a wrong value
     """
     from spowl_ros.control.settings import ControllerSettings
 

@@ -1,10 +1,10 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Drive a robot of your own: the same nodes as `ros2 launch spowl_ros robot.launch.py`.
+Drive your robot with the same nodes as `ros2 launch spowl_ros robot.launch.py`.
 
-Nothing starts before the robot's file has been found to fit the model. Ctrl-C stops the robot and
-ends every node; so does the end of any of them.
+The command first checks that the robot's file fits the model, then starts the nodes. Ctrl-C stops
+the robot and ends every node. The end of any node does the same.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ HELP = 'drive a robot of your own'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments: those of the launch file."""
+    """Declare the arguments of the launch file."""
     add_launch_arguments(parser, system.RobotArguments())
 
 

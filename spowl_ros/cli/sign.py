@@ -1,12 +1,13 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Sign a bundle, so that a robot can demand to know who made it (OpenSSF model signing).
+Sign a bundle (OpenSSF model signing). A robot can then require a signature by a known signer.
 
-The signature covers every file and is written beside them as model.sig. With --key it is made
-with a private key, as `openssl ecparam -name prime256v1 -genkey -noout -out key.pem` makes one
-(and `openssl ec -in key.pem -pubout -out key.pub` the public key); without, by Sigstore with an
-identity that it asks for in a browser or takes from --identity-token. Needs the extra [sign].
+The signature covers every file of the bundle; the command writes it beside them as model.sig.
+With --key the command signs with a private key. `openssl ecparam -name prime256v1 -genkey -noout
+-out key.pem` makes one, and `openssl ec -in key.pem -pubout -out key.pub` its public key.
+Without --key Sigstore signs with an identity, which it asks for in a browser or takes from
+--identity-token. Needs the extra [sign].
 """
 
 from __future__ import annotations

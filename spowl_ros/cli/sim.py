@@ -1,9 +1,9 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Drive a simulated robot: the same nodes as `ros2 launch spowl_ros sim.launch.py`.
+Drive a simulated robot with the same nodes as `ros2 launch spowl_ros sim.launch.py`.
 
-Each node is a process of its own; other ROS 2 programs see their topics. The run ends after the
+Each node is a separate process; other ROS 2 programs see the nodes' topics. The run ends after the
 last episode, on Ctrl-C, or when any node ends.
 """
 
@@ -35,14 +35,14 @@ if TYPE_CHECKING:
 
 HELP = 'drive a simulated robot'
 LAST_MESSAGES_S = 0.3
-"""When no decision has come for so long after the simulator's end, none is on its way."""
+"""After the simulator's end, this long without a decision means that none will come."""
 PATIENCE_S = 5.0
-"""How long an episode's result may take."""
+"""How long to wait for an episode's result."""
 VIDEO_FORMATS = ('.mp4', '.gif')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments: those of the launch file, and where results go."""
+    """Declare the arguments of the launch file, and where results go."""
     add_launch_arguments(parser, system.SimulationArguments())
     parser.add_argument('--view', action='store_true', help='the same as view:=true')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the summary as JSON')
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Drive, follow, and sum up."""
+    """Drive, follow, and print a summary."""
     texts = [*args.arguments, *(['view:=true'] if args.view else [])]
     arguments = launch_arguments(system.SimulationArguments(), texts)
     check_outputs(args.json, args.video)
@@ -84,7 +84,7 @@ def drive(nodes: RunningSystem, record: RunRecord, progress: Progress,
           interrupted: threading.Event, arguments: system.SimulationArguments,
           film: bool) -> Recording | None:
     """
-    Fill the record until the run is over, and return what was filmed, if it was.
+    Fill the record until the run is over; return the film, or None without one.
 
     :raises SpowlError: a node failed
     """
@@ -103,7 +103,7 @@ def drive(nodes: RunningSystem, record: RunRecord, progress: Progress,
 
 def check_outputs(summary: Path | None, video: Path | None) -> None:
     """
-    Make sure that the results can be written, before anything runs.
+    Make sure, before anything runs, that the results can be written.
 
     :raises SpowlError: no such directory, or no video format
     """
@@ -129,7 +129,7 @@ def follow(nodes: RunningSystem, listener: RunListener, progress: Progress,
 
 def await_episodes(listener: RunListener) -> None:
     """
-    Wait for the messages that are still on their way when the simulator has ended.
+    Wait for the messages still in transit after the simulator has ended.
 
     :raises SpowlError: some never arrive
     """

@@ -1,10 +1,10 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Make many trainings and evaluations, on this machine or on a Ray cluster.
+Run many trainings and evaluations, on this machine or on a Ray cluster.
 
-SWEEP is a YAML file; docs/scale.md describes it. Interrupted, the same command goes on: what is
-made is not made again, and trainings go on from their last checkpoint.
+SWEEP is a YAML file; docs/scale.md describes it. After an interrupt the same command continues: it
+skips finished runs and resumes trainings from their last checkpoint.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 HELP = 'make many trainings and evaluations, on one machine or several'
 FAILED = 1
-"""Exit code where some runs failed; what they failed by is said."""
+"""Exit code if some runs failed; the output gives the reasons."""
 _SHOWN = 20
-"""Runs that the live table shows; those that ended first leave it."""
+"""Rows of the live table; further runs are not shown."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make the runs and write table and figure."""
+    """Do the runs and write table and figure."""
     from rich.console import Console
     from rich.live import Live
 
@@ -104,14 +104,14 @@ def _counted(sweep: Sweep) -> str:
 
 
 def _line(state: State) -> str:
-    """Return what is said of a run that has ended."""
+    """Return the line printed when a run ends."""
     found = '  '.join(f'{name} {state.found[name]:.2f}' for name in ('return', 'cost')
                       if name in state.found)
     return f'{state.state}  {state.plan.name}  {found or state.reason}'
 
 
 def _table(sweep: Sweep) -> Table:
-    """Return the runs that matter now: running and failed ones first, then the others."""
+    """Return the live table: running and failed runs first, then the others."""
     from rich.table import Table
 
     from spowl_ros.scale.run import last_row

@@ -3,7 +3,7 @@
 """
 Watch a running controller: mode, values, thresholds, monitors, latency, interventions.
 
-Listens only; Ctrl-C leaves, and what it watched goes on.
+The command only listens. Ctrl-C ends it; the controller continues.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Watch; exit code 1 if no controller was heard."""
+    """Watch; return 1 if no controller was heard."""
     check_namespace(args.namespace)
 
     from spowl_ros.clients.screen import show

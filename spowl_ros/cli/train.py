@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 SAME_REQUEST_S = 1.0
-"""Within this time a second signal is the first one again: `timeout` and others send two."""
+"""A second signal within this time repeats the first one: `timeout` and others send two."""
 HELP = 'learn world model, policy and values for a task'
 
 
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train until done or interrupted; a checkpoint is written either way."""
+    """Train until done or interrupted; write a checkpoint either way."""
     from spowl_ros.training import config as configuration
 
     config = configuration.load(configuration.find(args.config),
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
             trainer.stop_requested, asked = True, time.monotonic()
             os.write(2, b'\nstopping: the current step ends, then a checkpoint is written\n')
         elif time.monotonic() - asked > SAME_REQUEST_S:
-            signal.default_int_handler(number, frame)  # whoever asks again does not wait
+            signal.default_int_handler(number, frame)  # a second request ends at once
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _trainer(args: argparse.Namespace, config: TrainConfig, output: Path) -> Trainer | Population:
-    """Return what trains: one learner, a stack of them on a GPU, or processes."""
+    """Return the trainer of one learner or of a stack on a GPU, or a population of processes."""
     from spowl_ros.training import population
     from spowl_ros.training.trainer import Trainer
 
@@ -93,5 +93,5 @@ def _trainer(args: argparse.Namespace, config: TrainConfig, output: Path) -> Tra
 
 
 def default_output(config: TrainConfig, seeds: str | None = None) -> Path:
-    """Return where a run goes that is not told."""
+    """Return the default directory of a run."""
     return Path('runs') / f'{config.task}-{seeds or config.seed}'

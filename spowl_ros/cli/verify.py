@@ -3,8 +3,8 @@
 """
 Check a bundle: hashes, schema, operators, shapes and golden vectors.
 
-With --key or --identity, who signed it is checked before anything else of it is looked at.
-Ends with an error that names the file and the difference, or says how long loading took.
+With --key or --identity, the command checks the signer before it reads anything else. It either
+fails with an error that names the file and the difference, or prints how long loading took.
 """
 
 from __future__ import annotations

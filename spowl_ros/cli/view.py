@@ -3,8 +3,8 @@
 """
 Show a running system, or a bag, on a page in the browser.
 
-Without BAG it shows every controller of the ROS domain, whether it has started or not.
-Ctrl-C takes the page away; what it showed goes on.
+Without BAG the page shows every controller of the ROS domain, even one that starts later.
+Ctrl-C closes the page; the system continues.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Make a bundle of a policy that another library has trained, so that it drives as our own does.
+Make a bundle from a policy that another library trained; the bundle drives like our own.
 
-POLICY is an ONNX file: observation in, action out. CONTRACT is a YAML file that says what each
-number of them is; docs/wrap.md shows one. With --golden, commands that the policy's own library
-computed have to be reproduced.
+POLICY is an ONNX file: observation in, action out. CONTRACT is a YAML file that describes each
+number of both; docs/wrap.md shows one. With --golden, the bundle must reproduce commands that the
+policy's own library computed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Wrap the policy and say what was compared."""
+    """Wrap the policy and print what was compared."""
     from spowl_ros.training.wrap import wrap
 
     bundle = wrap(args.policy, args.contract, args.directory, args.golden)

@@ -3,5 +3,5 @@
 """
 Pictures and videos of episodes.
 
-Begin with `picture`.
+Imports `control` and `base`, but no ROS. Begin with `picture`.
 """

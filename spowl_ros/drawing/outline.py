@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 CUBE, SPHERE, CYLINDER = 1, 2, 3  # visualization_msgs/Marker
 UPRIGHT = 0.5
-"""An axis that is shorter than this from above points up or down."""
+"""An axis that looks shorter than this from above points up or down."""
 Point = tuple[float, float]
 Vectors = NDArray[np.float64]
 
@@ -23,11 +23,11 @@ class Outline:
     """A solid seen from above; metres, world frame, x right and y up."""
 
     kind: str
-    """What it is, as 'hazards'; the marker's namespace."""
+    """Kind of object, such as 'hazards': the marker's namespace."""
     points: tuple[Point, ...]
     """Corners, or the centre alone for a disc."""
     radius: float = 0.0
-    """Of a disc."""
+    """Radius of a disc."""
 
 
 def solids(message: Any) -> list[Any]:
@@ -36,7 +36,7 @@ def solids(message: Any) -> list[Any]:
 
 
 def outline_of(marker: Any) -> Outline:
-    """Return what is seen from above of a visualization_msgs/Marker: a box, ball or cylinder."""
+    """Return the outline from above of a visualization_msgs/Marker: a box, ball or cylinder."""
     centre = (marker.pose.position.x, marker.pose.position.y)
     along, across, upward = axes_of(marker.pose.orientation)
     length = marker.scale.z * upward
@@ -60,7 +60,7 @@ def axes_of(quaternion: Any) -> Vectors:
 
 
 def heading_of(quaternion: Any) -> float:
-    """Return where a solid's x axis points seen from above, radians; its z axis if that is up."""
+    """Return the heading of a solid's x axis from above, radians; of its z axis if x points up."""
     along, _, upward = axes_of(quaternion)
     x, y = along if np.hypot(*along) > UPRIGHT else upward
     return math.atan2(y, x)

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""One decision as a picture: the scene from above, and what was decided and why."""
+"""Draw one decision: the scene from above, and the choice with its reasons."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ SCENE_PX = 560
 """Side of the square that shows the scene, and height of the picture."""
 PANEL_PX = 260
 OVERSAMPLING = 2
-"""Everything is drawn larger and scaled down, which smooths edges."""
+"""Factor by which everything is drawn larger and then scaled down, to smooth edges."""
 MARGIN_M = 0.6
 TRAIL = 300
-"""Positions of the robot's path that stay visible."""
+"""Number of visible positions of the robot's path."""
 HISTORY = 200
-"""Decisions that the strip at the bottom shows: an episode at ten a second for 20 s."""
+"""Decisions in the strip at the bottom: 20 s at ten per second."""
 
 BACKGROUND: Colour = (250, 250, 248)
 FLOOR: Colour = (238, 239, 235)
@@ -43,11 +43,11 @@ KIND_COLOURS: dict[str, Colour] = {
     'gremlins': (150, 70, 180), 'pillars': (104, 96, 160), 'buttons': (226, 170, 70),
     'push_box': (212, 196, 84), 'robot': (74, 80, 90)}
 ZONES = ('goal', 'hazards')
-"""Kinds that lie on the floor: drawn see-through and first."""
+"""Kinds that lie on the floor; drawn first and translucent."""
 
 
 def colours() -> list[Colour]:
-    """Return at most 256 colours that are enough for every picture: all, and them fading."""
+    """Return at most 256 colours that suffice for every picture: all colours and faded ones."""
     pure = {BACKGROUND, FLOOR, GRID, INK, FAINT, COST, *SOURCE_COLOURS.values(),
             *KIND_COLOURS.values()}
     return [_faded(colour, fade)
@@ -55,7 +55,7 @@ def colours() -> list[Colour]:
 
 
 def _faded(colour: Colour, fade: float) -> Colour:
-    """Return a colour part of the way to the floor's."""
+    """Return a colour blended with the floor's."""
     red, green, blue = (round(c + (floor - c) * fade)
                         for c, floor in zip(colour, FLOOR, strict=True))
     return red, green, blue
@@ -63,7 +63,7 @@ def _faded(colour: Colour, fade: float) -> Colour:
 
 @dataclass(frozen=True)
 class Moment:
-    """What one picture shows."""
+    """Content of one picture."""
 
     outlines: tuple[Outline, ...]
     robot: Point
@@ -71,16 +71,16 @@ class Moment:
     """Radians from x."""
     decision: Decision
     episode: int
-    """From 1."""
+    """Counted from 1."""
     episode_return: float
     cost: float
     """Both of the episode until now."""
     cost_now: float
-    """Since the decision before."""
+    """Since the previous decision."""
 
 
 def view_of(moments: Sequence[Moment]) -> tuple[Point, float]:
-    """Return centre and side, in metres, of the square that holds all that is ever to be seen."""
+    """Return centre and side, in metres, of the square that contains everything ever shown."""
     points = [point for moment in moments for outline in moment.outlines
               for point in outline.points]
     xs, ys = zip(*points, strict=True)
@@ -127,7 +127,7 @@ class Painter:
         return image.reduce(OVERSAMPLING)
 
     def _pixel(self, point: Point) -> Point:
-        """Return where a point of the world is in the picture."""
+        """Return the pixel of a world point."""
         middle = SCENE_PX * OVERSAMPLING / 2
         return (middle + (point[0] - self._x) * self._scale,
                 middle - (point[1] - self._y) * self._scale)
@@ -154,13 +154,13 @@ class Painter:
             draw.polygon([self._pixel(point) for point in outline.points], fill, colour)
 
     def _draw_trail(self, draw: ImageDraw.ImageDraw) -> None:
-        """Draw the path, each piece in the colour of the source that chose it."""
+        """Draw the path, each segment in the colour of the source that chose it."""
         for (start, source), (end, _) in zip(self._trail, self._trail[1:], strict=False):
             draw.line((self._pixel(start), self._pixel(end)), (*SOURCE_COLOURS[source], 190),
                       3 * OVERSAMPLING)
 
     def _draw_robot(self, draw: ImageDraw.ImageDraw, moment: Moment) -> None:
-        """Draw a ring in the source's colour, an arrow ahead, and a flash where there is cost."""
+        """Draw a ring in the source's colour, a forward arrow, and a flash if there is cost."""
         colour = SOURCE_COLOURS[moment.decision.source]
         x, y = moment.robot
         if moment.cost_now > 0:
@@ -208,7 +208,7 @@ class Panel:
         self._draw_history(history, 506)
 
     def _draw_actions(self, top: float) -> None:
-        """Draw what plan and policy wanted, a bar per actuator; the chosen one is framed."""
+        """Draw the actions of plan and policy, a bar per actuator; the chosen one is framed."""
         plan = self._decision.plan
         self._text(self.LEFT, top, 'action', 13, INK)
         half = (self.RIGHT - self.LEFT) / 2
@@ -229,7 +229,7 @@ class Panel:
                 self._box(min(middle, end), y, max(middle, end), y + 0.6 * step, colour)
 
     def _draw_values(self, top: float) -> None:
-        """Draw the two comparisons that the switch between plan and policy makes."""
+        """Draw the two comparisons of the switch between plan and policy."""
         plan = self._decision.plan
         if plan is None:
             self._text(self.LEFT, top, 'no plan was made', 13, FAINT)
@@ -249,7 +249,7 @@ class Panel:
         self._text(self.LEFT + 108, y, f'{self._decision.seconds["total"] * 1e3:.0f} ms', 13, INK)
 
     def _draw_history(self, history: Sequence[tuple[str, bool]], top: float) -> None:
-        """Draw the sources of the last decisions as a strip, with marks where there was cost."""
+        """Draw the sources of the last decisions as a strip, with marks at decisions with cost."""
         self._text(self.LEFT, top - 18, 'source of actions', 13, INK)
         step = (self.RIGHT - self.LEFT) / HISTORY
         for index, (source, cost) in enumerate(history):

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from spowl_ros.control.run_record import RunRecord
 
 STILL_S = 1.0
-"""How long the last picture stays."""
+"""Duration of the last picture."""
 HASTE = 2.0
-"""How much faster than the robot a video runs: a decision at 10 Hz is 50 ms of video."""
+"""Speed of the video relative to the robot: a decision at 10 Hz takes 50 ms of video."""
 
 
 class Recording:
-    """Collects the moments of a run; give its methods the messages as they come."""
+    """Collects the moments of a run; pass each message to its methods as it arrives."""
 
     def __init__(self, record: RunRecord) -> None:
         self._record = record
@@ -41,7 +41,7 @@ class Recording:
         self._markers = {(marker.ns, marker.id): marker for marker in solids(message)}
 
     def add_decision(self, decision: Decision) -> None:
-        """Take a decision made in the scene that was last seen."""
+        """Take a decision made in the last scene."""
         outlines = tuple(map(outline_of, self._markers.values()))
         robot = next((marker for marker in self._markers.values() if marker.ns == 'robot'), None)
         if robot is None:
@@ -55,9 +55,9 @@ class Recording:
 
     def write(self, file: Path, interrupted: threading.Event) -> None:
         """
-        Write the video, unless it is interrupted.
+        Write the video, unless interrupted.
 
-        :raises SpowlError: nothing was seen, or the file cannot be written
+        :raises SpowlError: nothing was recorded, or the file cannot be written
         """
         if not self.moments:
             raise SpowlError(f'{file} was not written: no markers and decisions were received')
@@ -71,14 +71,14 @@ class Recording:
             raise SpowlError(f'{file} was not written: {error}') from error
 
     def _control_period(self) -> float:
-        """Return the seconds of the robot's time between two decisions."""
+        """Return the robot's time between two decisions, seconds."""
         times = np.array([moment.decision.now_ns for moment in self.moments])
         steps = np.diff(times)
         return float(np.median(steps[steps > 0])) * 1e-9 if (steps > 0).any() else STILL_S
 
 
 def write_mp4(file: Path, pictures: Iterable[Image.Image], period: float) -> None:
-    """Write H.264 that browsers play; `period` is the seconds of a picture."""
+    """Write H.264 that browsers play; `period` is the duration of a picture, seconds."""
     import imageio_ffmpeg
 
     encoder = None
@@ -94,7 +94,7 @@ def write_mp4(file: Path, pictures: Iterable[Image.Image], period: float) -> Non
 
 
 def write_gif(file: Path, pictures: Iterable[Image.Image], period: float) -> None:
-    """Write a GIF that loops; `period` is the seconds of a picture."""
+    """Write a GIF that loops; `period` is the duration of a picture, seconds."""
     palette = Image.new('P', (1, 1))
     palette.putpalette(bytes(level for colour in colours() for level in colour))
     frames = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]

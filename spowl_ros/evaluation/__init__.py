@@ -1,7 +1,7 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Episodes driven in simulation and what they amount to: returns, costs, calibration, latency.
+Evaluation of controllers in simulation: returns, costs, calibration, latency.
 
-Begin with `episodes`.
+Imports `sim`, `control` and `base`, but no PyTorch. Begin with `episodes`.
 """

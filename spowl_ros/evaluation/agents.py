@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The controller of a bundle, monitors and all, as an agent of evaluations."""
+"""A bundle's controller, with its monitors, as an evaluation agent."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from spowl_ros.control.settings import ControllerSettings
 
 class BundleAgent:
     """
-    Decides for one episode at a time, without a clock: all iterations, whatever they take.
+    Decides for one episode at a time, without a clock: each decision makes all iterations.
 
-    Every sensor is fresh, as in a simulation that waits.
+    Every sensor is fresh, because the simulation waits.
     """
 
     def __init__(self, loaded: bundle.Bundle, settings: ControllerSettings) -> None:
@@ -29,7 +29,7 @@ class BundleAgent:
         self._period_ns = round(loaded.contract.control_period * 1e9)
 
     def begin(self, seeds: Sequence[int]) -> None:
-        """Begin an episode whose randomness hangs on the one seed."""
+        """Begin an episode; its randomness depends only on the one seed."""
         (seed,) = seeds
         self._controller = Controller(self._bundle, self._settings, seed=seed)
         self._now_ns = 0
@@ -46,7 +46,7 @@ class BundleAgent:
 
 @dataclass(frozen=True)
 class BundleAgents:
-    """Makes agents of a bundle."""
+    """Makes agents from a bundle."""
 
     path: Path
     settings: ControllerSettings

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Measure on held-out episodes how wrong the learned parts are: the monitors' tables."""
+"""Calibrate the monitors' tables: measure the learned parts' errors on held-out episodes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from spowl_ros.sim.environment import AnyEnvironment, make
 
 
 def run_episode(controller: Controller, environment: AnyEnvironment, seed: int) -> Episode:
-    """Drive one episode of an environment, every sensor fresh, and note decisions and costs."""
+    """Drive one episode with fresh sensors, and record decisions and costs."""
     contract = controller.contract
     period_ns = round(contract.control_period * 1e9)
     episode = Episode()
@@ -40,7 +40,7 @@ def run_episode(controller: Controller, environment: AnyEnvironment, seed: int) 
 def calibrate(bundle: Bundle, seeds: Sequence[int],
               on_episode: Callable[[], object] = lambda: None) -> Calibration:
     """
-    Return every monitor's table for a bundle from episodes that no training saw.
+    Return every monitor's table for a bundle, from episodes that no training saw.
 
     :raises SpowlError: too few episodes or decisions for a table
     """

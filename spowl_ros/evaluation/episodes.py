@@ -1,10 +1,10 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Episodes of a controller in simulation, and what they say about it.
+Run a controller's episodes in simulation, and summarise them.
 
-An `Agent` decides; the run-time controller and the PyTorch planner each have one. An
-agent decides for several episodes at once, its lanes, and several processes may each run some.
+An `Agent` decides; the run-time controller and the PyTorch planner each have one. An agent decides
+for several episodes at once, one in each lane. Several processes can share the episodes.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from spowl_ros.sim import environment
 from spowl_ros.sim.perturbation import Perturbation
 
 RAW_STEPS = 1000
-"""Longest episode of the tasks."""
+"""Length of the longest episode among the tasks."""
 _POLL_SECONDS = 0.5
 
 
 class Agent(Protocol):
-    """Decides for several episodes that run side by side, one in each lane."""
+    """Decides for several episodes side by side, one in each lane."""
 
     def begin(self, seeds: Sequence[int]) -> None:
-        """Begin an episode in each of as many lanes; a lane's randomness hangs on its seed."""
+        """Begin an episode in one lane for each seed; a lane's randomness depends on its seed."""
 
     def act(self, lanes: Sequence[int], observations: NDArray[np.float32]
             ) -> tuple[NDArray[np.float32], list[str]]:
@@ -45,11 +45,11 @@ class Agent(Protocol):
 
 
 class AgentSource(Protocol):
-    """What makes an agent; small, and can be sent to another process."""
+    """Makes an agent; small enough to send to another process."""
 
     @property
     def task(self) -> str:
-        """Return the task that it drives."""
+        """Return the agent's task."""
 
     @property
     def action_repeat(self) -> int:
@@ -57,7 +57,7 @@ class AgentSource(Protocol):
 
     @property
     def lanes(self) -> int:
-        """Return how many episodes its agent runs side by side at most."""
+        """Return the greatest number of episodes that its agent runs side by side."""
 
     def open(self) -> Agent:
         """Return a fresh agent."""
@@ -87,9 +87,9 @@ class Evaluation:
     planner: str
     episodes: tuple[EvaluatedEpisode, ...]
     seconds: float
-    """Wall time of all."""
+    """Wall time of all episodes."""
     details: dict[str, Any] = field(default_factory=dict)
-    """What else defines the evaluation: model, settings, perturbation."""
+    """Other inputs that define the evaluation: model, settings, perturbation."""
 
     @property
     def returns(self) -> list[float]:
@@ -115,7 +115,7 @@ class Evaluation:
         return shares(total)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what is written as JSON."""
+        """Return the JSON document of the evaluation."""
         decisions = sum(episode.decisions for episode in self.episodes)
         raw_steps = sum(episode.raw_steps for episode in self.episodes)
         return {
@@ -135,7 +135,7 @@ class Evaluation:
 
 Elsewhere = Callable[[AgentSource, list[list[int]], Perturbation | None,
                       Callable[[list[EvaluatedEpisode]], object]], None]
-"""Runs chunks of episodes, and hands on those of each chunk as it ends."""
+"""Runs chunks of episodes, and passes on the episodes of each chunk as it ends."""
 
 
 def side_by_side(agent: Agent, environments: Sequence[environment.AnyEnvironment],
@@ -144,11 +144,11 @@ def side_by_side(agent: Agent, environments: Sequence[environment.AnyEnvironment
     """
     Run one episode in each environment until all have ended.
 
-    Actions are held within the contract's greatest change, as controllers and supervisor do.
+    Limits actions to the contract's greatest change, as controllers and supervisor do.
 
     :param environments: at least as many as seeds
-    :param on_decisions: told how many raw steps were made; False stops
-    :return: the episodes in the order of the seeds; none when stopped
+    :param on_decisions: gets the number of raw steps made; returning False stops
+    :return: the episodes in the order of the seeds; none if stopped
     """
     agent.begin(seeds)
     observations = {lane: environments[lane].reset(seed=seed) for lane, seed in enumerate(seeds)}
@@ -189,13 +189,13 @@ def evaluate(source: AgentSource, planner: str, seeds: Sequence[int], *, workers
     """
     Run an episode for each seed.
 
-    :param planner: what the evaluation is called by
+    :param planner: name of the evaluation
     :param workers: processes that share the episodes
-    :param on_steps: told the raw steps made so far, now and then
-    :param on_episodes: given what is measured so far whenever some episodes have ended
-    :param elsewhere: who runs the episodes, in the chunks of a single process, instead of this
-        process and its workers
-    :raises SpowlError: no episodes, or a worker that died
+    :param on_steps: gets the raw steps made so far, now and then
+    :param on_episodes: gets the evaluation so far whenever episodes have ended
+    :param elsewhere: runs the episodes instead of this process and its workers, in the chunks of
+        a single process
+    :raises SpowlError: no episodes, or a worker died
     """
     if not seeds:
         raise SpowlError('there is no episode to evaluate; at least one is needed')
@@ -242,7 +242,7 @@ def environments_for(source: AgentSource, count: int, perturbation: Perturbation
 
 @dataclass
 class _EpisodeWorker:
-    """What a worker process keeps from one chunk of episodes to the next."""
+    """State that a worker process keeps between chunks of episodes."""
 
     agent: Agent
     environments: list[environment.AnyEnvironment]
@@ -256,7 +256,7 @@ _worker: _EpisodeWorker | None = None
 def _open_worker(source: AgentSource, lanes: int, perturbation: Perturbation | None,
                  made: Synchronized[int], stop: Synchronized[int]) -> None:
     global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     _worker = _EpisodeWorker(source.open(), environments_for(source, lanes, perturbation),
                              made, stop)
 
@@ -276,7 +276,7 @@ def _run_chunk(seeds: list[int]) -> list[EvaluatedEpisode]:
 def _in_processes(source: AgentSource, chunks: list[list[int]], workers: int,
                   perturbation: Perturbation | None, on_steps: Callable[[int], object],
                   on_ended: Callable[[list[EvaluatedEpisode]], object]) -> None:
-    """Run the chunks in several processes, and hand on the episodes of each as it ends."""
+    """Run the chunks in several processes, and pass on the episodes of each as it ends."""
     context = multiprocessing.get_context('spawn')  # forked threads of ONNX Runtime would hang
     made, stop = context.Value('q', 0), context.Value('b', 0)
     with ProcessPoolExecutor(workers, context, _open_worker,
@@ -287,7 +287,7 @@ def _in_processes(source: AgentSource, chunks: list[list[int]], workers: int,
             pending = set(futures)
             while pending:
                 done, pending = wait(pending, _POLL_SECONDS, FIRST_COMPLETED)
-                on_steps(made.get_obj().value)  # a worker may have died with the lock
+                on_steps(made.get_obj().value)  # a worker may have died while it held the lock
                 for future in done:
                     on_ended(future.result())
         except BrokenProcessPool as error:

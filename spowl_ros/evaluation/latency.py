@@ -3,8 +3,8 @@
 """
 Latency of a bundle's planner on this machine.
 
-Everything is measured in a process of its own, so that memory and cold start are the planner's
-and threads those asked for: ``python -m spowl_ros.evaluation.latency`` is that process.
+A separate process, ``python -m spowl_ros.evaluation.latency``, makes every measurement. So memory
+and cold start are the planner's alone, and the thread count is the requested one.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ PEAK_RUNS = 8
 def measure(bundle: Path, *, threads: int, decisions: int,
             iterations: int = 0) -> dict[str, Any]:
     """
-    Measure in a fresh process: latency in all and by stage, policy alone, cold start, memory.
+    Measure in a fresh process: total latency and by stage, policy alone, cold start, memory.
 
-    :param decisions: how many are timed, after a warm-up
-    :param iterations: improvements of each plan; 0: as the bundle's settings say
+    :param decisions: number of timed decisions, after a warm-up
+    :param iterations: improvements of each plan; 0: as in the bundle's settings
     :return: latency_ms, stages, policy_ms (each p50, p95, p99, p99.9, max), load_seconds,
         start_seconds (of the whole process until ready), rss_mb, gflops, peak_gflops, iterations
     :raises SpowlError: the bundle is damaged
@@ -43,7 +43,7 @@ def measure(bundle: Path, *, threads: int, decisions: int,
 
 def soak(bundle: Path, *, threads: int, decisions: int, every: int) -> dict[str, Any]:
     """
-    Plan very many times and return resident memory and latency for each block of decisions.
+    Plan many times; return resident memory and latency for each block of decisions.
 
     :return: blocks, each with decisions, rss_mb, and latency percentiles in milliseconds
     :raises SpowlError: the bundle is damaged
@@ -73,7 +73,7 @@ def percentiles(seconds: list[float]) -> dict[str, float]:
 
 
 def peak_gflops() -> float:
-    """Return what this process's matrix product reaches, in 1e9 operations per second."""
+    """Return the peak rate of this process's matrix product, in 1e9 operations per second."""
     import numpy as np
 
     a = np.random.default_rng(0).standard_normal((PEAK_SIZE, PEAK_SIZE), np.float32)
@@ -86,13 +86,13 @@ def peak_gflops() -> float:
 
 
 def resident_mb() -> float:
-    """Return how much memory this process holds, in 2**20 bytes; Linux only."""
+    """Return the resident memory of this process, in 2**20 bytes; Linux only."""
     pages = int(Path('/proc/self/statm').read_text().split()[1])
     return pages * os.sysconf('SC_PAGE_SIZE') / 2**20
 
 
 def process_age() -> float:
-    """Return for how many seconds this process has been running; Linux only."""
+    """Return the age of this process in seconds; Linux only."""
     after_name = Path('/proc/self/stat').read_text().rpartition(')')[2].split()
     started = int(after_name[19]) / os.sysconf('SC_CLK_TCK')  # field 22, proc(5)
     return time.clock_gettime(time.CLOCK_BOOTTIME) - started

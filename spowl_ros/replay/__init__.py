@@ -1,7 +1,8 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-A recorded bag decided again: what the controller would do, and what the record says.
+Replay of a recorded bag: decide again, compare with the record, measure and report.
 
-Begin with `recording`, then `replay`.
+Imports `drawing`, `robot`, `bags`, `control` and `base`, but no ROS. Begin with `recording`, then
+`replay`.
 """

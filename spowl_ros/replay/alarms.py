@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Alarms of the monitors against the costs that came: hits, misses, false alarms, lead time."""
+"""The monitors' alarms compared with costs: hits, misses, false alarms, lead time."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 WINDOW_S = 2.0
 """How long before a cost an alarm may begin to count as a warning of it."""
 QUIET_S = 1.0
-"""How long no cost must have been for the next one to count as a new event."""
+"""A cost is a new event after this long without cost."""
 
 
 @dataclass(frozen=True)
 class AlarmCount:
-    """What alarms were worth."""
+    """Hits, misses and false alarms."""
 
     hits: int
-    """Cost events that were warned of."""
+    """Cost events with a warning."""
     misses: int
     """Cost events without a warning."""
     false_alarms: int
-    """Alarms that no cost followed within the window, as far as costs are known."""
+    """Alarms without a cost within the window, as far as costs are known."""
     leads: NDArray[np.float64]
     """Shape (hits,): seconds from the first warning to the cost."""
     alarmed: float
-    """Fraction of the decisions with an alarm; an alarm that never ends misses nothing."""
+    """Fraction of the decisions with an alarm; a permanent alarm has no misses, but fraction 1."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures for JSON; `lead_seconds` is the median, None without hits."""
@@ -45,7 +45,7 @@ class AlarmCount:
 
 
 def foreseeing() -> tuple[str, ...]:
-    """Return the monitors that are to warn of costs; the others judge sensors and timing."""
+    """Return the monitors that warn of costs; the others judge sensors and timing."""
     return tuple(kind.name for kind in kinds() if kind.foresees)
 
 
@@ -54,7 +54,7 @@ def judge_alarms(trace: Trace, monitors: tuple[str, ...] | None = None,
     """
     Compare the alarms of some monitors, taken together, with the costs of the same decisions.
 
-    :param monitors: None takes those that are to warn of costs
+    :param monitors: None: those that warn of costs
 
     An alarm lasts from the decision at which a monitor trips to its release. It warns of a cost
     that begins while it lasts or at most `window_s` after its end, and did not begin with it; an
@@ -69,7 +69,7 @@ def judge_alarms(trace: Trace, monitors: tuple[str, ...] | None = None,
     useful = np.array([bool(np.isnan(trace.cost[first])) for first, _ in alarms], bool)
     leads = []
     for event in events:
-        # An alarm of another episode warns of nothing here, however near it is.
+        # An alarm of another episode warns of nothing here, however close in time.
         warning = [index for index, (first, last) in enumerate(alarms)
                    if trace.episode[first] == trace.episode[event] and first <= event
                    and time[last] >= time[event] - window_s]
@@ -93,7 +93,7 @@ def runs(active: NDArray[np.bool_], episode: NDArray[np.int64]) -> list[tuple[in
 
 def cost_events(time: NDArray[np.float64], cost: NDArray[np.float64],
                 episode: NDArray[np.int64]) -> list[int]:
-    """Return the decisions at which a cost began after QUIET_S without any."""
+    """Return the decisions at which a cost began after QUIET_S without cost."""
     events: list[int] = []
     last: int | None = None
     for index in np.flatnonzero(cost > 0.0).tolist():

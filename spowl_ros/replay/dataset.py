@@ -1,11 +1,11 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Episodes of bags as a dataset to learn from: Parquet in the layout of LeRobotDataset v3.0.
+Write episodes of bags as a training dataset: Parquet in the layout of LeRobotDataset v3.0.
 
-A frame is a recorded decision with the observation that it was made on, and what followed until
-the next one. What the bag does not hold is left out and counted, never filled in: a frame without
-its observation ends an episode, so that two neighbouring frames always follow one another.
+A frame is a recorded decision with its observation, and what followed until the next decision.
+What the bag lacks is left out and counted, never filled in. A missing observation ends an episode,
+so neighbouring frames are always consecutive decisions.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from spowl_ros.control.contract import Contract
 
 VERSION = 'v3.0'
-"""Of the layout."""
+"""Version of the layout."""
 CHUNK = 1000
-"""Files in a folder."""
+"""Files per folder."""
 DATA = 'data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet'
 EPISODES = 'meta/episodes/chunk-000/file-000.parquet'
 TASKS = 'meta/tasks.parquet'
@@ -54,7 +54,7 @@ SCALARS = {'next.reward': 'float32', 'next.cost': 'float32', 'next.done': 'bool'
 
 @dataclass
 class Frame:
-    """One decision and what came of it."""
+    """One decision and its outcome."""
 
     step: int
     now_ns: int
@@ -63,23 +63,23 @@ class Frame:
     """In [-1, 1]."""
     source: str
     reward: float
-    """Until the next decision; not-a-number where rewards were not recorded."""
+    """Until the next decision; NaN where rewards were not recorded."""
     cost: float
     done: bool = False
-    """Whether the episode ended after it, as a simulator said."""
+    """Whether a simulator ended the episode after it."""
     observation: NDArray[np.float32] | None = None
     """Shape (O,); None where the bag lacks a part of it."""
 
 
 @dataclass(frozen=True)
 class Written:
-    """What a dataset holds."""
+    """Content of a written dataset."""
 
     directory: Path
     episodes: int
     frames: int
     left_out: dict[str, int]
-    """Why decisions were left out, and how many."""
+    """Reason for omission to the number of decisions left out."""
 
 
 def write(bags: Sequence[Path], contract: Contract, directory: Path, robot_file: str = '',
@@ -89,10 +89,10 @@ def write(bags: Sequence[Path], contract: Contract, directory: Path, robot_file:
     Write the dataset of some bags of one robot.
 
     :param robot_file: YAML file of the robot's topics and units; empty: the contract's own
-    :param namespace: of the robot's topics in the bags; None finds it
+    :param namespace: of the robot's topics in the bags; None: search for it
     :param progress: called with the number of frames of each episode
-    :raises SpowlError: the directory exists, a bag is none of this robot, or has no decision that
-        can be used
+    :raises SpowlError: the directory exists, or a bag is not of this robot or has no usable
+        decision
     """
     if directory.exists() or directory.is_symlink():
         raise SpowlError(f'{directory} exists already; choose another directory')
@@ -132,7 +132,7 @@ def write(bags: Sequence[Path], contract: Contract, directory: Path, robot_file:
 
 
 def _frames(run: RecordedRun, contract: Contract, left_out: Counter[str]) -> list[Frame]:
-    """Return the decisions of a bag, each with its observation as far as the bag holds it."""
+    """Return the decisions of a bag, each with its observation if the bag holds it."""
     memory, assembler = Memory(contract), ObservationAssembler(contract)
     nothing = {name: 0.0 if name in run.outcomes else math.nan for name in ('reward', 'cost')}
     frames: list[Frame] = []
@@ -144,7 +144,7 @@ def _frames(run: RecordedRun, contract: Contract, left_out: Counter[str]) -> lis
         if frame.stamps_ns and memory.has(frame.stamps_ns):
             memory.put_into(assembler, frame.stamps_ns)
             observation = assembler.observe(frame.now_ns)
-            assert observation is not None  # every field has just been put
+            assert observation is not None  # every field was just set
             frame.observation = observation.values
 
     for time_ns, event in run.events():
@@ -173,7 +173,7 @@ def _frames(run: RecordedRun, contract: Contract, left_out: Counter[str]) -> lis
 
 
 def _episodes(frames: list[Frame], left_out: Counter[str]) -> Iterator[list[Frame]]:
-    """Yield frames that follow one another; those without an observation are left out."""
+    """Yield runs of consecutive frames; frames without an observation are left out."""
     episode: list[Frame] = []
     for frame in frames:
         follows = episode and frame.step == episode[-1].step + 1
@@ -220,7 +220,7 @@ def _rows(values: NDArray[Any]) -> pa.Array:
 
 def _row(number: int, first: int, length: int, task: str, place: dict[str, int],
          bag: Path) -> dict[str, Any]:
-    """Return what is said of an episode."""
+    """Return the metadata row of an episode."""
     return {'episode_index': number, 'tasks': [task], 'length': length,
             'data/chunk_index': place['chunk_index'], 'data/file_index': place['file_index'],
             'dataset_from_index': first, 'dataset_to_index': first + length,
@@ -228,13 +228,13 @@ def _row(number: int, first: int, length: int, task: str, place: dict[str, int],
 
 
 class _Statistics:
-    """Least, greatest, mean and deviation of every column of numbers, summed up table by table."""
+    """Minimum, maximum, mean and deviation of each numeric column, added up table by table."""
 
     def __init__(self) -> None:
         self._sums: dict[str, list[Any]] = {}
 
     def add(self, table: pa.Table) -> None:
-        """Count an episode; a reward that is not known counts for nothing."""
+        """Add an episode; unknown rewards are ignored."""
         for name in table.column_names:
             if name == 'source':
                 continue
@@ -276,7 +276,7 @@ def _features(contract: Contract) -> dict[str, Any]:
 
 def _write_meta(directory: Path, contract: Contract, rows: list[dict[str, Any]], frames: int,
                 statistics: _Statistics, left_out: Counter[str]) -> None:
-    """Write what stands beside the frames."""
+    """Write the metadata files."""
     rate = 1.0 / contract.control_period
     (directory / EPISODES).parent.mkdir(parents=True)
     parquet.write_table(pa.Table.from_pylist(rows), directory / EPISODES)
@@ -298,7 +298,7 @@ def _write_meta(directory: Path, contract: Contract, rows: list[dict[str, Any]],
 
 
 def _tasks(task: str) -> pa.Table:
-    """Return the table of tasks, which pandas has to read with their names as its index."""
+    """Return the table of tasks; pandas must read it with the task names as index."""
     index = '__index_level_0__'
     columns = [{'name': name, 'field_name': field, 'pandas_type': kind, 'numpy_type': numpy_kind,
                 'metadata': None}
@@ -313,9 +313,9 @@ def _tasks(task: str) -> pa.Table:
 
 def read(directory: Path) -> pa.Table:
     """
-    Return all frames of a dataset in their order.
+    Return all frames of a dataset, in order.
 
-    :raises SpowlError: it is none of this layout
+    :raises SpowlError: the dataset has another layout
     """
     try:
         info = json.loads((directory / 'meta' / 'info.json').read_text(encoding='utf-8'))

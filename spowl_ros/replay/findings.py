@@ -1,18 +1,18 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the figures of a replay mean, in sentences."""
+"""Explain the figures of a replay in sentences."""
 
 from __future__ import annotations
 
 from typing import Any
 
 WELL, LITTLE = 0.6, 0.3
-"""Rank correlations from which on predictions tell situations apart well, or at least a little."""
+"""Least rank correlations at which predictions separate situations well, and a little."""
 
 
 def findings(measured: dict[str, Any]) -> list[str]:
     """
-    Return what the controller would have done, and whether it was right to trust it.
+    Return what the controller would have done, and whether its predictions were right.
 
     :param measured: what `measure` returned
     """
@@ -20,7 +20,7 @@ def findings(measured: dict[str, Any]) -> list[str]:
 
 
 def _actions(measured: dict[str, Any]) -> list[str]:
-    """Say what this controller would have done."""
+    """Describe what this controller would have done."""
     found = measured['divergence']
     if found is None:
         return ['There are no recorded decisions to compare these with.']
@@ -62,10 +62,10 @@ def _predictions(measured: dict[str, Any]) -> list[str]:
 
 def _prediction(name: str, found: dict[str, Any], above: str, below: str, kinds: str) -> str:
     """
-    Say how far a prediction is off, and whether it tells situations apart.
+    Describe the error of a prediction, and whether it separates situations.
 
-    :param above: what a prediction is that is too high; `below`: too low
-    :param kinds: of situations; empty: nothing came by which they could be told apart
+    :param above: word for a prediction that is too high; `below`: too low
+    :param kinds: of situations; empty: the recording has nothing to separate them by
     """
     bias, rank = found['bias'], found['correlation']
     if bias is None:
@@ -79,7 +79,7 @@ def _prediction(name: str, found: dict[str, Any], above: str, below: str, kinds:
 
 
 def _warnings(measured: dict[str, Any]) -> list[str]:
-    """Say what alarms were worth, and whether decisions were in time."""
+    """Describe the use of the alarms, and whether decisions were in time."""
     alarm, late = measured['alarm'], measured['latency_ms']['deadline_misses']
     costs = alarm['hits'] + alarm['misses']
     lines = []

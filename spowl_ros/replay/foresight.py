@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How well the learned parts foresaw: predicted values against what followed."""
+"""Accuracy of the learned parts: predicted values against what followed."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from spowl_ros.replay.trace import Trace
 
 HORIZONS = (1, 2, 5, 10, 20, 50, 100)
-"""Decisions after which a prediction is compared with what came until then."""
+"""Horizons, in decisions, at which predictions are compared with what followed."""
 CLOSING = 50
-"""Decisions after which what followed is closed with the prediction made there."""
+"""After this many decisions, the prediction made there closes the sum of what followed."""
 BINS = 10
 MOST_PAIRS = 200_000  # what a scatter or a rank correlation can use
 
@@ -45,18 +45,18 @@ class Foresight:
     predicted: NDArray[np.float64]
     followed: NDArray[np.float64]
     """Shape (decisions,): discounted sum of what followed, closed with a prediction after CLOSING
-    decisions or at the end of an episode; not-a-number where neither is known."""
+    decisions or at the end of an episode; NaN where neither is known."""
     discount: float
     by_horizon: dict[int, tuple[float, float]]
-    """Decisions ahead to mean and root mean square of the prediction less what followed."""
+    """Decisions ahead to mean and root mean square of prediction minus what followed."""
 
     @property
     def known(self) -> NDArray[np.bool_]:
-        """Which decisions have both."""
+        """Mask of decisions with both prediction and outcome."""
         return np.isfinite(self.predicted) & np.isfinite(self.followed)
 
     def curve(self) -> Curve:
-        """Return the calibration curve; fewer groups where there are few decisions."""
+        """Return the calibration curve; few decisions give fewer groups."""
         predicted, followed = self.predicted[self.known], self.followed[self.known]
         order = np.argsort(predicted, kind='stable')
         groups = [group for group in np.array_split(order, BINS) if group.size]
@@ -69,7 +69,7 @@ class Foresight:
             np.array([group.size for group in groups], np.int64))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all figures, ready for JSON; None where too little is known."""
+        """Return all figures for JSON; None where data is insufficient."""
         predicted, followed = self.predicted[self.known], self.followed[self.known]
         error = predicted - followed
         curve = self.curve()
@@ -90,7 +90,7 @@ class Foresight:
 
 
 def rank_correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> float | None:
-    """Return Spearman's rank correlation; None where one of them is constant."""
+    """Return Spearman's rank correlation; None if either series is constant."""
     if first.size > MOST_PAIRS:
         chosen = np.random.default_rng(0).choice(first.size, MOST_PAIRS, replace=False)
         first, second = first[chosen], second[chosen]
@@ -111,7 +111,7 @@ def foresight(trace: Trace, quantity: str, discount: float) -> Foresight:
     Compare predictions with what followed.
 
     :param quantity: 'value' (against rewards) or 'cost_value' (against costs)
-    :param discount: per decision, that of the value function
+    :param discount: per decision, as in the value function
     """
     amounts = trace.reward if quantity == 'value' else trace.cost
     predicted = trace.executed(quantity)
@@ -131,11 +131,11 @@ def sums_after(episode: NDArray[np.int64], amounts: NDArray[np.float64], discoun
     Return the discounted sum of the next amounts of the same episode, for each decision.
 
     :param episode: shape (n,), episode of each decision
-    :param amounts: shape (n,), what each decision brought until the next one
-    :param horizon: decisions that are summed
-    :param closing: shape (n,), added discounted at the end of the sum: what the last decision of
-        it predicts; None: nothing is added
-    :return: shape (n,); not-a-number where the episode ends before the horizon
+    :param amounts: shape (n,), reward or cost of each decision until the next one
+    :param horizon: number of decisions in the sum
+    :param closing: shape (n,), predictions; the one at the end of the sum is added, discounted;
+        None: nothing is added
+    :return: shape (n,); NaN where the episode ends before the horizon
     """
     count = len(amounts)
     result = np.full(count, np.nan)
@@ -154,7 +154,7 @@ def sums_after(episode: NDArray[np.int64], amounts: NDArray[np.float64], discoun
 
 
 def episode_bounds(episode: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Return first decision of each episode and the one after its last."""
+    """Return the first decision of each episode and the one after its last."""
     if not len(episode):
         return []
     starts = [0, *(np.flatnonzero(np.diff(episode)) + 1).tolist()]
@@ -163,10 +163,10 @@ def episode_bounds(episode: NDArray[np.int64]) -> list[tuple[int, int]]:
 
 def coverage(trace: Trace, discount: float, window: int) -> float | None:
     """
-    Return how often the discounted cost of the next decisions stayed below its conformal bound.
+    Return how often the discounted cost of the next decisions was below its conformal bound.
 
     :param window: decisions over which the bound was calibrated
-    :return: None where nothing can be judged
+    :return: None where no decision can be judged
     """
     # Costs are never negative, so that a bound below 0 promises no less than one of 0.
     bound = np.maximum(trace.executed('cost_value') + trace.cost_offset, 0.0)

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a new bundle may follow an old one, judged by both decisions on the same recordings."""
+"""Judge whether a new bundle may replace an old one, by decisions on the same recordings."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _OFF = ' (-1: not asked)'
 @dataclass(frozen=True)
 class GateRules:
     """
-    What the new bundle, B, may do at most beside the old one, A.
+    Limits for the new bundle, B, compared with the old one, A.
 
-    A rule that is asked fails where its figure is not known, as costs that were not recorded.
+    A rule in use fails if its figure is unknown, for instance if costs were not recorded.
     """
 
     decisions: int = setting(100, 'decisions that there must be at least', low=1)
@@ -64,11 +64,11 @@ class GateRules:
 
 @dataclass(frozen=True)
 class Finding:
-    """One rule and what was found."""
+    """One rule and its figure."""
 
     rule: str
     figure: float | None
-    """None where it is not known."""
+    """None: unknown."""
     limit: float
     meaning: str
 
@@ -83,7 +83,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class _Sums:
-    """What one bundle did on all recordings."""
+    """Sums of one bundle over all recordings."""
 
     decisions: int
     stops: float
@@ -96,7 +96,7 @@ class _Sums:
 
 def rules_from(path: Path) -> GateRules:
     """
-    Read rules from a YAML file; what it leaves out is as `GateRules` says.
+    Read rules from a YAML file; missing ones keep the defaults of `GateRules`.
 
     :raises SpowlError: unreadable, an unknown key, a wrong value
     """
@@ -114,7 +114,7 @@ def compare(bags: Sequence[Path], first: Bundle, second: Bundle, rules: GateRule
 
     :param first: the old bundle, A
     :param second: the new bundle, B
-    :raises SpowlError: their contracts differ, or a bag cannot be decided on
+    :raises SpowlError: their contracts differ, or a bag cannot be replayed
     """
     if found := differing(first.contract, second.contract):
         raise SpowlError(f'the contracts of the two bundles differ in {", ".join(found)}; one '
@@ -159,7 +159,7 @@ def _sums(replays: Sequence[Replay]) -> _Sums:
     for replay, trace in zip(replays, traces):
         seen = foresight(trace, 'cost_value', replay.settings.planner.cost_discount)
         errors.append((seen.predicted - seen.followed)[seen.known])
-        if np.isnan(trace.cost).all():  # what alarms were worth is not known
+        if np.isnan(trace.cost).all():  # the worth of the alarms is unknown
             misses = false_alarms = math.nan
         alarms = judge_alarms(trace)
         misses, false_alarms = misses + alarms.misses, false_alarms + alarms.false_alarms

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Everything that is measured on a replay, as numbers ready for JSON."""
+"""All figures of a replay, ready for JSON."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def measure(replay: Replay) -> dict[str, Any]:
     """
     Return all figures of a replay.
 
-    Predictions and alarms are those of the replayed decisions; rewards and costs are those that
-    were recorded; times are those of the machine that recorded, where it did.
+    Predictions and alarms come from the replayed decisions. Rewards and costs come from the
+    record. Times come from the machine that recorded, if it recorded decisions.
     """
     trace, live, planner = driving(replay), driving(replay, live=True), replay.settings.planner
     episodes = [(one.episode_return, one.cost) for one in replay.episodes] or [
@@ -75,18 +75,18 @@ def measure(replay: Replay) -> dict[str, Any]:
 
 def driving(replay: Replay, live: bool = False) -> Trace:
     """
-    Return the decisions of a replay less the stops after the robot had gone.
+    Return the decisions of a replay, without the stops after the robot had gone.
 
-    :param live: those that were recorded, where there are any, instead of the replayed ones
+    :param live: return the recorded decisions, if there are any, instead of the replayed ones
     """
     trace = replay.replayed if replay.recorded is None or not live else replay.recorded
-    # A recording of nothing but a robot that has gone is shown as it is.
+    # If all decisions are such stops, return them unchanged.
     count = len(trace) - replay.stops_after_end or len(trace)
     return trace.select(np.arange(len(trace)) < count)
 
 
 def remarks(measured: dict[str, Any]) -> list[str]:
-    """Return sentences on what one must know to read the figures of `measure` rightly."""
+    """Return sentences that one needs to read the figures of `measure` correctly."""
     lines = list(measured['damage'])
     if measured['same_bundle'] is False:
         lines.append('the bag was made with another bundle')
@@ -113,8 +113,8 @@ def remarks(measured: dict[str, Any]) -> list[str]:
 
 
 def divergence(replay: Replay) -> dict[str, Any]:
-    """Return what differs between the recorded and the replayed decisions, and by how much."""
-    assert replay.recorded is not None  # the caller's condition
+    """Return the differences between recorded and replayed decisions."""
+    assert replay.recorded is not None  # the caller checks this
     recorded, replayed = (trace.select(replay.compared)
                           for trace in (replay.recorded, replay.replayed))
     changed = recorded.source != replayed.source
@@ -144,7 +144,7 @@ def source_fraction(trace: Trace) -> dict[str, float]:
 
 
 def switches(trace: Trace) -> dict[str, int]:
-    """Return how often one source followed another within an episode, by both names."""
+    """Return how often one source followed another within an episode, by the two names."""
     counts: Counter[str] = Counter()
     for start, end in episode_bounds(trace.episode):
         counts.update(f'{SOURCES[before]} to {SOURCES[after]}'

@@ -37,16 +37,16 @@ STYLE: Any = {
 WIDTH = 10.0  # inches
 GREY, BLUE, RED = '#9aa0a8', '#2c62b2', '#c82828'
 MOST_POINTS = 4000
-"""Decisions in a time line; a longer series is thinned out."""
+"""Greatest number of decisions in a time line; a longer series is thinned out."""
 MOST_DOTS = 1500
 UNLIMITED = 1e8
-"""Thresholds from which on nothing is meant to be refused."""
+"""A threshold this high refuses nothing."""
 FAR_ABOVE = 2.0
-"""How many times higher than the lines a limit may lie to be drawn among them."""
+"""A limit is drawn if it is at most this many times as high as the lines."""
 
 
 def colour(rgb: tuple[int, int, int]) -> str:
-    """Return a colour as matplotlib and CSS take it."""
+    """Return a colour for matplotlib and CSS."""
     return '#{:02x}{:02x}{:02x}'.format(*rgb)
 
 
@@ -56,7 +56,7 @@ SOURCE_HEX = {name: colour(SOURCE_COLOURS[name]) for name in SOURCES}
 def timeline(trace: Trace) -> Figure:
     """Draw source, alarms, values with their thresholds, costs and model error over time."""
     trace = thinned(trace)
-    ascending = bool(np.all(np.diff(trace.now_ns) >= 0))  # not where a clock was set back
+    ascending = bool(np.all(np.diff(trace.now_ns) >= 0))  # not where the clock was set back
     time = trace.time if ascending else np.arange(len(trace), dtype=np.float64)
     alarms = [name for name, tripped in trace.alarms.items() if tripped.any()]
     figure = Figure((WIDTH, 7.3 + 0.25 * len(alarms)), layout='constrained')
@@ -91,7 +91,7 @@ def timeline(trace: Trace) -> Figure:
 
 
 def thinned(trace: Trace) -> Trace:
-    """Return at most MOST_POINTS decisions, evenly spread, none of those with cost left out."""
+    """Return at most MOST_POINTS decisions, evenly spread, including all with cost."""
     if len(trace) <= MOST_POINTS:
         return trace
     keep = trace.cost > 0.0
@@ -100,7 +100,7 @@ def thinned(trace: Trace) -> Trace:
 
 
 def _sources(axes: Axes, trace: Trace, time: NDArray[np.float64]) -> None:
-    """Draw who acted as a coloured band."""
+    """Draw the acting source as a coloured band."""
     for index, name in enumerate(SOURCES):
         here = trace.source == index
         axes.broken_barh(_bars(here, trace, time), (0, 1), facecolors=SOURCE_HEX[name],
@@ -113,7 +113,7 @@ def _sources(axes: Axes, trace: Trace, time: NDArray[np.float64]) -> None:
 
 
 def _alarms(axes: Axes, trace: Trace, time: NDArray[np.float64], monitors: list[str]) -> None:
-    """Draw which monitors were tripped, a row for each."""
+    """Draw the tripped monitors, one row for each."""
     for row, monitor in enumerate(monitors):
         axes.broken_barh(_bars(trace.alarms[monitor], trace, time), (row + 0.2, 0.6),
                          facecolors=SOURCE_HEX['monitor'], linewidth=0)
@@ -137,9 +137,9 @@ def _lines(axes: Axes, time: NDArray[np.float64], columns: dict[str, NDArray[np.
            series: Sequence[tuple[str, str, str, str]],
            limit: NDArray[np.float64] | None = None) -> None:
     """
-    Draw columns over time; not-a-number leaves a gap, an unlimited threshold is left out.
+    Draw columns over time; NaN leaves a gap, and an unlimited threshold is omitted.
 
-    :param limit: beyond which a monitor alarms; one far above the lines is only told
+    :param limit: a monitor's alarm limit; one far above the lines is only given as text
     """
     for name, label, line_colour, style in series:
         values = np.where(np.abs(columns[name]) < UNLIMITED, columns[name], np.nan)
@@ -224,10 +224,10 @@ def latency(trace: Trace) -> Figure:
 
 def path(trace: Trace, scene: RecordedScene | None) -> Figure:
     """
-    Draw where the robot went, coloured by who acted, among the objects of its scene.
+    Draw the robot's path, coloured by the acting source, among the objects of its scene.
 
     :param trace: of one episode
-    :param scene: as it was when the episode began
+    :param scene: at the episode's begin
     """
     figure = Figure((WIDTH / 2, 4.6), layout='constrained')
     axes = figure.subplots()
@@ -242,7 +242,7 @@ def path(trace: Trace, scene: RecordedScene | None) -> Figure:
                   linewidth=0, label=None if name in named else name)
         named.add(name)
         axes.add_patch(shape)
-    shown = trace.select(np.isfinite(trace.position[:, 0]))  # it is not told each time
+    shown = trace.select(np.isfinite(trace.position[:, 0]))  # not every message gives it
     axes.add_collection(LineCollection(
         list(np.stack([shown.position[:-1], shown.position[1:]], axis=1)), linewidths=1.6,
         colors=[SOURCE_HEX[SOURCES[source]] for source in shown.source[:-1]]))
@@ -258,7 +258,7 @@ def path(trace: Trace, scene: RecordedScene | None) -> Figure:
 
 def difference(recorded: Trace, replayed: Trace, compared: NDArray[np.bool_]) -> Figure:
     """
-    Draw by how much the replayed actions and predictions differ from the recorded ones.
+    Draw the difference between replayed and recorded actions and predictions.
 
     :param compared: whether each decision can be compared; the others leave a gap
     """
@@ -279,7 +279,7 @@ def difference(recorded: Trace, replayed: Trace, compared: NDArray[np.bool_]) ->
 
 
 def sweep(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> Figure:
-    """Draw what each setting was worth, over the first of the settings swept."""
+    """Draw the figures of each combination over the first swept setting."""
     figure = Figure((WIDTH, 3.4), layout='constrained')
     left, right = figure.subplots(1, 2)
     others = names[1:]

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A bag as a stream of what matters for evaluation: sensor fields, decisions, rewards, costs."""
+"""Read a bag as a stream of events: sensor fields, decisions, rewards, costs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ TYPES = {**dict.fromkeys((DECISION, EPISODE), 'diagnostic_msgs/msg/DiagnosticArr
 
 @dataclass(frozen=True)
 class Sample:
-    """One field of the observation as it was measured."""
+    """One measured field of the observation."""
 
     field: str
     values: NDArray[np.float64]
@@ -57,13 +57,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class RecordedScene:
-    """What a simulator showed of its scene; metres, world frame."""
+    """A simulator's scene; metres, world frame."""
 
     outlines: tuple[Outline, ...]
 
     @property
     def robot(self) -> tuple[float, float]:
-        """Where the robot was; not-a-number where it is not shown."""
+        """Position of the robot; NaN if the scene does not show it."""
         return next((outline.points[0] for outline in self.outlines if outline.kind == 'robot'),
                     (np.nan, np.nan))
 
@@ -85,7 +85,7 @@ class RecordedRun:
 
     :param contract: with the robot's topics
     :param robot: which messages its sensors send
-    :param namespace: of the robot's topics; None finds it by the decisions or the sensors
+    :param namespace: of the robot's topics; None: search by decisions or sensors
     :raises SpowlError: a topic is missing or of another type, or nothing was recorded
     """
 
@@ -103,12 +103,12 @@ class RecordedRun:
 
     @property
     def namespace(self) -> str:
-        """The robot's, without slashes at its ends."""
+        """The robot's namespace, without slashes at the ends."""
         return self._prefix.strip('/')
 
     @property
     def sensors(self) -> list[str]:
-        """Full names of the topics that an observation is made of."""
+        """Full names of the topics that make an observation."""
         return [self._prefix + topic for topic in self._sensors]
 
     @property
@@ -124,7 +124,7 @@ class RecordedRun:
 
     @property
     def robot_file(self) -> str:
-        """Path of the robot's file on the machine that recorded; empty: none, or not known."""
+        """Path of the robot's file on the recording machine; empty: none or unknown."""
         parameters = read_context(self.bag).parameters.get(f'{self._prefix}controller', {})
         return str(parameters.get('robot', ''))
 
@@ -163,7 +163,7 @@ class RecordedRun:
     def _samples(self, topic: str, message: Any) -> Iterator[Sample]:
         try:
             taken = self._edge.take(self._sensors[topic], message)
-        except SpowlError as error:  # nor did the controller take it
+        except SpowlError as error:  # the controller did not take it either
             count, _ = self._refused.get(topic, (0, ''))
             self._refused[topic] = count + 1, str(error)
             return
@@ -171,7 +171,7 @@ class RecordedRun:
             yield Sample(name, values, taken.stamp_ns)
 
     def _find_namespace(self) -> str:
-        """Return the namespace in which there are decisions, or else most of the sensors."""
+        """Return the namespace with decisions, or else the one with most of the sensors."""
         found = [name.removesuffix(DECISION) for name, topic in self.bag.topics.items()
                  if name.endswith('/' + DECISION) and topic.messages]
         if len(found) > 1:
@@ -186,9 +186,9 @@ class RecordedRun:
 
     def _check(self) -> None:
         """
-        Make sure that every sensor is there, and of its type.
+        Make sure that every sensor is there, with the right type.
 
-        :raises SpowlError: names the topic
+        :raises SpowlError: a topic is missing or of another type
         """
         types = {topic: entry.type
                  for topic, entry in self._sensors.items()} | TYPES
@@ -214,7 +214,7 @@ def sensors_in(path: Path, contract: Contract, robot_file: str,
     """
     Return the namespace of a robot in a bag, and the full names of its sensors' topics.
 
-    :param robot_file: YAML file of the robot; empty: one that has the contract's own topics
+    :param robot_file: YAML file of the robot; empty: a robot with the contract's own topics
     :raises SpowlError: not a bag, or not one of this robot
     """
     robot = load_robot(robot_file)
@@ -225,10 +225,10 @@ def sensors_in(path: Path, contract: Contract, robot_file: str,
 
 def settings_of(decision: Decision) -> dict[str, Any] | None:
     """
-    Return what a decision says of the bundle and settings that made it; None: it says nothing.
+    Return the bundle and settings that a decision names; None: it names none.
 
     :return: bundle (SHA-256), settings (dotted names), seed and threads
-    :raises SpowlError: it says something else
+    :raises SpowlError: malformed
     """
     return _settings_in(decision.settings) if decision.settings else None
 

@@ -1,12 +1,12 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Decide again what a recorded controller decided, from the recorded sensors, without a robot.
+Repeat a recorded controller's decisions from the recorded sensors, without a robot.
 
 The recorded sensors go through the assembler and the controller that the live node uses. Each
-recorded decision names the stamp of every part of its observation, the clock it saw, and what
-depended on how quick the machine was; so the same bundle and settings give the same decisions,
-bit for bit, and others show what they would have done with the same observations.
+recorded decision names the stamp of every part of its observation, its clock, and everything that
+depended on the machine's speed. So the same bundle and settings give the same decisions, bit for
+bit. Other bundles and settings show their own decisions on the same observations.
 """
 
 from __future__ import annotations
@@ -48,71 +48,71 @@ if TYPE_CHECKING:
     from spowl_ros.control.contract import Contract
 
 REMEMBERED = 4096
-"""Values of each field that are kept: decisions use recent ones."""
+"""Number of kept values per field; decisions use recent ones."""
 AHEAD_NS = 2_000_000_000
-"""How much later than a decision its inputs may lie in the bag, nanoseconds of reception."""
+"""Greatest delay of a decision's inputs after it in the bag, nanoseconds of reception."""
 NOT_DECIDED = ('seconds', 'settings')
 """Parts of a decision that say how long it took and with what, not what was decided."""
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What is to be other than in the recording."""
+    """Changes against the recording."""
 
     values: dict[str, Any] = field(default_factory=dict)
     """Dotted name of a controller setting to its value."""
     namespace: str | None = None
-    """Of the robot's topics in the bag; None finds it."""
+    """Namespace of the robot's topics in the bag; None: search for it."""
     robot: str = ''
     """YAML file of the robot's topics and units; empty: those of the contract."""
 
 
 @dataclass(frozen=True)
 class Replay:
-    """What came of replaying one bag."""
+    """Result of replaying one bag."""
 
     bag: Path
     task: str
     recorded: Trace | None
-    """None where the bag has no decisions: then ours were made at the contract's period."""
+    """None if the bag has no decisions; the replayed ones then follow the contract's period."""
     replayed: Trace
     differences: dict[int, tuple[str, ...]]
-    """Index of each decision that is not the recorded one to the parts that differ."""
+    """Index of each decision that differs from the recorded one to the differing parts."""
     compared: NDArray[np.bool_]
-    """Whether each decision can be compared with the recorded one: not where none was recorded,
-    nor where the bag lacks its inputs or any decision before it in its episode."""
+    """Whether each decision can be compared with a recorded one. It cannot if none was recorded or
+    if the bag lacks its inputs or an earlier decision of its episode."""
     without_inputs: int
-    """Decisions of which the bag lacks a part of the observation."""
+    """Decisions with a part of the observation missing from the bag."""
     stops_after_end: int
-    """Last decisions that are nothing but stops, after the last episode that a simulator said to
-    have ended: the robot had gone."""
+    """Number of stops at the end, after the last episode that a simulator ended: the robot had
+    gone."""
     bundle_sha256: str
-    """SHA-256 of the bundle's manifest that decided."""
+    """SHA-256 of the manifest of the deciding bundle."""
     other_bundles: dict[int, str]
-    """Index of each decision from which on the bag was made with a bundle that is not given, after
-    a change of the model under way: to that bundle's SHA-256."""
+    """Model changes, while recording, to bundles that the replay was not given: index of the first
+    decision with such a bundle, to its SHA-256."""
     same_bundle: bool | None
-    """Whether the bag was made with this bundle; None where it does not say."""
+    """Whether the bag was made with this bundle; None: the bag does not say."""
     other_robot: str
-    """Path, where it was recorded, of the robot's file that the replay was not given."""
+    """Path on the recording machine of a robot's file that the replay was not given."""
     changes: dict[str, Any]
-    """What was asked to be other than recorded, by the dotted names of settings."""
+    """Requested changes against the recording, by dotted setting name."""
     settings: ControllerSettings
     """Those of the last decision."""
     episodes: tuple[Episode, ...]
-    """What a simulator said of each that ended."""
+    """A simulator's summary of each ended episode."""
     scenes: dict[int, RecordedScene]
-    """Episode to the first that was seen of its scene."""
+    """Episode to its first recorded scene."""
     damage: tuple[str, ...]
 
     @property
     def identical(self) -> bool | None:
-        """Whether every decision compared is the recorded one; None where there was none."""
+        """Whether every compared decision equals the recorded one; None: none was compared."""
         return not self.differences if self.compared.any() else None
 
     @property
     def without_past(self) -> int:
-        """Recorded decisions that are not compared."""
+        """Number of recorded decisions that are not compared."""
         return 0 if self.recorded is None else int(np.sum(~self.compared))
 
     @property
@@ -127,7 +127,7 @@ class Replay:
 
 
 class Memory:
-    """The last values of every field by their stamps."""
+    """Holds the last values of every field, by stamp."""
 
     def __init__(self, contract: Contract) -> None:
         self._fields = [field.name for field in contract.fields]
@@ -157,9 +157,9 @@ class Replayer:
     """
     Replays one bag with one bundle.
 
-    :param changes: what is to be other than recorded
-    :param successors: bundles to which the model was changed while the bag was recorded
-    :raises SpowlError: the bag is not one of the bundle's robot
+    :param changes: differences from the recording
+    :param successors: bundles that replaced the first one during the recording
+    :raises SpowlError: the bag is not from the bundle's robot
     """
 
     def __init__(self, bag: Bag, bundle: Bundle, changes: Changes | None = None,
@@ -176,7 +176,7 @@ class Replayer:
         self._run = RecordedRun(bag, bundle.contract, robot, changes.namespace)
         self._bundle, self._used = bundle, bundle.digest
         self._changes = changes.values
-        # What depended on the clock is replayed as recorded, unless the planner is to do more.
+        # Replay clock-dependent quantities as recorded, unless the planner is to do more.
         self._own_iterations = not {'planner.kind', 'planner.iterations'}.isdisjoint(self._changes)
         self._memory = Memory(bundle.contract)
         self._assembler = ObservationAssembler(bundle.contract)
@@ -201,7 +201,7 @@ class Replayer:
         Replay the bag.
 
         :param progress: called with 1 after each decision
-        :raises SpowlError: nothing in the bag can be decided on
+        :raises SpowlError: the bag has no complete observation
         """
         for _ in self._decide_again() if self._run.decided else self._decide_anew():
             progress(1)
@@ -222,14 +222,14 @@ class Replayer:
             tuple(self._episodes), self._scenes, tuple(self._run.bag.damage))
 
     def _stops_after_end(self, live: Trace) -> int:
-        """Return how many decisions came after the last episode, if all of them are stops."""
+        """Return the number of decisions after the last episode, if all of them are stops."""
         if self._ended_at < 0:
             return 0
         after = live.source[self._ended_at:]
         return len(after) if np.all(after == SOURCES.index('stop')) else 0
 
     def _decide_again(self) -> Iterator[Decision]:
-        """Make each recorded decision again as soon as its inputs have been read."""
+        """Repeat each recorded decision as soon as its inputs have been read."""
         waiting: deque[tuple[int, Decision]] = deque()
         for time_ns, event in self._run.events():
             if isinstance(event, Decision):
@@ -244,7 +244,7 @@ class Replayer:
             yield self._again(decision)
 
     def _again(self, recorded: Decision) -> Decision:
-        """Make one recorded decision again and note what differs."""
+        """Repeat one recorded decision and note the differences."""
         controller = self._controller_as_of(recorded)
         self._before = recorded
         if not recorded.stamps_ns:
@@ -271,7 +271,7 @@ class Replayer:
         return decision
 
     def _decide_anew(self) -> Iterator[Decision]:
-        """Decide at the contract's period whenever every field is new; nothing was recorded."""
+        """For a bag without decisions: decide at the contract's period when every field is new."""
         self._controller = Controller(self._bundle, self._settings(None))
         # Half a raw step early is still in time: stamps are not exact multiples of it.
         period_ns = (self._run.contract.control_period - self._run.contract.raw_period / 2) * 1e9
@@ -299,7 +299,7 @@ class Replayer:
                 self._take(event, self._replayed)
 
     def _take(self, event: Event, ledger: TraceBuilder) -> None:
-        """Remember a sample; write anything else to the last decision's account."""
+        """Remember a sample; attribute any other event to the last decision."""
         if isinstance(event, Sample):
             self._memory.add(event)
         elif isinstance(event, Outcome):
@@ -328,7 +328,7 @@ class Replayer:
         if recorded.step == 0 and self._past_known:
             self._controller.reset()
         elif recorded.step != (before.step + 1 if before else 0):
-            # The bag lacks decisions before this one, or they were lacking until this reset.
+            # The bag lacks decisions before this one, or lacked them until this reset.
             self._past_known = recorded.step == 0
             self._controller.resume(recorded.step, before or recorded)
         if said:
@@ -336,7 +336,7 @@ class Replayer:
         return self._controller
 
     def _change_bundle(self, said: dict[str, Any], before: Decision | None) -> None:
-        """Let the bundle decide that took over in the recording, if it is known."""
+        """Switch to the bundle that took over in the recording, if it is known."""
         if said['bundle'] not in self._known:
             self._other_bundles[len(self._replayed)] = said['bundle']
             return
@@ -348,11 +348,11 @@ class Replayer:
 
     def _settings(self, said: dict[str, Any] | None) -> ControllerSettings:
         """
-        Return the recorded settings with the changes asked for.
+        Return the recorded settings with the requested changes.
 
-        Another bundle keeps its own planner; only the monitors are set as recorded.
+        Another bundle keeps its own planner settings; only the monitors' settings are as recorded.
 
-        :raises SpowlError: a setting that does not exist, or that a bundle fixes
+        :raises SpowlError: a setting does not exist, or the bundle fixes it
         """
         settings = ControllerSettings(planner=self._bundle.settings)
         if said:
@@ -364,7 +364,7 @@ class Replayer:
 
 
 def differing(recorded: Decision, replayed: Decision) -> tuple[str, ...]:
-    """Return the names of the parts in which two decisions are not equal bit for bit."""
+    """Return the names of the parts in which two decisions differ, bit for bit."""
     names = (name for name, _ in set(recorded.to_items()) ^ set(replayed.to_items()))
     parts = {name.rstrip('0123456789').rstrip('.') for name in names}
     return tuple(sorted(part for part in parts if part.split('.')[0] not in NOT_DECIDED))

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A replay as one HTML file that needs no network: the template is beside this file."""
+"""Write a replay as one HTML file without network access; the template is beside this file."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def write_report(file: Path, replays: Sequence[tuple[Replay, dict[str, Any]]],
     """
     Write the report of one or several replays.
 
-    :param replays: each with what `measure` returned of it
+    :param replays: each with the result of its `measure`
     :param rows: of a sweep, with the names of the settings `swept`
     """
     pages = jinja2.Environment(
@@ -54,7 +54,7 @@ def write_report(file: Path, replays: Sequence[tuple[Replay, dict[str, Any]]],
 
 
 def percent(value: float | None, decimals: int = 0) -> str:
-    """Return a share as a percentage; a dash where it is not known."""
+    """Return a share as a percentage; a dash if unknown."""
     return '–' if value is None else f'{value:.{decimals}%}'
 
 
@@ -64,7 +64,7 @@ def _sweep(rows: Sequence[dict[str, Any]], swept: Sequence[str]) -> dict[str, An
 
 
 def _about(replay: Replay, measured: dict[str, Any]) -> dict[str, Any]:
-    """Return what the template needs to know of one replay."""
+    """Return the template values of one replay."""
     trace, live, planner = driving(replay), driving(replay, live=True), replay.settings.planner
     value = foresight(trace, 'value', planner.discount)
     cost_value = foresight(trace, 'cost_value', planner.cost_discount)

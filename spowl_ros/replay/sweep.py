@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Replay bags with many settings at once: what each threshold would have been worth."""
+"""Replay bags with many settings, to compare thresholds."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Job:
     bundle: Path
     changes: Changes
     monitors: tuple[str, ...]
-    """Whose alarms count."""
+    """Monitors whose alarms count."""
 
 
 @dataclass(frozen=True)
 class Worth:
-    """What one job found."""
+    """Result of one job."""
 
     decisions: int
     diverged: int
@@ -56,7 +56,7 @@ class Worth:
     switches: int
     value: float
     cost_value: float
-    """Mean predictions for the actions that would have been executed."""
+    """Mean predictions for the actions that the controller would have executed."""
 
 
 def combinations(sweeps: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
@@ -85,11 +85,11 @@ def sweep(bags: Sequence[Path], bundle: Path, sweeps: Mapping[str, Sequence[Any]
     """
     Replay all bags with every combination of settings, several at a time, with a progress bar.
 
-    Where settings of monitors are swept, only the alarms of these monitors count.
+    If the sweep varies monitors' settings, only these monitors' alarms count.
 
     :param sweeps: dotted name of a setting to its values
-    :param base: changes that hold for all of them
-    :param jobs: processes
+    :param base: changes for all combinations
+    :param jobs: number of processes
     :return: one row for each combination, in order: settings, and the figures over all bags
     :raises SpowlError: a bag, the bundle or a setting is wrong
     """
@@ -102,7 +102,7 @@ def sweep(bags: Sequence[Path], bundle: Path, sweeps: Mapping[str, Sequence[Any]
     # Forking is not safe with the threads of ONNX Runtime.
     context = multiprocessing.get_context('spawn')
     with ProcessPoolExecutor(min(jobs, len(tasks)), context, _die_silently) as pool:
-        # Ctrl-C reaches the workers too: not while they start, which would be told at length.
+        # Ctrl-C also reaches the workers; ignore it while they start, or they print tracebacks.
         handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
         running = {pool.submit(run_job, job): index for index, job in tasks}
         signal.signal(signal.SIGINT, handler)
@@ -117,12 +117,12 @@ def sweep(bags: Sequence[Path], bundle: Path, sweeps: Mapping[str, Sequence[Any]
 
 
 def _die_silently() -> None:
-    """Let a worker end on Ctrl-C without a word; the one who gave the work says what is to say."""
+    """Let a worker end silently on Ctrl-C; the parent process reports it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _sum(worths: list[Worth]) -> dict[str, Any]:
-    """Return the figures of several bags taken together."""
+    """Return the combined figures of several bags."""
     decisions = np.array([worth.decisions for worth in worths])
     weights = decisions / decisions.sum()
     leads = [lead for worth in worths for lead in worth.leads]
@@ -148,13 +148,13 @@ def write_csv(rows: Sequence[Mapping[str, Any]], file: Path) -> None:
 
 
 def digits(value: float | None, count: int = 3) -> str:
-    """Return a number in so many digits; a dash where it is not known."""
+    """Return a number with this many digits; a dash if unknown."""
     return '–' if value is None else f'{value:.{count}g}'
 
 
 def table(rows: Sequence[dict[str, Any]], swept: Sequence[str],
           ) -> tuple[list[str], list[list[str]]]:
-    """Return the head and the rows of a sweep as texts, for a page or a terminal."""
+    """Return the header and rows of a sweep as texts, for a page or a terminal."""
     columns = [*swept, *SWEPT]
     return [name.replace('_', ' ') for name in columns], [
         [digits(row[name], 4) if isinstance(row[name], float | None) else str(row[name])

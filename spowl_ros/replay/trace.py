@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A long series of decisions as columns of numbers, small enough to keep whole."""
+"""A long series of decisions as columns of numbers, small enough for memory."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LIMITED = tuple(kind.name for kind in kinds() if kind.stage is Stage.AFTER_PLANNING)
-"""Monitors whose limits are kept, as they lie in the units of what is foreseen."""
+"""Monitors with kept limits: their limits have the unit of a prediction."""
 
 
 @dataclass(frozen=True)
 class Trace:
     """
-    Decisions in their order; every array has one row for each, not-a-number where unknown.
+    Decisions in order; every array has one row for each, NaN where unknown.
 
-    Reward and cost are those that followed a decision until the next one; not-a-number where they
-    were not recorded at all.
+    Reward and cost are those between a decision and the next one; NaN if they were not recorded at
+    all.
     """
 
     now_ns: NDArray[np.int64]
     episode: NDArray[np.int64]
-    """Counted from 0; a new one begins where the controller was reset."""
+    """Counted from 0; a reset of the controller begins a new episode."""
     source: NDArray[np.int64]
     """Index into SOURCES."""
     action: NDArray[np.float64]
     """Shape (decisions, actions), in [-1, 1]."""
     plan: dict[str, NDArray[np.float64]]
-    """The numbers of the plan by their names in NUMBERS."""
+    """The plan's numbers, by their names in NUMBERS."""
     cost_offset: NDArray[np.float64]
     reward: NDArray[np.float64]
     cost: NDArray[np.float64]
     seconds: NDArray[np.float64]
-    """What the decision took."""
+    """Duration of the decision."""
     deadline_missed: NDArray[np.bool_]
     position: NDArray[np.float64]
-    """Shape (decisions, 2): where the robot was, metres."""
+    """Shape (decisions, 2): position of the robot, metres."""
     alarms: dict[str, NDArray[np.bool_]]
     """Monitor to whether it was tripped."""
     limits: dict[str, NDArray[np.float64]]
@@ -67,7 +67,7 @@ class Trace:
         Return the predicted value of the action that was executed.
 
         :param quantity: 'value' or 'cost_value'
-        :return: not-a-number where neither plan nor policy acted
+        :return: NaN where neither plan nor policy acted
         """
         return np.asarray(np.select(
             [self.source == SOURCES.index('plan'), self.source == SOURCES.index('policy')],
@@ -85,7 +85,7 @@ class Trace:
 
 class TraceBuilder:
     """
-    Collects decisions one by one; some 300 bytes for each.
+    Collects decisions one by one, at about 300 bytes each.
 
     :param outcomes: which of 'reward' and 'cost' are known
     """
@@ -134,7 +134,7 @@ class TraceBuilder:
             self._columns[name][-1] += amount
 
     def set_position(self, position: tuple[float, float]) -> None:
-        """Note where the robot was at the last decision."""
+        """Set the robot's position at the last decision."""
         if len(self):
             self._columns['x'][-1], self._columns['y'][-1] = position
 

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Replay any number of bags on a cluster: one task a bag, one row a bag, each done once."""
+"""Replay any number of bags on a cluster: one task and one row per bag, each done once."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ COLUMNS: dict[str, type] = {
     'deadline_misses': int, 'damage': str}
 """The columns of the table of bags, and their types; `error` says why a bag cannot be read."""
 OUT_OF_ORDER = 10_000
-"""Rows that wait for an earlier bag; beyond it no bag is begun."""
+"""Greatest number of rows that wait for an earlier bag; at this limit no new bag begins."""
 _LARGEST_ROW = 2**20
 
 
 @dataclass(frozen=True)
 class Request:
-    """How every bag is replayed, and where rows are kept."""
+    """How to replay every bag, and where to keep rows."""
 
     bundle: Path
     bundle_sha256: str
@@ -74,7 +74,7 @@ def request(bundle: Path, changes: Changes, cache: Path) -> Request:
 
 
 def default_cache() -> Path:
-    """Return where rows are kept unless told otherwise: the user's cache directory."""
+    """Return the default directory of rows: the user's cache directory."""
     return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'spowl_ros/replay'
 
 
@@ -84,10 +84,10 @@ def replay(cluster: Cluster, places: Iterator[Place], wanted: Request,
     """
     Yield a row of COLUMNS for each bag, in the order of the bags.
 
-    Rows of the cache are not computed again: of a bag that is as it was, and of one with the same
-    bytes. A bag that cannot be read has a row that says why, and is tried again the next time.
+    Cached rows are not computed again: those of unchanged bags and of bags with the same bytes.
+    The row of an unreadable bag gives the reason; the next call tries that bag again.
 
-    :param on_row: told of each row whether it was computed
+    :param on_row: gets, for each row, whether it was computed
     :raises SpowlError: no bag, or no machine for a task
     """
     known: dict[int, dict[str, Any]] = {}
@@ -153,7 +153,7 @@ def _bundle(path: Path, sha256: str) -> Bundle:
 
 
 def row_of(measured: Mapping[str, Any], sha256: str) -> dict[str, Any]:
-    """Return the row of a bag from the figures of its replay."""
+    """Return a bag's row from the figures of its replay."""
     divergence, cost_value = measured['divergence'], measured['cost_value_calibration']
     return {
         **{name: measured[name] for name in (
@@ -185,7 +185,7 @@ def _seen_file(wanted: Request, place: Place) -> Path:
 
 
 def _remembered(wanted: Request, place: Place) -> dict[str, Any] | None:
-    """Return the row of a bag that is as it was when it was replayed, without opening it."""
+    """Return the cached row of an unchanged bag, without opening the bag."""
     seen = _read(_seen_file(wanted, place))
     return None if seen is None else _read(_row_file(wanted, str(seen.get('bag_sha256'))))
 
@@ -199,7 +199,7 @@ def _keep(wanted: Request, place: Place, row: Mapping[str, Any]) -> None:
 
 
 def _read(file: Path) -> dict[str, Any] | None:
-    """Return what a file of the cache holds; None where there is none, or it is damaged."""
+    """Return the content of a cache file; None if it is missing or damaged."""
     try:
         content = json.loads(read_bounded(file, _LARGEST_ROW))
     except (SpowlError, ValueError):

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Join a Ray cluster, or start one on this machine, and have work done on it."""
+"""Join a Ray cluster, or start one on this machine, and run jobs on it."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     import ray
 
 LOCAL = 'local'
-"""The address that starts a cluster of this machine alone, for as long as the work lasts."""
+"""The address that starts a cluster on this machine alone, for the duration of the work."""
 TOKEN = Path('.ray/auth_token')
-"""Where Ray keeps, in the user's home, the secret that lets others join."""
+"""Ray's file, in the user's home, with the secret for joining."""
 RETRIES = 5
-"""How often a task begins anew whose worker or node died."""
+"""Number of restarts of a task after its worker or node dies."""
 AHEAD = 2
-"""Tasks that wait for each one that can run, so that no core is idle between two."""
+"""Waiting tasks per running one; they keep the cores busy between tasks."""
 _POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What a task occupies."""
+    """Resources of one task."""
 
     cores: float = 1.0
     gpus: float = 0.0
@@ -41,24 +41,24 @@ ONE_CORE = Resources()
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one job."""
+    """Outcome of one job."""
 
     job: Any
     value: Any
-    """None where it failed."""
+    """None: the job failed."""
     failed: str = ''
-    """The reason in one line; empty where it did not fail."""
+    """Reason of the failure in one line; empty: it did not fail."""
 
 
 class Cluster:
     """
-    A cluster of Ray, joined or started on entering and left on leaving.
+    A Ray cluster. Entering the context joins or starts it; leaving the context leaves it.
 
-    One that is started here listens on loopback only, has no dashboard, and ends with this
-    process. One that is joined goes on.
+    A started cluster listens on loopback only, has no dashboard, and ends with this process. A
+    joined cluster continues.
 
     :param address: LOCAL, or as Ray takes it: 'auto', or HOST:PORT
-    :param cores: of a cluster that is started here; None: as many as the machine has
+    :param cores: of a started cluster; None: all cores of the machine
     :raises SpowlError: no cluster there
     """
 
@@ -68,7 +68,7 @@ class Cluster:
     def __enter__(self) -> Self:
         os.environ['RAY_USAGE_STATS_ENABLED'] = '0'  # read when Ray is imported
         if self._address == LOCAL:
-            # Ray has no other switch by which its ports are on loopback only.
+            # Ray has no other switch that keeps its ports on loopback.
             os.environ['RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER'] = '0'
         elif 'RAY_AUTH_TOKEN' in os.environ or (Path.home() / TOKEN).exists():
             os.environ.setdefault('RAY_AUTH_MODE', 'token')
@@ -96,9 +96,9 @@ class Cluster:
 
     def slots(self, resources: Resources) -> int:
         """
-        Return how many tasks run at a time, as the cluster is now.
+        Return how many tasks the cluster can run at a time now.
 
-        :raises SpowlError: no machine of the cluster has what one task needs
+        :raises SpowlError: no machine of the cluster has the resources of one task
         """
         import ray
 
@@ -119,17 +119,17 @@ class Cluster:
             resources: Resources = ONE_CORE,
             on_wait: Callable[[], object] = lambda: None) -> Iterator[Outcome]:
         """
-        Have jobs done, and yield what came of each as it ends.
+        Run jobs, and yield the outcome of each as it ends.
 
-        A job whose worker or node dies begins anew elsewhere. One that raises is an outcome like
-        another. Only so many jobs are pulled as keep the cluster busy, so that there may be any
-        number of them.
+        A job restarts elsewhere if its worker or node dies. A job that raises gives an outcome
+        with the reason. The number of jobs is unlimited: the cluster pulls only as many as keep it
+        busy.
 
-        :param work: what a worker calls; it and the jobs are pickled
-        :param pull: returns the next job, or None where there is none now; asked again after
-            each outcome, until nothing runs any more
+        :param work: function that a worker calls; it and the jobs are pickled
+        :param pull: returns the next job, or None if there is none now; called again after each
+            outcome, until nothing runs
         :param on_wait: called now and then
-        :raises SpowlError: no machine of the cluster has what one task needs
+        :raises SpowlError: no machine of the cluster has the resources of one task
         """
         import ray
 
@@ -149,7 +149,7 @@ class Cluster:
                 for reference in done:
                     yield _outcome(reference, running.pop(reference))
                 if done:
-                    room = max(room, self.slots(resources) * (1 + AHEAD))  # a machine came
+                    room = max(room, self.slots(resources) * (1 + AHEAD))  # a machine joined
         finally:
             for reference in running:
                 ray.cancel(reference, force=True)
@@ -168,7 +168,7 @@ def _outcome(reference: ray.ObjectRef, job: Any) -> Outcome:
 
 
 def _guarded(work: Callable[[Any], Any], job: Any) -> tuple[Any, str]:
-    """Return what the work returns, or None and why it failed; runs in a worker."""
+    """Return the work's result, or None and the reason of its failure; runs in a worker."""
     try:
         return work(job), ''
     except SpowlError as error:

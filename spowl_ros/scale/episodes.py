@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Spread the episodes of one evaluation over a cluster."""
+"""Distribute the episodes of one evaluation over a cluster."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def run_chunks(cluster: Cluster, source: AgentSource, chunks: list[list[int]],
                on_ended: Callable[[list[EvaluatedEpisode]], object],
                resources: Resources = ONE_CORE) -> None:
     """
-    Run chunks of episodes as tasks: what `evaluate` takes as `elsewhere`, given the cluster.
+    Run chunks of episodes as tasks. With the cluster bound, `evaluate` takes this as `elsewhere`.
 
-    :param on_ended: given the episodes of each chunk as it ends
-    :raises SpowlError: an episode cannot be run, or no machine of the cluster can
+    :param on_ended: gets the episodes of each chunk as it ends
+    :raises SpowlError: an episode fails, or no machine of the cluster can run it
     """
     opened = pickle.dumps((source, perturbation, max(map(len, chunks))))
     jobs = iter(_Chunk(opened, tuple(seeds)) for seeds in chunks)
@@ -54,7 +54,7 @@ def _run_chunk(chunk: _Chunk) -> list[EvaluatedEpisode]:
     return side_by_side(agent, environments, chunk.seeds)
 
 
-@lru_cache(1)  # a worker makes many chunks of the same evaluation
+@lru_cache(1)  # a worker runs many chunks of the same evaluation
 def _open(opened: bytes) -> tuple[Agent, list[AnyEnvironment]]:
     source, perturbation, lanes = pickle.loads(opened)
     return source.open(), environments_for(source, lanes, perturbation)

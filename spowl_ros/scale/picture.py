@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The figure of a sweep: return and cost of every run that has both."""
+"""Draw the figure of a sweep: return and cost of every run that has both."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _INCHES_A_RUN = 0.3
 
 def draw(rows: Sequence[Mapping[str, Any]], file: Path) -> None:
     """
-    Draw return and cost of each run with their intervals, where they have some, into a PNG.
+    Draw return and cost of each run into a PNG, with intervals where known.
 
-    :param rows: as `Sweep.rows` returns them; nothing is drawn where no run has figures
+    :param rows: from `Sweep.rows`; without any figures nothing is drawn
     """
     shown = [row for row in rows if row.get('return') is not None]
     if not shown:

@@ -1,10 +1,10 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-One run of a sweep, in a folder of its own: a training, or an evaluation.
+One run of a sweep, a training or an evaluation, in its own folder.
 
-Two workers may be told to make the same run, when a machine is thought dead that is not. The
-folder's lock lets one of them work; the other finds `done.json` and makes nothing.
+Two workers may get the same run if a live machine is taken for dead. The folder's lock lets one of
+them work; the other then finds `done.json` and does nothing.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ from spowl_ros.evaluation.episodes import AgentSource, evaluate
 from spowl_ros.sim.perturbation import Perturbation
 
 DONE = 'done.json'
-"""What a run found; it is there when the run is complete, and then whole."""
+"""Result of a run; the file exists only when the run is complete, and is then whole."""
 RESULT = 'result.json'
-"""Of an evaluation what `spowl evaluate --json` writes."""
+"""Output of an evaluation, as `spowl evaluate --json` writes it."""
 ATTEMPTS = 'attempts.csv'
-"""One line each time the run was begun: when, where, by which process, from which decision."""
+"""One line for each start of the run: when, where, by which process, from which decision."""
 PROGRESS = 'progress.csv'
 
 
 @dataclass(frozen=True)
 class Training:
-    """A training to be made in a folder."""
+    """A training to do in a folder."""
 
     folder: Path
     config: dict[str, Any]
-    """What `TrainConfig.to_dict` returns."""
+    """Result of `TrainConfig.to_dict`."""
 
 
 @dataclass(frozen=True)
 class Evaluating:
-    """An evaluation to be made in a folder."""
+    """An evaluation to do in a folder."""
 
     folder: Path
     source: AgentSource
@@ -57,9 +57,9 @@ class Evaluating:
 
 def perform(run: Training | Evaluating) -> dict[str, Any]:
     """
-    Make a run unless it is made, and return what it found; a training goes on where it was.
+    Do a run unless it is done, and return its result; a training resumes where it was.
 
-    :raises SpowlError: it cannot be made
+    :raises SpowlError: the run fails
     """
     run.folder.mkdir(parents=True, exist_ok=True)
     with _alone(run.folder):
@@ -74,7 +74,7 @@ def perform(run: Training | Evaluating) -> dict[str, Any]:
 
 
 def done(folder: Path) -> dict[str, Any] | None:
-    """Return what the run in a folder found; None where it is not complete."""
+    """Return the result of the run in a folder; None: not complete."""
     try:
         return json.loads((folder / DONE).read_bytes())
     except (OSError, ValueError):
@@ -82,7 +82,7 @@ def done(folder: Path) -> dict[str, Any] | None:
 
 
 def attempts(folder: Path) -> int:
-    """Return how often the run in a folder was begun."""
+    """Return the number of starts of the run in a folder."""
     file = folder / ATTEMPTS
     return len(file.read_text().splitlines()) if file.exists() else 0
 
@@ -92,7 +92,7 @@ def last_row(folder: Path) -> dict[str, str]:
     try:
         with (folder / PROGRESS).open(newline='') as stream:
             return max(csv.DictReader(stream), key=lambda row: int(row['decisions']), default={})
-    except (OSError, ValueError, KeyError, TypeError):  # it is being written
+    except (OSError, ValueError, KeyError, TypeError):  # the file is being written
         return {}
 
 

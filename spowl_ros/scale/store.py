@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Bags in folders and in object stores: found one by one, fetched one by one."""
+"""Find and fetch bags in folders and object stores, one by one."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from spowl_ros.base.errors import SpowlError, one_line
 _STORAGE = re.compile(r'\.(mcap|db3)(\.zstd)?$')
 _METADATA = 'metadata.yaml'
 _MARKS = ('size', 'mtime', 'ETag', 'etag', 'LastModified', 'updated', 'last_modified')
-"""What file systems say of a file that changes when its content does."""
+"""File system attributes that change with a file's content."""
 _PIECE = 2**20
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a bag is."""
+    """Place of a bag."""
 
     url: str
-    """A path, or a URL of fsspec as s3://bucket/bag."""
+    """A path, or a URL of fsspec such as s3://bucket/bag."""
     fingerprint: str
-    """Changes when a file of the bag is written again, as far as the file system tells."""
+    """Changes when a file of the bag is written again, as far as the file system shows it."""
 
 
 def find(url: str) -> Iterator[Place]:
     """
     Yield the bag of a path or URL, or the bags in its folders, by name.
 
-    Only the names of the folders are held; what is in each is asked for when it is its turn.
+    Holds only the names of folders in memory, and lists each folder when its turn comes.
 
     :raises SpowlError: no such place, no bag in it, or no driver for such a URL
     """
@@ -73,7 +73,7 @@ def find(url: str) -> Iterator[Place]:
 @contextmanager
 def at_hand(place: Place) -> Iterator[Path]:
     """
-    Provide a bag as a path of this machine for a while; one of an object store is fetched.
+    Provide a bag as a local path within the context; fetch it if it is in an object store.
 
     :raises SpowlError: it cannot be fetched
     """
@@ -90,7 +90,7 @@ def at_hand(place: Place) -> Iterator[Path]:
                 target.mkdir()
                 for entry in files.ls(root, detail=True):
                     if entry['type'] == 'file' and PurePosixPath(entry['name']) != PurePosixPath(
-                            root):  # some stores list a folder as an empty file of its name
+                            root):  # some stores list a folder as an empty file with its name
                         files.get_file(entry['name'],
                                        str(target / PurePosixPath(entry['name']).name))
         except (OSError, ValueError) as error:
@@ -99,7 +99,7 @@ def at_hand(place: Place) -> Iterator[Path]:
 
 
 def digest(path: Path) -> str:
-    """Return the SHA-256 of a bag: of the names, lengths and bytes of its files."""
+    """Return the SHA-256 of a bag, over the names, lengths and bytes of its files."""
     total = hashlib.sha256()
     for file in [path] if path.is_file() else sorted(
             entry for entry in path.iterdir() if entry.is_file()):
@@ -112,10 +112,10 @@ def digest(path: Path) -> str:
 
 def _opened(url: str) -> tuple[Any, str]:
     """
-    Return the file system of a URL, which remembers no listings, and the path in it.
+    Return the file system of a URL, without a listings cache, and the path in it.
 
-    S3 is read by PyArrow, which the extra brings; region, endpoint and credentials are those of
-    the machine (AWS_REGION, AWS_ENDPOINT_URL, a profile, the machine's role).
+    PyArrow, part of the extra, reads S3; region, endpoint and credentials are those of the machine
+    (AWS_REGION, AWS_ENDPOINT_URL, a profile, the machine's role).
     """
     scheme, _, rest = url.partition('://')
     try:

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Sweeps: what a file asks for, the runs that come of it, and their way through a cluster."""
+"""Sweeps: read the file, plan its runs, and run them on a cluster."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ TABLE = 'sweep.csv'
 BEST = 'best.pt'
 
 Opener = Callable[[Path, str, dict[str, Any], bool], tuple[AgentSource, dict[str, Any]]]
-"""Returns what makes agents of a model: path, planner, settings, whether monitors act."""
+"""Returns the agent source of a model; takes path, planner, settings, and whether monitors act."""
 
 
 @dataclass(frozen=True)
 class Trainings:
-    """Trainings: one for each combination of what stands in lists."""
+    """Trainings: one for each combination of the listed values."""
 
     tasks: tuple[str, ...] = setting(description='task ids or YAML files, as of `spowl train`')
     seeds: tuple[int, ...] = setting((0,), 'of everything random')
     overrides: dict[str, Any] = field(default_factory=dict)
-    """Name of a setting to its value, for all of them."""
+    """Name of a setting to its value, for all trainings."""
     vary: dict[str, list[Any]] = field(default_factory=dict)
     """Name of a setting to its values."""
 
 
 @dataclass(frozen=True)
 class Evaluations:
-    """Evaluations: one for each combination of what stands in lists."""
+    """Evaluations: one for each combination of the listed values."""
 
     models: tuple[str, ...] = setting((), 'bundles and checkpoints')
     trained: bool = setting(False, "also the best checkpoint of each of the sweep's trainings")
@@ -61,7 +61,7 @@ class Evaluations:
     seed: int = setting(EVALUATION.start, 'of the first episode', low=0)
     monitors: bool = setting(True, 'false: the monitors of a bundle only report')
     settings: dict[str, Any] = field(default_factory=dict)
-    """Name of a controller's setting to its value, for all of them."""
+    """Name of a controller's setting to its value, for all evaluations."""
     vary: dict[str, list[Any]] = field(default_factory=dict)
     """Name of a controller's setting to its values."""
     perturbations: tuple[dict[str, Any], ...] = setting(({},), 'how the robot is changed')
@@ -69,7 +69,7 @@ class Evaluations:
 
 @dataclass(frozen=True)
 class SweepSettings:
-    """What a sweep's file holds."""
+    """Content of a sweep's file."""
 
     output: str = setting('', 'directory of the sweep; empty: runs/ and the name of the file')
     cores: float = setting(1.0, 'of a machine, that each run occupies', low=0.0)
@@ -80,28 +80,28 @@ class SweepSettings:
 
 @dataclass(frozen=True)
 class Planned:
-    """One run, as it is planned."""
+    """One planned run."""
 
     name: str
-    """Of its folder; it hangs on everything that defines the run, and on nothing else."""
+    """Name of its folder; depends on everything that defines the run, and on nothing else."""
     kind: str
     of: str
     """Task or model."""
     seed: int
     changes: str
-    """What else tells it from others, in words."""
+    """Its other differences from other runs, in words."""
     training: Training | None = None
     evaluations: Evaluations | None = None
     planner: str = ''
     settings: dict[str, Any] = field(default_factory=dict)
     perturbation: dict[str, Any] = field(default_factory=dict)
     after: str = ''
-    """Name of the training whose checkpoint it evaluates."""
+    """Name of the training with the checkpoint that it evaluates."""
 
 
 @dataclass
 class State:
-    """How far one run is."""
+    """State of one run."""
 
     plan: Planned
     state: str = 'waiting'
@@ -121,7 +121,7 @@ def load(path: Path) -> SweepSettings:
     """
     Read a sweep's file.
 
-    :raises SpowlError: unreadable, an unknown key, a wrong value, or nothing to do in it
+    :raises SpowlError: unreadable, an unknown key, a wrong value, or no run in it
     """
     try:
         settings = read(SweepSettings, yaml.read(path, 'the sweep'))
@@ -192,7 +192,7 @@ def _combinations(vary: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
 
 
 def _texts(values: Mapping[str, Any]) -> list[str]:
-    """Return values as a command line has them."""
+    """Return values in the form of a command line."""
     return [f'{name}={value if isinstance(value, str) else json.dumps(value)}'
             for name, value in values.items()]
 
@@ -209,9 +209,9 @@ def _name(kind: str, of: str, seed: int, definition: Any) -> str:
 
 def _identity(model: Path) -> str:
     """
-    Return the SHA-256 of a model, so that another one under its name is another run.
+    Return the SHA-256 of a model: another model with the same name is another run.
 
-    :raises SpowlError: there is none
+    :raises SpowlError: no such model
     """
     file = model / MANIFEST if model.is_dir() else model
     try:
@@ -224,7 +224,7 @@ def _identity(model: Path) -> str:
 
 class Sweep:
     """
-    The runs of a sweep and how far each is.
+    The runs of a sweep and their states.
 
     :param opener: opens models for evaluations
     """
@@ -240,10 +240,10 @@ class Sweep:
     def run(self, cluster: Cluster, resources: Resources,
             on_change: Callable[[State | None], object] = lambda state: None) -> None:
         """
-        Make all runs that are not made; one that fails stops nobody.
+        Do all runs that are not done; a failed run does not stop the others.
 
-        :param on_change: told which run has ended, and now and then None
-        :raises SpowlError: no machine of the cluster has what one run needs
+        :param on_change: gets each run that has ended, and now and then None
+        :raises SpowlError: no machine of the cluster has the resources of one run
         """
         waiting = deque(state for state in self.states.values() if state.state == 'waiting')
         by_folder = {self.output / name: state for name, state in self.states.items()}

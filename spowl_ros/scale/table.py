@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Tables that grow row by row and are never held: Parquet, or CSV."""
+"""Write tables row by row without holding them in memory: Parquet, or CSV."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from spowl_ros.base.files import check_writable
 
 PARQUET = '.parquet'
 _GROUP = 1000
-"""Rows that are written at a time."""
+"""Number of rows written at a time."""
 
 
 class Table:
     """
-    A table written as its rows come; it takes its place under its name when it is complete.
+    A table written row by row; the file gets its name when it is complete.
 
-    :param file: Parquet where it ends so, else CSV
-    :param columns: name of each column and the type of its values, which may be None too
+    :param file: Parquet if it has that suffix, else CSV
+    :param columns: name of each column and the type of its values; None is allowed too
     :raises SpowlError: no such directory
     """
 
@@ -50,7 +50,7 @@ class Table:
         return self
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Add a row; columns that it lacks are empty, others that it has are left out."""
+        """Add a row; missing columns are empty, unknown ones are left out."""
         self._rows.append({name: row.get(name) for name in self._columns})
         if len(self._rows) >= _GROUP:
             self._write()
@@ -66,7 +66,7 @@ class Table:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  traceback: TracebackType | None) -> None:
-        """Put the table in its place; after an error what there is of it is removed."""
+        """Give the finished file its name; after an error remove it."""
         if kind is None and self._rows:
             self._write()
         if self._parquet is not None:

@@ -1,7 +1,7 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-A task as a robot: observations, rewards and costs step by step, without ROS.
+Simulated tasks without ROS: observations, rewards and costs, step by step.
 
-Begin with `environment`.
+Imports `control` and `base`, but no ROS and no PyTorch. Begin with `environment`.
 """

@@ -4,8 +4,8 @@
 Import SafetyGymnasium on a current Python.
 
 Safety-Gymnasium 1.0.0 has dataclass fields whose default is a numpy array. Since Python 3.11
-dataclasses refuse unhashable defaults, so that the import fails. While the import runs such fields
-get a default factory instead, which hands out the same array as the default would have.
+dataclasses refuse unhashable defaults, so the import fails. While the import runs, such fields get
+a default factory instead. The factory returns the same array that the default would be.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ def import_safety_gymnasium() -> ModuleType:
     """
     Return the module ``safety_gymnasium``, imported quietly.
 
-    :raises ImportError: when it, or something that it needs, is not installed
+    :raises ImportError: it, or one of its dependencies, is not installed
     """
-    # Gymnasium's notes about newer versions of itself are of no use to anyone here.
+    # Gymnasium's notes about its newer versions help nobody here.
     with _LOCK, _array_defaults_allowed(), warnings.catch_warnings(), \
             contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter('ignore')
@@ -66,8 +66,8 @@ def untextured() -> Iterator[None]:
     """
     Let SafetyGymnasium compile its worlds without textures while this runs.
 
-    Nine tenths of a world's compilation is the decoding of pictures for its sky and floor, which
-    matter to nobody who does not render, and hold tens of megabytes in each process.
+    Decoding the pictures of sky and floor takes nine tenths of a world's compilation. The pictures
+    hold tens of megabytes in each process and serve only rendering.
     """
     world: Any = importlib.import_module('safety_gymnasium.world')
 

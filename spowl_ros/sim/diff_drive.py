@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A differential-drive robot among posts: wheels that do not slip, a laser, a goal to go to."""
+"""A differential-drive robot among posts: wheels without slip, a laser, and a goal."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ POSTS = 8
 POST_RADIUS = 0.08
 ROBOT_RADIUS = 0.12
 GOAL_RADIUS = 0.3
-"""At this distance from the robot's centre a goal is reached."""
+"""The robot reaches a goal at this distance from its centre."""
 ARENA = 1.5
 """Posts and goals stand within this many metres of the middle, along x and along y."""
 _APART = 0.55  # between the centres of posts
 _POST_TO_START = 0.6
 _GOAL_TO_POST = 0.45
-_LEFT_POST = 0.05  # clearance from which the next touch is another collision
+_LEFT_POST = 0.05  # beyond this clearance, the next touch counts as a new collision
 _TRIES = 10_000
 
 
@@ -60,9 +60,9 @@ class DiffDriveWorld:
 
     def step(self, speed: float, turn_rate: float, seconds: float) -> bool:
         """
-        Drive towards a velocity for a short time; return whether the goal was reached.
+        Drive towards a velocity for a short time; return whether the robot reached the goal.
 
-        A post stops the robot. The next goal is drawn as soon as one is reached.
+        A post stops the robot. After a goal the next one is drawn at once.
         """
         limits = self.limits
         self.speed = _towards(self.speed, speed, limits.speed, limits.acceleration * seconds)
@@ -92,10 +92,10 @@ class DiffDriveWorld:
 
     def scan(self, beams: int, greatest: float) -> NDArray[np.float64]:
         """
-        Return what a laser at the robot's centre measures, shape (beams,), metres.
+        Return the ranges of a laser at the robot's centre, shape (beams,), metres.
 
         :param beams: over the full circle, the first one straight back
-        :param greatest: range of the laser; beyond it, +Inf (REP-117)
+        :param greatest: maximum range of the laser; +Inf beyond it (REP-117)
         """
         angles = self.pose[2] - math.pi + 2 * math.pi / beams * np.arange(beams)
         directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
@@ -109,7 +109,7 @@ class DiffDriveWorld:
 
     def free_point(self, posts: NDArray[np.float64], from_posts: float,
                     from_robot: float) -> NDArray[np.float64]:
-        """Return a point (2,) at least so far from what is there."""
+        """Return a point (2,) with at least this distance to everything there."""
         for _ in range(_TRIES):
             point = self._random.uniform(-ARENA, ARENA, 2)
             near = len(posts) and np.hypot(*(posts - point).T).min() < from_posts
@@ -119,6 +119,6 @@ class DiffDriveWorld:
 
 
 def _towards(value: float, target: float, limit: float, step: float) -> float:
-    """Return the value moved towards a target that is clipped to a limit."""
+    """Move the value towards a target clipped to a limit, and return it."""
     target = min(max(target, -limit), limit)
     return value + min(max(target - value, -step), step)

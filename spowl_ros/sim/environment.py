@@ -24,8 +24,8 @@ class Environment:
     """
     A task of SafetyGymnasium with the plain package's numbers, many times as fast.
 
-    For the listed tasks and their kin rewards, costs, episode ends and (before the rounding to
-    float32) observations are those of the plain package to the last bit; any other task runs in
+    For the listed tasks and their kin, rewards, costs, episode ends and (before rounding to
+    float32) observations equal those of the plain package, bit for bit. Any other task runs in
     the plain package itself.
     """
 
@@ -74,7 +74,7 @@ class Environment:
         Hold an action for the contract's number of raw steps, or until the episode ends.
 
         :param action: shape (A,), each in [-1, 1], mapped to the actuators' ranges
-        :raises SpowlError: when the action has another shape or the episode has ended
+        :raises SpowlError: the action has another shape, or the episode has ended
         """
         values = np.asarray(action, np.float64)
         if values.shape != (self.contract.action.size,):
@@ -126,14 +126,14 @@ def make(task: str, seed: int | None = None, action_repeat: int = 1,
     """
     Return the environment of a task, by any name that `task_id` knows.
 
-    An environment lives in one process; a process of several makes its own.
+    An environment stays in one process; each process makes its own.
 
-    :param seed: of the layouts and everything random; None draws one
+    :param seed: of layouts and all other randomness; None draws one
     :param action_repeat: raw steps for which each action is held
     :param perturbation: how the robot differs from the plain package's
-    :param sleep: let bodies at rest sleep, as `FastSimulation` says; tasks that it does not know
-        stay awake
-    :raises SpowlError: when there is no such task
+    :param sleep: let bodies at rest sleep, see `FastSimulation`; no effect on tasks that it does
+        not know
+    :raises SpowlError: no such task
     """
     task = task_id(task)
     if ':' in task:
@@ -147,9 +147,9 @@ def make(task: str, seed: int | None = None, action_repeat: int = 1,
 @functools.cache
 def contract(task: str, action_repeat: int = 1) -> Contract:
     """
-    Return what a controller of this task must agree to.
+    Return the contract that a controller of this task must meet.
 
-    :raises SpowlError: when there is no such task
+    :raises SpowlError: no such task
     """
     task = task_id(task)
     if ':' in task:

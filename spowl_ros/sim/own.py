@@ -1,10 +1,10 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-A task of your own: any environment with Gymnasium's interface and a cost.
+Your own task: any environment with Gymnasium's interface and a cost.
 
-Name it where a task is asked for, as ``package.module:make``: a function without arguments that
-returns an `OwnEnvironment`.
+Wherever a task is named, give ``package.module:make``: a function without arguments that returns
+an `OwnEnvironment`.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from spowl_ros.sim.scene import Scene
 from spowl_ros.sim.step import StepResult
 
 TIMEOUT_PERIODS = 1.7
-"""Control periods after which a field is stale, unless its Field says otherwise."""
+"""A field is stale after this many control periods, unless its Field says otherwise."""
 
 IMPLAUSIBLE = 1e9
 """Greatest magnitude of a value, unless its Field says otherwise."""
 
 
 class Gymnasium(Protocol):
-    """What is asked of an environment; Gymnasium's own interface."""
+    """The interface that an environment must have; it is Gymnasium's."""
 
     observation_space: Any
     """A Box, or a Dict of Boxes."""
@@ -41,7 +41,7 @@ class Gymnasium(Protocol):
     """A Box with finite bounds."""
 
     def reset(self, *, seed: int | None = None) -> tuple[Any, dict[str, Any]]:
-        """Begin an episode; the same seed begins the same one."""
+        """Begin an episode; the same seed gives the same episode."""
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Return observation, reward, terminated, truncated, info."""
@@ -51,7 +51,7 @@ def cost_in_info(info: Mapping[str, Any]) -> float:
     """
     Return info['cost'], where most environments with a cost put it.
 
-    :raises SpowlError: there is none
+    :raises SpowlError: info has no cost
     """
     if 'cost' not in info:
         raise SpowlError("the environment's info has no 'cost'; tell OwnEnvironment how to find "
@@ -61,16 +61,16 @@ def cost_in_info(info: Mapping[str, Any]) -> float:
 
 class OwnEnvironment:
     """
-    Makes the training's environment out of one with Gymnasium's interface.
+    Adapts an environment with Gymnasium's interface to training.
 
-    :param environment: deterministic for a given seed, so that trainings can be resumed
+    :param environment: deterministic for a given seed, otherwise trainings cannot be resumed
     :param period: seconds of one of its steps
     :param cost: cost of a step from its info, at least 0
-    :param fields: how a robot's messages carry the observation, in its order (of a Dict space: in
-        the space's order); by default one field for each part, to be read by a path that the
-        robot's YAML names
+    :param fields: how a robot's messages carry the observation, in its order (a Dict space's
+        order for a Dict); by default one field for each part, and the robot's YAML names the path
+        that reads it
     :param stop: action that brings the robot to rest; by default the middle of the action space
-    :raises SpowlError: spaces that cannot be learned from
+    :raises SpowlError: spaces that training cannot use
     """
 
     def __init__(self, environment: Gymnasium, period: float,
@@ -116,7 +116,7 @@ class OwnEnvironment:
         Hold an action until the next decision, or until the episode ends.
 
         :param action: shape (A,), each in [-1, 1], mapped to the action space's bounds
-        :raises SpowlError: another shape, an episode that has ended, a negative cost
+        :raises SpowlError: another shape, an ended episode, or a negative cost
         """
         given = np.asarray(action, np.float64)
         if given.shape != self._low.shape:
@@ -142,7 +142,7 @@ class OwnEnvironment:
                                             'cost_parts': {'cost': cost}})
 
     def scene(self) -> Scene:
-        """Return a moment of which no picture is known."""
+        """Return an empty scene: such an environment has no picture."""
         return Scene((), (0.0, 0.0, 0.0), 0.0, 0.0)
 
     def _flat(self, observation: Any) -> NDArray[np.float32]:
@@ -157,10 +157,10 @@ def make(task: str, action_repeat: int) -> OwnEnvironment:
     """
     Return the environment that ``package.module:make`` makes.
 
-    :raises SpowlError: no such module or function, or it makes something else
+    :raises SpowlError: no such module or function, or it returns something else
     """
     module_name, _, function_name = task.partition(':')
-    import_safety_gymnasium()  # quietly, and Gymnasium with it, which a task may import aloud
+    import_safety_gymnasium()  # quietly, before a task imports Gymnasium
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # as `python -m` does; an installed command does not
     try:
@@ -185,7 +185,7 @@ def _bounds(space: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def _parts(space: Any) -> dict[str, int]:
-    """Return name and size of each part of an observation."""
+    """Return the name and size of each part of an observation."""
     spaces = getattr(space, 'spaces', {'observation': space})
     if not isinstance(spaces, Mapping) or not all(
             getattr(part, 'shape', None) and hasattr(part, 'low') for part in spaces.values()):

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Ways in which the robot met may differ from the robot that training knew."""
+"""Perturbations: how the robot may differ from the one in training."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ _TYPICAL_NOISE = {
 
 @dataclass(frozen=True)
 class Perturbation:
-    """What is changed; nothing by default."""
+    """The changes to a robot; none by default."""
 
     observation_noise: float = 0.0
     """Gaussian noise on every sensor, as a multiple of an ordinary sensor's."""
     command_delay: float = 0.0
     """
-    Raw steps that pass before a command reaches the actuators, which stand still until the first.
-    Parts of a raw step are rounded to the physics' own steps.
+    Raw steps before a command reaches the actuators; they stand still until the first arrives.
+    Fractions of a raw step are rounded to physics steps.
     """
     mass: float = 1.0
     """Factor on the masses and inertias of the robot's bodies."""
     strength: float = 1.0
     """Factor on the forces of the actuators."""
     hazards: int | None = None
-    """How many of the task's hazards exist, unseen and free of cost the others; None for all."""
+    """How many of the task's hazards exist; the others are unseen and cost nothing. None: all."""
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense."""
+        """Refuse impossible values."""
         for name, value, good in (
             ('observation_noise', self.observation_noise, self.observation_noise >= 0),
             ('command_delay', self.command_delay, self.command_delay >= 0),
@@ -59,12 +59,12 @@ class Perturbation:
 
     @property
     def needs_fast_simulation(self) -> bool:
-        """Return whether anything is changed that the plain package keeps to itself."""
+        """Return whether a change needs access that the plain package does not give."""
         return (self.mass != 1.0 or self.strength != 1.0 or self.hazards is not None
                 or self.command_delay % 1.0 > 0.0)
 
     def change(self, model: mujoco.MjModel) -> None:
-        """Change the robot's masses and actuators; its constants are derived at the next reset."""
+        """Change the robot's masses and actuators; the next reset derives its constants."""
         root = model.body('agent').id
         bodies = np.flatnonzero(model.body_rootid == root)
         model.body_mass[bodies] *= self.mass
@@ -98,16 +98,16 @@ class SensorNoise:
 
 
 class CommandDelay:
-    """Commands on their way to the actuators, `delay` raw steps long."""
+    """Commands in transit to the actuators, for `delay` raw steps."""
 
     def __init__(self, delay: float, stop: NDArray[np.float64]) -> None:
         self._steps, self._stop = math.ceil(delay), stop
         self.late = delay % 1.0
-        """Part of a raw step after which the next command arrives; 0: at its beginning."""
+        """Fraction of a raw step after which the next command arrives; 0: at its beginning."""
         self._queue: deque[NDArray[np.float64]] = deque()
 
     def reset(self) -> None:
-        """Fill the way with stop commands."""
+        """Fill the delay with stop commands."""
         self._queue = deque([self._stop] * self._steps)
 
     def __call__(self, control: NDArray[np.float64]
@@ -115,7 +115,7 @@ class CommandDelay:
         """
         Send a control, shape (A,), at the beginning of a raw step.
 
-        :return: the one that acts at first, and the one that acts after `late` of the raw step
+        :return: the control that acts first, and the one that acts after `late` of the raw step
         """
         self._queue.append(control)
         first = self._queue.popleft()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class PlainSimulation:
-    """The plain package behind the fast simulation's interface, observing only when asked."""
+    """The plain package behind the fast simulation's interface; observes only on request."""
 
     def __init__(self, builder: Builder) -> None:
         self._builder = builder
@@ -44,18 +44,18 @@ class PlainSimulation:
         """
         Begin an episode.
 
-        :raises SpowlError: when this installation of SafetyGymnasium cannot build the task
+        :raises SpowlError: this installation of SafetyGymnasium cannot build the task
         """
         try:
             with untextured():
                 self._builder.reset()
-        except ValueError as error:  # some tasks need files that its wheel does not carry
+        except ValueError as error:  # some tasks need files that are missing from its wheel
             raise SpowlError(f'SafetyGymnasium cannot build {self._builder.task_id}: '
                              f'{str(error).splitlines()[0]}') from error
 
     def step(self, control: NDArray[np.float64], before: NDArray[np.float64] | None = None,
              late: float = 0.0) -> RawStep:
-        """Hold a control, shape (A,), in the actuators' units, for one raw step; never late."""
+        """Hold a control, shape (A,), in the actuators' units, for one raw step, without delay."""
         assert not late, 'the plain package holds a control for a whole raw step'
         _, reward, _, terminated, _, info = self._builder.step(control)
         costs = {name[len('cost_'):]: float(value) for name, value in info.items()

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Where everything is, for markers and pictures."""
+"""The scene: where everything is, for markers and pictures."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Scene:
 
 
 class SceneReader:
-    """Read a scene out of the simulation."""
+    """Reads a scene from the simulation."""
 
     def __init__(self, task: BaseTask) -> None:
         self._task = task

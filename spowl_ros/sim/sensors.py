@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The contract of a SafetyGymnasium task: its sensors as a robot names them."""
+"""The contract of a SafetyGymnasium task, with sensors named as on a robot."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BODY_SENSORS = {
     'agent_pos': ('height', 'odom', 'm', 5.0),
     'agent_qvel': ('body_angular_velocity', 'odom', 'rad/s', 100.0),
 }
-"""Sensor kind, topic, unit, greatest plausible magnitude, by SafetyGymnasium's name."""
+"""SafetyGymnasium's sensor name to kind, topic, unit and greatest plausible magnitude."""
 
 _MAX_JOINT_SPEED = 200.0
 _MAX_CONTACT_FORCE = 1000.0
@@ -34,10 +34,10 @@ _ROBOT_RADIUS = {'Point': 0.17, 'Car': 0.2, 'Ant': 0.5, 'Doggo': 0.4, 'Racecar':
 
 _LEGGED_CHANGE = 0.75
 """
-Greatest change of a command between decisions, in parts of its range, of robots with legs.
+For legged robots: greatest change of a command between decisions, as a fraction of its range.
 
-A stop takes half of the range at most, for rest lies in the middle, and is never held back. A
-tighter bound takes speed from their gaits: 0.5 a quarter of Doggo's, 0.75 a tenth.
+Rest lies in the middle, so a stop takes at most half of the range and is never held back. A
+tighter bound slows the gaits: 0.5 costs Doggo a quarter of its speed, 0.75 a tenth.
 """
 
 
@@ -45,11 +45,11 @@ def contract(task_id: str, task: BaseTask, action_repeat: int) -> Contract:
     """
     Return the contract of a task, fields in the order of SafetyGymnasium's flattened observation.
 
-    :raises SpowlError: when the task has a sensor that no standard message is known for
+    :raises SpowlError: the task has a sensor without a known standard message
     """
     model = task.agent.engine.model
     raw_period = float(model.opt.timestep * task.sim_conf.frameskip_binom_n)
-    timeout = 1.7 * raw_period * action_repeat  # a lost message shows before the next is due twice
+    timeout = 1.7 * raw_period * action_repeat  # a lost message shows before a second one is due
     robot = type(task.agent).__name__
     names = tuple(_actuator_name(model, index) for index in range(model.nu))
     low, high = (tuple(map(float, bound)) for bound in model.actuator_ctrlrange.T)
@@ -65,12 +65,12 @@ def contract(task_id: str, task: BaseTask, action_repeat: int) -> Contract:
 
 
 def _actuator_name(model: mujoco.MjModel, index: int) -> str:
-    """Return the actuator's own name, or that of its joint."""
+    """Return the actuator's name, or its joint's name."""
     return model.actuator(index).name or model.joint(model.actuator_trnid[index, 0]).name
 
 
 def _field(task: BaseTask, name: str, size: int, timeout: float) -> Field:
-    """Return the field of one key of the observation space."""
+    """Return the field for one key of the observation space."""
     info = task.agent.sensor_info
     if name in _BODY_SENSORS:
         sensor, topic, unit, limit = _BODY_SENSORS[name]
@@ -105,7 +105,7 @@ def _hazard_radius(task: BaseTask, name: str) -> float | None:
         return None
     kind = name[:-len('_lidar')]
     objects = getattr(task, kind)
-    if not objects.is_constrained or kind == 'buttons':  # one of the buttons is to be pressed
+    if not objects.is_constrained or kind == 'buttons':  # the goal is one of the buttons
         return None
     if kind == 'hazards':  # a zone on the floor, measured from the robot's centre
         return float(objects.size)
@@ -113,7 +113,7 @@ def _hazard_radius(task: BaseTask, name: str) -> float | None:
 
 
 def _contact_radius(task: BaseTask, kind: str) -> float:
-    """Return the centre-to-centre distance from which on the robot may touch an object."""
+    """Return the centre-to-centre distance within which the robot may touch an object."""
     robot = _ROBOT_RADIUS.get(type(task.agent).__name__, max(_ROBOT_RADIUS.values()))
     corner = math.sqrt(2.0) if kind in ('vases', 'gremlins') else 1.0  # boxes, else round
     return float(getattr(task, kind).size * corner + robot)

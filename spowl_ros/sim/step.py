@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What every environment answers to a decision."""
+"""An environment's answer to a decision."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """What one decision led to."""
+    """The outcome of one decision."""
 
     observation: NDArray[np.float32]
     """Shape (n,): after the last raw step."""
     reward: float
     """Sum over the raw steps."""
     cost: float
-    """Sum over the raw steps; of SafetyGymnasium's tasks each is 0 or 1."""
+    """Sum over the raw steps; in SafetyGymnasium's tasks each step costs 0 or 1."""
     terminated: bool
-    """The episode ended in a state from which nothing follows, as a fall."""
+    """The episode ended in a terminal state, such as a fall."""
     truncated: bool
-    """The episode ended because its time was over."""
+    """The episode ended at its time limit."""
     info: dict[str, Any]
-    """'goals': goals met; 'raw_steps': steps made; 'cost_parts': cost by cause, summed."""
+    """'goals': goals reached; 'raw_steps': steps made; 'cost_parts': summed cost by cause."""

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Which tasks there are, and how to build one without the wrappers around it."""
+"""The tasks, and how to build one without its wrappers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TASKS = (
       for robot in ('Point', 'Car', 'Ant', 'Doggo') for level in (1, 2)),
     *(f'Safety{robot}{kind}1-v0' for robot in ('Point', 'Car') for kind in ('Button', 'Push')),
 )
-"""The tasks that are tested; others of SafetyGymnasium's navigation suite are tried."""
+"""Tested tasks; other tasks of SafetyGymnasium's navigation suite may work."""
 
 _BUILDER = 'safety_gymnasium.builder:Builder'
 _NOT_VECTORS = ('Vision-v0', 'Debug-v0')
@@ -29,7 +29,7 @@ def build(task: str) -> tuple[Builder, int]:
     """
     Return SafetyGymnasium's environment of `task` without wrappers, and its steps per episode.
 
-    :raises SpowlError: when there is no such task
+    :raises SpowlError: no such task
     """
     import_safety_gymnasium()
     from gymnasium.envs.registration import registry

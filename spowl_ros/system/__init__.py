@@ -1,7 +1,8 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Which nodes run with which parameters, and how they are started: here or by launch.
+Nodes of a system and their parameters, and how to start them: here or by launch.
 
-Begin with `nodes`.
+Imports `replay`, `robot`, `sim`, `supervisor`, `control` and `base`, but no ROS messages. Begin
+with `nodes`.
 """

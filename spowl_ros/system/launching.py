@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the launch files share; imported only where `launch` is installed."""
+"""Shared code of the launch files; imported only where `launch` is installed."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from spowl_ros.system.running import NodeEnded, reason_of
 
 
 class Arguments(Protocol):
-    """A settings class of a launch file's arguments."""
+    """A settings class for a launch file's arguments."""
 
     def greeting(self, nodes: Sequence[NodeSpec]) -> str:
-        """Say what a run of these nodes does."""
+        """Return a line on what a run of these nodes does."""
 
 
 T = TypeVar('T', bound=Arguments)
@@ -34,7 +34,7 @@ def description(defaults: T, nodes: Callable[[T], Sequence[NodeSpec]]) -> Launch
     Return the launch description of a system.
 
     :param defaults: its arguments, each declared by `spowl_ros.base.settings.setting`
-    :param nodes: gives the nodes for the arguments as they are at launch
+    :param nodes: returns the nodes for the arguments given at launch
     """
     entries = declared(defaults)
 
@@ -53,7 +53,7 @@ def description(defaults: T, nodes: Callable[[T], Sequence[NodeSpec]]) -> Launch
 
 
 def node_action(spec: NodeSpec) -> Node:
-    """Return the launch action of a node; its end ends the launch."""
+    """Return the launch action of a node; the end of the node ends the launch."""
     return Node(
         package=PACKAGE,
         executable=spec.executable,
@@ -70,9 +70,9 @@ def node_action(spec: NodeSpec) -> Node:
 
 def _end_of_one(event: ProcessExited, context: LaunchContext) -> Shutdown | None:
     """
-    Shut down when a node ends, unless that is what is happening (else Ctrl-C gives code 1).
+    Shut down when a node ends, unless a shutdown is under way (else Ctrl-C gives code 1).
 
-    :raises NodeEnded: it failed; launch reports that in one line, shuts down and exits with 1
+    :raises NodeEnded: the node failed; launch reports it in one line, shuts down and exits with 1
     """
     if context.is_shutdown:
         return None

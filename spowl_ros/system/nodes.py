@@ -1,9 +1,9 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-What runs: which nodes, with which parameters and remappings.
+The nodes of each system, with their parameters and remappings.
 
-Launch files and `spowl sim` both start what stands here, so that there is one configuration.
+Launch files and `spowl sim` both start these nodes, so there is one configuration.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class SimulationArguments:
     view: bool = setting(False, 'show the run on a page in the browser')
 
     def greeting(self, nodes: Sequence[NodeSpec]) -> str:
-        """Say what a run of these nodes does."""
+        """Return a line on what a run of these nodes does."""
         pace = f'{self.rate:g} times real time' if self.rate else 'as fast as it goes'
         return (f'driving {nodes[0].parameters["task"]} with {_model(nodes)}: '
                 f'{f"{self.episodes} episodes" if self.episodes else "episodes without end"} from '
@@ -76,7 +76,7 @@ class RobotArguments:
     view: bool = setting(False, 'show the run on a page in the browser')
 
     def greeting(self, nodes: Sequence[NodeSpec]) -> str:
-        """Say what a run of these nodes does."""
+        """Return a line on what a run of these nodes does."""
         held = '' if self.released else (
             f'; it stands until {full_name(self.namespace, "supervisor")}/release is called')
         return (f'driving the robot of {self.robot} with {_model(nodes)}: '
@@ -98,21 +98,21 @@ class ReplayArguments:
     log_level: str = setting('warn', 'least severe log message of the nodes', choices=LOG_LEVELS)
 
     def greeting(self, nodes: Sequence[NodeSpec]) -> str:
-        """Say what a run of these nodes does."""
+        """Return a line on what a run of these nodes does."""
         return (f'playing {self.bag}; {nodes[0].full_name} decides in its shadow and commands '
                 'shadow/command only; Ctrl-C ends it')
 
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """One node of a running system; each of them is needed, so that the end of one ends all."""
+    """One node of a running system. Every node is needed: the end of one ends all."""
 
     executable: str
     """Also the node's name."""
     namespace: str
     parameters: Mapping[str, Value]
     remappings: tuple[tuple[str, ...], ...] = ()
-    """Pairs of a topic's name in the node and outside."""
+    """Pairs of a topic's name inside the node and outside."""
     log_level: str = 'info'
 
     @property
@@ -137,13 +137,13 @@ def full_name(namespace: str, node: str) -> str:
 
 
 def _model(nodes: Sequence[NodeSpec]) -> Value:
-    """Return the directory of the bundle that drives."""
+    """Return the directory of the driving bundle."""
     return next(node.parameters['model'] for node in nodes if node.executable == 'controller')
 
 
 def check_namespace(name: str) -> None:
     """
-    Make sure that ROS takes a namespace.
+    Make sure that ROS accepts a namespace.
 
     :raises SpowlError: it does not
     """
@@ -155,8 +155,8 @@ def simulation(arguments: SimulationArguments) -> tuple[NodeSpec, ...]:
     """
     Return the nodes that drive a simulated robot.
 
-    :raises SpowlError: no such model, a model for another task, no usable parameter file, no
-        namespace
+    :raises SpowlError: no such model, a model for another task, an unusable parameter file, or an
+        invalid namespace
     """
     check_namespace(arguments.namespace)
     arguments = replace(arguments, task=task_id(arguments.task))
@@ -189,10 +189,10 @@ def simulation(arguments: SimulationArguments) -> tuple[NodeSpec, ...]:
 
 def robot(arguments: RobotArguments) -> tuple[NodeSpec, ...]:
     """
-    Return the nodes that drive a robot of your own.
+    Return the nodes that drive your robot.
 
-    :raises SpowlError: no such robot or model, the robot does not fit the model's contract, or no
-        namespace
+    :raises SpowlError: no such robot or model, the robot does not fit the model's contract, or an
+        invalid namespace
     """
     check_namespace(arguments.namespace)
     if not arguments.robot:
@@ -231,7 +231,7 @@ def check_robot(described: RobotConfig, contract: Contract) -> None:
     """
     Make sure that a robot may be driven: it fits the contract, and its supervisor guards it.
 
-    :raises SpowlError: names every misfit
+    :raises SpowlError: the message names every misfit
     """
     described.check(contract)
     found = unfit_for_a_robot(described.parameters.get('supervisor', {}), described.limits,
@@ -250,9 +250,9 @@ def check_robot(described: RobotConfig, contract: Contract) -> None:
 
 def replay(arguments: ReplayArguments) -> tuple[NodeSpec, ...]:
     """
-    Return the nodes that play a bag to a controller whose commands no actuator hears.
+    Return the nodes that play a bag to a controller without actuators.
 
-    :raises SpowlError: no bag, or none of the model's robot; no such model, robot or file; no
+    :raises SpowlError: no bag, or a bag of another robot; no such model, robot or file; an invalid
         namespace
     """
     check_namespace(arguments.namespace)
@@ -282,7 +282,7 @@ def replay(arguments: ReplayArguments) -> tuple[NodeSpec, ...]:
 
 def adapter(described: RobotConfig, model: Path, namespace: str,
             use_sim_time: bool) -> tuple[NodeSpec, ...]:
-    """Return the adapter where the robot has one, else nothing."""
+    """Return the adapter if the robot has one, else nothing."""
     if not described.adapter:
         return ()
     parameters = {**described.parameters.get('adapter', {}), 'model': str(model.resolve()),
@@ -293,7 +293,7 @@ def adapter(described: RobotConfig, model: Path, namespace: str,
 
 def _viewer(wanted: bool) -> tuple[NodeSpec, ...]:
     """
-    Return the node that shows everything in the browser, where it is wanted.
+    Return the node that serves the live view, if wanted.
 
     :raises SpowlError: it is not installed
     """
@@ -320,9 +320,9 @@ def _contract_of(model: Path, arguments: SimulationArguments) -> Contract:
 
 def _check_task(name: str) -> None:
     """
-    Complain about a task that does not exist, rather than about its model.
+    Report an unknown task instead of its missing model.
 
-    Done only when something is wrong, because it takes a second to import the simulation.
+    Called only after an error, because importing the simulation takes a second.
     """
     from spowl_ros.sim import environment
 

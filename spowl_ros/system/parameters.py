@@ -25,9 +25,9 @@ _KEY = 'ros__parameters'
 
 class ParameterFile:
     """
-    A file of parameters; an empty name is an empty file. Each node checks what it is given.
+    A file of parameters; an empty name is an empty file. Each node checks its parameters.
 
-    :raises SpowlError: not to be read, no such file, or one with a section for a node that we lack
+    :raises SpowlError: no such file, an unreadable one, or one with a section for an unknown node
     """
 
     def __init__(self, name: str) -> None:
@@ -51,9 +51,9 @@ class ParameterFile:
 
 def _sections(data: Any, above: str) -> Iterator[tuple[str, Any]]:
     """
-    Yield the name of each section, as '/**/controller', and what is in it.
+    Yield the name of each section, such as '/**/controller', and its content.
 
-    :raises SpowlError: something else is in the file
+    :raises SpowlError: the file has another structure
     """
     if not isinstance(data, dict):
         raise SpowlError(f"{above or 'the file'} holds {data!r}; '/**/NODE:' with "
@@ -69,7 +69,7 @@ def _flat(values: Any, prefix: str) -> Iterator[tuple[str, Value]]:
     """
     Yield dotted names and values of a section.
 
-    :raises SpowlError: a value that no parameter of ours takes
+    :raises SpowlError: a value of a type that none of our parameters has
     """
     for name, value in (values.items() if isinstance(values, Mapping) else ()):
         if isinstance(value, Mapping):
@@ -83,7 +83,7 @@ def _flat(values: Any, prefix: str) -> Iterator[tuple[str, Value]]:
 
 
 def _pattern(section: str) -> re.Pattern[str]:
-    """Return what matches the full names that a section means."""
+    """Return a pattern that matches the full names of a section."""
     parts = {'*': '/[^/]+', '**': '(/[^/]+)*'}
     return re.compile(''.join(parts.get(part, '/' + re.escape(part))
                               for part in section.strip('/').split('/')))
@@ -91,9 +91,9 @@ def _pattern(section: str) -> re.Pattern[str]:
 
 def _check_section(section: str) -> None:
     """
-    Complain about parameters of a node that does not exist, which ROS would pass over in silence.
+    Report parameters of a node that does not exist; ROS would ignore them silently.
 
-    :raises SpowlError: names the node that may be meant
+    :raises SpowlError: the message names the nearest node
     """
     node = section.rpartition('/')[2]
     if node.strip('*') and node not in NODES:

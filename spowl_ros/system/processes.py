@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Child processes that live and end together, and never outlive their parent."""
+"""Child processes that end together and never outlive their parent."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from typing import IO
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 TERMINATE_S = 2.0
-"""How long a process may take to end by itself before it is killed."""
+"""Time for a process to end by itself before it is killed."""
 
 
 @dataclass
 class Child:
-    """One running process and what it has written, stdout and stderr together."""
+    """One running process and its output, stdout and stderr together."""
 
     name: str
     process: subprocess.Popen[bytes]
@@ -43,8 +43,8 @@ class ProcessGroup:
     """
     Starts processes and ends all of them.
 
-    Each child is a session of its own, so that Ctrl-C in the terminal reaches the parent alone and
-    the children end in order. If the parent is killed, the kernel terminates the children.
+    Each child has its own session: Ctrl-C in the terminal reaches only the parent, and the
+    children end in order. If the parent is killed, the kernel terminates the children.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class ProcessGroup:
         """
         Start a process; call it from the main thread, see `end_with_parent`.
 
-        :raises OSError: when the command cannot be run
+        :raises OSError: the command cannot be run
         """
         process = subprocess.Popen(
             command,
@@ -97,13 +97,13 @@ class ProcessGroup:
         return killed
 
     def kill(self) -> None:
-        """End every child by force, with all that it may have started itself."""
+        """End every child by force, with all processes that it started."""
         for child in self.children:
             _signal(child, signal.SIGKILL)
             child.process.wait()
 
     def close(self) -> None:
-        """Give up what the children wrote, and the children."""
+        """Release the children and their output."""
         for child in self.children:
             child._output.close()
         self.children.clear()
@@ -117,9 +117,9 @@ def _signal(child: Child, number: int) -> None:
 
 def end_with_parent() -> Callable[[], None]:
     """
-    Return what a new child does first: ask the kernel for SIGTERM when this process ends.
+    Return a function that a new child calls first: it asks for SIGTERM when this process ends.
 
-    Start the child from the main thread: the kernel ties it to the thread that made it.
+    Start the child from the main thread: the kernel ties the signal to the end of that thread.
     """
     parent = os.getpid()
     prctl = getattr(ctypes.CDLL(None), 'prctl', None)  # looked up here: not safe after a fork
@@ -127,7 +127,7 @@ def end_with_parent() -> Callable[[], None]:
     def ask() -> None:
         if prctl is not None:
             prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-            if os.getppid() != parent:  # it ended before we asked
+            if os.getppid() != parent:  # the parent ended before we asked
                 os._exit(1)
 
     return ask

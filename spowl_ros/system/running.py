@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Starts the nodes of a system as processes, as `ros2 launch` does, where there is no launch."""
+"""Start the nodes of a system as processes, as `ros2 launch` does, without needing launch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHARED_MEMORY = Path('/dev/shm')
 
 
 class NodeEnded(SpowlError):
-    """A node ended that should not have."""
+    """A node ended unexpectedly."""
 
     EXIT_CODE = 1
 
@@ -31,7 +31,7 @@ class RunningSystem:
     """
     The processes of a system, from entering this context to leaving it.
 
-    After `terminate` none is started any more.
+    After `terminate` no node starts.
 
     :raises SpowlError: an executable is missing
     """
@@ -68,13 +68,13 @@ class RunningSystem:
         self._group.terminate()
 
     def kill(self) -> None:
-        """End every node by force, and leave nothing behind."""
+        """End every node by force, and clean up."""
         self._terminated = True
         self._group.kill()
         self._clean_up()
 
     def stop(self) -> list[str]:
-        """End every node and return what they still had to say."""
+        """End every node and return their last lines."""
         self._group.stop()
         lines = self._read()
         self._group.close()
@@ -90,11 +90,11 @@ class RunningSystem:
         """
         Return whether a node has finished.
 
-        :param say: takes the lines that nodes have written since the last call
+        :param say: gets the nodes' lines since the last call
         :raises SpowlError: a node found one of its inputs wrong
-        :raises NodeEnded: a node ended with another exit code than 0
+        :raises NodeEnded: a node ended with a non-zero exit code
         """
-        ended = self._group.ended()  # before reading, so that their last words are read
+        ended = self._group.ended()  # before reading, to include the last lines
         for line in self._read():
             say(line)
         for child in () if self._terminated else ended:
@@ -108,7 +108,7 @@ class RunningSystem:
         return bool(ended)
 
     def _read(self) -> list[str]:
-        """Return new lines with the names of their nodes; keep complaints about inputs apart."""
+        """Return new lines with the names of their nodes; keep errors about inputs apart."""
         lines = []
         for child in self._group.children:
             for line in child.read_lines():
@@ -119,7 +119,7 @@ class RunningSystem:
         return lines
 
     def _command(self, spec: NodeSpec) -> list[str]:
-        """Return the command line of a node, as launch_ros makes it."""
+        """Return the command line of a node, in the form of launch_ros."""
         own = Path(self._directory.name) / f'{spec.logger}.yaml'
         own.write_text(yaml.dump({spec.full_name: {'ros__parameters': dict(spec.parameters)}}))
         command = [str(executable_path(spec.executable)), '--ros-args',
@@ -133,12 +133,12 @@ class RunningSystem:
 
 
 def tracer_files() -> set[Path]:
-    """Return what LTTng, which is part of the wheels of ROS 2, makes when it is first loaded."""
+    """Return the files that LTTng, part of the ROS 2 wheels, makes when first loaded."""
     return set(SHARED_MEMORY.glob('lttng-ust-wait-*'))
 
 
 def reason_of(code: int) -> str:
-    """Say how a process ended."""
+    """Describe how a process ended."""
     if code < 0:
         return f'by signal {-code} ({signal.Signals(-code).name})'
     return f'with exit code {code}'

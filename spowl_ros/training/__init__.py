@@ -1,7 +1,8 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Learning: networks, losses, planner, trainer, export. The one room that imports PyTorch.
+Learning: networks, losses, planner, trainer and export of bundles.
 
-Begin with `networks`, then `learner` and `trainer`.
+Only this room imports PyTorch. Imports `evaluation`, `robot`, `sim`, `control` and `base`. Begin
+with `networks`, then `learner` and `trainer`.
 """

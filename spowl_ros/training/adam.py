@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Adam (Kingma and Ba, 1412.6980) for the weights of many learners, each clipped on its own."""
+"""Adam (Kingma and Ba, 1412.6980) for the weights of many learners, each clipped separately."""
 from __future__ import annotations
 
 from typing import Any
@@ -15,7 +15,7 @@ class Adam:
     """
     Adam with its state on the device, for weights (M, P).
 
-    PyTorch's has one learning rate, and one norm to clip, for all learners of a stack.
+    PyTorch's Adam has one learning rate and one clipping norm for all learners of a stack.
     """
 
     def __init__(self, weights: Tensor, eps: float) -> None:
@@ -29,10 +29,10 @@ class Adam:
         """
         Change the weights.
 
-        :param gradient: (M, P); is changed
+        :param gradient: (M, P); changed in place
         :param rate: learning rates (M, P) or (M, 1)
         :param largest: norm to which each learner's gradient is clipped
-        :return: norms before that (M,)
+        :return: norms before clipping (M,)
         """
         norm = torch.linalg.vector_norm(gradient, dim=1)
         gradient.mul_((largest / (norm + 1e-6)).clamp(max=1.0).unsqueeze(-1))

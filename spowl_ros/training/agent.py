@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The PyTorch planner as an agent of evaluations: it decides for many episodes at once."""
+"""The PyTorch planner as an evaluation agent: it decides for many episodes at once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class PlannerLanes:
     """
     The planner with a memory for each of several lanes.
 
-    :param explore: add noise to the actions, as while collecting experience
+    :param explore: add noise to the actions, as in collection
     """
 
     def __init__(self, networks: Networks, settings: PlannerSettings, lanes: int, *,
@@ -46,7 +46,7 @@ class PlannerLanes:
         Decide for observations (n, O) of some lanes.
 
         :param noise: of n environments
-        :return: actions (n, A), and which of them are the plan's
+        :return: actions (n, A), and a mask of those that the plan chose
         """
         index = torch.as_tensor(list(lanes), device=self._device)
         memory = Memory(self.memory.mean[:, index], self.memory.elites[:, index],
@@ -60,7 +60,7 @@ class PlannerLanes:
 
 
 class PlannerAgent:
-    """Plans for episodes side by side; each draws its noise from its own seed."""
+    """Plans for episodes side by side; each episode draws noise from its own seed."""
 
     def __init__(self, networks: Networks, settings: PlannerSettings) -> None:
         self._networks, self._settings = networks.eval(), settings
@@ -86,7 +86,7 @@ class PlannerAgent:
 
 
 def joined(noises: Sequence[Noise]) -> Noise:
-    """Put the noise of single environments together, in order."""
+    """Join the noise of single environments, in order."""
     axes = (1, 2, 1, 1, 0, 0, 0)  # of the environments in each part of Noise
     return Noise(*(torch.cat(parts, dim=min(axis, parts[0].dim() - 1))  # no heads: one axis
                    for axis, parts in zip(axes, zip(*noises, strict=True), strict=True)))
@@ -96,18 +96,18 @@ def usable(device: str) -> torch.device:
     """
     Return a device by its name, as 'cpu' or 'cuda'.
 
-    :raises SpowlError: PyTorch cannot compute there
+    :raises SpowlError: PyTorch cannot use it
     """
     try:
         return torch.zeros(1, device=device).device
-    except (RuntimeError, AssertionError) as error:  # also of a PyTorch built without it
+    except (RuntimeError, AssertionError) as error:  # also where PyTorch was built without it
         raise SpowlError(f'PyTorch {torch.__version__} cannot use the device {device!r}: '
                          f'{str(error).splitlines()[0]}; use cpu') from error
 
 
 @dataclass(frozen=True)
 class NetworkAgents:
-    """Makes agents of the networks of a checkpoint or of a bundle, in PyTorch."""
+    """Makes PyTorch agents from the networks of a checkpoint or a bundle."""
 
     path: Path
     settings: PlannerSettings

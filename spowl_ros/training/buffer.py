@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Replay buffers of learners, on their device, sampled as sequences."""
+"""Replay buffers on the learners' device, sampled as sequences."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ from spowl_ros.training.losses import Batch
 
 class ReplayBuffer:
     """
-    Ring of the last decisions of parallel streams; one for each of M learners.
+    Ring buffers of the last decisions of parallel streams, one for each of M learners.
 
-    Each slot holds one decision: observation, action, reward, cost, the observation after it,
-    and whether the episode ended there by itself (terminated) or at all (ended).
+    Each slot holds one decision: observation, action, reward, cost, the observation after it, and
+    whether the episode ended there in a terminal state (terminated) or for any reason (ended).
 
     :param capacity: decisions of one learner
     :param environments: streams of one learner
@@ -31,7 +31,7 @@ class ReplayBuffer:
         self.device = torch.device(device)
         sizes = {'obs': (obs_dim,), 'next_obs': (obs_dim,), 'action': (action_dim,),
                  'reward': (), 'cost': (), 'terminated': (), 'ended': ()}
-        # numpy's zeros take no memory before they are written to
+        # numpy's zeros take no memory until written
         self.arrays = {name: torch.from_numpy(np.zeros(
             (learners, self.length, environments, *size), np.float32)).to(self.device)
             for name, size in sizes.items()}
@@ -44,11 +44,11 @@ class ReplayBuffer:
         self._costly_known = False
 
     def __len__(self) -> int:
-        """Return the decisions of one learner."""
+        """Return the number of decisions of one learner."""
         return self.filled * self.environments
 
     def add(self, **step: np.ndarray) -> None:
-        """Store one decision of every stream, learner by learner; streams lead each array."""
+        """Store one decision of every stream, learner by learner; axis 0 is the stream."""
         if step.keys() != self.arrays.keys():
             raise ValueError(f'a decision has {sorted(self.arrays)}, got {sorted(step)}')
         for name, values in step.items():
@@ -64,14 +64,14 @@ class ReplayBuffer:
         self._costly_known = False
 
     def cut(self, streams: Sequence[int]) -> None:
-        """Let the last decision of some streams end its episode: it has no continuation."""
+        """Mark the last decision of some streams as the end of its episode."""
         if self.filled:
             for stream in streams:
                 learner, own = divmod(stream, self.environments)
                 self.arrays['ended'][learner, self.position - 1, own] = 1.0
 
     def count_costly(self) -> None:
-        """Count the decisions that cost, once after any number was added; before `sample`."""
+        """Count the costly decisions; call once after adding decisions and before `sample`."""
         if not self._costly_known and self.filled:
             last = self.filled * self.environments
             costly = self.arrays['cost'].view(self.learners, -1)[:, :last] > 0
@@ -82,14 +82,14 @@ class ReplayBuffer:
     def sample(self, sequences: int, horizon: int, generators: Sequence[torch.Generator],
                costly_share: float | Tensor = 0.0) -> Batch:
         """
-        Draw `sequences` runs of `horizon` decisions a learner, uniformly over the first one.
+        Draw `sequences` sequences of `horizon` decisions per learner, with uniform starts.
 
-        Reads nothing back from the device, so that a CUDA graph can capture it.
+        Reads nothing back from the device, so a CUDA graph can capture it.
 
-        :param generators: one a learner
-        :param costly_share: fraction drawn instead from the runs in which some decision cost; of
-            all learners or (M, 1)
-        :return: tensors that lead with (M, horizon, sequences)
+        :param generators: one per learner
+        :param costly_share: fraction drawn instead from sequences that contain cost; one number or
+            (M, 1)
+        :return: tensors with leading axes (M, horizon, sequences)
         """
         if self.filled < horizon:
             raise ValueError(f'{self.filled} decisions a stream are too few for sequences of '
@@ -124,14 +124,14 @@ class ReplayBuffer:
     def _costly_places(self, drawn: Tensor, horizon: int, starts: Tensor
                        ) -> tuple[Tensor, Tensor, Tensor]:
         """
-        Return which draws there are decisions with cost for, and starts and streams around them.
+        Return which draws have a costly decision, and starts and streams of sequences around it.
 
         :param drawn: (M, 2, sequences), uniform in [0, 1)
         """
         count = self._costly[:, -1:]
         which = torch.minimum((drawn[:, 0] * count).long(), (count - 1).clamp(min=0))
         place = torch.searchsorted(self._costly, which + 1)
-        place = place.clamp(max=self._costly.shape[1] - 1)  # where there is none
+        place = place.clamp(max=self._costly.shape[1] - 1)  # where no decision costs
         slot = place // self.environments
         since_oldest = (slot - (self._place[0] - self._place[1])) % self.length
         start = since_oldest - _below(drawn[:, 1], horizon)
@@ -139,7 +139,7 @@ class ReplayBuffer:
         return (count > 0).expand_as(start), start, place % self.environments
 
     def state(self, learner: int = 0) -> dict[str, object]:
-        """Return what one learner has filled, for a checkpoint."""
+        """Return the filled part of one learner, for a checkpoint."""
         return {'position': self.position, 'filled': self.filled,
                 'arrays': {name: array[learner, :self.filled].cpu().clone()
                            for name, array in self.arrays.items()}}
@@ -153,7 +153,7 @@ class ReplayBuffer:
 
 
 def _below(drawn: Tensor, bound: int | Tensor) -> Tensor:
-    """Return whole numbers in [0, bound) for uniform ones in [0, 1), which may round up."""
+    """Return integers in [0, bound) for uniform numbers in [0, 1), despite rounding up."""
     whole = (drawn * bound).long()
     return torch.minimum(whole, bound - 1) if isinstance(bound, Tensor) else whole.clamp(
         max=bound - 1)

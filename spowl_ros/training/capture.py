@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A function of tensors captured in a CUDA graph, where there is CUDA: launches cost nothing."""
+"""Capture a function of tensors in a CUDA graph, where CUDA exists: launches then cost nothing."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -10,17 +10,17 @@ from torch import Tensor
 
 Work = Callable[[], dict[str, Tensor]]
 WARM_UP = 3
-"""Calls that run as they are, so that libraries and compilers have made up their minds."""
+"""Calls before the capture; libraries and compilers settle in them."""
 
 
 class Captured:
     """
-    Calls `work`; from the fourth call on by replaying it.
+    Calls `work`; replays a captured graph from the fourth call on.
 
-    Every call is one call of `work`, also the first ones. It must read and write tensors that
-    stay where they are, draw from the generators only, and read nothing back.
+    Every call does `work` once, the first ones too. `work` must read and write tensors at fixed
+    addresses, draw from the generators only, and read nothing back from the device.
 
-    :param generators: all that `work` draws from, beside PyTorch's own
+    :param generators: all generators that `work` draws from, except PyTorch's default one
     """
 
     def __init__(self, work: Work, device: torch.device,

@@ -20,7 +20,7 @@ from spowl_ros.training.networks import Networks
 
 
 def origin() -> dict[str, str]:
-    """Return what one needs to make a run again, beside its configuration."""
+    """Return what reproduces a run, apart from its configuration."""
     commit = 'unknown'
     if shutil.which('git'):
         git = subprocess.run(['git', '-C', str(Path(__file__).parent), 'rev-parse', 'HEAD'],
@@ -48,7 +48,7 @@ def save(path: Path, content: dict[str, Any]) -> None:
     """
     Write, sync, rename: a reader sees the old file or the new one, never a part.
 
-    :raises SpowlError: when the disk does not take it; the old file is then intact
+    :raises SpowlError: the file cannot be written; the old file is then intact
     """
     temporary = path.with_suffix('.part')
     try:
@@ -72,13 +72,13 @@ def load(path: Path) -> dict[str, Any]:
     """
     Read a checkpoint onto the CPU.
 
-    :raises SpowlError: when it is missing or not a checkpoint
+    :raises SpowlError: it is missing or not a checkpoint
     """
     try:
         content = torch.load(path, map_location='cpu', weights_only=True)
     except FileNotFoundError as error:
         raise SpowlError(f'no checkpoint at {path}') from error
-    except Exception as error:  # torch raises many kinds for a damaged file
+    except Exception as error:  # torch raises many exception types for a damaged file
         raise SpowlError(f'{path} is not a checkpoint, or is damaged: {error}') from error
     if not isinstance(content, dict) or 'config' not in content or not (
             'networks' in content or 'members' in content):
@@ -87,7 +87,7 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def describe(path: Path) -> tuple[dict[str, Any], configuration.TrainConfig]:
-    """Return how far the run of a checkpoint had come, and its configuration."""
+    """Return the progress of a checkpoint's run, and its configuration."""
     content = load(path)
     return content['counters'], configuration.from_dict(content['config'])
 

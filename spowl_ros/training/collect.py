@@ -3,8 +3,8 @@
 """
 Parallel environments of one task, stepped together, here or in worker processes.
 
-A step is started and finished apart, so that workers step while the trainer learns. Where the
-environments live changes no number: each stream hangs on its own seed and actions only.
+Starting and finishing a step are separate calls: workers step while the trainer learns. The
+placement of environments changes no number: each stream depends only on its seed and actions.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from spowl_ros.control.contract import Contract
 from spowl_ros.sim import environment
 from spowl_ros.training.stream import EpisodeSummary, Stream
 
-if TYPE_CHECKING:  # workers start in a fraction of the time without PyTorch
+if TYPE_CHECKING:  # without PyTorch workers start several times faster
     from spowl_ros.training.config import TrainConfig
 
 log = logging.getLogger(__name__)
 
 START_SECONDS = 180.0
-"""How long a worker may take to start, build its environments and go to where they were."""
+"""How long a worker may take to start, build its environments and restore their states."""
 _ATTEMPTS = 3
 _EXIT_SECONDS = 2.0
 
@@ -42,16 +42,16 @@ MakeStream = Callable[[int], Stream]
 
 @dataclass(frozen=True)
 class Collected:
-    """One decision of every stream; everything leads with the stream's axis."""
+    """One decision of every stream; the stream is axis 0 of every array."""
 
     decisions: dict[str, NDArray[np.float32]]
-    """Arrays as the replay buffer takes them."""
+    """Arrays in the form that the replay buffer takes."""
     ended: list[tuple[int, EpisodeSummary]]
     """Episodes that ended, with their streams."""
     fresh: list[int]
     """Streams whose next observation is the first of an episode."""
     cut: list[int]
-    """Streams that lost their episode: what they did before has no continuation."""
+    """Streams that lost their episode: their earlier decisions have no continuation."""
 
 
 class Collector(Protocol):
@@ -64,16 +64,16 @@ class Collector(Protocol):
         """Current observations (streams, O)."""
 
     def start(self, actions: NDArray[np.float32]) -> None:
-        """Begin to act once everywhere, actions (streams, A) in [-1, 1]."""
+        """Begin one step of every stream with actions (streams, A) in [-1, 1]."""
 
     def finish(self) -> Collected:
-        """Return what came of it."""
+        """Finish the step and return its outcome."""
 
     def state(self) -> list[dict[str, Any]]:
         """Return the streams' states, in order; not between `start` and `finish`."""
 
     def load_state(self, states: list[dict[str, Any]]) -> None:
-        """Bring every stream to where it was."""
+        """Restore the state of every stream."""
 
     def close(self) -> None:
         """End what runs."""
@@ -81,7 +81,7 @@ class Collector(Protocol):
 
 @dataclass(frozen=True)
 class StreamSettings:
-    """What a learner's streams are made of."""
+    """Settings of a learner's streams."""
 
     task: str
     action_repeat: int
@@ -93,7 +93,7 @@ class StreamSettings:
 
 
 def make(configs: Sequence[TrainConfig]) -> Collector:
-    """Return the collector that configurations ask for: streams of one learner after another."""
+    """Return the configured collector; the streams are in the learners' order."""
     first, collect = configs[0], configs[0].collect
     settings = [StreamSettings(c.task, c.collect.action_repeat, c.seed, c.collect.cost_margin,
                                c.collect.least_cost, c.collect.termination_reward,
@@ -109,7 +109,7 @@ def make(configs: Sequence[TrainConfig]) -> Collector:
 
 
 def _stream(settings: Sequence[StreamSettings], environments: int, number: int) -> Stream:
-    """Return a stream by its number among those of all learners."""
+    """Return a stream by its index among all learners' streams."""
     learner, own = divmod(number, environments)
     return Stream(**vars(settings[learner]), number=own)
 
@@ -140,7 +140,7 @@ class LocalCollector:
         self._actions = actions
 
     def finish(self) -> Collected:
-        """Act once everywhere."""
+        """Step every stream once."""
         assert self._actions is not None, 'start comes first'
         return _stacked([s.step(a) for s, a in zip(self.streams, self._actions, strict=True)], [])
 
@@ -149,16 +149,16 @@ class LocalCollector:
         return [s.state() for s in self.streams]
 
     def load_state(self, states: list[dict[str, Any]]) -> None:
-        """Bring every stream to where it was."""
+        """Restore the state of every stream."""
         for stream, state in zip(self.streams, states, strict=True):
             stream.load_state(state)
 
     def close(self) -> None:
-        """Nothing runs."""
+        """Do nothing: no process runs."""
 
 
 class WorkerLost(Exception):
-    """A worker that crashed, failed or hangs; the text says which."""
+    """A worker crashed, failed or hangs; the text says which."""
 
 
 class _Worker:
@@ -174,7 +174,7 @@ class _Worker:
         self._process = context.Process(target=_work, daemon=True,
                                         args=(theirs, self._make_stream, self.numbers))
         self._process.start()
-        theirs.close()  # so that its death is seen at this end
+        theirs.close()  # else this end would not see the process die
 
     @property
     def pid(self) -> int | None:
@@ -183,7 +183,7 @@ class _Worker:
 
     def send(self, request: str, content: Any) -> None:
         """
-        Ask for something.
+        Send a request.
 
         :raises WorkerLost: the process has ended
         """
@@ -194,9 +194,9 @@ class _Worker:
 
     def receive(self, seconds: float) -> Any:
         """
-        Return the answer to what was sent.
+        Return the answer to the last request.
 
-        :raises WorkerLost: none within `seconds`, or none at all
+        :raises WorkerLost: no answer within `seconds`, or the process has ended
         """
         try:
             if not self._pipe.poll(seconds):
@@ -228,8 +228,8 @@ class _Worker:
 
 
 def _work(pipe: Connection, make_stream: MakeStream, numbers: Sequence[int]) -> None:
-    """Serve requests until the other end is closed."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # the trainer's to handle
+    """Serve requests until the other end closes."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # the trainer handles it
         signal.signal(number, signal.SIG_IGN)
     try:
         streams = [make_stream(number) for number in numbers]
@@ -244,7 +244,7 @@ def _work(pipe: Connection, make_stream: MakeStream, numbers: Sequence[int]) -> 
                 pipe.send(('stepped', (steps, [s.observation for s in streams])))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
-    except Exception as error:  # whatever an environment may raise is told and ends this process
+    except Exception as error:  # report any exception of an environment, then end this process
         pipe.send(('failed', f'{type(error).__name__}: {error}'))
 
 
@@ -252,8 +252,8 @@ class ProcessCollector:
     """
     Streams in worker processes.
 
-    A worker that crashes or hangs is reported and replaced; its streams go on with new episodes,
-    the first of whose decisions takes the place of the one that was lost.
+    A worker that crashes or hangs is reported and replaced. Its streams continue with new
+    episodes; their first decision replaces the lost one.
 
     :param timeout: seconds that one step may take before a worker counts as hanging
     """
@@ -279,7 +279,7 @@ class ProcessCollector:
         return [worker.pid for worker in self._workers]
 
     def start(self, actions: NDArray[np.float32]) -> None:
-        """Send the actions; `finish` deals with workers that are lost."""
+        """Send the actions; `finish` handles lost workers."""
         self._actions = actions
         for worker in self._workers:
             try:
@@ -291,7 +291,7 @@ class ProcessCollector:
         """
         Wait for every worker.
 
-        :raises SpowlError: a worker is lost again and again
+        :raises SpowlError: a worker is lost repeatedly
         """
         steps: list[tuple[Decision, EpisodeSummary | None]] = []
         cut: list[int] = []
@@ -312,7 +312,7 @@ class ProcessCollector:
         return _stacked(steps, cut)
 
     def _recovered(self, worker: _Worker, lost: WorkerLost) -> Any:
-        """Replace a worker, begin new episodes, and act in them."""
+        """Replace a worker, begin new episodes, and take one step in them."""
         for _ in range(_ATTEMPTS):
             log.warning('the worker of environments %d to %d %s; restarted, they go on with new '
                         'episodes', worker.numbers[0], worker.numbers[-1], lost)
@@ -337,9 +337,9 @@ class ProcessCollector:
 
     def load_state(self, states: list[dict[str, Any]]) -> None:
         """
-        Bring every stream to where it was.
+        Restore the state of every stream.
 
-        :raises SpowlError: a worker does not get there
+        :raises SpowlError: a worker cannot restore its state
         """
         self._states = [{'episode': s['episode'], 'actions': list(s['actions'])} for s in states]
         try:

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""One training run's configuration: typed, read once from YAML and the command line."""
+"""Configuration of one training run: typed, read once from YAML and the command line."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -70,8 +70,8 @@ class GuideConfig:
     """
     A gait that walks before the policy can.
 
-    It acts at first, with noise around it. Then the policy's mean is drawn towards what it would
-    do, by a weight that falls along a line.
+    The gait acts first, with added noise. Then a loss pulls the policy's mean towards the gait's
+    action; its weight falls linearly.
     """
 
     gait: str = setting('', 'file of a gait, beside the configurations or a path; empty: no guide')
@@ -82,14 +82,14 @@ class GuideConfig:
     updates: int = setting(20_000, 'updates over which one becomes the other', low=1)
 
     def weight_after(self, updates: int) -> float:
-        """Return the weight after so many updates."""
+        """Return the weight after this many updates."""
         done = min(updates / self.updates, 1.0)
         return self.weight + done * (self.last_weight - self.weight)
 
 
 @dataclass(frozen=True)
 class ScheduleConfig:
-    """When things are written and measured, in decisions."""
+    """When the run writes and measures, in decisions."""
 
     log: int = setting(2_000, 'decisions between two lines of the log', low=1)
     evaluate: int = setting(20_000, 'decisions between two evaluations', low=1)
@@ -116,8 +116,8 @@ class TrainConfig:
     optimiser: OptimiserConfig = group(OptimiserConfig)
     constraint: Constraint = group(AugmentedLagrangian)
     schedule: ScheduleConfig = group(ScheduleConfig)
-    # Searches while collecting, in evaluations and in the exported bundle. A file that names some
-    # settings changes them in PlannerSettings.compact(); the discounts are the losses'.
+    # The search in collection, in evaluations and in the exported bundle. The settings that a file
+    # names replace those of PlannerSettings.compact(); the discounts come from the losses.
     planner: PlannerSettings = group(PlannerSettings.compact)
 
     def to_dict(self) -> dict[str, Any]:
@@ -129,13 +129,13 @@ def from_dict(data: dict[str, Any]) -> TrainConfig:
     """
     Build a configuration from nested dicts.
 
-    The planner's discounts are the losses' unless it has its own.
+    The planner takes its discounts from the losses unless it has its own.
 
-    :raises SpowlError: for an unknown key (naming the nearest), a wrong type or value
+    :raises SpowlError: an unknown key (the message names the nearest), a wrong type or value
     """
     if isinstance(data.get('planner'), dict):
         data = {**data, 'planner': renamed(data['planner'])}
-    section = data.get('constraint', {})  # what it may hold depends on its kind
+    section = data.get('constraint', {})  # its keys depend on its kind
     config = replace(read(TrainConfig, {**data, 'constraint': {}}),
                      constraint=constraints.from_dict(section))
     losses = {'discount': config.loss.discount, 'cost_discount': config.loss.cost_discount}
@@ -144,7 +144,7 @@ def from_dict(data: dict[str, Any]) -> TrainConfig:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Read a YAML file; where it names a `base` beside it, on top of that one."""
+    """Read a YAML file; if it names a `base` beside it, merge it over that file."""
     data = yaml.read(path, 'the configuration')
     if not isinstance(data, dict):
         raise SpowlError(f'{path} holds no mapping of keys; see config/training/ for examples')
@@ -158,7 +158,7 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     for key, value in over.items():
         below = merged.get(key)
         if isinstance(value, dict) and isinstance(below, dict):
-            if key == 'constraint':  # another kind leaves the settings of its own behind
+            if key == 'constraint':  # another kind drops the settings of the first
                 below = constraints.kept(below, value)
             merged[key] = _merge(below, value)
         else:
@@ -172,7 +172,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
 
     A file may build on another in its folder: ``base: compact.yaml``.
 
-    :raises SpowlError: for an unreadable file, a malformed override, or as :func:`from_dict`
+    :raises SpowlError: an unreadable file, a malformed override, or as :func:`from_dict`
     """
     return _overridden(_read(path), _values(overrides))
 
@@ -181,10 +181,10 @@ RESUMABLE = ('collect.decisions', 'collect.workers', 'collect.step_timeout',
              'collect.updates_per_decision', 'schedule.', 'constraint.', 'guide.weight',
              'guide.last_weight', 'guide.updates')
 """
-Beginnings of keys that may change when a run goes on.
+Prefixes of keys that may change when a run is resumed.
 
-They leave the learning as it was, pace it, or say how much cost and guide weigh, which is often
-changed late.
+These keys do not change the learning, set its pace, or weight cost and guide, which users often
+change late.
 """
 
 
@@ -192,7 +192,7 @@ def resumed(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
     """
     Return a stored configuration with the overrides of a resumed run.
 
-    :raises SpowlError: for a key that would make it another run, or as :func:`load`
+    :raises SpowlError: a key that would make it another run, or as :func:`load`
     """
     values = _values(overrides)
     for name in values:
@@ -216,7 +216,7 @@ def overridden(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
 
 
 def settings() -> list[Setting]:
-    """Return every setting that an override can name; of the constraint those of all kinds."""
+    """Return every setting that an override can name; for the constraint, those of all kinds."""
     table = {entry.name: entry for entry in declared(TrainConfig(''))}
     for kind in constraints.kinds().values():
         for entry in declared(kind(), 'constraint.'):
@@ -228,7 +228,7 @@ def _values(overrides: Sequence[str]) -> dict[str, Any]:
     """
     Return full names and values of overrides.
 
-    :raises SpowlError: one of another form, or for a setting that there is not
+    :raises SpowlError: a malformed override or an unknown setting
     """
     try:
         return assigned(settings(), overrides)
@@ -245,7 +245,7 @@ def find(name: Path) -> Path:
     Return a configuration's file: the path itself, or config/training/<task id>.yaml.
 
     :param name: a path, or a task, in short or in full: PointGoal1 or SafetyPointGoal1-v0
-    :raises SpowlError: when there is neither, listing the tasks that have one
+    :raises SpowlError: neither exists; the message lists the tasks that have one
     """
     if name.is_file():
         return name
@@ -258,7 +258,7 @@ def find(name: Path) -> Path:
 
 
 def beside(name: str) -> Path:
-    """Return a file that a configuration names: a path, or one of config/training/."""
+    """Return a file that a configuration names: a path, or a file in config/training/."""
     return Path(name) if Path(name).is_file() else _folder() / name
 
 

@@ -1,14 +1,14 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-How cost is kept down: a multiplier, and the term that it puts into the policy's loss.
+Constraints keep the cost down: a multiplier, and its term in the policy's loss.
 
-A kind of constraint is one class here: its fields are its settings, by which a configuration's
-section `constraint` names them, and its `kind` is the value of `constraint.kind`.
+Each kind of constraint is one class here. Its fields are the settings in a configuration's section
+`constraint`; its `kind` is the value of `constraint.kind`.
 
-Everything is written for one learner, with tensors that have no axis for learners: `torch.vmap`
-makes it that of many, each with its own state and, where they vary, its own settings, which then
-are tensors too. So there is no `float()` and no `if` on a number.
+The code is for one learner: tensors have no learner axis. `torch.vmap` extends it to many, each
+with its own state and, where they vary, its own settings; such settings are tensors too. So the
+code has no `float()` and no `if` on a number.
 """
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ KIND = 'how cost is kept down: augmented (a Lagrangian over replayed states) or 
     'of the cost of finished episodes)'
 
 State = dict[str, Tensor]
-"""Scalars by name, float64; one of them is `multiplier`."""
+"""Scalars by name, float64; includes `multiplier`."""
 
 
 @dataclass(frozen=True)
 class Constraint(ABC):
-    """Settings of a constraint, and what it does with them."""
+    """A constraint: its settings and its effect on learning."""
 
     kind: str = setting('', KIND)
     budget: float = setting(1.0, 'mean cost of an episode that validation accepts without loss')
@@ -47,18 +47,18 @@ class Constraint(ABC):
         """
         Return the policy's loss, a scalar.
 
-        :param value: (N,) what the policy pays at each latent but for cost: scaled, to be small
+        :param value: (N,) the policy's loss at each latent without cost, scaled
         :param cost_value: (N,) cost value of its action
         :param weight: (N,) of each latent
-        :param scale: spread of the reward value, by which `value` was divided
+        :param scale: spread of the reward value; `value` is already divided by it
         """
 
     def after_update(self, state: State, mean_cost_value: Tensor) -> State:
-        """Return the state after an update in which the mean cost value was this."""
+        """Return the state after an update with this mean cost value."""
         return state
 
     def after_episode(self, state: State, cost: Tensor) -> State:
-        """Return the state after an episode that cost so much, discount 1."""
+        """Return the state after an episode with this cost, discount 1."""
         return state
 
 
@@ -106,10 +106,10 @@ class BudgetController(Constraint):
     """
     Proportional-integral control of log λ towards a budget of cost per episode.
 
-    The error is relative and bounded, (J - budget) / max(J, budget), so that neither one very
-    costly episode nor a long cheap stretch winds the multiplier up; the bounds on λ are the
-    anti-windup. Driven by the undiscounted cost of finished episodes, not by replay states. The
-    policy's loss is normalised by 1 + λ.
+    The error is relative and bounded, (J - budget) / max(J, budget): neither one very costly
+    episode nor a long cheap stretch winds up the multiplier. The bounds on λ are the anti-windup.
+    The input is the undiscounted cost of finished episodes, not the replay states. The policy's
+    loss is normalised by 1 + λ.
     """
 
     kind: str = setting('budget', KIND)
@@ -124,18 +124,18 @@ class BudgetController(Constraint):
         0.1, 'weight of the newest episode in the cost that is steered (budget)')
 
     def start(self) -> dict[str, float]:
-        """Return the multiplier, its integral, and the average cost, negative for none yet."""
+        """Return the multiplier, its integral, and the average cost (negative: none yet)."""
         return {'multiplier': self.multiplier, 'integral': self.multiplier, 'average': -1.0}
 
     def loss(self, state: State, value: Tensor, cost_value: Tensor, weight: Tensor,
              scale: Tensor) -> Tensor:
-        """Charge the cost value, scaled as the reward value is."""
+        """Charge the cost value with the scale of the reward value."""
         multiplier = state['multiplier'].to(value.dtype)
         value = value + multiplier * cost_value / scale
         return (value * weight).sum() / (1 + multiplier)
 
     def after_episode(self, state: State, cost: Tensor) -> State:
-        """Steer by the cost of one finished episode."""
+        """Adjust the multiplier by the cost of one finished episode."""
         average = state['average']
         average = torch.where(average < 0, cost, average + self.smoothing * (cost - average))
         budget = _full(average, self.budget)
@@ -162,10 +162,10 @@ def from_dict(data: Mapping[str, Any]) -> Constraint:
     """
     Return the constraint that a configuration's section describes.
 
-    Settings of another kind are taken where they say what that kind does anyhow: files written
-    when every kind's settings stood in one section say so.
+    Settings of another kind are accepted if they have no effect. Older files need this: their one
+    section held the settings of every kind.
 
-    :raises SpowlError: an unknown kind, or a setting that it does not have
+    :raises SpowlError: an unknown kind, or a setting that the kind does not have
     """
     if not isinstance(data, Mapping):
         raise SpowlError(f'constraint is {data!r}; wanted a mapping of keys')
@@ -180,9 +180,9 @@ def from_dict(data: Mapping[str, Any]) -> Constraint:
 
 def kept(section: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Return what of a section holds where another one is put over it.
+    Return the settings of a section that remain when another section overrides it.
 
-    All of it, but where that chooses another kind: then only what every kind has.
+    All remain, unless the other section chooses another kind: then only those of every kind.
     """
     default = AugmentedLagrangian.kind
     if over.get('kind', section.get('kind', default)) == section.get('kind', default):
@@ -192,13 +192,13 @@ def kept(section: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _idle(key: str, value: Any) -> bool:
-    """Return whether a setting says what the kind that has it does anyhow."""
+    """Return whether a setting has the value that its kind has anyway."""
     return any(key in {f.name for f in fields(kind)} and getattr(kind(), key) == value
                for kind in kinds().values())
 
 
 def _full(like: Tensor, value: float | Tensor) -> Tensor:
-    """Return a setting as a tensor; no copy from the host, which a graph could not capture."""
+    """Return a setting as a tensor, without a host copy: a graph could not capture one."""
     return value if isinstance(value, Tensor) else torch.full_like(like, value)
 
 

@@ -3,9 +3,9 @@
 """
 Export: the planner of trained networks as a bundle of ONNX graphs, one per stage.
 
-What is exported are the methods of `training.planner.PlannerModule`; nothing of its mathematics is
-written again. Tensors have names, and a stage takes by name what stages before it gave; what an
-improvement hands to the next improvement is called `next_...` on the way out.
+The export traces the methods of `training.planner.PlannerModule`; it does not repeat their
+mathematics. Tensors have names: a stage takes outputs of earlier stages by name. An output for the
+next improvement is called `next_...`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ GOLDEN_CASES = 4
 GOLDEN_MARGIN = 1e-5
 HAIR = 1e-6
 _EXTERNAL_BYTES = 1024
-_ALIGNMENT = 4096  # what memory mapping wants
+_ALIGNMENT = 4096  # memory mapping needs it
 
 Named = dict[str, Tensor]
 Part = TypeVar('Part')
@@ -102,7 +102,7 @@ def _flat(values: Proposal | Search) -> Named:
 
 
 def _part(kind: Callable[..., Part], x: Named) -> Part:
-    """Return one of the planner's tuples, whose fields are called as the tensors are."""
+    """Return one of the planner's tuples; its fields have the names of the tensors."""
     return kind(*(Pool(*(x[io.POOL + inner] for inner in Pool._fields)) if name == 'pool'
                   else x[name] for name in kind._fields))  # type: ignore[attr-defined]
 
@@ -154,11 +154,11 @@ def export(networks: Networks, contract: Contract, settings: PlannerSettings,
     """
     Write a bundle and load it again, which verifies it.
 
-    :param directory: is replaced if it is a bundle already; must not exist otherwise
+    :param directory: replaced if it is already a bundle; must not exist otherwise
     :param observations: typical ones for the golden vectors; plausible random ones by default
-    :param cases: how many golden vectors
-    :param exportable: see `inference.exportable`; to measure what it buys
-    :raises SpowlError: networks that do not fit the contract, a directory that is something else
+    :param cases: number of golden vectors
+    :param exportable: use `inference.exportable`; False measures what it gains
+    :raises SpowlError: networks that do not fit the contract, or a directory that is no bundle
     """
     directory = Path(directory)
     config = networks.config
@@ -190,7 +190,7 @@ def export_checkpoint(path: Path, directory: str | Path, changes: dict[str, Any]
     Write the bundle of a training checkpoint.
 
     :param changes: planner settings that differ from the configuration's
-    :raises SpowlError: as `export`, and for a file that is no checkpoint
+    :raises SpowlError: as `export`, or the file is no checkpoint
     """
     content = checkpoint.load(path)
     networks, config = checkpoint.load_networks(path)
@@ -221,7 +221,7 @@ def _write_graphs(planner: PlannerModule, observation: Tensor, directory: Path
         stage = Stage(planner, name)
         stage.inputs = list(given)
         path = directory / bundles.GRAPHS[name]
-        with warnings.catch_warnings():  # the tracer's hints about constants are what is meant
+        with warnings.catch_warnings():  # the tracer warns about constants, which are intended
             warnings.simplefilter('ignore')
             torch.onnx.export(stage, tuple(given.values()), str(path), dynamo=False,
                               opset_version=OPSET, input_names=list(given),
@@ -243,9 +243,9 @@ def _remove_unused_inputs(model: onnx.ModelProto) -> None:
 def _share_weights(models: dict[Path, onnx.ModelProto], networks: Networks,
                    path: Path) -> dict[str, Weight]:
     """
-    Write all parameters, then what else is large in the models, equal values once, into one file.
+    Write all parameters, then other large constants, into one file; store equal values once.
 
-    :return: where each parameter is
+    :return: the place of each parameter
     """
     offsets: dict[bytes, int] = {}
     weights: dict[str, Weight] = {}
@@ -282,11 +282,11 @@ def _share_weights(models: dict[Path, onnx.ModelProto], networks: Networks,
 def _write_golden(networks: Networks, settings: PlannerSettings, observations: list[Tensor],
                   cases: int, graphs: dict[str, Graph], directory: Path) -> None:
     """
-    Write inputs and outputs of every stage for a few decisions in a row.
+    Write inputs and outputs of every stage for a few consecutive decisions.
 
-    Decisions at a threshold, or with candidates so alike that a rounding error swaps their ranks,
-    are no test of a graph: only those are taken on which single and double precision agree, and
-    which a hair's breadth in the observation leaves as they are.
+    Decisions at a threshold, or with candidates so similar that a rounding error swaps their
+    ranks, do not test a graph. So the vectors use only decisions on which single and double
+    precision agree, and which a tiny change of the observation does not change.
     """
     planner = PlannerModule(faster(networks), settings).eval()
     exact = PlannerModule(faster(_double(networks)), settings).double().eval()

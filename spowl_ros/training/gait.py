@@ -1,12 +1,12 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-A gait: legs swing together in a phase that the joints themselves tell, towards the goal.
+A gait: legs swing together towards the goal, in a phase computed from the joints.
 
-No noise finds legged locomotion in the number of steps that a world model otherwise needs. A gait
-of a few dozen numbers, found by `benchmarks.gait_search`, acts while first experience is
-collected and then guides the policy, which soon is on its own. It is a function of one
-observation, as the policy is, so that it can tell in any state what it would do.
+Random exploration does not find legged locomotion within the steps that a world model otherwise
+needs. A gait of a few dozen numbers, found by `benchmarks.gait_search`, acts during the first
+collection and then guides the policy, which soon acts alone. Like the policy, the gait is a
+function of one observation, so it gives an action in any state.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from spowl_ros.base.settings import read
 from spowl_ros.control.contract import SCAN_RANGE, Contract
 
 SENSED = ('joint_position', 'joint_velocity', 'contact_force')
-"""Sensors that tell the phase, in the order of `Gait.sensed`."""
+"""Sensors that give the phase, in the order of `Gait.sensed`."""
 _VELOCITY_LIMIT = 20.0
 
 
@@ -35,9 +35,9 @@ class Avoidance:
     push: float
     """Weight of the direction away from an obstacle that the robot touches, beside the goal's."""
     slide: float
-    """Weight of the direction past an obstacle that lies on the way."""
+    """Weight of the direction past an obstacle on the way."""
     radius: float
-    """Distance of centres, metres, at which an obstacle counts in full."""
+    """Distance between centres, metres, at which an obstacle has its full weight."""
     reach: float
     """Metres beyond the radius over which an obstacle's weight falls to 1/e."""
 
@@ -55,12 +55,12 @@ class GaitConfig:
     phase: dict[str, list[float]]
     """
     Weights of a sensor's value in the phase's cosine and sine; a joint's angle in rad, its
-    velocity in 10 rad/s, a force in N. What is called `offset` is always 1.
+    velocity in 10 rad/s, a force in N. The sensor `offset` is always 1.
     """
     strokes: dict[str, list[list[float]]]
     """
-    Of each actuator, (3, 3): its mean and the amplitudes of the phase's cosine and sine; for any
-    heading, and what is added for forward and for left headings.
+    For each actuator, (3, 3): mean and amplitudes of the phase's cosine and sine; for any heading,
+    plus additions for forward and for left headings.
     """
 
     def __post_init__(self) -> None:
@@ -78,7 +78,7 @@ def load(path: Path) -> GaitConfig:
     """
     Read a gait.
 
-    :raises SpowlError: a file that cannot be read or is no gait
+    :raises SpowlError: the file cannot be read or is no gait
     """
     try:
         return read(GaitConfig, yaml.read(path, 'the file'))
@@ -90,7 +90,7 @@ class Gait:
     """
     A gait for the observations of a task.
 
-    :raises SpowlError: it is another robot's, or the task lacks what it needs
+    :raises SpowlError: the gait is for another robot, or the task lacks a sensor that it needs
     """
 
     def __init__(self, config: GaitConfig, contract: Contract,
@@ -128,18 +128,18 @@ class Gait:
         self._directions = torch.stack([angles.cos(), angles.sin()], dim=-1)
 
     def __call__(self, obs: Tensor) -> Tensor:
-        """Return its actions (N, A) in [-1, 1] for observations (N, O)."""
+        """Return the gait's actions (N, A) in [-1, 1] for observations (N, O)."""
         ones = torch.ones(len(obs), 1, dtype=obs.dtype, device=obs.device)
         heading = torch.cat([ones, self.heading(obs)], dim=-1)
         phase = torch.cat([ones, self.phase(obs)], dim=-1)
         return torch.einsum('adp,nd,np->na', self._strokes, heading, phase).clamp(-1.0, 1.0)
 
     def phase(self, obs: Tensor) -> Tensor:
-        """Return cosine and sine (N, 2) of the phase that the joints are in."""
+        """Return cosine and sine (N, 2) of the joints' phase."""
         return _unit(self.sensed(obs) @ self._weights + self._offset)
 
     def sensed(self, obs: Tensor) -> Tensor:
-        """Return what the phase is computed from (N, n): angles, then velocities, then forces."""
+        """Return the phase's inputs (N, n): angles, then velocities, then forces."""
         position, velocity, force = (self._places[kind] for kind in SENSED)
         return torch.cat([
             torch.atan2(obs[:, position], obs[:, [place + 1 for place in position]]),

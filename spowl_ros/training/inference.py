@@ -1,11 +1,11 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-The networks as the planner asks them: for rows of candidates, one head after another.
+The networks as the planner calls them: for rows of candidates, one head after another.
 
-The forward pass is that of `networks`. What is added saves work: a latent shared by all candidates
-goes through its part of the first layer once, and members of an ensemble are separate
-two-dimensional products, of which only those are made that somebody asks for.
+The forward pass is that of `networks`, with less work. A latent shared by all candidates goes
+through its part of the first layer once. Members of an ensemble are separate two-dimensional
+products; only the requested ones are computed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from spowl_ros.training.networks import MISH_BY_EXPONENTIAL, MLP, Networks, TwoH
 
 
 def exportable(networks: Networks) -> Networks:
-    """Return networks of the same weights without operators that inference engines run slowly."""
+    """Return networks with the same weights and without operators that are slow in engines."""
     if networks.config.activation != 'mish':
         return networks
     other = Networks(replace(networks.config, activation=MISH_BY_EXPONENTIAL))
@@ -57,17 +57,17 @@ class InferenceNetworks(nn.Module):
         return self.networks.reward_codec.decode(self._head(self.networks.reward, z, action))
 
     def cost(self, z: Tensor, action: Tensor, heads: int = 0) -> list[Tensor]:
-        """Return predicted costs of one decision, (N,) for each head; 0 heads are all."""
+        """Return predicted costs of one decision, (N,) for each head; 0 means all heads."""
         return self._ensemble(self.networks.cost, self.networks.cost_codec, z, action,
                               heads or self.config.num_c)
 
     def reward_value(self, z: Tensor, action: Tensor, heads: int = 0) -> list[Tensor]:
-        """Return reward values, (N,) for each head; 0 heads are all."""
+        """Return reward values, (N,) for each head; 0 means all heads."""
         return self._ensemble(self.networks.reward_value, self.networks.reward_value_codec, z,
                               action, heads or self.config.num_q)
 
     def cost_value(self, z: Tensor, action: Tensor, heads: int = 0) -> list[Tensor]:
-        """Return cost values, (N,) for each head; 0 heads are all."""
+        """Return cost values, (N,) for each head; 0 means all heads."""
         return self._ensemble(self.networks.cost_value, self.networks.cost_value_codec, z, action,
                               heads or self.config.num_q)
 

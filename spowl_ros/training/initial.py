@@ -1,10 +1,10 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Networks to start from: those of a checkpoint or of a bundle, perhaps of another task.
+Start networks from a checkpoint or a bundle, perhaps of another task.
 
-What the encoder knows of an observation's field goes to the field of the same name; fields that
-only the new task has begin without any influence. All else must agree in size.
+The encoder's weights for an observation field go to the field of the same name. Fields that only
+the new task has start with zero weights. All other sizes must agree.
 """
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ FIRST_LAYER = 'encoder.layers.0.weight'
 
 def start_from(path: Path, networks: Networks, contract: Contract) -> None:
     """
-    Give networks the weights of others.
+    Copy the weights of other networks into these.
 
     :param path: a checkpoint, or the directory of a bundle
-    :param contract: of the task that `networks` are for
-    :raises SpowlError: nothing there, or networks of other sizes
+    :param contract: of the task of `networks`
+    :raises SpowlError: no networks there, or networks of other sizes
     """
     theirs, their_contract = saved.read(path)
     ours = networks.state_dict()
@@ -66,11 +66,11 @@ def _inputs(features: Features, contract: Contract) -> list[object]:
 
 def _by_name(source: Tensor, source_names: list[object], fresh: Tensor,
              names: list[object]) -> Tensor:
-    """Return the columns of `source` at the names of `fresh`; new ones of a matrix are zero."""
+    """Return the columns of `source` in the order of `fresh`; a matrix's new columns are zero."""
     place = {name: i for i, name in enumerate(source_names)}
     result = torch.zeros_like(fresh) if fresh.dim() > 1 else fresh.clone()
     if source.shape[:-1] != result.shape[:-1]:
-        return source  # told apart by whoever compares the shapes
+        return source  # the caller compares the shapes
     known = [i for i, name in enumerate(names) if name in place]
     result[..., known] = source[..., [place[names[i]] for i in known]]
     return result

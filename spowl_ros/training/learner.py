@@ -1,10 +1,10 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-One update of everything: model, values, policy, targets, scale; of one learner or of many.
+One update of model, values, policy, targets and scale, for one learner or many.
 
-An update reads tensors, writes tensors in place, and never asks a number back from the device: a
-CUDA graph can capture it, and the same code runs uncaptured elsewhere.
+An update reads tensors, writes tensors in place, and never reads a number back from the device. So
+a CUDA graph can capture it, and the same code runs uncaptured elsewhere.
 """
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class OptimiserConfig:
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of a learner; of several learners only numbers may differ."""
+    """Settings of a learner; between learners only numbers may differ."""
 
     loss: LossConfig = field(default_factory=LossConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
@@ -59,16 +59,16 @@ class Settings:
 
 @dataclass(frozen=True)
 class Guidance:
-    """What draws the policies to actions of something that is no network."""
+    """Actions of a guide that is no network; the policies are drawn to them."""
 
     actions: Tensor
-    """(M, H + 1, B, A): at every observation of a batch, and at the last one after it."""
+    """(M, H + 1, B, A): at every observation of a batch, and at the observation after it."""
     weight: Tensor
-    """(M,) of the squared distance, the mean over actuators, beside the scaled values."""
+    """(M,): weight of the squared distance (mean over actuators) against the scaled values."""
 
 
 _AVERAGE_START = 10
-"""Until the average's rate is reached, it is this many times one over the updates."""
+"""The average's rate is this / (this + updates) until it falls to its setting."""
 _OF_MODEL = 0.3
 """A guide's weight in the model's loss, whose parts are a tenth of the values' in size."""
 _MOVING = ('value_scale', 'entropy_weight')
@@ -79,12 +79,12 @@ class Learners:
     """
     M learners: networks with their optimisers, multipliers and running scales.
 
-    `averages` are networks whose weights follow the others' (Polyak and Juditsky 1992): late in
-    training, the policy moves between more daring and more careful, and they lie in between.
+    `averages` are networks whose weights follow the others' (Polyak and Juditsky 1992). Late in
+    training the policy swings between daring and careful; the averages lie in between.
 
-    :param networks: one a learner, of the same sizes, on their device
-    :param settings: one a learner
-    :param seeds: one a learner, of all that is random in its updates
+    :param networks: one per learner, of the same sizes, on their device
+    :param settings: one per learner
+    :param seeds: one per learner, for all randomness in its updates
     :raises SpowlError: settings that differ in more than numbers
     """
 
@@ -103,7 +103,7 @@ class Learners:
         self.generators = [torch.Generator(self.device).manual_seed(seed) for seed in seeds]
         self.state = {'value_scale': torch.ones(self.count, device=self.device),
                       'entropy_weight': self._each_of([s.optimiser.entropy for s in settings])}
-        """(M,) by name: what follows the values and the entropy."""
+        """(M,) by name: scale of the values and weight of the entropy."""
         starts = [s.constraint.start() for s in settings]
         self.constraint = {name: torch.tensor([start[name] for start in starts],
                                               dtype=torch.float64, device=self.device)
@@ -120,9 +120,9 @@ class Learners:
 
     def set_numbers(self, settings: Sequence[Settings]) -> None:
         """
-        Take the numbers in which learners differ, in place where they differed before.
+        Take the numbers in which learners differ; numbers that differed before change in place.
 
-        :raises SpowlError: a setting that differs and is no number
+        :raises SpowlError: a differing setting is no number
         """
         for section, varied in self._varied.items():
             all_of = [vars(getattr(s, section)) for s in settings]
@@ -148,10 +148,10 @@ class Learners:
         self._rate.copy_(rate)
 
     def _of_all(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a function of one learner as one of all, compiled where that is asked for."""
+        """Extend a function of one learner to all, compiled if the settings ask for it."""
         if not self.settings.optimiser.compile:
             return each(self.count, function)
-        if self.count == 1:  # what a plain call adds are views, which a compiler does not like
+        if self.count == 1:  # a plain call adds views, which compilers handle badly
             return each(1, torch.compile(function, dynamic=False))
         return torch.compile(each(self.count, function), dynamic=False)
 
@@ -159,7 +159,7 @@ class Learners:
         return torch.tensor(values, dtype=torch.float32, device=self.device)
 
     def _optimiser(self) -> OptimiserConfig:
-        """Return the optimiser's settings; those that differ are tensors (M,)."""
+        """Return the optimiser's settings; differing ones are tensors (M,)."""
         return replace(self.settings.optimiser, **self._varied['optimiser'])
 
     # -- of one learner, without its axis -----------------------------------------------------
@@ -206,7 +206,7 @@ class Learners:
 
     def update(self, batch: Batch, guidance: Guidance | None = None) -> dict[str, Tensor]:
         """
-        Take one step on a batch, whose tensors lead with the learners' axis.
+        Take one step on a batch; axis 0 of its tensors is the learner.
 
         :return: figures (M,) by name
         """
@@ -289,7 +289,7 @@ class Learners:
         self.averages.follow(self.weights, torch.maximum(start, _like(start, rate)))
 
     def episode_ended(self, learner: int, cost: float) -> None:
-        """Tell a learner's constraint what an episode cost."""
+        """Give a learner's constraint the cost of an episode."""
         numbers = {name: value[learner] for name, value in self._varied['constraint'].items()}
         constraint = replace(self.settings.constraint, **numbers)
         mine = {name: value[learner] for name, value in self.constraint.items()}
@@ -330,7 +330,7 @@ class Learners:
     # -- what is kept -------------------------------------------------------------------------
 
     def copy_learner(self, source: int, target: int) -> None:
-        """Let one learner go on from where another is, with its own randomness."""
+        """Copy another learner's state into one learner, except for the randomness."""
         for stack in {id(s): s for s in (self.weights, self.averages)}.values():
             stack.copy_member(source, target)
         for rows in (*self.model_optimiser.moments, *self.policy_optimiser.moments,
@@ -338,7 +338,7 @@ class Learners:
             rows[target] = rows[source]
 
     def save(self, learner: int) -> dict[str, object]:
-        """Return everything a bit-exact continuation needs beside the average's weights."""
+        """Return all that a bit-exact continuation needs, except the average's weights."""
         return {'networks': self.weights.members[learner].state_dict(),
                 'averaged': self.averaged.clone(),
                 'model_optimiser': self.model_optimiser.save(learner),
@@ -362,10 +362,10 @@ class Learners:
 
 
 def _column(value: float | Tensor) -> float | Tensor:
-    """Return a setting so that it goes with (M, N)."""
+    """Return a setting that broadcasts with (M, N)."""
     return value.unsqueeze(-1) if isinstance(value, Tensor) else value
 
 
 def _like(like: Tensor, value: float | Tensor) -> Tensor:
-    """Return a setting as a tensor; no copy from the host, which a graph could not capture."""
+    """Return a setting as a tensor, without a host copy: a graph could not capture one."""
     return value if isinstance(value, Tensor) else torch.full_like(like, value)

@@ -16,13 +16,13 @@ from spowl_ros.training.networks import Networks
 @dataclass(frozen=True)
 class Batch:
     """
-    Sequences of H decisions, B of them; time leads.
+    B sequences of H decisions; axis 0 is time.
 
     `mask` is 1 until the first episode end inside a sequence (inclusive) and 0 past it.
     """
 
     obs: Tensor         # (H, B, O)
-    next_obs: Tensor    # (H, B, O), the last observation of the episode where it ended
+    next_obs: Tensor    # (H, B, O); where an episode ended, its last observation
     action: Tensor      # (H, B, A)
     reward: Tensor      # (H, B)
     cost: Tensor        # (H, B)
@@ -66,7 +66,7 @@ def cost_value_target(networks: Networks, next_z: Tensor, next_action: Tensor, c
 
 @dataclass
 class ModelLoss:
-    """Loss of world model and values, its parts (scalars), and the latents it rolled."""
+    """Loss of world model and values, its parts (scalars), and the predicted latents."""
 
     total: Tensor
     consistency: Tensor
@@ -83,11 +83,11 @@ def model_loss(networks: Networks, batch: Batch, config: LossConfig, noise: Tens
     Losses of one batch of sequences.
 
     `noise` (H * B, A) is standard normal for the policy at the next latents; `members` (2,)
-    are the target members whose minimum makes the reward value's target.
+    are the target members; their minimum is in the reward value's target.
     """
     horizon, size = batch.reward.shape
     with torch.no_grad():
-        # past an episode's end the latent is that of the observation, not of the roll
+        # past an episode's end the latent comes from the observation, not from the prediction
         encoded = networks.encode(torch.cat([batch.next_obs, batch.obs[1:]]))
         target_z, fresh_z = encoded[:horizon], encoded[horizon:]
         flat_z = target_z.flatten(0, 1)
@@ -137,7 +137,7 @@ def model_loss(networks: Networks, batch: Batch, config: LossConfig, noise: Tens
 
 @dataclass
 class PolicyTerms:
-    """What the policy's loss is made of at latents (N, D)."""
+    """Terms of the policy's loss at latents (N, D)."""
 
     log_prob: Tensor    # (N,)
     mean: Tensor        # (N, A) of the action's Gaussian, squashed
@@ -146,7 +146,7 @@ class PolicyTerms:
 
 
 def policy_terms(networks: Networks, z: Tensor, noise: Tensor, members: Tensor) -> PolicyTerms:
-    """Values of the policy's own action; gradient reaches the policy only."""
+    """Return the values of the policy's action; gradients reach the policy only."""
     out = networks.act(z, noise)
     value = networks.reward_value_of(z, out.action, members=members, frozen=True).mean(dim=0)
     cost_value = networks.cost_value_of(z, out.action, frozen=True).mean(dim=0)

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""One of the learners that a trainer trains: all that is its own beside weights and replay."""
+"""One learner of a trainer: everything it has of its own except weights and replay."""
 from __future__ import annotations
 
 from collections import deque
@@ -20,19 +20,19 @@ from spowl_ros.training.progress import Progress
 from spowl_ros.training.stream import EpisodeSummary
 
 RECENT = 20
-"""Episodes over which return and cost are reported."""
+"""Number of recent episodes in the reported return and cost."""
 VALIDATED = ('evaluation_return', 'evaluation_cost', 'evaluation_cost_free')
 COST_WEIGHT = 2.0
-"""What a unit of cost over the budget takes from a validation's return."""
+"""Penalty per unit of cost over the budget, subtracted from a validation's return."""
 
 
 class Member:
     """
-    A learner's own configuration, directory, randomness, episodes and validation.
+    Configuration, directory, randomness, episodes and validation of one learner.
 
     :param index: its place in the trainer's stacks
-    :param name: how it is called among others; nothing where it is alone
-    :param gait: what acts first and guides; None for none
+    :param name: its name among several learners; empty for a single one
+    :param gait: acts first and then guides; None: no gait
     """
 
     def __init__(self, index: int, name: str, config: TrainConfig, directory: Path,
@@ -52,13 +52,13 @@ class Member:
         self.evaluation_due = False
         self.best_score = -np.inf
         self.failed = ''
-        """Why it has ended before the others; nothing: it goes on."""
+        """Why this learner ended before the others; empty while it runs."""
         self.progress: Progress | None = None
 
     # -- acting -------------------------------------------------------------------------------
 
     def first_actions(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return actions (streams, A) that ask no network."""
+        """Return actions (streams, A) from the gait or at random, without a network."""
         if self.gait is None:
             shape = len(observations), self.config.networks.action_dim
             return self.rng.uniform(-1, 1, shape).astype(np.float32)
@@ -67,7 +67,7 @@ class Member:
         return np.clip(guided + self.config.guide.noise * noise, -1.0, 1.0)
 
     def exploration(self) -> Tensor:
-        """Return noise (streams, A) for the policy; none for the last streams, if so asked."""
+        """Return noise (streams, A) for the policy; zero for the last streams if configured."""
         collect = self.config.collect
         shape = collect.environments, self.config.networks.action_dim
         noise = self.rng.standard_normal(shape, np.float32)
@@ -75,7 +75,7 @@ class Member:
         return torch.from_numpy(noise)
 
     def plan(self, observations: NDArray[np.float32], actions: NDArray[np.float32]) -> None:
-        """Let the first streams act by planning: replaces their actions (streams, A)."""
+        """Plan for the first streams, and replace their actions in (streams, A)."""
         planning = len(self.lanes.memory.warm)
         if planning:
             noise = self.lanes.planner.draw(planning, self.plan_noise)
@@ -90,7 +90,7 @@ class Member:
     # -- measuring ----------------------------------------------------------------------------
 
     def take_evaluation(self, evaluation: dict[str, float]) -> bool:
-        """Keep a validation's figures; returns whether they are the best so far."""
+        """Keep a validation's figures; return whether they are the best so far."""
         self.evaluation, self.evaluation_due = evaluation, False
         if self.score <= self.best_score:
             return False
@@ -99,7 +99,7 @@ class Member:
 
     @property
     def score(self) -> float:
-        """Return what the last validation is worth: safe first, then its return."""
+        """Return the last validation's score: safety first, then return."""
         over = max(0.0, self.evaluation['evaluation_cost'] - self.config.constraint.budget)
         return self.evaluation['evaluation_return'] - COST_WEIGHT * over
 
@@ -113,7 +113,7 @@ class Member:
     # -- what is kept -------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
-        """Return all of it that a checkpoint needs."""
+        """Return the state for a checkpoint."""
         return {'name': self.name, 'config': self.config.to_dict(), 'failed': self.failed,
                 'evaluation': dict(self.evaluation), 'evaluation_due': self.evaluation_due,
                 'best_score': float(self.best_score),

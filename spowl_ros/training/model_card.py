@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The page of a bundle that a person reads before letting it drive."""
+"""The model card: the page to read before a bundle drives."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from spowl_ros.control.bundle import Bundle
 
 
 def model_card(bundle: Bundle) -> str:
-    """Return Markdown that says what a bundle is, how it was made and what was measured."""
+    """Return Markdown on what a bundle is, how it was made and what was measured."""
     contract, settings = bundle.contract, bundle.settings
     fields = '\n'.join(f'| {f.name} | {f.sensor} | {f.size} | {f.unit} |' for f in contract.fields)
     return f"""# {contract.task}
@@ -42,7 +42,7 @@ Action: {', '.join(contract.action.names)} ({contract.action.kind}), from
 
 
 def _measured(measured: dict[str, Any] | None) -> str:
-    """Return a table of the evaluations, what failed in the first of them, and the latency."""
+    """Return a table of the evaluations, the failures of the first one, and the latency."""
     if not measured:
         return 'Nothing has been measured.'
     evaluations = measured.get('evaluations', {})
@@ -71,7 +71,7 @@ def _measured(measured: dict[str, Any] | None) -> str:
 
 
 def failures(figures: dict[str, Any]) -> str:
-    """Say in which episodes of an evaluation (as `spowl evaluate` writes it) it did worst."""
+    """Describe the worst episodes of an evaluation (as `spowl evaluate` writes it)."""
     costs, returns, seeds = figures['costs'], figures['returns'], figures['seeds']
     costly = [(cost, seed) for cost, seed in zip(costs, seeds, strict=True) if cost > 0]
     low, where = min(zip(returns, seeds, strict=True))

@@ -3,8 +3,8 @@
 """
 The networks of SPOWL: encoder, latent dynamics, reward, cost, policy and value ensembles.
 
-Sizes default to the authors' (arXiv 2506.04828). Everything that departs from them is a field of
-:class:`NetworkConfig` whose default is the authors' choice.
+Sizes default to the authors' (arXiv 2506.04828). Every departure from them is a
+field of :class:`NetworkConfig`; the field's default is the authors' choice.
 """
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from spowl_ros.control.contract import SAME_OBJECT, SCAN_RANGE, Contract
 
 LAYER_NORM_EPS = 1e-5
 ENSEMBLES = ('cost.', 'reward_value.', 'cost_value.')
-"""How the names of those parameters begin that lead with an axis of members."""
+"""Prefixes of the names of parameters whose axis 0 is the ensemble member."""
 MISH_BY_EXPONENTIAL = 'mish_by_exponential'
 
 
@@ -28,8 +28,8 @@ def mish_by_exponential(x: Tensor) -> Tensor:
     """
     Mish, x tanh(softplus(x)), as x n / (n + 2) with n = e^x (e^x + 2).
 
-    The same function in operators that inference engines vectorise; e^30 squared is still finite
-    in float32, and the quotient is 1 long before.
+    This is the same function in operators that inference engines vectorise. e^30 squared is still
+    finite in float32, and the quotient reaches 1 long before.
     """
     e = torch.exp(x.clamp(max=30.0))
     n = e * (e + 2.0)
@@ -42,7 +42,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 @dataclass(frozen=True)
 class BinConfig:
-    """Support of one scalar that is predicted as a distribution over bins in symlog space."""
+    """Support of a scalar predicted as a distribution over bins in symlog space."""
 
     count: int = setting(101, 'bins', low=2)
     low: float = setting(-10.0, 'lowest bin, in symlog space')
@@ -97,7 +97,7 @@ class NetworkConfig:
             raise ValueError(f"readout {self.readout!r} is neither 'symlog' nor 'linear'")
 
     def fitted(self, contract: Contract) -> NetworkConfig:
-        """Return these sizes with what a contract determines."""
+        """Return these sizes, completed from a contract."""
         slices = contract.slices
         scans = [field for field in contract.fields if field.sensor == 'scan']
         parts = [(slices[field.name].start, slices[field.name].stop) for field in scans]
@@ -119,7 +119,7 @@ def symexp(x: Tensor) -> Tensor:
 
 def simnorm(x: Tensor, group: int) -> Tensor:
     """Softmax over consecutive groups of `group` features; shape (..., D) is kept."""
-    size = int(x.shape[-1])  # a number, and -1 for rows, is what a tracer keeps as it is
+    size = int(x.shape[-1])  # a tracer keeps a number, and -1 for rows, unchanged
     lead = (-1,) if x.dim() == 2 else x.shape[:-1]
     groups = F.softmax(x.reshape(-1, size // group, group), dim=-1)
     return groups.view(*lead, size)
@@ -129,7 +129,7 @@ class TwoHot(nn.Module):
     """
     Codec between scalars and distributions over bins evenly spaced in symlog space.
 
-    `bins` (n,) are the bins in that space, `values` (n,) what they stand for.
+    `bins` (n,) are the bins in that space, `values` (n,) the scalars that they represent.
     """
 
     bins: Tensor
@@ -148,12 +148,12 @@ class TwoHot(nn.Module):
         """
         Return the two-hot code (..., bins) of scalars (...).
 
-        The weights of the two neighbours make the chosen read-out return `x` again: they are
-        linear in symlog space for 'symlog' and linear in the value itself for 'linear'.
+        The weights of the two neighbouring bins make the chosen read-out return `x`. They are
+        linear in symlog space for 'symlog', and linear in the value for 'linear'.
         """
         y = symlog(x / self.config.unit).clamp(self.config.low, self.config.high)
         position = (y - self.config.low) / self.width
-        # what is not a number must reach the loss, not be an index
+        # NaN must reach the loss, and must not become an index
         lower = position.nan_to_num(0.0).floor().clamp(0, self.config.count - 2)
         index = lower.long()
         if self.readout == 'symlog':
@@ -161,7 +161,7 @@ class TwoHot(nn.Module):
         else:
             low, high = self.values[index], self.values[index + 1]
             upper_weight = ((self.config.unit * symexp(y) - low) / (high - low)).clamp(0.0, 1.0)
-        # comparing has a batching rule, so that learners can be stacked; scattering has none
+        # comparison has a batching rule, which stacked learners need; scatter has none
         bins = torch.arange(self.config.count, device=x.device) - index.unsqueeze(-1)
         upper = upper_weight.unsqueeze(-1)
         return torch.where(bins == 0, 1 - upper, torch.where(bins == 1, upper, 0.0))
@@ -170,12 +170,12 @@ class TwoHot(nn.Module):
         """
         Return scalars (...) for logits (..., bins).
 
-        By sums, as inference engines are slow at a product with a vector.
+        Uses sums: inference engines are slow at a product with a vector.
         """
         probabilities = F.softmax(logits, dim=-1)
         if self.readout == 'symlog':
             x = (probabilities * self.bins).sum(dim=-1)
-            # engines have no expm1
+            # inference engines have no expm1
             return self.config.unit * torch.sign(x) * (torch.exp(torch.abs(x)) - 1)
         return (probabilities * self.values).sum(dim=-1)
 
@@ -187,9 +187,9 @@ class TwoHot(nn.Module):
 
 class Layer(nn.Module):
     """
-    Linear, then (hidden layers) dropout, LayerNorm and activation; or only Linear (last).
+    Linear, then (hidden layers) dropout, LayerNorm and activation; the last layer is Linear only.
 
-    With `members`, weights have a leading member axis and (N, in) or (members, N, in) goes to
+    With `members`, axis 0 of the weights is the member; (N, in) or (members, N, in) becomes
     (members, N, out).
     """
 
@@ -210,11 +210,11 @@ class Layer(nn.Module):
     def forward(self, x: Tensor, members: Tensor | int | None = None, frozen: bool = False,
                 shared: Tensor | None = None) -> Tensor:
         """
-        Return what each member makes of x.
+        Return each member's output for x.
 
-        :param members: indices of some, or a single one, whose axis goes; None: all
+        :param members: indices of some; or a single index, which drops the axis; None: all
         :param frozen: stop gradients to the weights
-        :param shared: (1, n), inputs in front of those of x that all rows of x have in common
+        :param shared: (1, n), inputs common to all rows, placed before those of x
         """
         def parameter(p: Tensor) -> Tensor:
             p = p.detach() if frozen else p
@@ -264,7 +264,7 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor, members: Tensor | int | None = None, frozen: bool = False,
                 shared: Tensor | None = None) -> Tensor:
-        """Return what each member makes of x, as `Layer` takes its arguments."""
+        """Return each member's output for x; arguments as for `Layer`."""
         for layer in self.layers:
             x = layer(x, members, frozen, shared)
             shared = None
@@ -290,7 +290,7 @@ class Features(nn.Module):
         self.register_buffer('scale', torch.ones(config.obs_dim))
 
     def forward(self, obs: Tensor) -> Tensor:
-        """Return the normalised observation, with proximities if asked for."""
+        """Return the normalised observation, with proximities if configured."""
         x = (obs - self.mean) * self.scale
         if not self.proximity_scale or not self.scans:
             return x
@@ -309,7 +309,7 @@ class Features(nn.Module):
 
 @dataclass
 class PolicyOutput:
-    """What the policy says at latents (..., D)."""
+    """Output of the policy at latents (..., D)."""
 
     action: Tensor      # (..., A) in [-1, 1]: tanh of the sample
     mean: Tensor        # (..., A) in [-1, 1]: tanh of the Gaussian's mean
@@ -350,7 +350,7 @@ class Networks(nn.Module):
         self.cost_value_codec = TwoHot(c.cost_value_bins, c.readout)
 
     def target_networks(self) -> tuple[MLP, MLP]:
-        """Return the networks that follow by averaging and are never trained."""
+        """Return the target networks: they follow by averaging and are never trained."""
         return self.target_reward_value, self.target_cost_value
 
     @torch.no_grad()
@@ -361,7 +361,7 @@ class Networks(nn.Module):
             torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), tau)
 
     def train(self, mode: bool = True) -> Networks:
-        """Set training mode (dropout); target networks never drop."""
+        """Set training mode (dropout); target networks have no dropout."""
         super().train(mode)
         for target in self.target_networks():
             target.eval()

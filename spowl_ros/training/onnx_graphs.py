@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What all share that write bundles: figures of ONNX graphs, and a directory put in place."""
+"""Shared by all writers of bundles: figures of ONNX graphs, and placing the directory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def shapes(values: Any) -> dict[str, list[int]]:
 
 
 def flops(model: onnx.ModelProto) -> int:
-    """Return the floating-point operations of all matrix products, of a graph of known shapes."""
+    """Return the floating-point operations of all matrix products of a graph with known shapes."""
     graph = model.graph
     known = {**shapes([*graph.value_info, *graph.input, *graph.output]),
              **{t.name: list(t.dims) for t in graph.initializer}}
@@ -43,10 +43,10 @@ def write_bundle(directory: Path, make: Callable[[Path], Bundle],
     """
     Write a bundle beside its place, verify it, and put it there.
 
-    :param directory: is replaced if it is a bundle already; must not exist otherwise
+    :param directory: replaced if it is already a bundle; must not exist otherwise
     :param make: writes graphs, golden vectors and weights into a directory
     :param card: returns the model card
-    :raises SpowlError: the directory is something else, or what was written is no whole bundle
+    :raises SpowlError: the directory is no bundle, or the written bundle is incomplete
     """
     if directory.is_symlink() or (directory.exists()
                                   and not (directory / bundles.MANIFEST).is_file()):

@@ -3,12 +3,12 @@
 """
 The planner: model-predictive path integral control in latent space around a safe policy.
 
-The one definition of its mathematics (arXiv 2506.04828; settings say where we differ): training
-calls `PlannerModule.plan` for a batch of environments, and the stages `encode`, `propose`,
-`improve` and `select` are what is exported to run on a robot.
+This is the only definition of its mathematics (arXiv 2506.04828; settings say where we differ).
+Training calls `PlannerModule.plan` for a batch of environments. The export writes the stages
+`encode`, `propose`, `improve` and `select`, which run on a robot.
 
 Shapes: B environments, H horizon, A action, D latent, P policy's candidates, S samples, E elites,
-M value heads. Time leads: action sequences are (H, B, n, A).
+M value heads. Time is axis 0: action sequences are (H, B, n, A).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from spowl_ros.training.inference import InferenceNetworks
 from spowl_ros.training.networks import Networks
 
 INVALID = 1e6
-"""Magnitude from which on a prediction is taken for nonsense, as what is not a number."""
+"""A prediction of this magnitude or more is invalid, like NaN."""
 BOOTSTRAP_LEVEL = 0.95
 
 Knobs = Mapping[str, Tensor]
@@ -35,7 +35,7 @@ Knobs = Mapping[str, Tensor]
 
 
 class Memory(NamedTuple):
-    """What one decision leaves to the next."""
+    """What one decision passes to the next."""
 
     mean: Tensor     # (H, B, A) of the search distribution
     elites: Tensor   # (H, B, carried, A)
@@ -43,7 +43,7 @@ class Memory(NamedTuple):
 
 
 class Noise(NamedTuple):
-    """All randomness of one decision, drawn beforehand."""
+    """All randomness of one decision, drawn in advance."""
 
     policy: Tensor          # (H, B, P, A) standard normal
     samples: Tensor         # (iterations, H, B, S, A) standard normal
@@ -60,7 +60,7 @@ class Encoding(NamedTuple):
     latent: Tensor          # (B, D)
     policy_action: Tensor   # (B, A)
     policy_next: Tensor     # (B, D) latent predicted after it
-    policy_value: Tensor    # (B,) mean of the heads, as the next five
+    policy_value: Tensor    # (B,) mean of the heads, like the next five
     value_low: Tensor
     value_high: Tensor
     policy_cost_value: Tensor
@@ -69,7 +69,7 @@ class Encoding(NamedTuple):
 
 
 class Pool(NamedTuple):
-    """Candidates and what they are worth."""
+    """Candidates and their predicted worth."""
 
     actions: Tensor         # (H, B, n, A)
     value: Tensor           # (B, n) discounted return G
@@ -84,12 +84,12 @@ class Proposal(NamedTuple):
     std: Tensor             # (H, B, A)
     pool: Pool              # the policy's candidates, then the last decision's elites
     fill: Tensor            # (H, B, A) roll-out of the policy's mean, or zeros
-    cost_threshold: Tensor  # (B,) largest cost of a candidate that counts: k*, if adaptive
-    value_threshold: Tensor  # (B,) least value of a candidate that counts: q*, if adaptive
+    cost_threshold: Tensor  # (B,) greatest admissible cost of a candidate: k*, if adaptive
+    value_threshold: Tensor  # (B,) least admissible value of a candidate: q*, if adaptive
 
 
 class Search(NamedTuple):
-    """Where an improvement has led."""
+    """Result of an improvement."""
 
     mean: Tensor            # (H, B, A)
     std: Tensor             # (H, B, A)
@@ -112,7 +112,7 @@ class Choice(NamedTuple):
 
 
 class PlannerModule(nn.Module):
-    """Plans for a batch of environments with given networks, which it shares, not copies."""
+    """Plans for a batch of environments; shares the given networks and does not copy them."""
 
     discounts: Tensor
     cost_discounts: Tensor
@@ -125,7 +125,7 @@ class PlannerModule(nn.Module):
         self.networks = InferenceNetworks(networks)
         members, heads = networks.config.num_q, settings.heads
         self.draws_heads = settings.head_choice == 'random' and 0 < heads < members
-        # heads to evaluate for a candidate: those drawn from are all needed
+        # heads to evaluate per candidate: a draw from them needs all
         self.heads = members if self.draws_heads else min(heads, members)
         self.cost_value_heads = 0 if settings.head_choice == 'random' else min(heads, members)
         self.cost_heads = min(settings.cost_heads, networks.config.num_c)
@@ -143,7 +143,7 @@ class PlannerModule(nn.Module):
         return self.networks.config.action_dim
 
     def memory(self, batch: int) -> Memory:
-        """Return the memory of `batch` environments that have decided nothing yet."""
+        """Return the memory of `batch` environments before their first decision."""
         s, device = self.settings, self.discounts.device
         return Memory(torch.zeros(s.horizon, batch, self.action_dim, device=device),
                       torch.zeros(s.horizon, batch, s.carried, self.action_dim, device=device),
@@ -184,7 +184,7 @@ class PlannerModule(nn.Module):
         """
         Decide for observations (B, O).
 
-        :param explore: add noise to the actions, as while collecting experience
+        :param explore: add noise to the actions, as in collection
         """
         s, knobs = self.settings, self.knobs()
         encoding = self.encode(observation, knobs, noise.policy_action if explore else None)
@@ -207,7 +207,7 @@ class PlannerModule(nn.Module):
 
     def encode(self, observation: Tensor, knobs: Knobs,
                policy_noise: Tensor | None = None) -> Encoding:
-        """Return the latent of observations (B, O) and what the policy would do there."""
+        """Return the latent of observations (B, O) and the policy's action there."""
         net = self.networks
         latent = net.encode(observation)
         mean, std = net.policy(latent)
@@ -262,7 +262,7 @@ class PlannerModule(nn.Module):
             limit, floor = pool.cost[:, :p].mean(dim=1), pool.value[:, :p].mean(dim=1)
         else:
             limit, floor = encoding.cost_value_high, encoding.value_low
-        # where the policy itself exceeds the budget, being safer is enough
+        # if the policy itself exceeds the budget, a safer candidate is enough
         adaptive = knobs['adaptive'] > 0
         judged = adaptive & (limit <= knobs['cost_budget'])
         floor = torch.where(judged, floor, torch.full_like(floor, -NO_LIMIT))
@@ -276,7 +276,7 @@ class PlannerModule(nn.Module):
                 noise: Tensor, knobs: Knobs, terminal: Tensor,
                 heads: Tensor | None = None) -> Search:
         """
-        Draw candidates from the search distribution, evaluate them, move it to the best of all.
+        Draw candidates from the search distribution, evaluate them, and fit it to the best of all.
 
         :param noise: (H, B, S, A)
         :param terminal: (B, n, A) with n at least the samples, 1 or 0, by `terminal_noise`
@@ -289,7 +289,7 @@ class PlannerModule(nn.Module):
 
     def sample(self, latent: Tensor, mean: Tensor, std: Tensor, noise: Tensor, terminal: Tensor,
                heads: Tensor | None = None) -> Pool:
-        """Return new candidates around the mean with what they are worth; see `improve`."""
+        """Return new candidates around the mean with their predicted worth; see `improve`."""
         s = self.settings
         actions = (mean.unsqueeze(2) + std.unsqueeze(2) * noise).clamp(-1.0, 1.0)
         latents = [self._shared(latent, s.samples)]
@@ -303,7 +303,7 @@ class PlannerModule(nn.Module):
         s = self.settings
         threshold = knobs['threshold'] > 0
         index = torch.arange(pool.value.shape[1], device=pool.value.device, dtype=torch.float32)
-        # below any score, and in a definite order
+        # below any score, in a fixed order
         nothing = (-10 * INVALID - index).expand_as(pool.value)
 
         hazard = torch.where(threshold, pool.summed, pool.cost)
@@ -360,7 +360,7 @@ class PlannerModule(nn.Module):
             planned = (planned + search.std[0] * noise).clamp(-1.0, 1.0)
         value = _mean(net.reward_value(encoding.latent, planned))
         cost = _mean(net.cost_value(encoding.latent, planned))
-        # an unsafe policy is no measure: there the plan need only be safer
+        # an unsafe policy is no reference: the plan need only be safer
         unsafe = encoding.policy_cost_value > knobs['cost_budget']
         no_worse = (value >= encoding.value_low) & (cost <= encoding.cost_value_high)
         good = (unsafe & (cost < encoding.policy_cost_value)) | (~unsafe & no_worse)
@@ -373,13 +373,13 @@ class PlannerModule(nn.Module):
                       mean)
 
     def _shared(self, latent: Tensor, rows: int) -> Tensor:
-        """Repeat latents (B, D) for rows of candidates; a single environment's stays one row."""
+        """Repeat latents (B, D) for rows of candidates; a single environment keeps one row."""
         return latent if latent.shape[0] == 1 else latent.repeat_interleave(rows, dim=0)
 
     def _evaluate(self, latents: list[Tensor], actions: Tensor, terminal: Tensor,
                   heads: Tensor | None) -> Pool:
         """
-        Return what candidates with actions (H, B, n, A) are worth.
+        Return the predicted worth of candidates with actions (H, B, n, A).
 
         :param latents: H + 1 of them, (B n, D); the first may be a single row
         """
@@ -420,7 +420,7 @@ class PlannerModule(nn.Module):
             width = knobs['interval_width'] * (
                 (values - mean).square().sum(dim=0) / max(len(values) - 1, 1)).sqrt()
             return mean - width, mean + width
-        # the exact distribution of the mean of a resample, not a sample of it
+        # the exact distribution of a resample's mean, not a sample from it
         means, order = torch.sort(values.t() @ self.resamples.t(), dim=1)
         cumulated = self.resample_probabilities[order].cumsum(dim=1)
         tail = (1 - BOOTSTRAP_LEVEL) / 2
@@ -435,7 +435,7 @@ def _mean(heads: list[Tensor]) -> Tensor:
 
 
 def _valid(x: Tensor, otherwise: float) -> Tensor:
-    """Replace what is not a number or beyond all reason (both fail the comparison)."""
+    """Replace NaN and absurd values (both fail the comparison)."""
     return torch.where(x.abs() < INVALID, x, torch.full_like(x, otherwise))
 
 

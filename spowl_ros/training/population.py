@@ -1,11 +1,11 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Many learners in one run: seeds, and settings that vary.
+Many learners in one run: several seeds, and varied settings.
 
-On CPUs each learner is a trainer of its own in a process of its own, one a core; what a learner
-does is then what it does alone, bit for bit. On a GPU one trainer trains all of them as a stack.
-Either way the run's directory has a directory for each learner and one progress.csv of all.
+On CPUs each learner has its own trainer and process, one per core; its results then equal those of
+a run alone, bit for bit. On a GPU one trainer trains all learners as a stack. In both cases the
+run's directory has a directory for each learner and one progress.csv for all.
 """
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ from spowl_ros.training.trainer import CHECKPOINT, Trainer
 log = logging.getLogger(__name__)
 
 LEARNERS = 'learners.json'
-"""File of a population's directory with the configurations of all its learners."""
+"""File in a population's directory with the configurations of all learners."""
 LEARNER = 'learner'
 """Column of the common progress.csv that names the learner."""
 _TABLE_S = 10.0
-"""How often that table is written."""
+"""How often the common progress.csv is written."""
 _MOST = 1000
 _HANDLED = (signal.SIGINT, signal.SIGTERM)
 
@@ -52,7 +52,7 @@ def parse_seeds(text: str) -> list[int]:
     """
     Return the seeds of a text like ``0-7`` or ``0,3,8-11``, in order.
 
-    :raises SpowlError: another form, a seed twice, or too many
+    :raises SpowlError: malformed text, a repeated seed, or too many seeds
     """
     seeds: list[int] = []
     for part in text.split(','):
@@ -72,9 +72,8 @@ def members(config: TrainConfig, seeds: Sequence[int], varied: Sequence[str] = (
     """
     Return the configurations of a population by the learners' names.
 
-    :param varied: texts ``section.key=value1,value2``; every combination is a learner, with every
-        seed
-    :raises SpowlError: a setting that is unknown, wrong, or no number
+    :param varied: texts ``section.key=value1,value2``; a learner for each combination and seed
+    :raises SpowlError: an unknown setting, a wrong value, or a setting that is no number
     """
     values = swept(configuration.settings(), varied)
     for name, choices in values.items():
@@ -93,7 +92,7 @@ def folder_of(run: Path, seed: int) -> Path:
     """
     Return the directory of the learner with a seed.
 
-    :raises SpowlError: none, or several
+    :raises SpowlError: no such learner, or several
     """
     found = sorted([*run.glob(f'seed_{seed}'), *run.glob(f'seed_{seed},*')])
     if len(found) == 1:
@@ -105,9 +104,9 @@ def folder_of(run: Path, seed: int) -> Path:
 
 def write_table(run: Path) -> None:
     """
-    Write one progress.csv of all learners' rows: the learner, its seed, its row.
+    Write one progress.csv for all learners: each row has the learner, its seed and its figures.
 
-    :raises SpowlError: the disk does not take it
+    :raises SpowlError: the file cannot be written
     """
     rows: list[dict[str, Any]] = []
     columns: dict[str, None] = {LEARNER: None, 'seed': None}
@@ -115,7 +114,7 @@ def write_table(run: Path) -> None:
         with path.open(newline='') as stream:
             for row in csv.DictReader(stream):
                 if None in row or not (row.get('decisions') or '').isdigit():
-                    continue  # a last row that was not written whole
+                    continue  # an incomplete last row
                 seed = path.parent.name.removeprefix('seed_').partition(',')[0]
                 rows.append({LEARNER: path.parent.name, 'seed': int(seed), **row})
                 columns.update(dict.fromkeys(row))
@@ -158,9 +157,10 @@ class Population:
     A population in processes.
 
     :param configs: by the learners' names; None: continue what the directory holds
-    :param overrides: of a run that is continued, as `Trainer.resume` takes them
-    :param processes: at a time; None: one a core
-    :raises SpowlError: a directory that holds a run, holds none, or cannot be written to
+    :param overrides: for a continued run, as for `Trainer.resume`
+    :param processes: number at a time; None: one per core
+    :raises SpowlError: the directory already holds a run, or holds none to continue, or cannot be
+        written to
     """
 
     def __init__(self, configs: Mapping[str, TrainConfig] | None, directory: Path, *,
@@ -180,14 +180,14 @@ class Population:
         self.rows: dict[str, dict[str, Any]] = {}
         """The last row of each learner, by name."""
         self.failed: dict[str, str] = {}
-        """Why learners have ended, by name."""
+        """Reason for a learner's end, by name."""
         self._ended: set[str] = set()
 
     def run(self) -> None:
         """
-        Train all; those that fail are reported, and the others go on.
+        Train all learners; report those that fail, and continue with the others.
 
-        :raises SpowlError: all have failed
+        :raises SpowlError: all learners failed
         """
         waiting = list(self._configs)
         running: dict[Connection, tuple[str, Any]] = {}
@@ -217,7 +217,7 @@ class Population:
                         written = time.monotonic()
         finally:
             for pipe, (_, process) in running.items():
-                pipe.close()  # which tells it to end with a checkpoint
+                pipe.close()  # the signal makes it end with a checkpoint
                 process.join()
         write_table(self.directory)
         if self.failed and len(self.failed) == len(self._configs):
@@ -228,19 +228,19 @@ class Population:
         ours, theirs = context.Pipe()
         process = context.Process(target=_train, args=(
             theirs, self._configs[name], self.directory / name, self._resume, self._overrides))
-        # What interrupts this process goes to its whole group: children never see it, not even
-        # while they start. The tracker must run before, for it lets signals through.
+        # An interrupt goes to the whole process group: children never see it, not even while they
+        # start. The tracker must run before, because it unblocks signals.
         resource_tracker.ensure_running()
         signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
         try:
             process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
-        theirs.close()  # so that its death is seen at this end
+        theirs.close()  # else this end would not see the process die
         return ours, process
 
     def _hear(self, pipe: Connection, name: str) -> bool:
-        """Take what a learner says; returns whether it goes on."""
+        """Handle a learner's message; return whether the learner continues."""
         try:
             kind, content = pipe.recv()
         except (EOFError, OSError):
@@ -270,7 +270,7 @@ class Population:
         return f'{running} of {len(self._configs)} learners, {figures} {rate:.0f} updates/s'
 
     def summary(self) -> list[str]:
-        """Return a line for each learner: how far it came, or why it failed."""
+        """Return a line for each learner: its progress, or why it failed."""
         lines = []
         for name in self._configs:
             row = self.rows.get(name)
@@ -291,8 +291,8 @@ def _tell(pipe: Connection, what: str) -> None:
 
 def _train(pipe: Connection, config: TrainConfig, directory: Path, resume: bool,
            overrides: list[str]) -> None:
-    """Train one learner in this process and tell how it goes."""
-    for number in _HANDLED:  # by the parent; blocked until now
+    """Train one learner in this process and report its progress."""
+    for number in _HANDLED:  # the parent sends it; blocked until now
         signal.signal(number, signal.SIG_IGN)
     try:
         if resume and (directory / CHECKPOINT).exists():
@@ -312,7 +312,7 @@ def _train(pipe: Connection, config: TrainConfig, directory: Path, resume: bool,
         _tell_row(pipe, None)
     except SpowlError as error:
         _send(pipe, ('failed', str(error)))
-    except Exception as error:  # whatever it is, it is told in one line and the others go on
+    except Exception as error:  # report any failure in one line; the others continue
         _send(pipe, ('failed', f'{type(error).__name__}: {error}'))
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a run writes as it goes: progress.csv and TensorBoard events."""
+"""The progress of a run: progress.csv and TensorBoard events."""
 from __future__ import annotations
 
 import csv
@@ -14,15 +14,15 @@ from spowl_ros.base.errors import SpowlError
 
 FILE = 'progress.csv'
 STEP = 'decisions'
-"""The column that every row has and that grows from row to row."""
+"""The column that every row has; it grows from row to row."""
 
 
 class Progress:
     """
-    One row of figures after another, in both forms.
+    Writes rows of figures in both forms.
 
-    :param resume_at: decisions at which the run goes on; later rows are of a continuation that
-        was lost, and go
+    :param resume_at: decisions at which the run resumes; later rows belong to a lost continuation
+        and are removed
     """
 
     def __init__(self, directory: Path, resume_at: int | None = None) -> None:
@@ -41,7 +41,7 @@ class Progress:
                           'free some space and continue with --resume')
 
     def _keep_until(self, decisions: int) -> None:
-        """Drop later rows, and a last one that was not written whole."""
+        """Drop later rows, and an incomplete last row."""
         with self._path.open(newline='') as stream:
             table = csv.DictReader(stream)
             self._columns = list(table.fieldnames or [])
@@ -63,7 +63,7 @@ class Progress:
         """
         Add a row.
 
-        :raises SpowlError: the disk does not take it
+        :raises SpowlError: the file cannot be written
         """
         text = {k: f'{v:.6g}' if isinstance(v, float) else v for k, v in row.items()}
         try:
@@ -85,7 +85,7 @@ class Progress:
         """
         Write what is still held back.
 
-        :raises SpowlError: the disk does not take it
+        :raises SpowlError: the file cannot be written
         """
         try:
             self._events.close()

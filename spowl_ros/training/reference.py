@@ -1,10 +1,10 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Reference numbers of the authors' implementation: networks and planner settings from such files.
+Reference numbers of the authors' implementation: read networks and planner settings from files.
 
 A pair of files `NAME.npz`, `NAME.json` holds the weights of all networks, inputs and outputs of
-every part, and the settings under which they were computed.
+every part, and the settings of the computation.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _SUFFIXES = {'weight': 'weight', 'bias': 'bias', 'ln.weight': 'ln_weight', 'ln.b
 
 @dataclass(frozen=True)
 class Reference:
-    """Networks with the weights of a pair of files, and everything else that stands in it."""
+    """Networks with the weights from a pair of files, and the rest of its content."""
 
     networks: Networks
     """In evaluation mode, on the CPU."""
     arrays: dict[str, np.ndarray]
-    """Every array of the npz file but the weights."""
+    """Every array of the npz file except the weights."""
     settings: dict[str, Any]
     """The json file."""
 
@@ -63,9 +63,9 @@ def load(npz: str | Path, settings: str | Path) -> Reference:
     """
     Build the networks of a pair of reference files.
 
-    :param npz: arrays; ensembles have a leading member axis
+    :param npz: arrays; axis 0 of an ensemble's is the member
     :param settings: the json file beside it
-    :raises SpowlError: a file that cannot be read, or weights that do not fit the settings
+    :raises SpowlError: a file cannot be read, or the weights do not fit the settings
     """
     try:
         with np.load(npz, allow_pickle=False) as file:

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Networks as they were saved: in a checkpoint or in a bundle."""
+"""Read saved networks from a checkpoint or a bundle."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -32,9 +32,9 @@ def read(path: Path) -> tuple[Networks, Contract]:
 
 def bundle_networks(bundle: bundles.Bundle) -> Networks:
     """
-    Return the networks of a bundle; target copies, which it does not hold, equal theirs.
+    Return the networks of a bundle; target copies, which it lacks, equal the value networks.
 
-    :raises SpowlError: its weights are not those of its networks, or it has none
+    :raises SpowlError: its weights do not fit its networks, or it has no networks
     """
     if not bundle.plans:
         raise SpowlError(f'{bundle.directory} holds a policy of another library and no networks '

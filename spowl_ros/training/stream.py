@@ -27,13 +27,13 @@ class EpisodeSummary:
 def margin_cost(contract: Contract, before: NDArray[np.float32], after: NDArray[np.float32],
                 margin: float) -> float:
     """
-    Charge a decision for coming within `margin` metres of what costs, 0 to action_repeat.
+    Return a charge, 0 to action_repeat, for coming within `margin` metres of a costly object.
 
-    The largest closeness of a scan is the distance to its nearest object, so that nothing but
-    the observations (n,) before and after the decision is needed. Zero without a margin.
+    The largest closeness in a scan gives the distance to its nearest object, so the observations
+    (n,) before and after the decision suffice. The charge is zero without a margin.
 
-    Of objects one of which is wanted, the others are charged for while they come nearer: whoever
-    has just touched the wanted one, which then is another, must be free to leave.
+    Among objects of which one is wanted, another one costs only while it comes nearer. After the
+    robot touches the wanted one, another becomes wanted; the robot must be free to leave.
     """
     if margin <= 0:
         return 0.0
@@ -47,7 +47,7 @@ def margin_cost(contract: Contract, before: NDArray[np.float32], after: NDArray[
             there = slices[part.wanted]
             radius, distance = part.others_radius, _nearest_other(after[here], after[there])
             last = _nearest_other(before[here], before[there])
-            if not distance < last < SCAN_RANGE:  # a scan may have been blank
+            if not distance < last < SCAN_RANGE:  # the scan may have been empty
                 continue
         else:
             continue
@@ -61,17 +61,17 @@ def _nearest(scan: NDArray[np.float32]) -> float:
 
 
 def _nearest_other(scan: NDArray[np.float32], wanted: NDArray[np.float32]) -> float:
-    """Return the same for objects that another scan, which shows the wanted one, does not show."""
+    """Return the same for the objects that the scan of the wanted one does not show."""
     return _nearest(np.where(scan - wanted > SAME_OBJECT, scan, 0.0))
 
 
 @dataclass
 class Stream:
     """
-    Episodes of one environment, one after another, each from a seed of its own.
+    Episodes of one environment, one after another, each with its own seed.
 
-    The state is (episode number, actions since its reset): physics is deterministic, so that
-    repeating the actions restores the environment to the last bit.
+    The state is (episode number, actions since its reset). Physics is deterministic, so repeating
+    the actions restores the environment bit for bit.
     """
 
     task: str
@@ -93,7 +93,7 @@ class Stream:
         self._begin()
 
     def begin_next(self) -> None:
-        """Leave the episode as it is and begin another."""
+        """Abandon the episode and begin the next."""
         self.episode += 1
         self._begin()
 
@@ -108,9 +108,10 @@ class Stream:
     def step(self, action: NDArray[np.float32]
              ) -> tuple[dict[str, NDArray[np.float32] | float], EpisodeSummary | None]:
         """
-        Act once; returns the decision as the replay buffer takes it, and an episode's end.
+        Act once; return the decision for the replay buffer, and the summary at an episode's end.
 
-        What is done, and stored, is the action held within the contract's greatest change.
+        The environment gets, and the decision stores, the action limited to the contract's
+        greatest change.
         """
         action = self._spec.held(action, self.actions[-1] if self.actions else self._rest)
         result = self.environment.step(action)
@@ -136,7 +137,7 @@ class Stream:
         return decision, summary
 
     def state(self) -> dict[str, object]:
-        """Return what :meth:`load_state` needs."""
+        """Return the state for :meth:`load_state`."""
         return {'episode': self.episode, 'actions': [a.tolist() for a in self.actions]}
 
     def load_state(self, state: dict[str, Any]) -> None:

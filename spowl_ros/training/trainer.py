@@ -57,7 +57,7 @@ class Stopwatch:
         self._mark = now
 
     def read(self) -> dict[str, float]:
-        """Return the seconds so far and start anew."""
+        """Return the seconds so far and reset."""
         seconds, self.seconds = self.seconds, {}
         return seconds
 
@@ -66,11 +66,11 @@ class Trainer:
     """
     One run in one directory: progress.csv, TensorBoard events, checkpoint.pt, best.pt.
 
-    Of several learners one checkpoint.pt holds all; the rest is each one's, in a directory below
-    that has its name. What is collected, when, and how often is updated is the same for all.
+    With several learners, one checkpoint.pt holds all; each learner's other files are in a
+    subdirectory with its name. Collection and update schedules are the same for all.
 
-    :param config: of the learner, or by name those of several
-    :raises SpowlError: a directory that holds a run or cannot be written to
+    :param config: of the learner, or of several by name
+    :raises SpowlError: the directory holds a run or cannot be written to
     """
 
     def __init__(self, config: TrainConfig | dict[str, TrainConfig], directory: Path) -> None:
@@ -96,9 +96,9 @@ class Trainer:
     @classmethod
     def resume(cls, directory: Path, overrides: list[str]) -> Trainer:
         """
-        Return the trainer of a run as it was at its last checkpoint.
+        Return a run's trainer in the state of its last checkpoint.
 
-        :param overrides: `section.key=value`, of keys that leave the learning as it was
+        :param overrides: `section.key=value`, of keys that may change on a resume
         :raises SpowlError: no checkpoint, or an override of another key
         """
         content = checkpoint.load(directory / CHECKPOINT)
@@ -160,7 +160,7 @@ class Trainer:
         return [member for member in self.members if not member.failed]
 
     def summary(self) -> list[str]:
-        """Return how far it came, and which learners failed."""
+        """Return the progress of the run, and which learners failed."""
         return [f'{self.decisions} decisions, {self.updates} updates',
                 *(f'{member.name}: {member.failed}' for member in self.members
                   if member.failed)]
@@ -172,12 +172,12 @@ class Trainer:
         """
         Train until the configured number of decisions or until `stop_requested`.
 
-        A checkpoint is written at the end of both. After an error there is none: the last one
-        is good, what is in memory may not be.
+        Both ends write a checkpoint. An error writes none: the last checkpoint is good, and the
+        state in memory may not be.
 
         :param quiet: show no progress bar
-        :raises SpowlError: numbers that are not finite, a disk that is full, environments that
-            fail at every start
+        :raises SpowlError: numbers that are not finite, a full disk, or environments that fail at
+            every start
         """
         for member in self.members:
             member.progress = Progress(member.directory, self.resumed_at)
@@ -248,7 +248,7 @@ class Trainer:
         return actions.reshape(len(observations), -1)
 
     def _take(self, collected: collector.Collected) -> None:
-        """Store what was collected; count what it is worth in updates."""
+        """Store the collected decisions and count the updates that they make due."""
         collect = self.config.collect
         if collected.cut:
             self.buffer.cut(collected.cut)
@@ -267,7 +267,7 @@ class Trainer:
             self.update_debt += collect.environments * collect.updates_per_decision
 
     def _learn(self) -> dict[str, Tensor]:
-        """Make one update of all learners: what a CUDA graph captures."""
+        """Make one update of all learners; a CUDA graph captures this."""
         batch = self.buffer.sample(self.config.batch_size, self.config.horizon,
                                    self.learners.generators, self._costly_share)
         return self.learners.update(batch, self._guidance(batch))
@@ -282,9 +282,9 @@ class Trainer:
 
     def _update(self) -> dict[str, NDArray[np.float64]]:
         """
-        Make the updates that are due; returns the last one's figures (M,).
+        Make the updates that are due; return the last one's figures (M,).
 
-        :raises SpowlError: no learner is left whose numbers are finite
+        :raises SpowlError: no learner with finite numbers is left
         """
         if self.update_debt < 1.0:
             return {}
@@ -334,7 +334,7 @@ class Trainer:
         return self.directory / CHECKPOINT
 
     def _fit_features(self) -> None:
-        """Standardise observations by what the first episodes showed, unless initially known."""
+        """Standardise observations by the first episodes, unless the initial networks do."""
         if not self.config.networks.proximity_scale:
             return
         for member, networks in zip(self.members, self.learners.weights.members, strict=True):
@@ -348,7 +348,7 @@ class Trainer:
             features.scale.copy_(torch.where(fresh, scale, features.scale))
 
     def _evaluate(self) -> None:
-        """Validate the policies; what is interrupted stays due."""
+        """Validate the policies; an interrupted validation stays due."""
         for member in self.members:
             if not member.evaluation_due:
                 continue
@@ -401,9 +401,9 @@ class Trainer:
 
     def save(self) -> None:
         """
-        Write everything a bit-exact continuation needs.
+        Write everything that a bit-exact continuation needs.
 
-        :raises SpowlError: the disk does not take it
+        :raises SpowlError: the file cannot be written
         """
         members = [{**member.state(), 'networks': self._average(member),
                     'learner': _whole(self.learners.save(member.index)),
@@ -433,7 +433,7 @@ class Trainer:
 
 
 def _whole(state: Any) -> Any:
-    """Return nested dicts with tensors of their own, not views of what all learners share."""
+    """Return nested dicts with copied tensors instead of views of the shared ones."""
     if isinstance(state, Tensor):
         return state.detach().cpu().clone()
     if isinstance(state, dict):
@@ -442,7 +442,7 @@ def _whole(state: Any) -> Any:
 
 
 def _postfix(rows: Sequence[dict[str, Any]]) -> str:
-    """Return what the progress bar says beside rate and time left."""
+    """Return the figures that the progress bar shows beside rate and time left."""
     if len(rows) == 1:
         row = rows[0]
         return (f"return {row['return']:.1f} cost {row['cost']:.1f} λ {row['multiplier']:.2g} "

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Networks that have learned nothing, to try a machine, a task or a test before any training."""
+"""Untrained networks, to try a machine, a task or a test before any training."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def untrained_networks(contract: Contract, config: NetworkConfig = COMPACT,
     """
     Return networks of a contract's sizes with random weights.
 
-    Unlike at the start of a training, the last layers are random too: networks that predict the
-    same for all candidates leave a planner nothing to choose by.
+    The last layers are random too, unlike at the start of a training. Otherwise all candidates
+    would get the same prediction, and a planner could not choose.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -48,7 +48,7 @@ def export_untrained(directory: str | Path, contract: Contract,
                      config: NetworkConfig = COMPACT, settings: PlannerSettings | None = None,
                      seed: int = 0, **options: Any) -> Bundle:
     """
-    Write a bundle of untrained networks; it says of itself that it is that.
+    Write a bundle of untrained networks, marked as untrained.
 
     :param options: passed on to `export`
     """

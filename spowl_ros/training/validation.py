@@ -22,7 +22,7 @@ def validate(networks: Networks, config: TrainConfig, episodes: int,
     Run the policy's mean for `episodes` episodes side by side.
 
     :param proceed: asked after every decision
-    :return: means, or None when told not to proceed
+    :return: means, or None if `proceed` returned False
     """
     agent = PlannerAgent(networks, replace(config.planner, kind='policy'))
     environments = [environment.make(config.task, action_repeat=config.collect.action_repeat)

@@ -1,11 +1,11 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-The weights of several learners, stacked: what all do at once is one operation for all.
+The weights of several learners, stacked: one operation serves all learners.
 
-Of each group of networks all weights of all learners are one tensor (M, P): M learners, P weights.
-Optimiser, clipping and averaging are then a handful of operations. Each learner's `Networks` are
-views of its row, so that whoever validates, plans or saves needs to know nothing of this.
+For each group of networks, one tensor (M, P) holds all weights: M learners, P weights. Optimiser,
+clipping and averaging are then a handful of operations. Each learner's `Networks` are views of its
+row, so code that validates, plans or saves does not see the stack.
 """
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _GROUPS = {
     POLICY: ('policy',),
     TARGET: ('target_reward_value', 'target_cost_value'),
 }
-"""Networks of each group; the targets' sources are the model's last ones, in the same order."""
+"""Networks of each group; the targets copy the model's last networks, in the same order."""
 _FIRST = 'encoder'
-"""The network that has a learning rate of its own."""
+"""The network with its own learning rate."""
 
 
 def each(learners: int, function: Callable[..., Any]) -> Callable[..., Any]:
     """
-    Return a function of one learner as one of all; every tensor in and out leads with M.
+    Extend a function of one learner to all; axis 0 of every tensor in and out is M.
 
-    For one learner this is a plain call: nothing is paid for the many.
+    For one learner this is a plain call without overhead.
     """
     if learners > 1:
         return vmap(function, randomness='different')
@@ -48,7 +48,7 @@ def each(learners: int, function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Caller(nn.Module):
-    """Networks as a module whose forward pass is any function of them."""
+    """Networks as a module; its forward pass is any function of them."""
 
     def __init__(self, networks: Networks) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class Stack:
     """
     Weights of M networks of the same sizes.
 
-    :param members: networks on their device; from now on they are views of what is stacked here
+    :param members: networks on their device; they become views of this stack
     """
 
     def __init__(self, members: Sequence[Networks]) -> None:
@@ -89,7 +89,7 @@ class Stack:
                                                for name in group}
         self.buffers = {name: torch.stack([member.get_buffer(name) for member in members])
                         for name in sorted(own)}
-        """(M, ...) by name: what belongs to each learner and is not trained."""
+        """(M, ...) by name: untrained tensors of each learner."""
         for name, rows in self.buffers.items():
             owner, _, attribute = name.rpartition('.')
             for row, member in zip(rows, members, strict=True):
@@ -111,7 +111,7 @@ class Stack:
         """
         Return `function(networks, *args)` with one learner's weights.
 
-        :param rows: (P,) by group; a group that is missing must not matter
+        :param rows: (P,) by group; `function` must not use a missing group
         :param buffers: of the same learner
         """
         weights = {f'networks.{name}': part for group, row in rows.items()
@@ -120,7 +120,7 @@ class Stack:
         return functional_call(self._caller, weights, (function, *args))
 
     def train(self, mode: bool = True) -> None:
-        """Set training mode (dropout) of what `call` runs."""
+        """Set the training mode (dropout) of `call`."""
         self.members[0].train(mode)
 
     def copy(self) -> Stack:
@@ -129,7 +129,7 @@ class Stack:
 
     @torch.no_grad()
     def follow(self, other: Stack, rate: float | Tensor) -> None:
-        """Move all weights towards another stack's by a fraction; (M,), or one for all."""
+        """Move all weights towards another stack's by a fraction: (M,), or one number for all."""
         weight = rate.unsqueeze(-1) if isinstance(rate, Tensor) and rate.dim() else rate
         for group, flat in self.flat.items():
             flat.lerp_(other.flat[group], weight)
@@ -138,6 +138,6 @@ class Stack:
 
     @torch.no_grad()
     def copy_member(self, source: int, target: int) -> None:
-        """Give one learner all weights of another."""
+        """Copy all weights of one learner to another."""
         for rows in (*self.flat.values(), *self.buffers.values()):
             rows[target].copy_(rows[source])

@@ -1,11 +1,11 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-A policy that another library has trained and exported to ONNX, made a bundle that drives.
+Make a bundle from a policy that another library trained and exported to ONNX.
 
-Its graph becomes one that takes the contract's observation and gives an action from -1 to 1. What
-the policy's own library did around its network (standardising observations, scaling actions) is
-told in the contract's section `policy` and becomes a part of the graph. PyTorch is not needed.
+The new graph takes the contract's observation and gives an action from -1 to 1. The contract's
+section `policy` describes what the policy's library did around its network (standardising
+observations, scaling actions); this becomes part of the graph. PyTorch is not needed.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ if TYPE_CHECKING:
 LEAST_OPSET = 13
 CASES = 16
 TOLERANCE = 1e-3
-"""Of a command, in parts of half its range, by which a golden vector may be missed."""
+"""Tolerance of golden vectors: error of a command as a fraction of half its range."""
 _INNER = 'policy/'
 _EXPORTED = 'spowl wrap'
 
 
 @dataclass(frozen=True)
 class PolicyForm:
-    """What stands around the network, as its library applies it; one number for each value."""
+    """What the library applies around the network; one number for each value."""
 
     input: str = setting('', 'name of the observation in the graph; empty: its only input')
     output: str = setting('', 'name of the action in the graph; empty: its only output')
@@ -67,15 +67,15 @@ def wrap(policy: Path, contract_file: Path, directory: Path, vectors: Path | Non
     :param policy: ONNX file; its weights may lie in other files of its directory
     :param contract_file: YAML of a contract, with a section `policy` (`PolicyForm`)
     :param vectors: npz file of `observation` (n, O) and `command` (n, A), made by the library that
-        trained it; the bundle has to reproduce them
-    :raises SpowlError: names what does not fit
+        trained it; the bundle must reproduce them
+    :raises SpowlError: a misfit, which the message names
     """
     contract, form = _read_contract(contract_file)
     data = read_bounded(policy, bundles.POLICY_LIMITS[bundles.POLICY])
     try:
-        model = onnx.load(policy)  # with its weights, which may lie in a file beside it
+        model = onnx.load(policy)  # includes its weights, which may be in a file beside it
         onnx.checker.check_model(model)
-    except Exception as error:  # protobuf's and onnx's kinds have no common base
+    except Exception as error:  # protobuf's and onnx's exceptions have no common base
         raise SpowlError(f'{policy} is no ONNX model that can be checked: {_line(error)}'
                          ) from error
     _check_joints(policy, model, contract)
@@ -106,10 +106,10 @@ def wrap(policy: Path, contract_file: Path, directory: Path, vectors: Path | Non
 
 def _read_contract(path: Path) -> tuple[Contract, PolicyForm]:
     """
-    Return the contract of a YAML file and what it says of the policy.
+    Return the contract of a YAML file and its description of the policy.
 
-    :raises SpowlError: malformed, a kind of sensor that there is not, a unit that is not the
-        sensor's, as many numbers as there are no values
+    :raises SpowlError: malformed, an unknown kind of sensor, a wrong unit for the sensor, or a
+        wrong count of numbers
     """
     content = yaml.read(path, 'the contract')
     if not isinstance(content, dict):
@@ -139,7 +139,7 @@ def _read_contract(path: Path) -> tuple[Contract, PolicyForm]:
 
 def _check_joints(policy: Path, model: onnx.ModelProto, contract: Contract) -> None:
     """
-    Compare the order of joints with the one that the exporter wrote into the model, if it did.
+    Compare the order of joints with the order that the exporter wrote into the model, if any.
 
     :raises SpowlError: another order, or other joints
     """
@@ -164,7 +164,7 @@ def _complete(policy: Path, model: onnx.ModelProto, contract: Contract,
     """
     Return the graph from observation (1, O) to action (1, A).
 
-    :raises SpowlError: another number of inputs, outputs or values
+    :raises SpowlError: a wrong number of inputs, outputs or values
     """
     constants = {tensor.name for tensor in model.graph.initializer}
     inputs = {value.name: value for value in model.graph.input if value.name not in constants}
@@ -231,7 +231,7 @@ def _around(contract: Contract, form: PolicyForm, taken: str, given: str,
     for operator, more in steps:
         before.append(helper.make_node(operator, [last, *more], [f'taken/{operator}']))
         last = f'taken/{operator}'
-    if form.clip:  # what is no number must not become one by being limited
+    if form.clip:  # clipping must not turn NaN into a number
         before += [helper.make_node('Mul', [io.OBSERVATION, constant('nothing', 0.0)], ['zero']),
                    helper.make_node('Add', [last, 'zero'], ['taken/whole'])]
         last = 'taken/whole'
@@ -258,7 +258,7 @@ def _chosen(policy: Path, what: str, there: dict[str, Any], name: str) -> str:
 
 def _read_vectors(path: Path, contract: Contract) -> tuple[NDArray[Any], NDArray[Any]]:
     """
-    Return observations (n, O) and the actions (n, A) of the commands that the library gives.
+    Return observations (n, O), and the actions (n, A) of the library's commands.
 
     :raises SpowlError: another form
     """
@@ -282,7 +282,7 @@ def _write_golden(bundle: Bundle, building: Path, given: tuple[Any, Any] | None,
     """
     Write the vectors that loading reproduces, after comparing them with the library's own.
 
-    :raises SpowlError: names the first that differs
+    :raises SpowlError: a vector differs; the message names the first
     """
     if given is None:
         random = np.random.default_rng(0)
@@ -311,7 +311,7 @@ def _write_golden(bundle: Bundle, building: Path, given: tuple[Any, Any] | None,
 
 
 def _card(bundle: Bundle) -> str:
-    """Return Markdown that says what the bundle is."""
+    """Return the model card of the bundle, as Markdown."""
     contract, origin = bundle.contract, bundle.provenance
     fields = '\n'.join(f'| {f.name} | {f.sensor} | {f.size} | {f.unit} |'
                        for f in contract.fields)

@@ -3,6 +3,6 @@
 """
 A page in the browser that shows a running robot or a bag: scene, decisions, curves, buttons.
 
-Knows nothing of ROS: `nodes.viewer` fills it from a running system, `bag` from a recording.
-Imports `bags`, `control`, `drawing` and `base`; viser serves the page. Begin with `frame`.
+The room contains no ROS: `nodes.viewer` fills the page from a running system, `recording` from a
+bag. Imports `bags`, `control`, `drawing` and `base`; viser serves the page. Begin with `frame`.
 """

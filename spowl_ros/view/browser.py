@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Opens a browser, where there is one."""
+"""Opens a browser, if there is one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import webbrowser
 
 
 def open_browser(url: str) -> bool:
-    """Open a page where there is a screen; return whether it could be done."""
+    """Open a page if there is a screen; return whether that worked."""
     if not (os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')
             or sys.platform == 'darwin'):
         return False

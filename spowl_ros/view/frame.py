@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FORMS = {CUBE: 'box', SPHERE: 'sphere', CYLINDER: 'cylinder'}
 HISTORY = 600
-"""Decisions that curves and path keep."""
+"""Number of decisions in curves and path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Solid:
     form: str
     """'box', 'sphere' or 'cylinder'; a cylinder's axis is its own z."""
     scale: tuple[float, float, float]
-    """Whole extents along its own axes, metres."""
+    """Full extents along its own axes, metres."""
     position: tuple[float, float, float]
     """Metres, world frame, z up."""
     orientation: tuple[float, float, float, float]
@@ -44,7 +44,7 @@ class Solid:
 
 @dataclass(frozen=True, slots=True)
 class Robot:
-    """Where the robot is, seen from above."""
+    """Position and heading of the robot, seen from above."""
 
     position: tuple[float, float, float]
     """Metres, world frame."""
@@ -62,7 +62,7 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What one part says of itself."""
+    """Status that one part reports."""
 
     name: str
     level: int
@@ -77,15 +77,15 @@ class Frame:
     name: str
     """The robot's namespace; empty: none."""
     scene: Scene | None = None
-    """None where nobody shows a scene."""
+    """None: nobody publishes a scene."""
     scans: tuple[NDArray[np.float64], ...] = ()
     """Points that scans saw, each of shape (points, 2), metres in the robot's own frame."""
     decision: Decision | None = None
-    """The last one; None before any."""
+    """The last one; None before the first."""
     silence: float = math.inf
     """Seconds since the last decision."""
     period: float = math.nan
-    """Seconds between two decisions, as measured."""
+    """Measured seconds between two decisions."""
     episode: int = 1
     episode_return: float = 0.0
     cost: float = 0.0
@@ -93,7 +93,7 @@ class Frame:
     supervisor: Health | None = None
     diagnostics: tuple[Health, ...] = ()
     position: str = ''
-    """Where in a recording this is; empty while live."""
+    """Place in a recording; empty while live."""
 
 
 @dataclass
@@ -104,14 +104,14 @@ class History:
     """The node's clock, seconds."""
     columns: dict[str, deque[float]] = field(default_factory=dict)
     path: deque[tuple[float, float, str]] = field(default_factory=lambda: deque(maxlen=HISTORY))
-    """Where the robot was, metres, and the source that acted there."""
+    """Position of the robot, metres, and the source that acted there."""
     _begin: float = math.nan
 
     CURVES = ('plan_value', 'policy_value', 'value_low', 'plan_cost_value', 'policy_cost_value',
               'cost_value_high')
 
     def add(self, decision: Decision, robot: Robot | None) -> None:
-        """Take a decision and where it was made; step 0 begins a new path."""
+        """Take a decision and its position; step 0 begins a new path."""
         if decision.step == 0:
             self.clear()
         if math.isnan(self._begin):
@@ -140,9 +140,9 @@ class History:
 
 def scene_of(message: Any) -> Scene | None:
     """
-    Return the scene of a visualization_msgs/MarkerArray, of rclpy's or the bag library's.
+    Return the scene of a visualization_msgs/MarkerArray, from rclpy or from the bag library.
 
-    :return: None where it shows no robot
+    :return: None if it shows no robot
     """
     found = []
     robot: Robot | None = None
@@ -160,10 +160,10 @@ def scene_of(message: Any) -> Scene | None:
 def scan_points(ranges: Sequence[float], angle_min: float, angle_increment: float,
                 ) -> NDArray[np.float64]:
     """
-    Return the points that a scan saw, shape (points, 2), metres in the sensor's frame.
+    Return the points of a scan, shape (points, 2), metres in the sensor's frame.
 
-    :param ranges: metres; what is not finite is no point (REP-117)
-    :param angle_min: radians of the first
+    :param ranges: metres; values that are not finite give no point (REP-117)
+    :param angle_min: angle of the first, radians
     """
     distance = np.asarray(ranges, np.float64)
     angle = angle_min + angle_increment * np.arange(distance.size)

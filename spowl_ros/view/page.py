@@ -1,11 +1,11 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-The page itself: a scene, a panel, and buttons that ask an operator to act.
+The page: a scene, a panel, and buttons that call an `Operator`.
 
-One thread calls `Page.show`; viser calls the buttons' functions in threads of its own. Whoever
-opens the page from another web site is turned away, and so is, where the page can be reached from
-other machines, whoever does not bring the token.
+One thread calls `Page.show`; viser calls the buttons' functions in its own threads. The page
+rejects visitors that come from another web site. If other machines can reach the page, it also
+rejects visitors without the token.
 """
 
 from __future__ import annotations
@@ -55,30 +55,30 @@ LABELS = {'plan_value': 'plan', 'policy_value': 'policy', 'value_low': 'least wa
 
 
 class Operator(Protocol):
-    """Does what the buttons ask for; each call may wait for an answer."""
+    """Carries out the actions of the buttons; each call may wait for an answer."""
 
     buttons: tuple[str, ...]
-    """Labels of what the robot can be asked for, in order."""
+    """Labels of the robot's buttons, in order."""
     simulation: tuple[str, ...]
-    """Labels of what a simulation can be asked for."""
+    """Labels of a simulation's buttons."""
 
     def press(self, robot: str, button: str) -> str:
         """
-        Do what a button says to a robot, and return what came of it.
+        Do a button's action on a robot, and return the result as text.
 
-        :raises SpowlError: it could not be done
+        :raises SpowlError: the action failed
         """
         ...
 
     def settings_of(self, robot: str) -> dict[str, tuple[Setting, ...]]:
-        """Return the settings that may be changed now, by node, with their present values."""
+        """Return the settings that may be changed now, by node, with their current values."""
         ...
 
     def change(self, robot: str, node: str, setting: Setting, value: Any) -> str:
         """
-        Change a setting, and return what came of it.
+        Change a setting, and return the result as text.
 
-        :raises SpowlError: it was refused
+        :raises SpowlError: the change was refused
         """
         ...
 
@@ -87,9 +87,9 @@ class Page:
     """
     A page in the browser.
 
-    :param host: address to listen on; one that other machines reach makes the token a duty
+    :param host: address to listen on; the token is mandatory if other machines can reach it
     :param port: 0 takes a free one
-    :param token: what a visitor must bring; empty: one is made up where it is needed
+    :param token: a visitor must have it; empty: a random one is made if needed
     :raises SpowlError: the port is in use, or there is no such address
     """
 
@@ -107,7 +107,7 @@ class Page:
 
     @property
     def url(self) -> str:
-        """Return what to open in a browser."""
+        """Return the URL for a browser."""
         host = f'[{self._host}]' if ':' in self._host else self._host
         if self._host in ('0.0.0.0', '::'):
             host = socket.gethostname()
@@ -118,12 +118,12 @@ class Page:
 
     @property
     def visitors(self) -> int:
-        """Return how many browsers show the page."""
+        """Return the number of browsers that show the page."""
         return len(self._server.get_clients())
 
     @property
     def selected(self) -> str:
-        """Return the name of the robot that is shown."""
+        """Return the name of the selected robot."""
         return self._panel.selected
 
     def connect(self, operator: Operator) -> None:
@@ -133,21 +133,21 @@ class Page:
     def add_timeline(self, count: int, jumps: tuple[str, ...], moved: Callable[[int], None],
                      jumped: Callable[[str], int | None]) -> Timeline:
         """
-        Show where a recording is, with a slider and buttons.
+        Add a slider and buttons that move through a recording.
 
-        :param count: moments
-        :param jumps: what can be jumped to
+        :param count: number of moments
+        :param jumps: kinds of moments to jump to
         :param moved: called with the moment to show
-        :param jumped: gives the next moment of a kind, None where there is none
+        :param jumped: returns the next moment of a kind, None if there is none
         """
         return Timeline(self._server, count, jumps, moved, jumped)
 
     def show(self, frames: tuple[Frame, ...], history: History) -> None:
         """
-        Show the present moment.
+        Show the current moment.
 
-        :param frames: of each robot
-        :param history: of the selected one
+        :param frames: one for each robot
+        :param history: of the selected robot
         """
         self._panel.list_robots(frames)
         frame = next((each for each in frames if each.name == self.selected), None)
@@ -158,12 +158,12 @@ class Page:
             self._panel.show(frame, history)
 
     def close(self) -> None:
-        """Take the page away."""
+        """Close the page."""
         with contextlib.redirect_stdout(None):
             self._server.stop()
 
     async def _admit(self, visitor: Any) -> None:
-        """Close the connection of whoever comes from elsewhere or lacks the token."""
+        """Close the connection of a visitor from another site or without the token."""
         connection = self._server._websock_server._live_connections[visitor.client_id]
         request = connection.request
         assert request is not None  # it has been answered
@@ -219,7 +219,7 @@ class SceneView:
         self._show_path(history)
 
     def _show_solids(self, solids: tuple[Solid, ...]) -> None:
-        """Move what is there, add what is new, remove what has gone."""
+        """Move existing solids, add new ones, remove those that are gone."""
         present = {solid.name: solid for solid in solids}
         for name in self._solids.keys() - present.keys():
             self._solids.pop(name)[1].remove()
@@ -247,7 +247,7 @@ class SceneView:
                                                **look)
 
     def _show_robot(self, robot: Robot, frame: Frame) -> None:
-        """Draw a ring in the colour of who acts, the way ahead, and what scans see."""
+        """Draw a ring in the colour of the acting source, the heading, and the scan points."""
         decision = frame.decision
         colour = SOURCE_COLOURS['stop' if decision is None else decision.source]
         x, y, z = robot.position
@@ -259,7 +259,7 @@ class SceneView:
             handle.position, handle.wxyz = (x, y, max(z, 0.1)), turn
 
     def _show_path(self, history: History) -> None:
-        """Draw the path, each piece in the colour of the source that chose it."""
+        """Draw the path, each segment in the colour of the source that chose it."""
         if len(history.path) < 2:
             self._path.visible = False
             return
@@ -271,7 +271,7 @@ class SceneView:
 
 
 def _ring() -> NDArray[np.float64]:
-    """Return a circle around the robot and a stroke ahead, shape (segments, 2, 3), metres."""
+    """Return a circle around the robot and a forward stroke, shape (segments, 2, 3), metres."""
     turn = np.linspace(0.0, 2.0 * math.pi, 33)
     circle = _flat(0.24 * np.stack((np.cos(turn), np.sin(turn)), axis=-1))
     ahead = np.array([[[0.24, 0.0, 0.0], [0.46, 0.0, 0.0]]])
@@ -279,7 +279,7 @@ def _ring() -> NDArray[np.float64]:
 
 
 def _flat(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return points of the floor, shape (n, 2), in space, shape (n, 3)."""
+    """Return points of the floor, shape (n, 2), as points in space, shape (n, 3)."""
     return np.column_stack((points, np.zeros(len(points))))
 
 
@@ -289,7 +289,7 @@ class Panel:
     def __init__(self, server: viser.ViserServer) -> None:
         self._server = server
         gui = server.gui
-        self._operate = gui.add_folder('Operate', visible=False)  # above what changes its height
+        self._operate = gui.add_folder('Operate', visible=False)  # above what changes height
         self._robots: Any = gui.add_dropdown('Robot', ('(none yet)',), visible=False)
         self._others = gui.add_markdown('', visible=False)
         self._headline = gui.add_html('waiting for a controller')
@@ -319,12 +319,12 @@ class Panel:
 
     @property
     def selected(self) -> str:
-        """Return the name of the robot that is shown."""
+        """Return the name of the selected robot."""
         index = self._robots.options.index(self._robots.value)
         return self._names[index] if index < len(self._names) else ''
 
     def list_robots(self, frames: tuple[Frame, ...]) -> None:
-        """Offer the robots that there are."""
+        """List the robots for selection."""
         names = tuple(frame.name for frame in frames)
         if names != self._names and names:
             before = self.selected if self._names else names[0]
@@ -336,7 +336,7 @@ class Panel:
             self._others.content = words.robots(frames)
 
     def show(self, frame: Frame, history: History) -> None:
-        """Fill everything from a frame."""
+        """Update everything from a frame."""
         for handle, text in (
                 (self._headline, words.headline(frame)),
                 (self._supervisor, words.supervisor(frame.supervisor)),
@@ -379,14 +379,14 @@ class Panel:
         self._tell(lambda: operator.press(self.selected, label))
 
     def _tell(self, act: Callable[[], str]) -> None:
-        """Say what comes of an act."""
+        """Show the result of an action."""
         try:
             self._answer.content = html.escape(act())
         except SpowlError as error:
             self._answer.content = f'<b style="color:red">{html.escape(str(error))}</b>'
 
     def _show_settings(self) -> str:
-        """Make a control of each setting that may be changed now."""
+        """Make a control for each setting that may be changed now."""
         assert self._operator is not None
         robot = self.selected
         found = self._operator.settings_of(robot)
@@ -404,7 +404,7 @@ class Panel:
         return f'{sum(map(len, found.values()))} settings of {words.title(robot)}'
 
     def _add_control(self, robot: str, node: str, setting: Setting) -> None:
-        """Make a check box, a choice, a slider or a number, as the setting wants."""
+        """Make a check box, a choice, a slider or a number field, depending on the setting."""
         gui, value = self._server.gui, setting.default
         control: Any
         if setting.kind is bool:
@@ -450,12 +450,12 @@ class Timeline:
 
     @property
     def speed(self) -> float:
-        """Return how much faster than the robot the recording plays."""
+        """Return the playback speed relative to the robot."""
         return float(self._speed.value)
 
     @property
     def moment(self) -> int:
-        """Return the moment that is shown."""
+        """Return the index of the current moment."""
         return int(self._slider.value)
 
     def move(self, moment: int) -> None:

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A bag as frames: one for each decision, with the scene as it was then."""
+"""A bag as frames: one for each decision, with its scene."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 DECISION = 'controller/decision'
 JUMPS = ('cost', 'switch', 'alarm', 'episode')
-"""What can be jumped to: a cost, another source, a monitor that trips, an episode's begin."""
+"""Kinds of moments to jump to: a cost, a change of source, a monitor's trip, a new episode."""
 SCAN = 'sensor_msgs/msg/LaserScan'
 
 
@@ -33,15 +33,15 @@ class Moment:
 
     frame: Frame
     cost_after: float
-    """What it cost until the next one."""
+    """Cost until the next decision."""
 
 
 class BagFrames:
     """
     The decisions of one robot in a bag.
 
-    :param namespace: the robot's; None takes the one whose decisions there are
-    :raises SpowlError: no decisions, or those of several robots
+    :param namespace: the robot's; None takes the only one with decisions
+    :raises SpowlError: no decisions, or decisions of several robots
     """
 
     def __init__(self, bag: Bag, namespace: str | None = None) -> None:
@@ -81,7 +81,7 @@ class BagFrames:
         return self._prefix.strip('/')
 
     def frame(self, moment: int) -> Frame:
-        """Return one moment."""
+        """Return the frame of one moment."""
         return self.moments[moment].frame
 
     def history(self, moment: int) -> History:
@@ -97,7 +97,7 @@ class BagFrames:
         return history
 
     def next(self, kind: str, moment: int) -> int | None:
-        """Return the next moment of a kind of JUMPS after one; None: there is none."""
+        """Return the next moment of a kind in JUMPS after a moment; None: there is none."""
         for other in range(moment + 1, len(self.moments)):
             before, here = self._decision(other - 1), self._decision(other)
             if {'cost': self.moments[other].cost_after > 0.0,
@@ -137,7 +137,7 @@ class BagFrames:
                 cost=self._cost, supervisor=self._supervisor), 0.0))
 
     def _close_last(self) -> None:
-        """Note what the last decision cost."""
+        """Set the cost of the last decision."""
         if self.moments and self._cost_after > 0.0:
             self.moments[-1] = replace(self.moments[-1], cost_after=self._cost_after)
         self._cost_after = 0.0
@@ -147,7 +147,7 @@ class BagFrames:
         if scene is None:
             return
         solids = []
-        for solid in scene.solids:  # what stands still is kept once
+        for solid in scene.solids:  # solids that stand still are stored once
             if self._solids.get(solid.name) != solid:
                 self._solids[solid.name] = solid
             solids.append(self._solids[solid.name])
@@ -171,9 +171,9 @@ class BagFrames:
 
 def _prefix(bag: Bag, namespace: str | None) -> str:
     """
-    Return the namespace whose decisions the bag holds, with slashes at both ends.
+    Return the namespace with decisions in the bag, with slashes at both ends.
 
-    :raises SpowlError: none, or several
+    :raises SpowlError: no such namespace, or several
     """
     if namespace is not None:
         return f'/{namespace.strip("/")}/'.replace('//', '/')

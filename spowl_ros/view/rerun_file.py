@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A recording as a file for the Rerun viewer: scene, scans, path, curves and their layout."""
+"""Write a recording for the Rerun viewer: scene, scans, path, curves and their layout."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def write(frames: BagFrames, file: Path) -> None:
 
 
 def _layout() -> layout.Blueprint:
-    """Return the scene on the left, curves and reasons on the right."""
+    """Return the layout: scene on the left, curves and reasons on the right."""
     return layout.Blueprint(
         layout.Horizontal(
             layout.Spatial3DView(origin='/world', name='scene'),
@@ -74,7 +74,7 @@ def _layout() -> layout.Blueprint:
 
 
 def _log_scene(stream: rerun.RecordingStream, scene: Scene, before: Scene | None) -> None:
-    """Log what moved since the scene before."""
+    """Log what moved since the previous scene."""
     known = {solid.name: solid for solid in before.solids} if before is not None else {}
     for solid in scene.solids:
         if known.get(solid.name) is not solid:
@@ -99,7 +99,7 @@ def _shape(solid: Solid) -> rerun.Boxes3D | rerun.Cylinders3D | rerun.Ellipsoids
 
 def _log_decision(stream: rerun.RecordingStream, frame: Frame, history: History,
                   cost: float) -> None:
-    """Log who acts and why, the curves, the outcome, the path and the scans."""
+    """Log the acting source and its reason, the curves, the outcome, the path and the scans."""
     decision = frame.decision
     assert decision is not None
     if decision.plan is not None:

@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the page says of a frame, in words and tables (Markdown and HTML)."""
+"""The page's texts and tables for a frame (Markdown and HTML)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from spowl_ros.view.frame import Frame, Health
 
 SILENT_S = 1.0
-"""Without a decision for so long the controller counts as silent."""
+"""After this long without a decision the controller counts as silent."""
 ERROR = 2
 LEVELS = ('ok', 'warning', 'error', 'stale')
 MEANING = {
@@ -24,7 +24,7 @@ MEANING = {
 
 
 def headline(frame: Frame) -> str:
-    """Return who acts and why, as HTML."""
+    """Return the acting source and the reason, as HTML."""
     decision = frame.decision
     if decision is None:
         return _badge('no decision yet', (120, 120, 120))
@@ -41,7 +41,7 @@ def headline(frame: Frame) -> str:
 
 
 def supervisor(health: Health | None) -> str:
-    """Return what the supervisor says of itself, as HTML."""
+    """Return the supervisor's own report, as HTML."""
     if health is None:
         return _padded('<b>Supervisor:</b> not heard')
     colour = SOURCE_COLOURS['stop'] if health.level >= ERROR else (60, 60, 60)
@@ -58,7 +58,7 @@ def outcome(frame: Frame) -> str:
 
 
 def comparison(decision: Decision | None) -> str:
-    """Return what plan and policy offered and what was wanted of the plan, as Markdown."""
+    """Return the values of plan and policy and the plan's thresholds, as Markdown."""
     plan = None if decision is None else decision.plan
     if decision is None or plan is None:
         return 'No plan was made.'
@@ -88,7 +88,7 @@ def monitors(decision: Decision | None) -> str:
 
 
 def diagnostics(parts: tuple[Health, ...]) -> str:
-    """Return what every part says on /diagnostics, as Markdown."""
+    """Return the /diagnostics reports of every part, as Markdown."""
     if not parts:
         return 'Nothing was heard on /diagnostics.'
     rows = ['| part | level | says |', '|---|---|---|']
@@ -109,7 +109,7 @@ def robots(frames: tuple[Frame, ...]) -> str:
 
 
 def title(name: str) -> str:
-    """Return what a robot is called on the page."""
+    """Return a robot's name on the page."""
     return name or '(no namespace)'
 
 
@@ -132,6 +132,6 @@ def _number(value: float) -> str:
 
 
 def _action(action: tuple[float, ...]) -> str:
-    """Return an action in a few characters; those of legs are cut."""
+    """Return an action in a few characters; long actions, as of legged robots, are cut."""
     shown = ' '.join(f'{part:+.2f}' for part in action[:4])
     return (shown + (' …' if len(action) > 4 else '')) or '–'
