@@ -5,9 +5,9 @@ Send the example robot one goal after another, and check that it arrives and sta
 
     python -m benchmarks.errands models/SafetyPointGoal1-v0 --seconds 3600 --csv FILE
 
-The real nodes: diff_drive, adapter, supervisor and controller, each a process. Every fifth goal is
-cancelled under way, and before every seventh one in an unknown frame is sent, which must change
-nothing. After each end the robot is watched for some seconds: it may not leave where it stands.
+Runs the real nodes, each in a process: diff_drive, adapter, supervisor and controller. Every fifth
+goal is cancelled under way. During every seventh errand a goal in an unknown frame is sent, which
+must change nothing. After each errand the robot is watched for some seconds: it must stand still.
 """
 
 from __future__ import annotations
