@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 Tamper = Callable[[Any], Any]
 
+GRAVITY = 9.81  # m/s^2
 PRIORITY = 50
 """Real-time priority of a robot on its stand: it measures, so it must not be late."""
 ORDINARY = 'import os; os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))\n'
@@ -224,6 +225,8 @@ class RobotStand(Observer):
         for field in self.contract.fields:
             low, high = max(field.low, -0.5), min(field.high, 0.5)
             values[field.name] = self._random.uniform(low, high, field.size)
+            if field.sensor == 'linear_acceleration':  # a robot at rest feels its own weight
+                values[field.name][-1] += GRAVITY
         return values
 
 

@@ -8,6 +8,7 @@ Every entry point calls `prepare` before it imports ROS 2, and `check` before it
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 import sys
@@ -29,6 +30,9 @@ def prepare() -> None:
     because the loader reads the library path only at the start of a process. Nodes talk over UDP
     by default: Fast DDS's shared memory leaves files behind when a process is killed.
     """
+    for stream in (sys.stdout, sys.stderr):  # paths may hold what the locale cannot write
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors='backslashreplace')
     prefix = Path(sys.prefix)
     if (prefix / 'share' / 'ament_index').is_dir():
         _leave_other_ros(prefix)
