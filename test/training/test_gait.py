@@ -125,17 +125,20 @@ def test_guide_teaches_the_policy(tiny_data: dict[str, Any], tmp_path: Path) -> 
     data['optimiser'] = {**data['optimiser'], 'learning_rate': 3e-3, 'policy_learning_rate': 3e-3}
     trainer = Trainer(configuration.from_dict(data), tmp_path / 'run')
 
+    gait = trainer.members[0].gait
+    assert gait is not None
+
     def distance(obs: torch.Tensor) -> float:
         networks = trainer.learners.weights.members[0].eval()
         with torch.no_grad():
             mean = torch.tanh(networks.policy_distribution(networks.encode(obs))[0])
-            return float((mean - trainer.gait(obs)).square().mean())
+            return float((mean - gait(obs)).square().mean())
 
-    before = distance(torch.from_numpy(trainer.collector.observations))
+    before = distance(torch.as_tensor(trainer.collector.observations))
     trainer.run()
     seen = trainer.buffer.arrays['obs'][:trainer.buffer.filled]
     assert before > 0.3
-    assert distance(torch.from_numpy(seen).flatten(0, 1)) < 0.5 * before
+    assert distance(torch.as_tensor(seen).flatten(0, -2)) < 0.5 * before
 
 
 def test_guide_fades() -> None:
