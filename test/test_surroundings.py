@@ -61,7 +61,8 @@ def test_killed_process_leaves_shared_memory(surroundings: ModuleType, ros_domai
         if port and int(port[1]) in ports:
             left |= {path} & watch.files()
             path.unlink()
-        elif path not in before and str(path).removesuffix('_el') in maps:
+        elif path not in before and re.sub(
+                r'/sem\.(.*)_mutex$', r'/\1', str(path).removesuffix('_el')) in maps:
             path.unlink()  # data, and the multicast port that all domains share
     assert occupied, 'the domain of a running node counts as free'
     assert left
