@@ -30,6 +30,9 @@ def prepare() -> None:
     because the loader reads the library path only at the start of a process. Nodes talk over UDP
     by default: Fast DDS's shared memory leaves files behind when a process is killed.
     """
+    if sys.getfilesystemencoding() == 'ascii':  # LANG=C: paths are bytes that no file can hold
+        os.environ['PYTHONUTF8'] = '1'
+        _restart()
     for stream in (sys.stdout, sys.stderr):  # paths may hold what the locale cannot write
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors='backslashreplace')
@@ -76,6 +79,11 @@ def _leave_other_ros(prefix: Path) -> None:
     os.environ['LD_LIBRARY_PATH'] = os.pathsep.join(own)
     os.environ['PYTHONPATH'] = os.pathsep.join(ours)
     os.environ.pop(_GUARD, None)
+    _restart()
+
+
+def _restart() -> None:
+    """Begin this process again with the environment as it is now."""
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
