@@ -209,7 +209,10 @@ def _blind(change: Callable[[Any], None]) -> Callable[[Scene], str]:
 def _beside(scene: Scene) -> str:
     full = [1.0] * len(scene.controller.values)
     since = time.monotonic()
-    scene.others.append(Commander('intruder', 'command_raw', full, 0.001))
+    intruder = Commander('intruder', 'command_raw', full, 0.001)
+    scene.others.append(intruder)
+    if not scene.wait(lambda: intruder.heard):
+        return 'nothing, since the supervisor never heard the intruder'
     time.sleep(2.0)
     lost = sum(values == tuple(full) for when, values in scene.stand.commands if when >= since)
     return f'{lost} commands of the intruder' if lost or scene.drives() else ''

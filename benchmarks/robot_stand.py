@@ -249,6 +249,11 @@ class Commander:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
+    @property
+    def heard(self) -> bool:
+        """Whether somebody subscribes to the commands by now."""
+        return self._publisher.get_subscription_count() > 0
+
     def close(self) -> None:
         """End, and leave the network."""
         if not self._ended.is_set():
