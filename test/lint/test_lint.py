@@ -56,6 +56,16 @@ def test_every_python_file_names_holder_and_licence() -> None:
     assert not [file for file in files if file.read_text().splitlines()[:2] != HEADER]
 
 
+def test_no_file_has_marks_of_a_conflict() -> None:
+    """No page, program or configuration was committed in the middle of a merge."""
+    suffixes = {'.py', '.md', '.rst', '.yaml', '.txt', '.toml', '.cfg', '.xml'}
+    files = [file for file in tracked('*') if file.suffix in suffixes]
+    assert len(files) > 100
+    marks = '<' * 7 + ' ', '>' * 7 + ' '
+    assert not [file for file in files
+                if any(line.startswith(marks) for line in file.read_text().splitlines())]
+
+
 def test_package_xml_is_valid() -> None:
     """The manifest is valid by the rules of REP 149, without warnings."""
     warnings: list[str] = []
