@@ -12,6 +12,8 @@ PINS := requirements/constraints.txt
 RUNTIME := requirements/$(ROS).txt requirements/runtime.txt
 EXTRAS := $(patsubst %,requirements/%.txt,training report view sign docs wrap dataset test)
 ARGS ?=
+# Processes that share the tests, each a file at a time; 0: no other than the first.
+WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help sim test lint docs matrix environments sbom clean
@@ -24,7 +26,7 @@ sim: $(VENV)/.runtime ## set up, then drive three episodes: make sim ARGS='task:
 	$(BIN)/spowl sim $(ARGS)
 
 test: $(VENV)/.test ## set up, then run every test and linter: make test ARGS='-m "not slow"'
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 lint: $(VENV)/.test ## check style and types only
 	$(BIN)/python -m pytest test/lint

@@ -38,7 +38,8 @@ def matrix(session: nox.Session, ros: str) -> None:
         session.run('pytest', *session.posargs)
         return
     session.run('pytest', *SMOKE)
-    session.run('pytest', '-m', 'not slow', '--ignore=test/lint')
+    session.run('pytest', '--numprocesses', '2', '--dist', 'loadfile', '-m', 'not slow',
+                '--ignore=test/lint')
 
 
 @nox.session

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from typing import IO
+from typing import IO, Any
 
 import hypothesis
 import psutil
@@ -28,6 +28,7 @@ SHARED_MEMORY_LOOK_S = 0.05
 DDS_PORT_BASE, DDS_PORTS_PER_DOMAIN = 7400, 250  # DDSI-RTPS 2.5, 9.6.2.3
 PROCESS_EXIT_S = 20.0
 REFERENCE_DIRECTORY = pytest.StashKey[Path]()
+REFERENCE_KEY = 'reference_directory'
 
 
 def domains_in_use() -> set[int]:
@@ -85,7 +86,14 @@ def take_reference_directory(config: pytest.Config) -> Path:
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """Take `--fixtures DIR` before pytest's own flag of that name lists fixtures and ends."""
-    config.stash[REFERENCE_DIRECTORY] = take_reference_directory(config)
+    given = getattr(config, 'workerinput', {}).get(REFERENCE_KEY)
+    config.stash[REFERENCE_DIRECTORY] = Path(given) if given else take_reference_directory(config)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a process of pytest-xdist what `--fixtures DIR` was."""
+    node.workerinput[REFERENCE_KEY] = str(node.config.stash[REFERENCE_DIRECTORY])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -10,6 +10,7 @@ import sys
 import tomllib
 
 from catkin_pkg.package import parse_package
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADER = ['# Copyright 2026 spowl_ros contributors', '# SPDX-License-Identifier: Apache-2.0']
@@ -37,6 +38,7 @@ def test_style_and_docstrings() -> None:
     check('ruff', 'check', '--no-cache', '.')
 
 
+@pytest.mark.slow
 def test_types() -> None:
     """Mypy finds nothing."""
     check('mypy')
