@@ -27,7 +27,7 @@ from spowl_ros.training import population
 from spowl_ros.training.buffer import ReplayBuffer
 from spowl_ros.training.capture import WARM_UP, Captured
 from spowl_ros.training.config import TrainConfig
-from spowl_ros.training.learner import Learners, Settings
+from spowl_ros.training.learner import Learners, LearnerSettings
 from spowl_ros.training.networks import Networks
 from spowl_ros.training.trainer import Trainer
 
@@ -47,7 +47,7 @@ def learners_of(config: TrainConfig, count: int, device: torch.device) -> Learne
     for seed in range(count):
         torch.manual_seed(seed)
         networks.append(Networks(sizes).to(device))
-    return Learners(networks, [Settings(config.loss, optimiser, config.constraint)] * count,
+    return Learners(networks, [LearnerSettings(config.loss, optimiser, config.constraint)] * count,
                     range(count))
 
 

@@ -9,6 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from spowl_ros.bags.ring import RecordedTopic
 from spowl_ros.bags.types import message_definition
 from spowl_ros.bags.writer import BagWriter
 from spowl_ros.base.errors import SpowlError
@@ -22,12 +23,6 @@ if TYPE_CHECKING:
     from spowl_ros.bags.writer import Settings
 
 QUEUE = 20_000  # messages; when the disk falls further behind, `write` blocks the receiver
-
-
-class _Topic(NamedTuple):
-    name: str
-    type: str
-    qos: tuple[Qos, ...]
 
 
 class _Message(NamedTuple):
@@ -51,7 +46,7 @@ class BackgroundWriter:
         self._settings = settings
         self._flush_seconds = flush_seconds
         self._topics = 0
-        self._queue: queue.Queue[_Topic | _Message | None] = queue.Queue(QUEUE)
+        self._queue: queue.Queue[RecordedTopic | _Message | None] = queue.Queue(QUEUE)
         self._opened = threading.Event()
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name='bag', daemon=True)
@@ -77,7 +72,7 @@ class BackgroundWriter:
         :raises SpowlError: the type's definition is not found
         """
         message_definition(message_type)
-        self._queue.put(_Topic(name, message_type, tuple(qos)))
+        self._queue.put(RecordedTopic(name, message_type, tuple(qos)))
         self._topics += 1
         return self._topics - 1
 
@@ -120,7 +115,7 @@ class BackgroundWriter:
                 continue
             if item is None:
                 return
-            if isinstance(item, _Topic):
+            if isinstance(item, RecordedTopic):
                 bag.add_topic(item.name, item.type, item.qos)
             else:
                 bag.write(item.topic, item.time_ns, item.data)

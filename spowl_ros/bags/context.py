@@ -37,7 +37,7 @@ class Trigger:
 
 
 @dataclass
-class Context:
+class BagContext:
     """What a recording was made with, as far as it is known."""
 
     bundle: str | None = None
@@ -66,7 +66,7 @@ class Context:
                 for entry in entries]
 
 
-def of_bundle(directory: Path) -> Context:
+def of_bundle(directory: Path) -> BagContext:
     """
     Return what identifies a bundle.
 
@@ -76,16 +76,16 @@ def of_bundle(directory: Path) -> Context:
         manifest = (directory / 'manifest.json').read_bytes()
     except OSError as error:
         raise SpowlError(f'no bundle in {directory}: {error.strerror}') from None
-    return Context(str(directory), hashlib.sha256(manifest).hexdigest())
+    return BagContext(str(directory), hashlib.sha256(manifest).hexdigest())
 
 
-def read_context(bag: Bag) -> Context:
+def read_context(bag: Bag) -> BagContext:
     """
     Return the context that a bag holds.
 
     :raises SpowlError: it does not have the form that `Context.messages` writes
     """
-    context = Context()
+    context = BagContext()
     for message in bag.messages([TOPIC]):
         try:
             entry = dict(json.loads(bag.decode(message).data))

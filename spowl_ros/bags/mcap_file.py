@@ -23,7 +23,7 @@ from spowl_ros.bags.storage import (
     DamageError,
     StorageFile,
     StoredMessage,
-    Topic,
+    StoredTopic,
     budget,
 )
 
@@ -45,7 +45,7 @@ DECOMPRESSORS: dict[str, Callable[[bytes, int], bytes]] = {
     'zstd': lambda data, most: ZstdDecompressor().decompress(data, max_length=most),
 }
 
-Found = tuple[int, Topic, bytes]
+Found = tuple[int, StoredTopic, bytes]
 """Time, topic and content of a message."""
 
 
@@ -206,7 +206,8 @@ class _Scan:
             _, rest = _string(rest)
             name, definition = self._schemas.get(schema, ('', ''))
             known = self.file.topics.setdefault(
-                number, Topic(topic, name, definition, _map(rest).get('offered_qos_profiles', '')))
+                number, StoredTopic(topic, name, definition,
+                                    _map(rest).get('offered_qos_profiles', '')))
             if (known.name, known.type) != (topic, name):
                 raise DamageError(f'channel {number} is of {known.name} and of {topic}')
 

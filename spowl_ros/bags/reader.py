@@ -24,7 +24,7 @@ from spowl_ros.bags.storage import (
     DamageError,
     StorageFile,
     StoredMessage,
-    Topic,
+    StoredTopic,
     budget,
 )
 from spowl_ros.bags.types import installed_types
@@ -62,7 +62,7 @@ class Bag:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        self.topics: dict[str, Topic] = {}
+        self.topics: dict[str, StoredTopic] = {}
         self.damage: list[str] = []
         """One line for each difference from what was recorded."""
         self._files: dict[str, StorageFile] = {}
@@ -182,7 +182,7 @@ class Bag:
         mixed = set()
         for file in self._files.values():
             for topic in file.topics.values():
-                known = self.topics.setdefault(topic.name, Topic(
+                known = self.topics.setdefault(topic.name, StoredTopic(
                     topic.name, topic.type, topic.definition, topic.qos))
                 known.messages += topic.messages
                 if known.type != topic.type:

@@ -76,7 +76,7 @@ class Message(NamedTuple):
         return OVERHEAD + len(self.data) + (len(self.heir[1]) if self.heir else 0)
 
 
-class Topic(NamedTuple):
+class RecordedTopic(NamedTuple):
     """What a bag needs to know of a topic."""
 
     name: str
@@ -104,7 +104,7 @@ class Ring:
 
     seconds: float
     limit: int
-    topics: list[Topic] = field(default_factory=list)
+    topics: list[RecordedTopic] = field(default_factory=list)
     held: int = 0
     """Bytes of all messages."""
     too_large: int = 0
@@ -117,7 +117,7 @@ class Ring:
         self._kept: dict[tuple[int, bytes], Message] = {}
         self._kept_bytes = 0
 
-    def add_topic(self, topic: Topic) -> int:
+    def add_topic(self, topic: RecordedTopic) -> int:
         """Add a topic and return its number."""
         self.topics.append(topic)
         return len(self.topics) - 1
@@ -207,7 +207,7 @@ class RingWriter:
         self._last = -ring.pause
         self._by_events = 0
         self._ignored = 0
-        self._context = self.ring.add_topic(Topic(context.TOPIC, context.TYPE, ()))
+        self._context = self.ring.add_topic(RecordedTopic(context.TOPIC, context.TYPE, ()))
 
     def check(self) -> None:
         """Begin to write the bag that is due; a bag that fails does not end the recording."""
@@ -223,7 +223,7 @@ class RingWriter:
         :raises SpowlError: the type's definition is not found
         """
         message_definition(message_type)
-        return self.ring.add_topic(Topic(name, message_type, tuple(qos)))
+        return self.ring.add_topic(RecordedTopic(name, message_type, tuple(qos)))
 
     def write(self, topic: int, time_ns: int, data: bytes, source: bytes = b'',
               record: bool = False) -> None:
@@ -239,11 +239,11 @@ class RingWriter:
     def write_decision(self, topic: int, time_ns: int, data: bytes, settings: str) -> None:
         """Store a decision that holds its settings; they are kept longer, for a replay."""
         name = self.ring.topics[topic].name
-        noted, = context.Context(settings={name: settings}).messages()
+        noted, = context.BagContext(settings={name: settings}).messages()
         self.ring.add(Message(topic, time_ns, data, name.encode(), (self._context, noted),
                               time.monotonic()))
 
-    def write_context(self, known: context.Context) -> None:
+    def write_context(self, known: context.BagContext) -> None:
         """Put the known parts of a context into every bag."""
         for data in known.messages():
             source = data if known.bundle else next(iter(known.parameters)).encode()
@@ -317,14 +317,14 @@ class RingWriter:
             target=self._write, args=(due, topics, messages, cut), name='bag', daemon=True)
         self._thread.start()
 
-    def _write(self, due: _Due, topics: list[Topic], messages: list[Message],
+    def _write(self, due: _Due, topics: list[RecordedTopic], messages: list[Message],
                cut: bool) -> None:
         try:
             bag = BagWriter(due.path, self._bag_settings)
             used = {message.topic for message in messages} | {self._context}
             numbers = {number: bag.add_topic(*topics[number]) for number in sorted(used)}
             begin_ns = messages[0].time_ns if messages else time.time_ns()
-            for data in context.Context(triggers=due.triggers).messages():
+            for data in context.BagContext(triggers=due.triggers).messages():
                 bag.write(numbers[self._context], begin_ns, data)
             for message in messages:
                 bag.write(numbers[message.topic], message.time_ns, message.data)

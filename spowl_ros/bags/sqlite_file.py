@@ -16,7 +16,7 @@ from spowl_ros.bags.storage import (
     DamageError,
     StorageFile,
     StoredMessage,
-    Topic,
+    StoredTopic,
 )
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _read_topics(database: sqlite3.Connection, file: StorageFile) -> None:
         profiles = dict(_rows(database, 'SELECT id, offered_qos_profiles FROM topics', (int, str)))
     for number, name, kind in _rows(database, 'SELECT id, name, type FROM topics',
                                     (int, str, str)):
-        file.topics[number] = Topic(name, kind, definitions.get(kind, ''),
+        file.topics[number] = StoredTopic(name, kind, definitions.get(kind, ''),
                                     profiles.get(number, ''))
 
 

@@ -34,7 +34,7 @@ class StoredMessage(NamedTuple):
 
 
 @dataclass
-class Topic:
+class StoredTopic:
     """A topic of a file, or of a whole bag."""
 
     name: str
@@ -59,7 +59,7 @@ class Block(NamedTuple):
 class StorageFile:
     """What one pass over a file found, up to its end or to the damage."""
 
-    topics: dict[int, Topic] = field(default_factory=dict)
+    topics: dict[int, StoredTopic] = field(default_factory=dict)
     """Topic number in the file to the topic."""
     blocks: list[Block] = field(default_factory=list)
     damage: str = ''
@@ -69,7 +69,7 @@ class StorageFile:
         """Number of readable messages."""
         return sum(topic.messages for topic in self.topics.values())
 
-    def topic(self, number: int) -> Topic:
+    def topic(self, number: int) -> StoredTopic:
         """
         Return the topic with a number.
 

@@ -131,7 +131,7 @@ class _Part:
 
 
 @dataclass
-class _Topic:
+class _WrittenTopic:
     """One recorded topic, as the storage knows it."""
 
     connection: Connection
@@ -157,7 +157,7 @@ class BagWriter:
 
     def __post_init__(self) -> None:
         self._digests: dict[str, str] = {}
-        self._topics: list[_Topic] = []
+        self._topics: list[_WrittenTopic] = []
         self._parts: list[_Part] = []
         self._dirty = False
         try:
@@ -187,7 +187,7 @@ class BagWriter:
             id=len(self._topics) + 1, topic=name, msgtype=message_type,
             msgdef=MessageDefinition(MessageDefinitionFormat.MSG, definition), digest=digest,
             msgcount=0, ext=ConnectionExtRosbag2('cdr', list(qos)), owner=self)
-        topic = _Topic(connection, [dict(profile) for profile in dump_qos_v9(list(qos))])
+        topic = _WrittenTopic(connection, [dict(profile) for profile in dump_qos_v9(list(qos))])
         self._topics.append(topic)
         self._announce(topic)
         return len(self._topics) - 1
@@ -256,7 +256,7 @@ class BagWriter:
         by_time = 0.0 < self.settings.split_seconds * 1e9 <= time_ns - part.start_ns
         return part.messages > 0 and (by_size or by_time)
 
-    def _announce(self, topic: _Topic) -> None:
+    def _announce(self, topic: _WrittenTopic) -> None:
         """Add a topic to the current file, and its type if it is the first topic of that type."""
         if topic.connection.msgtype not in self._types_announced:
             self._storage.add_msgtype(topic.connection)

@@ -50,8 +50,8 @@ def _check_parameters(node: str, given: dict[str, bool | int | float | str],
 
     tables: dict[str, tuple[Any, ...]] = {
         'adapter': (adapter.AdapterSettings(),), 'recorder': (recorder.RecorderSettings(),),
-        'supervisor': (supervisor.NodeSettings(),),
-        'controller': (controller_settings.NodeSettings(),
+        'supervisor': (supervisor.SupervisorNodeSettings(),),
+        'controller': (controller_settings.ControllerNodeSettings(),
                        ControllerSettings(planner=loaded.settings))}
     names = {entry.name for table in tables[node] for entry in declared(table)}
     for name in given.keys() - names:

@@ -15,7 +15,7 @@ RAW_STEPS = 1000
 """Length of SafetyGymnasium's episodes."""
 
 
-class Progress:
+class RunProgress:
     """
     A progress bar on a terminal; one line per episode everywhere.
 
@@ -37,7 +37,7 @@ class Progress:
             bar_format='{desc} ' + ('{bar:20} ' if episodes else '') + '{elapsed}{postfix}',
         )
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> RunProgress:
         """Show the bar."""
         self._bar.set_description_str('starting')
         return self

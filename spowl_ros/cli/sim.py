@@ -28,7 +28,7 @@ from spowl_ros.control.run_record import RunRecord
 from spowl_ros.system import nodes as system
 
 if TYPE_CHECKING:
-    from spowl_ros.cli._progress import Progress
+    from spowl_ros.cli._progress import RunProgress
     from spowl_ros.clients.listener import RunListener
     from spowl_ros.drawing.video import Recording
     from spowl_ros.system.running import RunningSystem
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     check_outputs(args.json, args.video)
     specs = system.simulation(arguments)
 
-    from spowl_ros.cli._progress import Progress
+    from spowl_ros.cli._progress import RunProgress
     from spowl_ros.system.running import RunningSystem
 
     print(arguments.greeting(specs), flush=True)
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     interrupted = watch_signals(nodes)
     record = RunRecord(str(specs[0].parameters['task']), arguments.episodes)
     recording = None
-    progress = Progress(record, arguments.episodes, int(specs[0].parameters['action_repeat']))
+    progress = RunProgress(record, arguments.episodes, int(specs[0].parameters['action_repeat']))
     with nodes, progress:
         if not interrupted.is_set():
             recording = drive(nodes, record, progress, interrupted, arguments, bool(args.video))
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     return INTERRUPTED if interrupted.is_set() else 0
 
 
-def drive(nodes: RunningSystem, record: RunRecord, progress: Progress,
+def drive(nodes: RunningSystem, record: RunRecord, progress: RunProgress,
           interrupted: threading.Event, arguments: system.SimulationArguments,
           film: bool) -> Recording | None:
     """
@@ -113,7 +113,7 @@ def check_outputs(summary: Path | None, video: Path | None) -> None:
         raise SpowlError(f'{video} is no video: the name must end in {" or ".join(VIDEO_FORMATS)}')
 
 
-def follow(nodes: RunningSystem, listener: RunListener, progress: Progress,
+def follow(nodes: RunningSystem, listener: RunListener, progress: RunProgress,
            interrupted: threading.Event) -> None:
     """
     Show what happens until the nodes have finished or the user interrupts.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from spowl_ros.evaluation.episodes import AgentSource
-    from spowl_ros.scale.sweep import State, Sweep
+    from spowl_ros.scale.sweep import RunState, Sweep
 
 HELP = 'make many trainings and evaluations, on one machine or several'
 FAILED = 1
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
 
     with Cluster(args.address, args.cores) as cluster, Live(
             console=console, auto_refresh=False, transient=True) as live:
-        def show(ended: State | None) -> None:
+        def show(ended: RunState | None) -> None:
             if ended is not None and not console.is_terminal:
                 print(_line(ended), file=sys.stderr)
             if console.is_terminal:
@@ -103,7 +103,7 @@ def _counted(sweep: Sweep) -> str:
                      if counts[name]) or 'nothing to do'
 
 
-def _line(state: State) -> str:
+def _line(state: RunState) -> str:
     """Return the line printed when a run ends."""
     found = '  '.join(f'{name} {state.found[name]:.2f}' for name in ('return', 'cost')
                       if name in state.found)

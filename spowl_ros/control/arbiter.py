@@ -42,7 +42,7 @@ class _Latch:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Lead:
     """Who leads at one decision, and why."""
 
     level: Level
@@ -100,7 +100,7 @@ class Arbiter:
         """Whether a monitor is tripped and its rule's level is above the plan."""
         return self._latches[monitor].level > Level.PLAN
 
-    def verdict(self) -> Verdict:
+    def verdict(self) -> Lead:
         """Return who leads: the tripped monitor of the highest level, the first among equals."""
         level, monitor, reason = Level.PLAN, '', ''
         for name, latch in self._latches.items():
@@ -108,4 +108,4 @@ class Arbiter:
                 level, monitor = latch.level, name
                 reason = latch.reason if latch.alarms else ': '.join(
                     filter(None, (f'{name} not yet clear', latch.reason)))
-        return Verdict(level, monitor, reason)
+        return Lead(level, monitor, reason)

@@ -67,7 +67,7 @@ class Takeover:
         return cls(decision.action if decision.source == OPERATOR else (), decision.reason)
 
 
-class Operator:
+class OperatorCommands:
     """
     Receives a person's commands in one thread and returns them in another.
 

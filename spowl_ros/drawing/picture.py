@@ -62,7 +62,7 @@ def _faded(colour: Colour, fade: float) -> Colour:
 
 
 @dataclass(frozen=True)
-class Moment:
+class PictureContent:
     """Content of one picture."""
 
     outlines: tuple[Outline, ...]
@@ -79,7 +79,7 @@ class Moment:
     """Since the previous decision."""
 
 
-def view_of(moments: Sequence[Moment]) -> tuple[Point, float]:
+def view_of(moments: Sequence[PictureContent]) -> tuple[Point, float]:
     """Return centre and side, in metres, of the square that contains everything ever shown."""
     points = [point for moment in moments for outline in moment.outlines
               for point in outline.points]
@@ -103,7 +103,7 @@ class Painter:
         self._history: list[tuple[str, bool]] = []
         self._episode = 0
 
-    def paint(self, moment: Moment) -> Image.Image:
+    def paint(self, moment: PictureContent) -> Image.Image:
         """Return the picture of a moment, (SCENE_PX + PANEL_PX) by SCENE_PX pixels, RGB."""
         if moment.episode != self._episode:
             self._episode = moment.episode
@@ -123,7 +123,7 @@ class Painter:
             if outline.kind == 'robot':
                 self._draw_outline(draw, outline)
         self._draw_robot(draw, moment)
-        Panel(draw, moment.decision).draw(moment, self._history)
+        SidePanel(draw, moment.decision).draw(moment, self._history)
         return image.reduce(OVERSAMPLING)
 
     def _pixel(self, point: Point) -> Point:
@@ -159,7 +159,7 @@ class Painter:
             draw.line((self._pixel(start), self._pixel(end)), (*SOURCE_COLOURS[source], 190),
                       3 * OVERSAMPLING)
 
-    def _draw_robot(self, draw: ImageDraw.ImageDraw, moment: Moment) -> None:
+    def _draw_robot(self, draw: ImageDraw.ImageDraw, moment: PictureContent) -> None:
         """Draw a ring in the source's colour, a forward arrow, and a flash if there is cost."""
         colour = SOURCE_COLOURS[moment.decision.source]
         x, y = moment.robot
@@ -179,7 +179,7 @@ class Painter:
         draw.ellipse((x - r, y - r, x + r, y + r), fill, edge, width * OVERSAMPLING)
 
 
-class Panel:
+class SidePanel:
     """The column beside the scene."""
 
     LEFT = SCENE_PX + 20
@@ -189,7 +189,7 @@ class Panel:
         self._draw = draw
         self._decision = decision
 
-    def draw(self, moment: Moment, history: Sequence[tuple[str, bool]]) -> None:
+    def draw(self, moment: PictureContent, history: Sequence[tuple[str, bool]]) -> None:
         """Draw everything from top to bottom."""
         decision = self._decision
         colour = SOURCE_COLOURS[decision.source]

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.decision import Decision
 from spowl_ros.drawing.outline import heading_of, outline_of, solids
-from spowl_ros.drawing.picture import Moment, Painter, colours, view_of
+from spowl_ros.drawing.picture import Painter, PictureContent, colours, view_of
 
 if TYPE_CHECKING:
     from spowl_ros.control.run_record import RunRecord
@@ -34,7 +34,7 @@ class Recording:
         self._record = record
         self._markers: dict[tuple[str, int], Any] = {}
         self._cost = 0.0
-        self.moments: list[Moment] = []
+        self.moments: list[PictureContent] = []
 
     def add_markers(self, message: Any) -> None:
         """Take the scene of a visualization_msgs/MarkerArray."""
@@ -49,7 +49,7 @@ class Recording:
         position = robot.pose.position
         cost_now = max(0.0, self._record.cost - self._cost)
         self._cost = self._record.cost
-        self.moments.append(Moment(
+        self.moments.append(PictureContent(
             outlines, (position.x, position.y), heading_of(robot.pose.orientation), decision,
             len(self._record.episodes) + 1, self._record.reward, self._record.cost, cost_now))
 

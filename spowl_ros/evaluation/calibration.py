@@ -12,17 +12,17 @@ import numpy as np
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.bundle import Bundle
 from spowl_ros.control.controller import Controller
-from spowl_ros.control.monitors.calibration import WINDOW, Calibration, Episode
+from spowl_ros.control.monitors.calibration import WINDOW, Calibration, HeldOutEpisode
 from spowl_ros.control.monitors.registry import kinds
 from spowl_ros.control.observation import Observation
 from spowl_ros.sim.environment import AnyEnvironment, make
 
 
-def run_episode(controller: Controller, environment: AnyEnvironment, seed: int) -> Episode:
+def run_episode(controller: Controller, environment: AnyEnvironment, seed: int) -> HeldOutEpisode:
     """Drive one episode with fresh sensors, and record decisions and costs."""
     contract = controller.contract
     period_ns = round(contract.control_period * 1e9)
-    episode = Episode()
+    episode = HeldOutEpisode()
     values = environment.reset(seed=seed)
     controller.reset()
     now_ns, ended = 0, False

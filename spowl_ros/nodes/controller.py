@@ -40,7 +40,7 @@ from spowl_ros.robot.plausibility import Plausibility
 from spowl_ros.robot.topics import Edge, Topic, load_robot, topics
 from spowl_ros.ros import process
 from spowl_ros.ros.bond import Bond
-from spowl_ros.ros.controller_settings import NodeSettings
+from spowl_ros.ros.controller_settings import ControllerNodeSettings
 from spowl_ros.ros.last_command import publish_last
 from spowl_ros.ros.lifecycle import TOO_LATE, ManagedNode
 from spowl_ros.ros.messages import build, message_class
@@ -78,9 +78,9 @@ class ControllerNode(ManagedNode):
 
     def __init__(self) -> None:
         super().__init__('controller')
-        self._node_parameters = Parameters(self, NodeSettings(), accept=self._accept,
+        self._node_parameters = Parameters(self, ControllerNodeSettings(), accept=self._accept,
                                            applied=self._on_settings)
-        refuse_unknown(self, NodeSettings(), ControllerSettings())
+        refuse_unknown(self, ControllerNodeSettings(), ControllerSettings())
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._given: dict[str, Any] = {}
         self._loop: DecisionLoop | None = None
@@ -99,7 +99,7 @@ class ControllerNode(ManagedNode):
         if self._node_parameters.settings.autostart:
             self.start()
 
-    def _accept(self, settings: NodeSettings) -> None:
+    def _accept(self, settings: ControllerNodeSettings) -> None:
         """
         Refuse changes without effect before the next configuration, and models that do not fit.
 
@@ -121,7 +121,7 @@ class ControllerNode(ManagedNode):
                 require_same(self._bundle.contract, self._robot.applied_to(
                     bundle.read_contract(Path(settings.model))))
 
-    def _on_settings(self, settings: NodeSettings) -> None:
+    def _on_settings(self, settings: ControllerNodeSettings) -> None:
         self._succession.change(settings.rollback)
         if self.active and settings.model != self._succession.driving:
             self._succession.request(settings.model)

@@ -28,7 +28,7 @@ from spowl_ros.ros.parameters import Parameters, refuse_unknown
 if TYPE_CHECKING:
     from rclpy.publisher import Publisher
 
-    from spowl_ros.bags.storage import Topic
+    from spowl_ros.bags.storage import StoredTopic
 
 CLOCK = '/clock'
 CLOCK_PERIOD_S = 0.01
@@ -94,7 +94,7 @@ class Player(Node):
         self._thread.join(1.0)
         self._bag.close()
 
-    def _make_publisher(self, topic: Topic) -> Publisher[Any] | None:
+    def _make_publisher(self, topic: StoredTopic) -> Publisher[Any] | None:
         aside = topic.type in COMMANDS and topic.name not in self.settings.sensors.split()
         try:
             return self.create_publisher(

@@ -283,9 +283,9 @@ class Recorder(Node):
         parameters: dict[str, Any] = {
             name: value.tolist() if hasattr(value, 'tolist') else value
             for name, value in zip(names, values, strict=True)}
-        self._write_context(context.Context(parameters={node: parameters}))
+        self._write_context(context.BagContext(parameters={node: parameters}))
 
-    def _write_context(self, known: context.Context) -> None:
+    def _write_context(self, known: context.BagContext) -> None:
         if self.ring is not None:
             self.ring.write_context(known)
             return

@@ -61,7 +61,7 @@ _CHECKS_PER_PERIOD = 10
 
 
 @dataclass(frozen=True)
-class NodeSettings:
+class SupervisorNodeSettings:
     """What the supervisor's node needs."""
 
     model: str = setting('', 'directory of the bundle, of which only the contract is read')
@@ -100,9 +100,9 @@ class SupervisorNode(ManagedNode):
 
     def __init__(self) -> None:
         super().__init__('supervisor')
-        self._declared = Parameters(self, NodeSettings(), accept=self._accept,
+        self._declared = Parameters(self, SupervisorNodeSettings(), accept=self._accept,
                                     applied=self._change)
-        refuse_unknown(self, NodeSettings())
+        refuse_unknown(self, SupervisorNodeSettings())
         self._supervision: Supervision | None = None
         self._latch = Latch(self._declared.settings.start_held)
         self._binding = Binding()
@@ -120,7 +120,7 @@ class SupervisorNode(ManagedNode):
         if self._declared.settings.autostart:
             self.start()
 
-    def _accept(self, settings: NodeSettings) -> None:
+    def _accept(self, settings: SupervisorNodeSettings) -> None:
         """
         Refuse changes without effect before the next configuration: all but the limits.
 
@@ -215,7 +215,7 @@ class SupervisorNode(ManagedNode):
         """Return the steady clock in seconds of the node's clock."""
         return time.monotonic() * (self._rate or 1.0)
 
-    def _check_fit(self, settings: NodeSettings) -> None:
+    def _check_fit(self, settings: SupervisorNodeSettings) -> None:
         """
         Refuse settings under which a real robot would drive unwatched.
 
@@ -368,7 +368,7 @@ class SupervisorNode(ManagedNode):
             self.get_logger().warning(self._latch.last)
         return response
 
-    def _change(self, settings: NodeSettings) -> None:
+    def _change(self, settings: SupervisorNodeSettings) -> None:
         if self.configured:
             self._limits.settings = settings.limits
 

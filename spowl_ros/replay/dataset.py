@@ -30,7 +30,7 @@ from spowl_ros.control.decision import Decision
 from spowl_ros.control.observation import ObservationAssembler
 from spowl_ros.control.run_record import Episode
 from spowl_ros.replay.recording import Outcome, RecordedRun, Sample
-from spowl_ros.replay.replay import AHEAD_NS, Memory
+from spowl_ros.replay.replay import AHEAD_NS, RecentValues
 from spowl_ros.robot.topics import load_robot
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ SCALARS = {'next.reward': 'float32', 'next.cost': 'float32', 'next.done': 'bool'
 
 
 @dataclass
-class Frame:
+class DatasetFrame:
     """One decision and its outcome."""
 
     step: int
@@ -131,16 +131,16 @@ def write(bags: Sequence[Path], contract: Contract, directory: Path, robot_file:
     return Written(directory, len(rows), first, dict(left_out))
 
 
-def _frames(run: RecordedRun, contract: Contract, left_out: Counter[str]) -> list[Frame]:
+def _frames(run: RecordedRun, contract: Contract, left_out: Counter[str]) -> list[DatasetFrame]:
     """Return the decisions of a bag, each with its observation if the bag holds it."""
-    memory, assembler = Memory(contract), ObservationAssembler(contract)
+    memory, assembler = RecentValues(contract), ObservationAssembler(contract)
     nothing = {name: 0.0 if name in run.outcomes else math.nan for name in ('reward', 'cost')}
-    frames: list[Frame] = []
-    waiting: deque[tuple[int, Frame]] = deque()
-    last: Frame | None = None
+    frames: list[DatasetFrame] = []
+    waiting: deque[tuple[int, DatasetFrame]] = deque()
+    last: DatasetFrame | None = None
     ended = False
 
-    def observe(frame: Frame) -> None:
+    def observe(frame: DatasetFrame) -> None:
         if frame.stamps_ns and memory.has(frame.stamps_ns):
             memory.put_into(assembler, frame.stamps_ns)
             observation = assembler.observe(frame.now_ns)
@@ -156,8 +156,8 @@ def _frames(run: RecordedRun, contract: Contract, left_out: Counter[str]) -> lis
                 left_out['after the end of the episode'] += 1
                 last = None
                 continue
-            last = Frame(event.step, event.now_ns, event.stamps_ns, event.action, event.source,
-                         nothing['reward'], nothing['cost'])
+            last = DatasetFrame(event.step, event.now_ns, event.stamps_ns, event.action,
+                                event.source, nothing['reward'], nothing['cost'])
             frames.append(last)
             waiting.append((time_ns, last))
         elif isinstance(event, Outcome) and last is not None:
@@ -172,9 +172,9 @@ def _frames(run: RecordedRun, contract: Contract, left_out: Counter[str]) -> lis
     return frames
 
 
-def _episodes(frames: list[Frame], left_out: Counter[str]) -> Iterator[list[Frame]]:
+def _episodes(frames: list[DatasetFrame], left_out: Counter[str]) -> Iterator[list[DatasetFrame]]:
     """Yield runs of consecutive frames; frames without an observation are left out."""
-    episode: list[Frame] = []
+    episode: list[DatasetFrame] = []
     for frame in frames:
         follows = episode and frame.step == episode[-1].step + 1
         if episode and (frame.observation is None or not follows):
@@ -189,7 +189,7 @@ def _episodes(frames: list[Frame], left_out: Counter[str]) -> Iterator[list[Fram
         yield episode
 
 
-def _table(episode: list[Frame], contract: Contract, number: int, first: int) -> pa.Table:
+def _table(episode: list[DatasetFrame], contract: Contract, number: int, first: int) -> pa.Table:
     """Return an episode as a table, one row a frame; its columns are those of `_features`."""
     commands = contract.action.command(np.array([frame.action for frame in episode]))
     observations = np.stack([frame.observation for frame in episode

@@ -126,7 +126,7 @@ class Replay:
         return Counter(part for parts in self.differences.values() for part in parts)
 
 
-class Memory:
+class RecentValues:
     """Holds the last values of every field, by stamp."""
 
     def __init__(self, contract: Contract) -> None:
@@ -178,7 +178,7 @@ class Replayer:
         self._changes = changes.values
         # Replay clock-dependent quantities as recorded, unless the planner is to do more.
         self._own_iterations = not {'planner.kind', 'planner.iterations'}.isdisjoint(self._changes)
-        self._memory = Memory(bundle.contract)
+        self._memory = RecentValues(bundle.contract)
         self._assembler = ObservationAssembler(bundle.contract)
         self._controller: Controller | None = None
         self._announced = ''

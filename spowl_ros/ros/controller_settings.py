@@ -13,7 +13,7 @@ from spowl_ros.ros.succession import RollbackSettings
 
 
 @dataclass(frozen=True)
-class NodeSettings:
+class ControllerNodeSettings:
     """What the controller's node needs beside the settings of the controller itself."""
 
     model: str = setting('', 'directory of the bundle; another one, set while the node is active, '

@@ -12,7 +12,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from spowl_ros.sim.scene import Scene
+    from spowl_ros.sim.scene import SimulatedScene
 
 FRAME = 'world'
 PATH = 'path'
@@ -22,7 +22,8 @@ _FORMS = {'sphere': Marker.SPHERE, 'ellipsoid': Marker.SPHERE, 'cylinder': Marke
 _PATH_WIDTH = 0.02
 
 
-def markers(scene: Scene, path: Sequence[tuple[float, float, float]], stamp: Any) -> MarkerArray:
+def markers(scene: SimulatedScene, path: Sequence[tuple[float, float, float]], stamp: Any
+            ) -> MarkerArray:
     """
     Return everything in the scene, the robot first, then the path.
 

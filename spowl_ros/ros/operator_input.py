@@ -13,7 +13,7 @@ from sensor_msgs.msg import Joy
 from std_srvs.srv import Trigger
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.control.operator import Operator, OperatorSettings
+from spowl_ros.control.operator import OperatorCommands, OperatorSettings
 from spowl_ros.ros.messages import message_class
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class OperatorInput:
 
     def __init__(self, node: Node, settings: OperatorSettings, spec: ActionSpec,
                  command: CommandFormat) -> None:
-        self.operator = Operator(settings, spec)
+        self.operator = OperatorCommands(settings, spec)
         self._node, self._command = node, command
         self._service = node.create_service(Trigger, '~/hand_back', self._on_hand_back)
         self._subscription: Any = None

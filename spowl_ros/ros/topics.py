@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from rclpy.publisher import Publisher
 
     from spowl_ros.control.contract import Contract
-    from spowl_ros.sim.scene import Scene
+    from spowl_ros.sim.scene import SimulatedScene
 
 _LAST_MESSAGES = Duration(seconds=1)
 
@@ -76,7 +76,7 @@ class RobotTopics:
         self._reward.publish(Float64(data=reward))
         self._cost.publish(Float64(data=cost))
 
-    def scene(self, scene: Callable[[], Scene], time_ns: int, begins: bool) -> None:
+    def scene(self, scene: Callable[[], SimulatedScene], time_ns: int, begins: bool) -> None:
         """
         Publish the scene, if anybody subscribes.
 

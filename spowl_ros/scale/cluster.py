@@ -40,7 +40,7 @@ ONE_CORE = Resources()
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JobOutcome:
     """Outcome of one job."""
 
     job: Any
@@ -117,7 +117,7 @@ class Cluster:
 
     def run(self, work: Callable[[Any], Any], pull: Callable[[], Any],
             resources: Resources = ONE_CORE,
-            on_wait: Callable[[], object] = lambda: None) -> Iterator[Outcome]:
+            on_wait: Callable[[], object] = lambda: None) -> Iterator[JobOutcome]:
         """
         Run jobs, and yield the outcome of each as it ends.
 
@@ -155,16 +155,17 @@ class Cluster:
                 ray.cancel(reference, force=True)
 
 
-def _outcome(reference: ray.ObjectRef, job: Any) -> Outcome:
+def _outcome(reference: ray.ObjectRef, job: Any) -> JobOutcome:
     import ray
     from ray.exceptions import RayError
 
     try:
         value, failed = ray.get(reference)
     except RayError as error:
-        return Outcome(job, None, f'its worker died {RETRIES + 1} times, or the cluster is gone: '
-                                  f'{type(error).__name__}: {one_line(error)[:300]}')
-    return Outcome(job, value, failed)
+        return JobOutcome(
+            job, None, f'its worker died {RETRIES + 1} times, or the cluster is gone: '
+            f'{type(error).__name__}: {one_line(error)[:300]}')
+    return JobOutcome(job, value, failed)
 
 
 def _guarded(work: Callable[[Any], Any], job: Any) -> tuple[Any, str]:

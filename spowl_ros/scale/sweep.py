@@ -100,7 +100,7 @@ class Planned:
 
 
 @dataclass
-class State:
+class RunState:
     """State of one run."""
 
     plan: Planned
@@ -231,14 +231,14 @@ class Sweep:
 
     def __init__(self, runs: Sequence[Planned], output: Path, opener: Opener) -> None:
         self.output, self._open = output, opener
-        self.states = {run.name: State(run) for run in runs}
+        self.states = {run.name: RunState(run) for run in runs}
         for state in self.states.values():
             found = done(output / state.plan.name)
             if found is not None:
                 state.state, state.found = 'done', found
 
     def run(self, cluster: Cluster, resources: Resources,
-            on_change: Callable[[State | None], object] = lambda state: None) -> None:
+            on_change: Callable[[RunState | None], object] = lambda state: None) -> None:
         """
         Do all runs that are not done; a failed run does not stop the others.
 

@@ -16,7 +16,7 @@ from spowl_ros.sim import own, sensors, tasks
 from spowl_ros.sim.fast.simulation import FastSimulation
 from spowl_ros.sim.perturbation import CommandDelay, Perturbation, SensorNoise
 from spowl_ros.sim.plain import PlainSimulation
-from spowl_ros.sim.scene import Scene, SceneReader
+from spowl_ros.sim.scene import SceneReader, SimulatedScene
 from spowl_ros.sim.step import StepResult
 
 
@@ -103,7 +103,7 @@ class Environment:
         return StepResult(self._observe(), reward, cost, terminated, truncated,
                           {'goals': goals, 'raw_steps': raw_steps, 'cost_parts': parts})
 
-    def scene(self) -> Scene:
+    def scene(self) -> SimulatedScene:
         """Return where everything is, for pictures."""
         return self._scene.read()
 

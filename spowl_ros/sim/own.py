@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.contract import ActionSpec, Contract, Field
 from spowl_ros.sim.compat import import_safety_gymnasium
-from spowl_ros.sim.scene import Scene
+from spowl_ros.sim.scene import SimulatedScene
 from spowl_ros.sim.step import StepResult
 
 TIMEOUT_PERIODS = 1.7
@@ -141,9 +141,9 @@ class OwnEnvironment:
                           bool(truncated), {'goals': 0, 'raw_steps': raw_steps,
                                             'cost_parts': {'cost': cost}})
 
-    def scene(self) -> Scene:
+    def scene(self) -> SimulatedScene:
         """Return an empty scene: such an environment has no picture."""
-        return Scene((), (0.0, 0.0, 0.0), 0.0, 0.0)
+        return SimulatedScene((), (0.0, 0.0, 0.0), 0.0, 0.0)
 
     def _flat(self, observation: Any) -> NDArray[np.float32]:
         if isinstance(observation, Mapping):

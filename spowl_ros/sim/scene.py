@@ -43,7 +43,7 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class SimulatedScene:
     """One moment."""
 
     shapes: tuple[Shape, ...]
@@ -61,7 +61,7 @@ class SceneReader:
     def __init__(self, task: BaseTask) -> None:
         self._task = task
 
-    def read(self) -> Scene:
+    def read(self) -> SimulatedScene:
         """Return the scene as the physics last computed it."""
         model, data = self._task.model, self._task.data
         robot = model.body('agent').id
@@ -88,7 +88,7 @@ class SceneReader:
                                 _half_extents(model, geom), (x, y, z), (w, i, j, k),
                                 (red, green, blue, opacity)))
         x, y, z = data.xpos[robot].tolist()
-        return Scene(tuple(shapes), (x, y, z),
+        return SimulatedScene(tuple(shapes), (x, y, z),
                      math.atan2(rotation[3], rotation[0]), float(data.time))
 
 

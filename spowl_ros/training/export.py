@@ -59,7 +59,7 @@ Named = dict[str, Tensor]
 Part = TypeVar('Part')
 
 
-class Stage(nn.Module):
+class StageGraph(nn.Module):
     """One stage with named tensors in and out."""
 
     def __init__(self, planner: PlannerModule, name: str) -> None:
@@ -128,7 +128,7 @@ def trace(planner: PlannerModule, observation: Tensor, noise: Noise,
 
     def call(stage: str, more: Named) -> None:
         given = {**known, **more}
-        out = Stage(planner, stage).run(given)
+        out = StageGraph(planner, stage).run(given)
         calls[stage].append((given, out))
         known.update({name.removeprefix(io.NEXT): value for name, value in out.items()})
 
@@ -218,7 +218,7 @@ def _write_graphs(planner: PlannerModule, observation: Tensor, directory: Path
     models, graphs = {}, {}
     for name in io.STAGES:
         given, out = calls[name][-1]
-        stage = Stage(planner, name)
+        stage = StageGraph(planner, name)
         stage.inputs = list(given)
         path = directory / bundles.GRAPHS[name]
         with warnings.catch_warnings():  # the tracer warns about constants, which are intended

@@ -49,7 +49,7 @@ class OptimiserConfig:
 
 
 @dataclass(frozen=True)
-class Settings:
+class LearnerSettings:
     """Settings of a learner; between learners only numbers may differ."""
 
     loss: LossConfig = field(default_factory=LossConfig)
@@ -88,7 +88,7 @@ class Learners:
     :raises SpowlError: settings that differ in more than numbers
     """
 
-    def __init__(self, networks: Sequence[Networks], settings: Sequence[Settings],
+    def __init__(self, networks: Sequence[Networks], settings: Sequence[LearnerSettings],
                  seeds: Sequence[int]) -> None:
         self.count = len(networks)
         self.device = next(networks[0].parameters()).device
@@ -118,7 +118,7 @@ class Learners:
 
     # -- settings ---------------------------------------------------------------------------
 
-    def set_numbers(self, settings: Sequence[Settings]) -> None:
+    def set_numbers(self, settings: Sequence[LearnerSettings]) -> None:
         """
         Take the numbers in which learners differ; numbers that differed before change in place.
 

@@ -26,7 +26,7 @@ from spowl_ros.training.buffer import ReplayBuffer
 from spowl_ros.training.capture import Captured
 from spowl_ros.training.config import TrainConfig
 from spowl_ros.training.gait import Gait
-from spowl_ros.training.learner import Guidance, Learners, Settings
+from spowl_ros.training.learner import Guidance, Learners, LearnerSettings
 from spowl_ros.training.losses import Batch
 from spowl_ros.training.member import Member
 from spowl_ros.training.networks import Networks
@@ -131,7 +131,7 @@ class Trainer:
             torch.manual_seed(config.seed)
             networks.append(Networks(config.networks).to(device))
         self.learners = Learners(
-            networks, [Settings(c.loss, c.optimiser, c.constraint) for c in fitted],
+            networks, [LearnerSettings(c.loss, c.optimiser, c.constraint) for c in fitted],
             [c.seed for c in fitted])
         self.members = [
             Member(index, name, config, directory / name, net,

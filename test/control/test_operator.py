@@ -17,7 +17,7 @@ from spowl_ros.control.controller import Controller
 from spowl_ros.control.decision import Decision
 from spowl_ros.control.monitors.base import Level
 from spowl_ros.control.observation import Observation
-from spowl_ros.control.operator import Operator, OperatorSettings, Takeover
+from spowl_ros.control.operator import OperatorCommands, OperatorSettings, Takeover
 from spowl_ros.replay.replay import differing
 
 JOY = OperatorSettings(input='joy', button=1, axes='2 -0', timeout=0.3)
@@ -31,9 +31,9 @@ def controller(untrained_bundle: Path) -> Controller:
 
 
 @pytest.fixture
-def operator(controller: Controller) -> Operator:
+def operator(controller: Controller) -> OperatorCommands:
     """Return an operator at a joystick."""
-    return Operator(JOY, controller.contract.action)
+    return OperatorCommands(JOY, controller.contract.action)
 
 
 def sensed(controller: Controller, step: int, first: float = 0.1) -> Observation:
@@ -46,7 +46,7 @@ def sensed(controller: Controller, step: int, first: float = 0.1) -> Observation
                        silences=np.zeros(count))
 
 
-def test_only_a_held_button_drives(operator: Operator) -> None:
+def test_only_a_held_button_drives(operator: OperatorCommands) -> None:
     """Axes are mapped and turned, beyond their ends they are at their ends; letting go ends it."""
     assert operator.take(0.0) is None
     operator.hear_joystick((0.5, 0.0, 2.0), FREE, 0.0)
@@ -59,7 +59,7 @@ def test_only_a_held_button_drives(operator: Operator) -> None:
 
 
 def test_an_operator_lost_is_a_stop_until_heard_or_handed_back(
-        operator: Operator, controller: Controller) -> None:
+        operator: OperatorCommands, controller: Controller) -> None:
     """Silence while the button is held stops the robot; who wants otherwise says so before."""
     operator.hear_joystick((0.5, 0.0, 2.0), HELD, 0.0)
     lost = operator.take(0.31)
@@ -67,7 +67,7 @@ def test_an_operator_lost_is_a_stop_until_heard_or_handed_back(
     assert operator.take(100.0).action == ()
     assert operator.hand_back(100.0) == '' and operator.take(100.0) is None
     assert operator.hand_back(100.0) == 'no operator drives'
-    easy = Operator(replace(JOY, silence='release'), controller.contract.action)
+    easy = OperatorCommands(replace(JOY, silence='release'), controller.contract.action)
     easy.hear_joystick((0.5, 0.0, 2.0), HELD, 0.0)
     assert easy.take(0.31) is None
 
@@ -75,7 +75,7 @@ def test_an_operator_lost_is_a_stop_until_heard_or_handed_back(
 @pytest.mark.parametrize(('axes', 'buttons'), [
     ((0.0, 0.0), HELD), ((0.0, 0.0, 0.0), (1,)), ((math.nan, 0.0, 0.0), HELD),
     ((0.0, 0.0, math.inf), HELD)])
-def test_what_is_not_understood_is_not_heard(operator: Operator, axes: tuple[float, ...],
+def test_what_is_not_understood_is_not_heard(operator: OperatorCommands, axes: tuple[float, ...],
                                              buttons: tuple[int, ...]) -> None:
     """Missing axes or buttons and no numbers neither begin nor keep up a takeover."""
     operator.hear_joystick((0.5, 0.0, 2.0), HELD, 0.0)
@@ -88,7 +88,7 @@ def test_what_is_not_understood_is_not_heard(operator: Operator, axes: tuple[flo
 def test_axes_must_fit_the_actuators(controller: Controller, axes: str) -> None:
     """One number for each."""
     with pytest.raises(SpowlError, match='wanted the number of an axis for each'):
-        Operator(replace(JOY, axes=axes), controller.contract.action)
+        OperatorCommands(replace(JOY, axes=axes), controller.contract.action)
 
 
 def test_every_decision_says_it_and_is_made_again(controller: Controller) -> None:

@@ -57,7 +57,7 @@ def test_the_source_is_written_in_its_colour(source: str) -> None:
     moment = recording(SOURCES.index(source) + 1).moments[-1]
     image = picture.Painter(picture.view_of([moment])).paint(moment)
     assert image.size == (picture.SCENE_PX + picture.PANEL_PX, picture.SCENE_PX)
-    badge = (picture.Panel.LEFT + 4, 116)
+    badge = (picture.SidePanel.LEFT + 4, 116)
     assert image.getpixel(badge) == picture.SOURCE_COLOURS[source]
 
 

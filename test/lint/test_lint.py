@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 import subprocess
 import sys
@@ -66,6 +67,17 @@ def test_no_file_has_marks_of_a_conflict() -> None:
     marks = '<' * 7 + ' ', '>' * 7 + ' '
     assert not [file for file in files
                 if any(line.startswith(marks) for line in file.read_text().splitlines())]
+
+
+def test_no_two_classes_have_one_name() -> None:
+    """A name means one thing in the whole package."""
+    found: dict[str, list[str]] = {}
+    for file in tracked('spowl_ros/*.py'):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ClassDef):
+                found.setdefault(node.name, []).append(str(file.relative_to(ROOT)))
+    assert len(found) > 100
+    assert {name: files for name, files in found.items() if len(files) > 1} == {}
 
 
 def test_package_xml_is_valid() -> None:

@@ -47,7 +47,7 @@ class Here:
 
     def run(self, work, pull, resources) -> Iterator[object]:
         """Yield outcomes."""
-        from spowl_ros.scale.cluster import Outcome, _guarded
+        from spowl_ros.scale.cluster import JobOutcome, _guarded
 
         while True:
             jobs = [job for job in (pull(), pull(), pull()) if job is not None]
@@ -55,7 +55,7 @@ class Here:
                 return
             for job in reversed(jobs):
                 value, failed = _guarded(work, job)
-                yield Outcome(job, value, failed)
+                yield JobOutcome(job, value, failed)
 
 
 def test_bags_are_found_by_name_and_change_with_their_files(folder: Path) -> None:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from spowl_ros.control.contract import Contract
     from spowl_ros.control.decision import Decision
     from spowl_ros.control.hazards import Nearest
-    from spowl_ros.control.monitors.calibration import Calibration, Episode, Table
+    from spowl_ros.control.monitors.calibration import Calibration, HeldOutEpisode, Table
     from spowl_ros.control.observation import Observation
     from spowl_ros.control.plan import Plan
 
@@ -178,7 +178,7 @@ class Monitor(ABC, Generic[S]):
         """Restore what was `learned`, in a replay."""
 
     @classmethod
-    def calibrate(cls, episodes: Sequence[Episode], discount: float) -> Table:
+    def calibrate(cls, episodes: Sequence[HeldOutEpisode], discount: float) -> Table:
         """
         Return the monitor's table from held-out episodes; empty if they are too few.
 

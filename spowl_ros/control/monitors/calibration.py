@@ -28,7 +28,7 @@ WINDOW = 100
 
 
 @dataclass(frozen=True)
-class Episode:
+class HeldOutEpisode:
     """One held-out episode, one entry per decision."""
 
     decisions: list[Decision] = field(default_factory=list)

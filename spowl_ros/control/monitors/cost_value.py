@@ -25,7 +25,7 @@ from spowl_ros.control.monitors.calibration import WINDOW, conformal_table, disc
 
 if TYPE_CHECKING:
     from spowl_ros.control.decision import Decision
-    from spowl_ros.control.monitors.calibration import Episode, Table
+    from spowl_ros.control.monitors.calibration import HeldOutEpisode, Table
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class CostValueMonitor(Monitor[CostValueSettings]):
             self._bound.offset = learned
 
     @classmethod
-    def calibrate(cls, episodes: Sequence[Episode], discount: float) -> Table:
+    def calibrate(cls, episodes: Sequence[HeldOutEpisode], discount: float) -> Table:
         """Return the offsets that cover the discounted cost of whole windows."""
         pairs = [(value, float(total)) for episode in episodes
                  for value, total in zip(

@@ -22,7 +22,7 @@ from spowl_ros.control.monitors.base import (
 from spowl_ros.control.monitors.calibration import quantile_table
 
 if TYPE_CHECKING:
-    from spowl_ros.control.monitors.calibration import Episode, Table
+    from spowl_ros.control.monitors.calibration import HeldOutEpisode, Table
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class ModelErrorMonitor(Monitor[ModelErrorSettings]):
                       f'model error {error:.4g}, limit {limit:.4g}')
 
     @classmethod
-    def calibrate(cls, episodes: Sequence[Episode], discount: float) -> Table:
+    def calibrate(cls, episodes: Sequence[HeldOutEpisode], discount: float) -> Table:
         """Return the quantiles of the errors."""
         errors = [decision.plan.model_error for episode in episodes
                   for decision in episode.decisions if decision.plan is not None]
