@@ -5,13 +5,14 @@ Test which command runs in which environment: make each environment from scratch
 
     python -m benchmarks.environments --csv FILE
 
-A command that needs more than its environment has must say so in one line, with exit code 2.
+A command that needs more than its environment has must say so in one line, with exit code 2. FILE
+is written after each environment; the same command again tries only what FILE lacks.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 import csv
 from dataclasses import dataclass
 import os
@@ -38,6 +39,8 @@ LIMIT_S = 300.0
 START_S = 12.0
 """Ctrl-C ends endless commands after this time."""
 LONGEST_LINE = 300
+RULES = 'latency: -1\n'
+"""Of `gate`: other programs run on this machine, so that its latency says nothing of a bundle."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ COMMANDS = {
     'inspect': Command(('inspect', MODEL)),
     'verify': Command(('verify', MODEL)),
     'replay': Command(('replay', '{bag}', MODEL, '--json', '{here}/replayed.json')),
-    'gate': Command(('gate', MODEL, MODEL, '{bag}')),
+    'gate': Command(('gate', MODEL, MODEL, '{bag}', '--rules', '{here}/rules.yaml')),
     'replay --report': Command(('replay', '{bag}', MODEL, '--report', '{here}/report.html'),
                                frozenset({'report'})),
     'robot': Command(DRIVING, interrupted=True),
@@ -200,16 +203,17 @@ def expected(command: Command, environment: Environment) -> str:
     return RUNS if command.needs <= environment.has else ASKS
 
 
-def try_out(names: Sequence[str], folder: Path, ros: str, everything: bool = True,
-            ) -> dict[str, dict[str, str]]:
+def try_out(names: Iterable[str], folder: Path, ros: str, everything: bool = True,
+            bag: Path | None = None) -> Iterator[tuple[str, dict[str, str]]]:
     """
     Make environments and run commands in them.
 
     :param everything: repeat commands that need nothing and have run in NO_EXTRA
-    :return: environment to command to outcome; `--help` means the help of all verbs
+    :param bag: recorded with MODEL; None: the one that the first of ENVIRONMENTS records
+    :return: of each environment its name, and command to outcome; `--help` means the help of all
+        verbs
     """
-    results: dict[str, dict[str, str]] = {}
-    bag = folder / next(iter(ENVIRONMENTS)) / 'bag'
+    bag = bag or folder / next(iter(ENVIRONMENTS)) / 'bag'
     for name in names:
         began = time.monotonic()
         here = folder / name
@@ -217,19 +221,20 @@ def try_out(names: Sequence[str], folder: Path, ros: str, everything: bool = Tru
         shutil.copytree(MODEL, here / 'model')
         subprocess.run(['openssl', 'ecparam', '-name', 'prime256v1', '-genkey', '-noout', '-out',
                         here / 'key.pem'], check=True)
+        (here / 'rules.yaml').write_text(RULES, encoding='utf-8')
         installed = Installed(here / 'environment')
         installed.install(ENVIRONMENTS[name], ros)
         made = time.monotonic()
         places = {'here': str(here), 'bag': str(bag)}
         helps = [run(installed, Command((verb, '--help')), places, here) for verb in verbs()]
-        results[name] = {'--help': next((text for text in helps if text != RUNS), RUNS)}
+        results = {'--help': next((text for text in helps if text != RUNS), RUNS)}
         for label, command in COMMANDS.items():
             if everything or command.needs or name in NO_EXTRA:
-                results[name][label] = run(installed, command, places, here)
+                results[label] = run(installed, command, places, here)
         print(f'{name}: installed in {made - began:.0f} s, commands in '
               f'{time.monotonic() - made:.0f} s', flush=True)
         shutil.rmtree(installed.folder)
-    return results
+        yield name, results
 
 
 def wrong(results: Mapping[str, Mapping[str, str]]) -> list[str]:
@@ -240,22 +245,42 @@ def wrong(results: Mapping[str, Mapping[str, str]]) -> list[str]:
                         else expected(COMMANDS[label], ENVIRONMENTS[name]))]
 
 
+def rows_of(results: Mapping[str, Mapping[str, str]]) -> list[list[str]]:
+    """Return the table: a row for each command, a column for each environment."""
+    return [['command', *results],
+            *([label, *(column.get(label, '') for column in results.values())]
+              for label in ('--help', *COMMANDS))]
+
+
+def results_from(file: Path) -> dict[str, dict[str, str]]:
+    """Return the outcomes of an earlier table; none if there is no such file."""
+    if not file.exists():
+        return {}
+    with file.open(encoding='utf-8', newline='') as stream:
+        rows = list(csv.DictReader(stream))
+    return {name: {row['command']: row[name] for row in rows}
+            for name in rows[0] if name != 'command'}
+
+
 def main() -> int:
     """Print the table; exit code 1 if a command did not do what it should."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[1])
     parser.add_argument('--csv', type=Path, metavar='FILE')
     parser.add_argument('--ros', default='jazzy', choices=('jazzy', 'kilted'))
+    parser.add_argument('--bag', type=Path, metavar='BAG',
+                        help='a bag to replay (default: the one that the first records)')
     parser.add_argument('names', nargs='*', help=f'of {", ".join(ENVIRONMENTS)} (default: all)')
     args = parser.parse_args()
+    results = results_from(args.csv) if args.csv else {}
+    wanted = [name for name in args.names or ENVIRONMENTS if name not in results]
     with tempfile.TemporaryDirectory(prefix='spowl röbot ') as folder:
-        results = try_out(args.names or list(ENVIRONMENTS), Path(folder), args.ros)
-    rows = [['command', *results],
-            *([label, *(column[label] for column in results.values())]
-              for label in ('--help', *COMMANDS))]
-    if args.csv:
-        with args.csv.open('w', encoding='utf-8', newline='') as stream:
-            csv.writer(stream, lineterminator='\n').writerows(rows)
-    for row in rows:
+        for name, column in try_out(wanted, Path(folder), args.ros,
+                                    bag=args.bag and args.bag.resolve()):
+            results[name] = column
+            if args.csv:
+                with args.csv.open('w', encoding='utf-8', newline='') as stream:
+                    csv.writer(stream, lineterminator='\n').writerows(rows_of(results))
+    for row in rows_of(results):
         print(' | '.join(row))
     print('\n'.join(faults := wrong(results)), file=sys.stderr)
     return 1 if faults else 0

@@ -43,7 +43,7 @@ def folder() -> Iterator[Path]:
 def test_every_command_in_every_environment(folder: Path) -> None:
     """From nothing, each command runs or says in one line what to install; traps below use one."""
     names = [name for name in ENVIRONMENTS if name != 'make sim']
-    results = environments.try_out(names, folder, 'jazzy', everything=False)
+    results = dict(environments.try_out(names, folder, 'jazzy', everything=False))
     assert environments.wrong(results) == []
 
 
