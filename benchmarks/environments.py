@@ -95,6 +95,7 @@ TINY_TRAINING = (
     'collect.action_repeat=20', 'collect.environments=2', 'collect.decisions=120',
     'collect.random_decisions=20', 'collect.updates_per_decision=0.1', 'batch_size=8',
     'schedule.log=20', 'schedule.evaluate=100', 'schedule.evaluation_episodes=1')
+SCALED = ('--address', 'local', '--table', '{here}/bags.parquet', '--cache', '{here}/cache')
 DRIVING = ('robot', f'robot:={ROBOT}', f'model:={MODEL}')
 COMMANDS = {
     'sim': Command(('sim', 'episodes:=1', 'record:={here}/bag'), frozenset({'sim'})),
@@ -109,6 +110,9 @@ COMMANDS = {
     'verify': Command(('verify', MODEL)),
     'replay': Command(('replay', '{bag}', MODEL, '--json', '{here}/replayed.json')),
     'gate': Command(('gate', MODEL, MODEL, '{bag}', '--rules', '{here}/rules.yaml')),
+    'replay --address': Command(('replay', '{bag}', MODEL, *SCALED), frozenset({'scale'})),
+    'gate --address': Command(('gate', MODEL, MODEL, '{bag}', '--rules', '{here}/rules.yaml',
+                               *SCALED), frozenset({'scale'})),
     'replay --report': Command(('replay', '{bag}', MODEL, '--report', '{here}/report.html'),
                                frozenset({'report'})),
     'robot': Command(DRIVING, interrupted=True),

@@ -40,6 +40,7 @@ _NEEDS = {
 _OPTIONS = {
     ('check', 'live'): 'ros',
     ('evaluate', 'address'): 'scale', ('evaluate', 'device'): 'train',
+    ('gate', 'address'): 'scale',
     ('replay', 'address'): 'scale', ('replay', 'live'): 'ros',
     ('replay', 'report'): 'report', ('verify', 'key'): 'sign',
 }

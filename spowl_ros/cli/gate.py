@@ -14,6 +14,7 @@ import argparse
 from pathlib import Path
 
 from spowl_ros.cli._output import check_writable, write_json
+from spowl_ros.cli._scaled import add_arguments as add_scaled_arguments
 
 HELP = 'say whether a new bundle may follow an old one, from recordings'
 
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--robot', default='', metavar='FILE',
                         help='YAML file of a robot of your own, as for `spowl robot`')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the findings as JSON')
+    add_scaled_arguments(parser, 'gate.parquet')
 
 
 def run(args: argparse.Namespace) -> int:

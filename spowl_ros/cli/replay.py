@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.settings import assigned, declared, swept
 from spowl_ros.cli._output import check_writable, write_json
+from spowl_ros.cli._scaled import add_arguments as add_scaled_arguments
 from spowl_ros.control.planner_settings import KINDS
 
 if TYPE_CHECKING:
@@ -55,14 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--report', type=Path, metavar='FILE.html',
                         help='write a report with plots, one file for any browser')
     parser.add_argument('--csv', type=Path, metavar='FILE', help='write the rows of a sweep')
-    scaled = parser.add_argument_group('many bags')
-    scaled.add_argument('--address', metavar='ADDRESS',
-                        help="replay on a Ray cluster, one row a bag: 'auto', HOST:PORT, or "
-                        "'local' for all cores of this machine")
-    scaled.add_argument('--table', type=Path, metavar='FILE', help='where the rows go, as Parquet '
-                        'or, named *.csv, as CSV (default: bags.parquet)')
-    scaled.add_argument('--cache', type=Path, metavar='DIR', help='where rows are kept, so that '
-                        "only what is new is computed (default: in the user's cache)")
+    add_scaled_arguments(parser, 'bags.parquet')
     live = parser.add_argument_group('live')
     live.add_argument('--live', action='store_true',
                       help='play the bag onto topics, with a controller that commands '
