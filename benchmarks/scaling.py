@@ -26,9 +26,11 @@ import psutil
 
 from spowl_ros.bags.reader import Bag
 from spowl_ros.bags.writer import BagWriter, Settings
+from spowl_ros.control import bundle
 from spowl_ros.replay.replay import Changes
 from spowl_ros.scale import bags, store
 from spowl_ros.scale.cluster import Cluster
+from spowl_ros.scale.work import Replaying, Work
 
 SMALL_NS = 1_500_000_000
 """Length of a small bag in nanoseconds of reception."""
@@ -65,10 +67,11 @@ def overhead(cluster: Cluster) -> float:
     return seconds
 
 
-def replayed(cluster: Cluster, folder: Path, wanted: bags.Request) -> list[tuple[float, float]]:
+def replayed(cluster: Cluster, folder: Path, work: Work, cache: Path
+             ) -> list[tuple[float, float]]:
     """Replay all bags of a folder; return seconds since the start and resident MiB, row by row."""
     begin, me, course = time.perf_counter(), psutil.Process(), []
-    for row in bags.replay(cluster, store.find(str(folder)), wanted):
+    for row in bags.rows(cluster, store.find(str(folder)), work, cache):
         assert row.get('identical'), row
         course.append((time.perf_counter() - begin, me.memory_info().rss / 2**20))
     return course
@@ -91,6 +94,7 @@ def main() -> None:
 
     load = os.getloadavg()[0]
     tell('load of the machine before', f'{os.cpu_count()} cores', round(load, 1))
+    work = Replaying.of([bundle.load(args.bundle)], Changes())
     with tempfile.TemporaryDirectory() as scratch:
         folder, warm = Path(scratch) / 'bags', Path(scratch) / 'warm'
         small_bag(args.bag, Path(scratch) / 'small')
@@ -102,9 +106,9 @@ def main() -> None:
         for workers in (1, 2):
             with Cluster(cores=workers) as cluster:
                 tell('seconds per empty task', f'{workers} workers', round(overhead(cluster), 5))
-                wanted = bags.request(args.bundle, Changes(), Path(scratch) / f'cache_{workers}')
-                replayed(cluster, warm, wanted)
-                course = replayed(cluster, folder, wanted)
+                cache = Path(scratch) / f'cache_{workers}'
+                replayed(cluster, warm, work, cache)
+                course = replayed(cluster, folder, work, cache)
                 seconds = course[-1][0]
                 tell('bags', f'{workers} workers', len(course))
                 tell('bags per second', f'{workers} workers', round(len(course) / seconds, 2))
@@ -114,7 +118,7 @@ def main() -> None:
                     of = f'{workers} workers, bags {first} to {last - 1}'
                     tell('seconds per bag', of, round(took / (last - first), 4))
                     tell('MiB of the driver', of, round(course[last - 1][1], 1))
-                course = replayed(cluster, folder, wanted)
+                course = replayed(cluster, folder, work, cache)
                 tell('seconds per cached bag', f'{workers} workers',
                      round(course[-1][0] / len(course), 5))
     tell('load of the machine after', f'{os.cpu_count()} cores', round(os.getloadavg()[0], 1))

@@ -12,6 +12,7 @@ instead, and a controller decides in shadow.
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 import os
 from pathlib import Path
 import re
@@ -20,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.settings import assigned, declared, swept
+from spowl_ros.cli import _scaled
 from spowl_ros.cli._output import check_writable, write_json
-from spowl_ros.cli._scaled import add_arguments as add_scaled_arguments
 from spowl_ros.control.planner_settings import KINDS
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ HELP = 'replay recorded decisions, compare and evaluate them'
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument('bag', type=_place, metavar='BAG',
+    parser.add_argument('bag', type=_scaled.place, metavar='BAG',
                         help='bag, or folder of bags; with --address also a URL, as s3://bucket')
     parser.add_argument('bundle', type=Path, metavar='BUNDLE', help='directory of the bundle')
     parser.add_argument('--successor', action='append', default=[], type=Path, metavar='BUNDLE',
@@ -56,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--report', type=Path, metavar='FILE.html',
                         help='write a report with plots, one file for any browser')
     parser.add_argument('--csv', type=Path, metavar='FILE', help='write the rows of a sweep')
-    add_scaled_arguments(parser, 'bags.parquet')
+    _scaled.add_arguments(parser, 'bags.parquet')
     live = parser.add_argument_group('live')
     live.add_argument('--live', action='store_true',
                       help='play the bag onto topics, with a controller that commands '
@@ -68,8 +69,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Replay, then print and write the results."""
-    if isinstance(args.bag, str) and not args.address:
-        raise SpowlError(f'{args.bag} is a URL; replay what is there with --address local')
     values = parse_changes(args.set, args.planner)
     if args.live:
         given = [f'--{name}' for name in ('json', 'report', 'csv', 'sweep', 'successor')
@@ -84,15 +83,13 @@ def run(args: argparse.Namespace) -> int:
 
     changes = Changes(values, args.namespace, args.robot)
     if args.address:
-        given = [f'--{name}' for name in ('json', 'report', 'csv', 'sweep') if getattr(args, name)]
+        given = [f'--{name}' for name in ('json', 'report', 'csv', 'sweep', 'successor')
+                 if getattr(args, name)]
         if given:
             raise SpowlError(f'{" and ".join(given)} cannot go with --address, which writes a row '
                              'for each bag (--table); run once more without --address')
-        from spowl_ros.cli import _replay_scaled
-
-        return _replay_scaled.run(args, changes)
-    if args.table or args.cache:
-        raise SpowlError('--table and --cache are for many bags; add --address local')
+        return _run_scaled(args, changes)
+    (place,) = _scaled.local(args, [args.bag])
     for file in filter(None, (args.json, args.report, args.csv)):
         check_writable(file)
 
@@ -108,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
     if args.successor and args.sweep:
         raise SpowlError('--successor cannot go with --sweep, which decides with one bundle; run '
                          'once more without --sweep')
-    paths = find_bags(args.bag)
+    paths = find_bags(place)
     sweeps = parse_sweeps(args.sweep)
     bundle = bundles.load(args.bundle)
     successors = [bundles.load(path) for path in args.successor]
@@ -161,6 +158,24 @@ def _sweep(args: argparse.Namespace, paths: Sequence[Path], changes: Changes,
     return rows
 
 
+def _run_scaled(args: argparse.Namespace, changes: Changes) -> int:
+    """Replay the bags on a cluster, and print how many were as recorded."""
+    from spowl_ros.control import bundle
+    from spowl_ros.scale.work import Replaying
+
+    counts: Counter[str] = Counter()
+
+    def count(row: dict[str, Any]) -> None:
+        counts['decisions'] += row['decisions']
+        counts['identical'] += row['identical'] is True
+        counts['different'] += row['identical'] is False
+
+    done = _scaled.run(args, [args.bag], Replaying.of([bundle.load(args.bundle)], changes), count)
+    print(f'{done}\n  decisions    {counts["decisions"]}; all identical in '
+          f'{counts["identical"]} bags, different in {counts["different"]}')
+    return SpowlError.EXIT_CODE if done.unreadable else 0
+
+
 def _document(replays: Sequence[tuple[Replay, dict[str, Any]]],
               rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the JSON document: the figures of one bag, or of each bag of a folder."""
@@ -171,11 +186,6 @@ def _document(replays: Sequence[tuple[Replay, dict[str, Any]]],
     if rows:
         document['sweep'] = list(rows)
     return document
-
-
-def _place(text: str) -> Path | str:
-    """Return a path, or a URL as it is."""
-    return text if '://' in text else Path(text)
 
 
 def find_bags(path: Path) -> list[Path]:

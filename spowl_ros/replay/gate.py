@@ -4,25 +4,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from spowl_ros.bags.reader import Bag
 from spowl_ros.base import yaml
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.settings import Setting, declared, read, setting
-from spowl_ros.base.statistics import number
+from spowl_ros.base.settings import declared, read, setting
 from spowl_ros.control.contract import differing
-from spowl_ros.control.decision import SOURCES
-from spowl_ros.replay.alarms import judge_alarms
-from spowl_ros.replay.foresight import foresight
-from spowl_ros.replay.measures import driving
-from spowl_ros.replay.replay import Changes, Replay, Replayer
+from spowl_ros.replay.replay import Changes, Replayer
+from spowl_ros.replay.tally import Tally
 
 if TYPE_CHECKING:
     from spowl_ros.control.bundle import Bundle
@@ -81,19 +75,6 @@ class Finding:
             self.figure <= self.limit)
 
 
-@dataclass(frozen=True)
-class _Sums:
-    """Sums of one bundle over all recordings."""
-
-    decisions: int
-    stops: float
-    cost_value: float
-    cost_error: float
-    misses: float
-    false_alarms: float
-    latency: float
-
-
 def rules_from(path: Path) -> GateRules:
     """
     Read rules from a YAML file; missing ones keep the defaults of `GateRules`.
@@ -106,70 +87,40 @@ def rules_from(path: Path) -> GateRules:
         raise SpowlError(f'rules {path}: {error}') from error
 
 
-def compare(bags: Sequence[Path], first: Bundle, second: Bundle, rules: GateRules,
-            changes: Changes | None = None,
-            progress: Callable[[int], Any] = lambda decisions: None) -> list[Finding]:
+def check_contracts(first: Bundle, second: Bundle) -> None:
     """
-    Let two bundles decide on the same recordings, and judge the second by rules.
+    Make sure that one bundle can follow the other.
 
-    :param first: the old bundle, A
-    :param second: the new bundle, B
-    :raises SpowlError: their contracts differ, or a bag cannot be replayed
+    :raises SpowlError: their contracts differ
     """
     if found := differing(first.contract, second.contract):
         raise SpowlError(f'the contracts of the two bundles differ in {", ".join(found)}; one '
                          'cannot follow the other')
-    pairs = []
-    for path in bags:
-        pair = []
-        for bundle in (first, second):
-            with Bag(path) as bag:
-                pair.append(Replayer(bag, bundle, changes).run(progress))
-        pairs.append((pair[0], pair[1]))
-    figures = _figures(pairs, first.contract.control_period)
-    return [Finding(entry.name, figures[entry.name], limit, _meaning(entry))
+
+
+def tally(path: Path, first: Bundle, second: Bundle, changes: Changes | None = None,
+          progress: Callable[[int], Any] = lambda decisions: None) -> Tally:
+    """
+    Return the sums over the decisions of two bundles on one recording.
+
+    :param first: the old bundle, A
+    :param second: the new bundle, B
+    :raises SpowlError: the bag cannot be replayed
+    """
+    pair = []
+    for bundle in (first, second):
+        with Bag(path) as bag:
+            pair.append(Replayer(bag, bundle, changes).run(progress))
+    return Tally.of(*pair)
+
+
+def judge(total: Tally, rules: GateRules, period: float) -> list[Finding]:
+    """
+    Return the findings of all rules in use.
+
+    :param period: control period, seconds
+    """
+    figures = total.figures(period)
+    return [Finding(entry.name, figures[entry.name], limit,
+                    entry.description.removesuffix(_OFF))
             for entry in declared(rules) if (limit := float(entry.default)) >= 0.0]
-
-
-def _meaning(entry: Setting) -> str:
-    return entry.description.removesuffix(_OFF)
-
-
-def _figures(pairs: Sequence[tuple[Replay, Replay]], period: float) -> dict[str, float | None]:
-    """Return the figure of each rule."""
-    traces = [(driving(old), driving(new)) for old, new in pairs]
-    apart = np.concatenate([np.abs(old.action - new.action).max(axis=1) for old, new in traces])
-    changes = np.concatenate([old.source != new.source for old, new in traces])
-    a, b = (_sums([pair[side] for pair in pairs]) for side in (0, 1))
-    figures = {
-        'decisions': float(b.decisions), 'action_mean': float(apart.mean()),
-        'action_high': float(np.quantile(apart, 0.95)),
-        'source_changes': float(changes.mean()), 'stops': b.stops - a.stops,
-        'predicted_cost': b.cost_value - a.cost_value,
-        'cost_error': b.cost_error / a.cost_error if a.cost_error > 0.0 else (
-            1.0 if b.cost_error == 0.0 else math.inf),
-        'misses': b.misses - a.misses, 'false_alarms': b.false_alarms - a.false_alarms,
-        'latency': b.latency / period}
-    return {name: number(figure) for name, figure in figures.items()}
-
-
-def _sums(replays: Sequence[Replay]) -> _Sums:
-    traces = [driving(replay) for replay in replays]
-    errors, misses, false_alarms = [], 0.0, 0.0
-    for replay, trace in zip(replays, traces):
-        seen = foresight(trace, 'cost_value', replay.settings.planner.cost_discount)
-        errors.append((seen.predicted - seen.followed)[seen.known])
-        if np.isnan(trace.cost).all():  # the worth of the alarms is unknown
-            misses = false_alarms = math.nan
-        alarms = judge_alarms(trace)
-        misses, false_alarms = misses + alarms.misses, false_alarms + alarms.false_alarms
-    error = np.concatenate(errors)
-    cost_values: Any = np.concatenate([trace.executed('cost_value') for trace in traces])
-    cost_values = cost_values[np.isfinite(cost_values)]
-    seconds = np.concatenate([trace.seconds for trace in traces])
-    source = np.concatenate([trace.source for trace in traces])
-    return _Sums(
-        decisions=len(source), stops=float(np.mean(source == SOURCES.index('stop'))),
-        cost_value=float(cost_values.mean()) if cost_values.size else math.nan,
-        cost_error=float(np.sqrt(np.mean(error**2))) if error.size else math.nan,
-        misses=misses, false_alarms=false_alarms, latency=float(np.quantile(seconds, 0.99)))

@@ -73,7 +73,6 @@ class Cluster:
         elif 'RAY_AUTH_TOKEN' in os.environ or (Path.home() / TOKEN).exists():
             os.environ.setdefault('RAY_AUTH_MODE', 'token')
         import ray
-        from ray.exceptions import RayError
 
         quiet: dict[str, Any] = {'logging_level': logging.ERROR, 'log_to_driver': False}
         try:
@@ -82,10 +81,13 @@ class Cluster:
                          **quiet)
             else:
                 ray.init(address=self._address, **quiet)
-        except (ConnectionError, ValueError, RuntimeError, RayError) as error:
+        except Exception as error:  # Ray raises plain ones too, as for a start that takes too long
+            reason = one_line(error)[:300]
             raise SpowlError(
-                f"no Ray cluster at '{self._address}' ({one_line(error)[:300]}); start one with "
-                "'ray start --head', or leave the address out for this machine") from error
+                f'Ray did not start on this machine ({reason}); where other work takes all cores, '
+                'try again when it is done' if self._address == LOCAL else
+                f"no Ray cluster at '{self._address}' ({reason}); start one with "
+                "'ray start --head', or give --address local for this machine") from error
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,

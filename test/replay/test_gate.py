@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 import json
 from pathlib import Path
+import shutil
 
 import pytest
 
@@ -15,7 +16,8 @@ from spowl_ros.base.settings import declared
 from spowl_ros.cli.main import main
 from spowl_ros.control.bundle import Bundle
 from spowl_ros.control.planner_settings import PlannerSettings
-from spowl_ros.replay.gate import GateRules, compare, rules_from
+from spowl_ros.replay.gate import GateRules, check_contracts, judge, rules_from, tally
+from spowl_ros.replay.tally import Tally
 from spowl_ros.training.untrained import COMPACT, export_untrained
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,11 +58,58 @@ def test_the_same_bundle_passes_and_another_fails(
     assert 'latency' not in found['rules']
 
 
+@pytest.mark.slow
+def test_on_a_cluster_it_judges_alike(
+        untrained_bundle: Path, other: Path, lock_step_bag: Path, tmp_path: Path,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    """Figures and verdict are those of one process; only new bags are computed; damage is told."""
+    pytest.importorskip('ray')
+    from pyarrow import parquet
+
+    rules, folder, table = tmp_path / 'rules.yaml', tmp_path / 'bags', tmp_path / 'rows.parquet'
+    rules.write_text(LENIENT + 'action_mean: 0.01\n')
+    for name in ('a', 'b'):
+        shutil.copytree(lock_step_bag, folder / name)
+    assert gate(untrained_bundle, other, folder, '--rules', rules, '--json',
+                tmp_path / 'here.json') == 1
+    (folder / 'c').mkdir()
+    (folder / 'c' / 'c.mcap').write_bytes(b'junk')
+    scaled = ('--rules', rules, '--address', 'local', '--table', table, '--cache',
+              tmp_path / 'cache', '--json', tmp_path / 'there.json')
+    for computed in (1, 0):  # both good bags have the same bytes
+        capsys.readouterr()
+        assert gate(untrained_bundle, other, folder, *scaled) == 2
+        said = capsys.readouterr()
+        assert f'3 bags, {computed} computed now, 1 unreadable' in said.out or computed
+        assert 'c' in said.err and 'neither MCAP nor sqlite3' in said.err
+    here, there = (json.loads((tmp_path / f'{name}.json').read_text())
+                   for name in ('here', 'there'))
+    assert there == {**here, 'unreadable': 1}
+    rows = parquet.read_table(table).to_pylist()
+    assert [Path(row['bag']).name for row in rows] == ['a', 'b', 'c']
+    assert rows[0]['decisions'] == rows[1]['decisions'] > 0 and rows[2]['error']
+
+
+def test_sums_of_bags_add_up(bundle: Bundle, driver, drive, tmp_path: Path) -> None:
+    """A row gives back its sums; quantiles hold over all bags; one unknown makes them unknown."""
+    driver.record(tmp_path / 'bag', drive(steps=5))
+    one = tally(tmp_path / 'bag', bundle, bundle)
+    assert Tally.from_row(one.row()).row() == one.row()
+    assert (one + Tally()).row() == one.row()
+    many = sum((Tally(decisions=1, differences={step: 1}, latencies={step: 1})
+                for step in range(101)), Tally())
+    figures = many.figures(period=1e-6)
+    assert figures['action_high'] == pytest.approx(0.095, abs=2e-3)
+    assert figures['latency'] == pytest.approx(1.01**99, rel=0.02)
+    unknown = many + Tally(latencies={-1: 1})
+    assert unknown.figures(period=0.1)['latency'] is None
+
+
 def test_what_is_not_known_fails(bundle: Bundle, driver, drive, tmp_path: Path) -> None:
     """Too few decisions, and costs whose consequences nobody recorded, are no pass."""
     driver.record(tmp_path / 'bag', drive(steps=5))
-    found = {finding.rule: finding for finding in compare(
-        [tmp_path / 'bag'], bundle, bundle, GateRules())}
+    found = {finding.rule: finding for finding in judge(
+        tally(tmp_path / 'bag', bundle, bundle), GateRules(), bundle.contract.control_period)}
     assert not found['decisions'].passed and found['decisions'].figure == 5.0
     assert found['cost_error'].figure is None and not found['cost_error'].passed
     assert found['action_mean'].passed and found['action_mean'].figure == 0.0
@@ -80,11 +129,11 @@ def test_wrong_rules_are_told_in_one_line(text: str, words: str, tmp_path: Path,
     assert words in line
 
 
-def test_another_contract_is_refused(bundle: Bundle, lock_step_bag: Path) -> None:
+def test_another_contract_is_refused(bundle: Bundle) -> None:
     """Two bundles of different contracts cannot be compared."""
     contract = replace(bundle.contract, raw_period=0.03)
     with pytest.raises(SpowlError, match='differ in raw_period'):
-        compare([lock_step_bag], bundle, replace(bundle, contract=contract), GateRules())
+        check_contracts(bundle, replace(bundle, contract=contract))
 
 
 def test_the_example_holds_every_rule_at_its_default() -> None:

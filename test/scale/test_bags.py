@@ -22,9 +22,12 @@ from pyarrow.fs import S3FileSystem, copy_files  # noqa: E402
 from spowl_ros.bags.writer import BagWriter, Settings  # noqa: E402
 from spowl_ros.base.errors import SpowlError  # noqa: E402
 from spowl_ros.cli.main import main  # noqa: E402
+from spowl_ros.control import bundle as bundles  # noqa: E402
+from spowl_ros.replay.replay import Changes  # noqa: E402
 from spowl_ros.scale import bags, store  # noqa: E402
 from spowl_ros.scale.store import Place  # noqa: E402
 from spowl_ros.scale.table import Table  # noqa: E402
+from spowl_ros.scale.work import Judging, Replaying  # noqa: E402
 
 START_S = 60.0
 
@@ -95,18 +98,20 @@ def test_rows_come_in_order_and_only_new_ones_are_computed(
         computed.append(job.place.url)
         return {'bag_sha256': job.place.url * 3, 'decisions': job.number}, True
 
-    monkeypatch.setattr(bags, '_replay_one', one)
-    wanted = bags.request(untrained_bundle, bags.Changes(), tmp_path / 'cache')
+    monkeypatch.setattr(bags, '_compute', one)
+    cache = tmp_path / 'cache'
+    bundle = bundles.load(untrained_bundle)
+    work = Replaying.of([bundle], Changes())
     places = [Place(f'bag{number}', f'{number:064d}') for number in range(23)]
-    rows = list(bags.replay(Here(), iter(places[::2]), wanted))
+    rows = list(bags.rows(Here(), iter(places[::2]), work, cache))
     assert [row['bag'] for row in rows] == [place.url for place in places[::2]]
-    again = list(bags.replay(Here(), iter(places), wanted))
+    again = list(bags.rows(Here(), iter(places), work, cache))
     assert [row['bag'] for row in again] == [place.url for place in places]
     assert sorted(computed) == sorted(place.url for place in places)
-    other = bags.request(untrained_bundle, bags.Changes({'planner.kind': 'policy'}),
-                         tmp_path / 'cache')
-    list(bags.replay(Here(), iter(places), other))
-    assert len(computed) == 2 * len(places)
+    for number, other in enumerate((Replaying.of([bundle], Changes({'planner.kind': 'policy'})),
+                                    Judging.of([bundle, bundle], Changes())), start=2):
+        list(bags.rows(Here(), iter(places), other, cache))
+        assert len(computed) == number * len(places)
 
 
 @pytest.mark.parametrize('name', ['t.csv', 't.parquet'])
@@ -165,7 +170,7 @@ def object_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3
             assert time.monotonic() < end, 'the server did not start'
             time.sleep(0.2)
         yield S3FileSystem(endpoint_override=f'http://127.0.0.1:{port}',
-                           allow_bucket_creation=True)
+                           allow_bucket_creation=True, allow_delayed_open=True)
     finally:
         process.terminate()
         process.wait()
