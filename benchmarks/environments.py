@@ -17,6 +17,7 @@ import csv
 from dataclasses import dataclass
 import os
 from pathlib import Path
+import select
 import shutil
 import signal
 import subprocess
@@ -35,9 +36,9 @@ SWEEP = str(ROOT / 'examples/sweep.yaml')
 PINS = ('-c', 'requirements/constraints.txt')
 NO_DEPS = ('--no-deps', '-r', 'requirements/simulation.txt')
 RUNS, ASKS = 'runs', 'says what to install'
-LIMIT_S = 300.0
+LIMIT_S = 900.0
 START_S = 12.0
-"""Ctrl-C ends endless commands after this time."""
+"""Ctrl-C ends endless commands so long after they began to say something."""
 LONGEST_LINE = 300
 RULES = 'latency: -1\n'
 """Of `gate`: other programs run on this machine, so that its latency says nothing of a bundle."""
@@ -116,7 +117,7 @@ COMMANDS = {
     'replay --report': Command(('replay', '{bag}', MODEL, '--report', '{here}/report.html'),
                                frozenset({'report'})),
     'robot': Command(DRIVING, interrupted=True),
-    'top': Command(('top', '--once', '--seconds', '60'), beside=DRIVING),
+    'top': Command(('top', '--once', '--seconds', '600'), beside=DRIVING),
     'view': Command(('view', '{bag}', '--no-browser', '--port', '0'), frozenset({'view'}),
                     interrupted=True),
     'export': Command(('export', '--untrained', 'SafetyPointGoal1-v0', '{here}/exported'),
@@ -172,20 +173,15 @@ def run(installed: Installed, command: Command, places: Mapping[str, str], here:
     """Run a command once; return RUNS, ASKS, or what went wrong."""
     beside = installed.start(command.beside, here) if command.beside else None
     process = installed.start([word.format(**places) for word in command.words], here)
-    try:
-        if command.interrupted:
-            end = time.monotonic() + START_S
-            while process.poll() is None and time.monotonic() < end:
-                time.sleep(0.5)
-            interrupt(process)
-        output, _ = process.communicate(timeout=LIMIT_S)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
+    if command.interrupted:
+        wait_and_interrupt(process)
+    output = rest_of(process)
+    if beside is not None:
+        interrupt(beside)
+        if rest_of(beside) is None:
+            return f'{" ".join(command.beside)} did not end within {LIMIT_S:.0f} s of Ctrl-C'
+    if output is None:
         return f'not done within {LIMIT_S:.0f} s'
-    finally:
-        if beside is not None:
-            interrupt(beside)
-            beside.communicate(timeout=LIMIT_S)
     said = output.strip().splitlines()
     if 'Traceback' in output:
         return f'traceback: {said[-1]}'
@@ -194,6 +190,26 @@ def run(installed: Installed, command: Command, places: Mapping[str, str], here:
     if process.returncode == 2 and len(said) == 1 and 'install' in said[0]:
         return ASKS
     return f'exit code {process.returncode}: {said[-1][:LONGEST_LINE] if said else ""}'
+
+
+def rest_of(process: subprocess.Popen[str]) -> str | None:
+    """Return what a command says until it ends; None if it had to be killed after LIMIT_S."""
+    try:
+        return process.communicate(timeout=LIMIT_S)[0]
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        return None
+
+
+def wait_and_interrupt(process: subprocess.Popen[str]) -> None:
+    """Send Ctrl-C to a command that still runs START_S after it began to say something."""
+    assert process.stdout is not None  # see Installed.start
+    select.select([process.stdout], [], [], LIMIT_S)
+    try:
+        process.wait(START_S)
+    except subprocess.TimeoutExpired:
+        interrupt(process)
 
 
 def interrupt(process: subprocess.Popen[str]) -> None:
