@@ -26,7 +26,7 @@ from spowl_ros.cli.evaluate import open_model
 from spowl_ros.evaluation.episodes import RAW_STEPS, evaluate
 from spowl_ros.replay.plots import SOURCE_HEX
 from spowl_ros.sim import environment
-from spowl_ros.sim.perturbation import Perturbation
+from spowl_ros.sim.perturbation import Perturbation, preset
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ class Variant:
     perturbation: Perturbation = Perturbation()
     late: float = 0.0
     """Delay of commands, seconds."""
+    robot: str = ''
+    """A perturbation's preset, instead of the two above."""
 
 
 VARIANTS = {
@@ -49,14 +51,19 @@ VARIANTS = {
     'no threshold': Variant('unsafe'),
     'with sensor noise': Variant('adaptive', perturbation=Perturbation(observation_noise=1.0)),
     'with late commands': Variant('adaptive', late=0.02),
+    'ordinary robot': Variant('adaptive', robot='ordinary'),
+    'policy, ordinary robot': Variant('policy', robot='ordinary'),
 }
-"""The first variant ships; the last two are it under noise, and with 20 ms delay."""
+"""
+The first variant ships. The last four are perturbed: by noise, by 20 ms delay, and by both with a
+heavier robot and weaker motors.
+"""
 OVER_POLICY = tuple(f'{name}_over_policy{end}' for name in ('return', 'cost')
                     for end in ('', '_low', '_high'))
 """Columns of differences to the policy alone in the same episodes."""
 COLUMNS = ('task', 'variant', 'episodes', *tables.INTERVALS, 'plan_fraction', *OVER_POLICY)
 COLOURS = (SOURCE_HEX['plan'], '#7db898', SOURCE_HEX['policy'], '#e0a030', '#b07818', '#c82828',
-           '#8a8a8a', '#b5b5b5')
+           '#8a8a8a', '#b5b5b5', '#5a6a8a', '#a8b8d8')
 """Colour of each variant; a variant with a single source has that source's colour."""
 
 
@@ -76,7 +83,8 @@ def measure(model: Path, variant: str, episodes: int, workers: int, monitors: bo
         return
     file.parent.mkdir(parents=True, exist_ok=True)
     raw_period = environment.contract(source.task, source.action_repeat).raw_period
-    perturbation = replace(what.perturbation, command_delay=what.late / raw_period)
+    perturbation = (preset(what.robot, raw_period) if what.robot else
+                    replace(what.perturbation, command_delay=what.late / raw_period))
     with tqdm(total=episodes * RAW_STEPS, unit=' steps', desc=f'{source.task} {variant}',
               dynamic_ncols=True) as bar:
         result = evaluate(source, what.kind, EVALUATION[:episodes], workers=workers,

@@ -59,8 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         'at once; of a bundle the networks and the planner, without monitors')
     parser.add_argument('--authors-planner', action='store_true',
                         help="start from the settings of SPOWL's authors; checkpoints only")
-    parser.add_argument('--perturb', action='append', default=[], metavar='NAME=VALUE',
-                        help="change the robot, as 'mass=1.3' or 'command_delay=2'; repeatable")
+    parser.add_argument('--perturb', action='append', default=[], metavar='CHANGE',
+                        help="change the robot, as 'mass=1.3' or 'command_delay=2'; 'ordinary': "
+                        'as a robot ordinarily differs from its simulation; repeatable')
     parser.add_argument('--address', metavar='ADDRESS',
                         help="share the episodes on a Ray cluster: 'auto', HOST:PORT, or 'local' "
                         'for all cores of this machine')
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
                                  monitors=args.monitors == 'on', device=args.device)
     perturbation = None
     if args.perturb:
-        perturbation = perturbed(args.perturb)
+        perturbation = perturbed(args.perturb, source)
         details['perturbation'] = vars(perturbation)
     measured: list[dict[str, Any]] = []
 
@@ -208,16 +209,23 @@ def settings_of(texts: Sequence[str]) -> dict[str, Any]:
     return assigned(declared(ControllerSettings()), texts, home='planner.')
 
 
-def perturbed(texts: Sequence[str]) -> Perturbation:
+def perturbed(texts: Sequence[str], source: AgentSource) -> Perturbation:
     """
     Return the perturbation that these texts describe.
 
-    :param texts: each `NAME=VALUE`
+    :param texts: each `NAME=VALUE`, or the name of a preset, which the others change
     :raises SpowlError: an unknown name or a wrong value
     """
-    from spowl_ros.sim.perturbation import Perturbation
+    from spowl_ros.sim import environment
+    from spowl_ros.sim.perturbation import PRESETS, Perturbation, preset
 
-    return changed(Perturbation(), assigned(declared(Perturbation()), texts))
+    start = Perturbation()
+    for name in (text for text in texts if '=' not in text):
+        if name not in PRESETS:
+            raise SpowlError(f'there is no perturbation {name!r}; give NAME=VALUE, as mass=1.3, '
+                             f'or one of {", ".join(PRESETS)}')
+        start = preset(name, environment.contract(source.task, source.action_repeat).raw_period)
+    return changed(start, assigned(declared(start), [text for text in texts if '=' in text]))
 
 
 def summary(figures: dict[str, Any]) -> str:

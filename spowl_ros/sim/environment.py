@@ -14,7 +14,13 @@ from spowl_ros.base.tasks import task_id
 from spowl_ros.control.contract import Contract
 from spowl_ros.sim import own, sensors, tasks
 from spowl_ros.sim.fast.simulation import FastSimulation
-from spowl_ros.sim.perturbation import CommandDelay, Perturbation, SensorNoise
+from spowl_ros.sim.perturbation import (
+    CommandDelay,
+    Perturbation,
+    RobotModel,
+    SensorLoss,
+    SensorNoise,
+)
 from spowl_ros.sim.plain import PlainSimulation
 from spowl_ros.sim.scene import SceneReader, SimulatedScene
 from spowl_ros.sim.step import StepResult
@@ -38,22 +44,42 @@ class Environment:
         builder, self._max_steps = tasks.build(task)
         self.contract: Contract = sensors.contract(task, builder.task, action_repeat)
         self._simulation: FastSimulation | PlainSimulation
+        self._hazards = perturbation.hazards
+        self._robot: RobotModel | None = None
         if FastSimulation.handles(builder):
-            self._simulation = FastSimulation(builder, perturbation.hazards, sleep=sleep)
-            perturbation.change(self._simulation.model)
-        elif perturbation.needs_fast_simulation:
-            raise SpowlError(f'{task} cannot be perturbed in mass, strength or hazards, nor by '
-                             f'parts of a raw step; tasks that can: {", ".join(tasks.TASKS)}')
+            self._simulation = FastSimulation(builder, self._hazards, sleep=sleep)
+            self._robot = RobotModel(self._simulation.model)
         else:
             self._simulation = PlainSimulation(builder)
-        action = self.contract.action
-        self._delay = CommandDelay(perturbation.command_delay, np.array(action.stop))
-        self._noise = (SensorNoise(self.contract, perturbation.observation_noise)
-                       if perturbation.observation_noise else None)
+        self.perturb(perturbation)
         self._scene = SceneReader(builder.task)
-        self._ended = True
+        self._unperturbed = np.zeros(self.contract.size, np.float32)
         self._steps = 0
         self._seed(int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed)
+
+    def perturb(self, perturbation: Perturbation) -> None:
+        """
+        Change how the robot differs from the plain package's, from the next reset on.
+
+        :raises SpowlError: the task does not allow it, or another number of hazards
+        """
+        if self._robot is not None:
+            if perturbation.hazards != self._hazards:
+                raise SpowlError(f'{self.contract.task} was made with hazards={self._hazards}; '
+                                 'their number cannot change later')
+            self._robot.change(perturbation)
+        elif perturbation.needs_fast_simulation:
+            raise SpowlError(f'{self.contract.task} cannot be perturbed in mass, strength, '
+                             'friction or hazards, nor by parts of a raw step; tasks that can: '
+                             f'{", ".join(tasks.TASKS)}')
+        contract = self.contract
+        self._delay = CommandDelay(perturbation.command_delay, np.array(contract.action.stop))
+        self._command_loss = perturbation.command_loss
+        self._noise = (SensorNoise(contract, perturbation.observation_noise)
+                       if perturbation.observation_noise else None)
+        self._sensor_loss = (SensorLoss(contract, perturbation.sensor_loss)
+                             if perturbation.sensor_loss else None)
+        self._ended = True
 
     def reset(self, seed: int | None = None) -> NDArray[np.float32]:
         """
@@ -66,6 +92,9 @@ class Environment:
         self._steps = 0
         self._ended = False
         self._delay.reset()
+        self._control = np.array(self.contract.action.stop)
+        if self._sensor_loss:
+            self._sensor_loss.reset()
         self._simulation.reset()
         return self._observe()
 
@@ -82,13 +111,14 @@ class Environment:
                              f'which takes ({self.contract.action.size},)')
         if self._ended:
             raise SpowlError('the episode has ended; reset the environment before the next step')
-        control = self.contract.action.command(values)
+        if not self._command_loss or self._perturbation_rng.random() >= self._command_loss:
+            self._control = self.contract.action.command(values)
         reward = cost = 0.0
         parts: dict[str, float] = {}
         goals = raw_steps = 0
         terminated = truncated = False
         while raw_steps < self.contract.action_repeat and not (terminated or truncated):
-            first, then = self._delay(control)
+            first, then = self._delay(self._control)
             raw = self._simulation.step(then, first, self._delay.late)
             raw_steps += 1
             self._steps += 1
@@ -103,18 +133,26 @@ class Environment:
         return StepResult(self._observe(), reward, cost, terminated, truncated,
                           {'goals': goals, 'raw_steps': raw_steps, 'cost_parts': parts})
 
+    @property
+    def unperturbed(self) -> NDArray[np.float32]:
+        """Return the last observation, shape (n,), without noise and losses."""
+        return self._unperturbed
+
     def scene(self) -> SimulatedScene:
         """Return where everything is, for pictures."""
         return self._scene.read()
 
     def _seed(self, seed: int) -> None:
         self._simulation.seed(seed)
-        self._noise_rng = np.random.default_rng(seed)
+        self._perturbation_rng = np.random.default_rng(seed)
 
     def _observe(self) -> NDArray[np.float32]:
         observation = self._simulation.observe()
+        self._unperturbed = observation.astype(np.float32)
         if self._noise:
-            observation = self._noise(observation, self._noise_rng)
+            observation = self._noise(observation, self._perturbation_rng)
+        if self._sensor_loss:
+            observation = self._sensor_loss(observation, self._perturbation_rng)
         return observation.astype(np.float32)
 
 
@@ -137,10 +175,9 @@ def make(task: str, seed: int | None = None, action_repeat: int = 1,
     """
     task = task_id(task)
     if ':' in task:
-        if perturbation not in (None, Perturbation()):
-            raise SpowlError(f'{task} cannot be perturbed; it is a task of your own, whose '
-                             'environment can take care of that')
-        return own.make(task, action_repeat)
+        mine = own.make(task, action_repeat)
+        mine.perturb(perturbation or Perturbation())
+        return mine
     return Environment(task, seed, action_repeat, perturbation, sleep=sleep)
 
 

@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.contract import ActionSpec, Contract, Field
 from spowl_ros.sim.compat import import_safety_gymnasium
+from spowl_ros.sim.perturbation import Perturbation
 from spowl_ros.sim.scene import SimulatedScene
 from spowl_ros.sim.step import StepResult
 
@@ -90,6 +91,8 @@ class OwnEnvironment:
             raise SpowlError(f'the fields have {size} values, the observation space '
                              f'{sum(sizes.values())}')
         self._ended = True
+        self.unperturbed = np.zeros(size, np.float32)
+        """The last observation, shape (n,)."""
         self.set_up('own', 1)
 
     def set_up(self, task: str, action_repeat: int) -> None:
@@ -109,7 +112,18 @@ class OwnEnvironment:
         """Begin an episode and return its first observation, shape (n,)."""
         observation, _ = self._environment.reset(seed=seed)
         self._ended = False
-        return self._flat(observation)
+        self.unperturbed = self._flat(observation)
+        return self.unperturbed
+
+    def perturb(self, perturbation: Perturbation) -> None:
+        """
+        Accept only the perturbation that changes nothing.
+
+        :raises SpowlError: any other
+        """
+        if perturbation != Perturbation():
+            raise SpowlError(f'{self.contract.task} cannot be perturbed; it is a task of your '
+                             'own, whose environment can take care of that')
 
     def step(self, action: ArrayLike) -> StepResult:
         """
@@ -137,7 +151,8 @@ class OwnEnvironment:
         if cost < 0.0:
             raise SpowlError(f'{self.contract.task} gave a cost of {cost}; costs are at least 0')
         self._ended = terminated or truncated
-        return StepResult(self._flat(observation), reward, cost, bool(terminated),
+        self.unperturbed = self._flat(observation)
+        return StepResult(self.unperturbed, reward, cost, bool(terminated),
                           bool(truncated), {'goals': 0, 'raw_steps': raw_steps,
                                             'cost_parts': {'cost': cost}})
 

@@ -5,9 +5,9 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import mujoco
 import numpy as np
@@ -42,6 +42,12 @@ class Perturbation:
     """Factor on the masses and inertias of the robot's bodies."""
     strength: float = 1.0
     """Factor on the forces of the actuators."""
+    friction: float = 1.0
+    """Factor on the friction of robot and floor, and on the damping of the robot's joints."""
+    command_loss: float = 0.0
+    """Probability that a decision's command is lost; the one before it then goes on acting."""
+    sensor_loss: float = 0.0
+    """Probability that a field of an observation is lost; its last reading then stays."""
     hazards: int | None = None
     """How many of the task's hazards exist; the others are unseen and cost nothing. None: all."""
 
@@ -52,26 +58,69 @@ class Perturbation:
             ('command_delay', self.command_delay, self.command_delay >= 0),
             ('mass', self.mass, self.mass > 0),
             ('strength', self.strength, self.strength > 0),
+            ('friction', self.friction, self.friction > 0),
+            ('command_loss', self.command_loss, 0 <= self.command_loss < 1),
+            ('sensor_loss', self.sensor_loss, 0 <= self.sensor_loss < 1),
             ('hazards', self.hazards, self.hazards is None or self.hazards >= 0),
         ):
             if not good:
-                raise SpowlError(f'perturbation {name} is {value}; it must not be below its range')
+                raise SpowlError(f'perturbation {name} is {value}; that is out of its range')
 
     @property
     def needs_fast_simulation(self) -> bool:
         """Return whether a change needs access that the plain package does not give."""
-        return (self.mass != 1.0 or self.strength != 1.0 or self.hazards is not None
-                or self.command_delay % 1.0 > 0.0)
+        return (self.mass != 1.0 or self.strength != 1.0 or self.friction != 1.0
+                or self.hazards is not None or self.command_delay % 1.0 > 0.0)
 
-    def change(self, model: mujoco.MjModel) -> None:
-        """Change the robot's masses and actuators; the next reset derives its constants."""
-        root = model.body('agent').id
-        bodies = np.flatnonzero(model.body_rootid == root)
-        model.body_mass[bodies] *= self.mass
-        model.body_inertia[bodies] *= self.mass
-        model.actuator_gainprm[:, 0] *= self.strength
-        model.actuator_biasprm[:, :3] *= self.strength
-        model.actuator_forcerange *= self.strength
+
+PRESETS: dict[str, dict[str, Any]] = {
+    'ordinary': {'observation_noise': 1.0, 'command_delay': 0.02, 'mass': 1.2, 'strength': 0.85},
+}
+"""
+Perturbations by name; the delay is in seconds.
+
+`ordinary` is how a robot that one builds differs from its simulation.
+"""
+
+
+def preset(name: str, raw_period: float) -> Perturbation:
+    """
+    Return a perturbation of PRESETS.
+
+    :param raw_period: seconds of a raw step of the robot
+    """
+    values = PRESETS[name]
+    delay = values.get('command_delay', 0.0) / raw_period
+    return replace(Perturbation(), **{**values, 'command_delay': delay})
+
+
+class RobotModel:
+    """The robot in MuJoCo's model; its masses, actuators and friction can change."""
+
+    def __init__(self, model: mujoco.MjModel) -> None:
+        self._model = model
+        self._bodies = np.flatnonzero(model.body_rootid == model.body('agent').id)
+        floor = model.geom_type == int(mujoco.mjtGeom.mjGEOM_PLANE)
+        self._geoms = np.flatnonzero(np.isin(model.geom_bodyid, self._bodies) | floor)
+        self._joints = np.flatnonzero(np.isin(model.dof_bodyid, self._bodies))
+        self._mass = model.body_mass[self._bodies].copy()
+        self._inertia = model.body_inertia[self._bodies].copy()
+        self._friction = model.geom_friction[self._geoms].copy()
+        self._damping = model.dof_damping[self._joints].copy()
+        self._gain = model.actuator_gainprm[:, 0].copy()
+        self._bias = model.actuator_biasprm[:, :3].copy()
+        self._force = model.actuator_forcerange.copy()
+
+    def change(self, perturbation: Perturbation) -> None:
+        """Change the nominal robot; the next reset derives the model's constants."""
+        model, mass, strength = self._model, perturbation.mass, perturbation.strength
+        model.body_mass[self._bodies] = self._mass * mass
+        model.body_inertia[self._bodies] = self._inertia * mass
+        model.geom_friction[self._geoms] = self._friction * perturbation.friction
+        model.dof_damping[self._joints] = self._damping * perturbation.friction
+        model.actuator_gainprm[:, 0] = self._gain * strength
+        model.actuator_biasprm[:, :3] = self._bias * strength
+        model.actuator_forcerange[:] = self._force * strength
 
 
 class SensorNoise:
@@ -95,6 +144,28 @@ class SensorNoise:
         noisy[self._scan] = noisy[self._scan].clip(0.0, 1.0)
         noisy[empty] = 0.0
         return noisy
+
+
+class SensorLoss:
+    """Fields of an observation that are lost now and then; the last reading stays."""
+
+    def __init__(self, contract: Contract, probability: float) -> None:
+        self._sizes = [field.size for field in contract.fields]
+        self._probability = probability
+        self._last: NDArray[np.float64] | None = None
+
+    def reset(self) -> None:
+        """Begin an episode: its first observation arrives whole."""
+        self._last = None
+
+    def __call__(self, observation: NDArray[np.float64],
+                 rng: np.random.Generator) -> NDArray[np.float64]:
+        """Return the observation, shape (n,), as far as it arrived."""
+        if self._last is not None:
+            lost = rng.random(len(self._sizes)) < self._probability
+            observation = np.where(np.repeat(lost, self._sizes), self._last, observation)
+        self._last = observation
+        return observation
 
 
 class CommandDelay:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.contract import Contract
 from spowl_ros.sim import environment
+from spowl_ros.sim.randomisation import Randomisation
 from spowl_ros.training.stream import EpisodeSummary, Stream
 
 if TYPE_CHECKING:  # without PyTorch workers start several times faster
@@ -90,6 +91,7 @@ class StreamSettings:
     least_cost: float
     termination_reward: float
     sleep: bool
+    randomisation: Randomisation
 
 
 def make(configs: Sequence[TrainConfig]) -> Collector:
@@ -97,7 +99,7 @@ def make(configs: Sequence[TrainConfig]) -> Collector:
     first, collect = configs[0], configs[0].collect
     settings = [StreamSettings(c.task, c.collect.action_repeat, c.seed, c.collect.cost_margin,
                                c.collect.least_cost, c.collect.termination_reward,
-                               c.collect.sleep)
+                               c.collect.sleep, c.randomisation)
                 for c in configs]
     make_stream = partial(_stream, settings, collect.environments)
     count = collect.environments * len(configs)

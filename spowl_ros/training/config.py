@@ -23,6 +23,7 @@ from spowl_ros.base.settings import (
 from spowl_ros.base.share import share_directory
 from spowl_ros.base.tasks import task_id
 from spowl_ros.control.planner_settings import PlannerSettings, renamed
+from spowl_ros.sim.randomisation import Randomisation
 from spowl_ros.training import constraint as constraints
 from spowl_ros.training.constraint import AugmentedLagrangian, Constraint
 from spowl_ros.training.learner import OptimiserConfig
@@ -94,6 +95,9 @@ class ScheduleConfig:
     log: int = setting(2_000, 'decisions between two lines of the log', low=1)
     evaluate: int = setting(20_000, 'decisions between two evaluations', low=1)
     evaluation_episodes: int = setting(10, 'episodes of an evaluation', low=1)
+    perturbed_episodes: int = setting(
+        0, 'episodes of an evaluation with the perturbed robot "ordinary" beside them; its score '
+        'then counts as much as that of the nominal robot', low=0)
     checkpoint: int = setting(20_000, 'decisions between two checkpoints', low=1)
 
 
@@ -110,6 +114,7 @@ class TrainConfig:
     initial: str = setting('', 'networks to start from: a checkpoint or a bundle, perhaps of '
                            'another task of the same robot; empty: none')
     collect: CollectConfig = group(CollectConfig)
+    randomisation: Randomisation = group(Randomisation)
     guide: GuideConfig = group(GuideConfig)
     networks: NetworkConfig = group(NetworkConfig)
     loss: LossConfig = group(LossConfig)

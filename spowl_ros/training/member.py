@@ -22,6 +22,8 @@ from spowl_ros.training.stream import EpisodeSummary
 RECENT = 20
 """Number of recent episodes in the reported return and cost."""
 VALIDATED = ('evaluation_return', 'evaluation_cost', 'evaluation_cost_free')
+PERTURBED = ('perturbed_return', 'perturbed_cost', 'perturbed_cost_free')
+"""The same of the perturbed robot, if validations drive one."""
 COST_WEIGHT = 2.0
 """Penalty per unit of cost over the budget, subtracted from a validation's return."""
 
@@ -99,16 +101,22 @@ class Member:
 
     @property
     def score(self) -> float:
-        """Return the last validation's score: safety first, then return."""
-        over = max(0.0, self.evaluation['evaluation_cost'] - self.config.constraint.budget)
-        return self.evaluation['evaluation_return'] - COST_WEIGHT * over
+        """Return the last validation's score; that of two robots is their mean."""
+        return float(np.mean([self._score_of(robot) for robot in ('evaluation', 'perturbed')
+                              if f'{robot}_return' in self.evaluation]))
+
+    def _score_of(self, robot: str) -> float:
+        """Return the return minus a penalty for cost over the budget."""
+        over = max(0.0, self.evaluation[f'{robot}_cost'] - self.config.constraint.budget)
+        return self.evaluation[f'{robot}_return'] - COST_WEIGHT * over
 
     def figures(self) -> dict[str, float]:
         """Return the means of recent episodes and the last validation's figures."""
         mean = {column: float(np.mean([getattr(e, name) for e in self.episodes]))
                 if self.episodes else float('nan')
                 for column, name in (('return', 'reward'), ('cost', 'cost'))}
-        return {**mean, **{name: self.evaluation.get(name, float('nan')) for name in VALIDATED}}
+        shown = VALIDATED + (PERTURBED if self.config.schedule.perturbed_episodes else ())
+        return {**mean, **{name: self.evaluation.get(name, float('nan')) for name in shown}}
 
     # -- what is kept -------------------------------------------------------------------------
 

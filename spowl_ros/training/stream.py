@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from spowl_ros.base.seeds import FIRST_TRAINING
 from spowl_ros.control.contract import SAME_OBJECT, SCAN_RANGE, Contract
 from spowl_ros.sim import environment
+from spowl_ros.sim.randomisation import Randomisation
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,9 @@ class Stream:
     """
     Episodes of one environment, one after another, each with its own seed.
 
-    The state is (episode number, actions since its reset). Physics is deterministic, so repeating
-    the actions restores the environment bit for bit.
+    The state is (episode number, actions since its reset). The seed and the number of an episode
+    determine its layout, and the robot that it draws. Physics is deterministic, so repeating the
+    actions restores the environment bit for bit.
     """
 
     task: str
@@ -82,6 +84,7 @@ class Stream:
     least_cost: float = 0.0
     termination_reward: float = 0.0
     sleep: bool = False
+    randomisation: Randomisation = Randomisation()
     episode: int = 0
     actions: list[NDArray[np.float32]] = field(default_factory=list)
 
@@ -100,10 +103,14 @@ class Stream:
     def _begin(self) -> None:
         words = np.random.SeedSequence([self.seed, self.number, self.episode])
         seed = FIRST_TRAINING + int(words.generate_state(1)[0]) % (2 ** 31)
+        if self.randomisation.active:
+            self.environment.perturb(self.randomisation.draw(
+                np.random.default_rng(words.spawn(1)[0]), self.environment.contract.raw_period))
         self.actions = []
         self.reward = self.cost = 0.0
         self.raw_steps = 0
         self.observation = self.environment.reset(seed=seed)
+        self._seen = self.environment.unperturbed
 
     def step(self, action: NDArray[np.float32]
              ) -> tuple[dict[str, NDArray[np.float32] | float], EpisodeSummary | None]:
@@ -120,8 +127,9 @@ class Stream:
         self.cost += result.cost
         self.raw_steps += result.info['raw_steps']
         ended = result.terminated or result.truncated
-        charges = [result.cost, margin_cost(self.environment.contract, self.observation,
-                                            result.observation, self.cost_margin)]
+        before, self._seen = self._seen, self.environment.unperturbed
+        charges = [result.cost, margin_cost(self.environment.contract, before, self._seen,
+                                            self.cost_margin)]
         if result.cost > 0:
             charges.append(self.least_cost)
         decision: dict[str, Any] = {

@@ -353,7 +353,6 @@ class Trainer:
             if not member.evaluation_due:
                 continue
             evaluation = validate(self.learners.averages.members[member.index], member.config,
-                                  self.config.schedule.evaluation_episodes,
                                   lambda: not self.stop_requested)
             if evaluation is None:
                 return

@@ -58,7 +58,7 @@ def test_nothing_is_perturbed_by_default() -> None:
 
 @pytest.mark.parametrize('perturbation', [
     Perturbation(observation_noise=1.0), Perturbation(command_delay=3), Perturbation(mass=1.5),
-    Perturbation(strength=1.5)])
+    Perturbation(strength=1.5), Perturbation(friction=0.2), Perturbation(sensor_loss=0.5)])
 def test_each_perturbation_changes_the_drive_repeatably(perturbation: Perturbation) -> None:
     """It differs from the plain drive, and is the same each time."""
     drives = drive(perturbation)
@@ -103,7 +103,38 @@ def test_fewer_hazards_in_the_same_observation() -> None:
     np.testing.assert_array_equal(np.delete(none, part, axis=1), np.delete(all_, part, axis=1))
 
 
-@pytest.mark.parametrize('values', [{'mass': 0.0}, {'command_delay': -1}, {'hazards': -1}])
+def test_lost_commands_leave_the_last_one_acting() -> None:
+    """The robot does what it would do if it were given the command before once more."""
+    losing, perfect = (environment.make(POINT, 3, 2, Perturbation(command_loss=loss))
+                       for loss in (0.5, 0.0))
+    np.testing.assert_array_equal(losing.reset(), perfect.reset())
+    acting, lost = 0.0, 0
+    for given in np.arange(1, 16) / 20:
+        seen = losing.step([given, given]).observation
+        before, acting = acting, losing._control[0]  # type: ignore[union-attr]
+        assert acting in (given, before)
+        lost += acting == before
+        np.testing.assert_array_equal(seen, perfect.step([acting, acting]).observation)
+    assert 2 < lost < 13
+
+
+def test_lost_fields_keep_their_last_reading() -> None:
+    """Each field of an observation is the true one or that of the observation before, whole."""
+    plain, drops = drive(None), drive(Perturbation(sensor_loss=0.4))
+    np.testing.assert_array_equal(drops[0], plain[0])
+    kept = 0
+    for part in environment.contract(POINT, 2).slices.values():
+        for before, true, seen in zip(drops[:-1, part], plain[1:, part], drops[1:, part],
+                                      strict=True):
+            lost = not np.array_equal(seen, true)
+            assert not lost or np.array_equal(seen, before)
+            kept += lost
+    fields = 20 * len(environment.contract(POINT, 2).fields)
+    assert 0.2 * fields < kept < 0.6 * fields
+
+
+@pytest.mark.parametrize('values', [{'mass': 0.0}, {'command_delay': -1}, {'hazards': -1},
+                                    {'command_loss': 1.0}, {'sensor_loss': -0.1}])
 def test_senseless_perturbations_are_refused(values: dict[str, float]) -> None:
     """The message names what is wrong."""
     with pytest.raises(SpowlError, match=next(iter(values))):

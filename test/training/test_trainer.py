@@ -21,7 +21,7 @@ import torch
 from spowl_ros.base import yaml
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.training import checkpoint
-from spowl_ros.training.config import TrainConfig
+from spowl_ros.training.config import TrainConfig, from_dict
 from spowl_ros.training.trainer import BEST, CHECKPOINT, Trainer
 
 WALL_CLOCK = ('seconds', 'raw_steps_per_second', 'updates_per_second', 'environment_share',
@@ -128,6 +128,34 @@ def test_resume_continues_bit_for_bit(uninterrupted: Path, tiny: TrainConfig, tm
         stream.write('180,3600,9\n210,42')  # rows after the checkpoint, the last one torn
     Trainer.resume(tmp_path, [f'collect.decisions={tiny.collect.decisions}']).run()
     assert_same_run(tmp_path, uninterrupted)
+
+
+@pytest.mark.slow
+def test_randomised_run_continues_bit_for_bit(tiny_data: dict[str, Any], tmp_path: Path) -> None:
+    """
+    Each episode draws its robot again after a resume; both robots are validated.
+
+    The score that keeps a network is the mean of both scores.
+    """
+    data = {**tiny_data, 'randomisation': {
+        'mass': [0.8, 1.5], 'command_delay': [0.0, 0.03], 'observation_noise': [0.0, 1.0],
+        'command_loss': [0.0, 0.2], 'sensor_loss': [0.0, 0.2]}}
+    data['collect'] = {**data['collect'], 'action_repeat': 50, 'decisions': 120}
+    data['schedule'] = {**data['schedule'], 'evaluate': 90, 'perturbed_episodes': 1}
+    config = from_dict(data)
+    whole, parts = tmp_path / 'whole', tmp_path / 'parts'
+    trainer = Trainer(config, whole)
+    trainer.run()
+    Trainer(replace(config, collect=replace(config.collect, decisions=63)), parts).run()
+    Trainer.resume(parts, [f'collect.decisions={config.collect.decisions}']).run()
+    assert_same_run(parts, whole)
+    assert {'evaluation_return', 'perturbed_return'} <= rows(whole)[-1].keys()
+    found = trainer.members[0].evaluation
+    scores = [found[f'{robot}_return']
+              - 2.0 * max(0.0, found[f'{robot}_cost'] - config.constraint.budget)
+              for robot in ('evaluation', 'perturbed')]
+    assert scores[0] != scores[1]
+    assert trainer.members[0].score == pytest.approx(sum(scores) / 2)
 
 
 @pytest.mark.slow
