@@ -36,7 +36,13 @@ if TYPE_CHECKING:
     import onnxruntime
 
 SCHEMA = 3
-READABLE = (2, 3)
+WINDOW_SCHEMA = 4
+"""
+Schema of a bundle whose encoder reads a window.
+
+A release that does not know windows must refuse it, for it would leave the window empty.
+"""
+READABLE = (2, SCHEMA, WINDOW_SCHEMA)
 """Schemas that this release reads; schema 2 packs all knobs into one tensor, with other names."""
 MANIFEST = 'manifest.json'
 MANIFEST_DIGEST = 'manifest.sha256'
@@ -123,6 +129,12 @@ class Bundle:
     def plans(self) -> bool:
         """Whether it holds a planner rather than a policy trained by another library."""
         return graph_io.POLICY not in self.graphs
+
+    @property
+    def window(self) -> int:
+        """Return the rows of the window that its encoder reads; see `control.window`."""
+        shape = next(iter(self.graphs.values())).inputs.get(graph_io.WINDOW)
+        return shape[1] if shape else 0
 
     @property
     def knobs(self) -> frozenset[str]:
@@ -238,7 +250,7 @@ def read_files(directory: Path, signer: Signer | None = None) -> dict[str, bytes
 def write_manifest(directory: Path, bundle: Bundle, content: Mapping[str, bytes]) -> None:
     """Write the manifest and its digest; the bundle's other files must be in place."""
     manifest = {
-        'schema': bundle.schema,
+        'schema': WINDOW_SCHEMA if bundle.window else bundle.schema,
         'contract': bundle.contract.to_dict(),
         'networks': bundle.networks,
         'planner': {'settings': bundle.settings.to_dict(), 'ranges': bundle.settings.ranges(),
@@ -436,6 +448,13 @@ def _check_contract(directory: Path, bundle: Bundle) -> None:
             raise BundleError(f'{directory / MANIFEST}: the contract has {ours} {what}, the '
                               f'{"encoder" if bundle.plans else "policy"} '
                               f'{shape[-1] if shape else None}')
+    row = contract.size + contract.action.size
+    if (window := first.inputs.get(graph_io.WINDOW)) is not None and (
+            not bundle.plans or bundle.schema != WINDOW_SCHEMA or len(window) != 3
+            or window[0] != 1 or not window[1] or window[2] != row):
+        raise BundleError(f'{directory / MANIFEST}: its window is {window}, and its schema '
+                          f'{bundle.schema}; a planner of schema {WINDOW_SCHEMA} with rows of '
+                          f'{row} is wanted')
     if not bundle.plans and len({**first.inputs, **first.outputs}) != 2:
         raise BundleError(f'{directory / MANIFEST}: the policy has more than an observation and '
                           'an action')

@@ -10,6 +10,7 @@ missed deadlines) is recorded in each decision, and a replay passes it in again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import dataclasses
 import json
 import math
@@ -174,7 +175,7 @@ class Controller:
             np.array(wanted), np.array(self._last_action)).tolist())
         self._restart_planner = plan is None or not np.isfinite(plan.latent).all()
         if plan is not None:
-            self._planner.executed(source if action == wanted else 'neither')
+            self._planner.executed(source if action == wanted else 'neither', action)
         total = time.perf_counter() - start
         if deadline_missed is None:
             deadline_missed = deadline_s is not None and total > deadline_s
@@ -189,6 +190,17 @@ class Controller:
             deadline_missed=deadline_missed, readings=tuple(readings), tripped=self._tripped(),
             seconds={**({} if plan is None else plan.seconds), 'total': total},
             settings=self._settings_text(), **learned))
+
+    def took(self, action: Sequence[float] | None) -> None:
+        """
+        Take the action that the robot took after the last decision, if another one decided.
+
+        In a replay, and beside the controller that drives, the next observation follows from that
+        action; a window of earlier observations and actions holds it.
+
+        :param action: None: observations were missed since, and the window begins anew
+        """
+        self._planner.took(action)
 
     def _judge(self, stage: Stage, context: Context) -> list[Reading]:
         """Ask the monitors of a stage and pass their readings to the arbiter."""

@@ -19,6 +19,8 @@ KINDS = (STAGES, (POLICY,))
 
 OBSERVATION = 'observation'
 """(B, O), into encode or policy."""
+WINDOW = 'window'
+"""(B, K, O + A), into encode of networks with a window; see `control.window`."""
 
 # Randomness
 POLICY_NOISE = 'policy_noise'

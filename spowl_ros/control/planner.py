@@ -17,6 +17,7 @@ works without ROS::
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 import math
 import time
 from typing import Any
@@ -30,6 +31,7 @@ from spowl_ros.control import graph_io as io
 from spowl_ros.control.bundle import Bundle
 from spowl_ros.control.plan import Array, Plan
 from spowl_ros.control.planner_settings import PlannerSettings
+from spowl_ros.control.window import Window
 
 _WARM_UP = 3
 _RECENT = 64
@@ -66,6 +68,9 @@ class Planner:
                 name = bundle.names.get(value.name, value.name)
                 if name not in self._buffers:
                     self._allocate(name, value.shape, _DTYPES[value.type])
+        rest = bundle.contract.action.rest.astype(np.float32)
+        rows = np.zeros((1, 0, bundle.contract.size + len(rest)), np.float32)
+        self._window = Window(self._buffers.get(io.WINDOW, rows)[0], rest)
         self._knobs = self._find_knobs()
         swap = {name: io.NEXT + name for name in self._buffers if io.NEXT + name in self._buffers}
         swap |= {after: before for before, after in swap.items()}
@@ -97,14 +102,29 @@ class Planner:
             if name in self._buffers:
                 self._buffers[name].fill(0.0)
         self._expected = None
+        self._window.begin()
 
-    def executed(self, source: str) -> None:
+    def executed(self, source: str, action: Sequence[float] | None = None) -> None:
         """
         Tell the planner which action was executed after the last plan.
 
         :param source: 'plan' or 'policy'; anything else means neither
+        :param action: the action itself; None: that of the plan's source
         """
         self._expected = self._predicted.get(source)
+        if action is not None:
+            self.took(action)
+
+    def took(self, action: Sequence[float] | None) -> None:
+        """
+        Remember the action that the robot took on the last observation, whoever chose it.
+
+        :param action: None: observations were missed since, and the window begins anew
+        """
+        if action is None:
+            self._window.begin()
+        else:
+            self._window.acted(np.asarray(action, np.float32))
 
     def plan(self, observation: Array, step: int, deadline: float | None = None,
              iterations: int | None = None) -> Plan:
@@ -124,6 +144,7 @@ class Planner:
             raise SpowlError(f'the observation has shape {np.shape(observation)}, the bundle of '
                              f'{self.bundle.contract.task} wants ({self.bundle.contract.size},)')
         buffers[io.OBSERVATION][0] = observation
+        self._window.see(buffers[io.OBSERVATION][0])
         seconds = {io.ENCODE: self._run(io.ENCODE)}
         latent = buffers[io.LATENT][0].copy()
         error = math.nan
@@ -204,10 +225,12 @@ class Planner:
 
         source = 'plan' if planned and bool(buffers[io.IMPROVED][0]) else 'policy'
         self._expected = predicted = self._predicted[source]
+        plan_action = action(io.PLAN_ACTION) if planned else ()
+        policy_action = action(io.POLICY_ACTION)
+        self.took(plan_action if source == 'plan' else policy_action)
         return Plan(
-            source=source, plan_action=action(io.PLAN_ACTION) if planned else (),
-            policy_action=action(io.POLICY_ACTION), plan_value=number(io.PLAN_VALUE, planned),
-            policy_value=number(io.POLICY_VALUE),
+            source=source, plan_action=plan_action, policy_action=policy_action,
+            plan_value=number(io.PLAN_VALUE, planned), policy_value=number(io.POLICY_VALUE),
             plan_cost_value=number(io.PLAN_COST_VALUE, planned),
             policy_cost_value=number(io.POLICY_COST_VALUE), value_low=number(io.VALUE_LOW),
             cost_value_high=number(io.COST_VALUE_HIGH),

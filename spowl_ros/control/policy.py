@@ -9,6 +9,7 @@ neither alarms nor clears.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import math
 import time
 from typing import TYPE_CHECKING
@@ -56,8 +57,11 @@ class Policy:
     def reset(self) -> None:
         """Do nothing: a policy has no memory."""
 
-    def executed(self, source: str) -> None:
+    def executed(self, source: str, action: Sequence[float] | None = None) -> None:
         """Ignore which action was executed: a policy predicts nothing."""
+
+    def took(self, action: Sequence[float] | None) -> None:
+        """Ignore which action the robot took: a policy has no memory."""
 
     def plan(self, observation: Array, step: int, deadline: float | None = None,
              iterations: int | None = None) -> Plan:

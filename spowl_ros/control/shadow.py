@@ -35,8 +35,8 @@ class Shadow:
                  failed: Callable[[Exception], None]) -> None:
         self._controller, self._publish, self._failed = controller, publish, failed
         self._condition = threading.Condition()
-        self._waiting: tuple[Observation, float] | None = None
-        self._reset = self._busy = self._ended = False
+        self._waiting: tuple[Observation, float, tuple[float, ...]] | None = None
+        self._reset = self._busy = self._ended = self._missed = False
         self._thread = threading.Thread(target=self._run, name='shadow', daemon=True)
         self._thread.start()
 
@@ -55,12 +55,14 @@ class Shadow:
         :param due: steady time of the next decision; infinity in lock-step
         """
         if math.isinf(due):
-            self._decide(observation, due, decision.step == 0)
+            self._decide(observation, due, decision.step == 0, decision.action)
             return
         with self._condition:
             self._reset |= decision.step == 0
+            if self._busy or self._waiting is not None:
+                self._missed = True
             if not self._busy:
-                self._waiting = observation, due
+                self._waiting = observation, due, decision.action
                 self._condition.notify()
 
     def _run(self) -> None:
@@ -70,12 +72,17 @@ class Shadow:
                     self._condition.wait()
                 if self._ended or self._waiting is None:
                     return
-                observation, due = self._waiting
-                reset, self._waiting, self._reset, self._busy = self._reset, None, False, True
-            self._decide(observation, due, reset)
+                observation, due, action = self._waiting
+                reset, missed = self._reset, self._missed
+                self._waiting, self._reset, self._missed, self._busy = None, False, False, True
+            if missed:
+                self._controller.took(None)
+            self._decide(observation, due, reset, action)
             self._busy = False
 
-    def _decide(self, observation: Observation, due: float, reset: bool) -> None:
+    def _decide(self, observation: Observation, due: float, reset: bool,
+                action: tuple[float, ...]) -> None:
+        """Decide on an observation; the active controller took this action on it."""
         if self._ended:
             return
         try:
@@ -84,6 +91,7 @@ class Shadow:
             left = _USED * (due - time.monotonic())
             decision = self._controller.decide(
                 observation, None if math.isinf(due) else max(left, 0.0))
+            self._controller.took(action)
             if not self._ended:
                 self._publish(decision)
         except Exception as error:

@@ -21,8 +21,10 @@ class BundleAgent:
     """
     Decides for one episode at a time, without a clock: each decision makes all iterations.
 
-    Every sensor is fresh, because the simulation waits.
+    Every sensor is fresh, because the simulation waits. The controller keeps its own window.
     """
+
+    window = 0
 
     def __init__(self, loaded: bundle.Bundle, settings: ControllerSettings) -> None:
         self._bundle, self._settings = loaded, settings

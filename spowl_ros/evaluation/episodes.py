@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.statistics import bootstrap, shares
+from spowl_ros.control.window import Wide
 from spowl_ros.sim import environment
 from spowl_ros.sim.perturbation import Perturbation
 
@@ -36,12 +37,19 @@ _POLL_SECONDS = 0.5
 class Agent(Protocol):
     """Decides for several episodes side by side, one in each lane."""
 
+    window: int
+    """Rows of the window that it wants beside each observation; see `control.window`."""
+
     def begin(self, seeds: Sequence[int]) -> None:
         """Begin an episode in one lane for each seed; a lane's randomness depends on its seed."""
 
     def act(self, lanes: Sequence[int], observations: NDArray[np.float32]
             ) -> tuple[NDArray[np.float32], list[str]]:
-        """Return actions (n, A) for observations (n, O) of these lanes, and their sources."""
+        """
+        Return actions (n, A) and their sources for observations of these lanes.
+
+        :param observations: (n, O + window (O + A))
+        """
 
 
 class AgentSource(Protocol):
@@ -151,10 +159,13 @@ def side_by_side(agent: Agent, environments: Sequence[environment.AnyEnvironment
     :return: the episodes in the order of the seeds; none if stopped
     """
     agent.begin(seeds)
-    observations = {lane: environments[lane].reset(seed=seed) for lane, seed in enumerate(seeds)}
+    contract = environments[0].contract
+    rest = contract.action.rest.astype(np.float32)
+    windows = [Wide(agent.window, contract.size, rest) for _ in seeds]
+    observations = {lane: windows[lane].begin(environments[lane].reset(seed=seed))
+                    for lane, seed in enumerate(seeds)}
     totals = [np.zeros(5) for _ in seeds]  # reward, cost, raw steps, goals, change of action
-    spec = environments[0].contract.action
-    rest = spec.rest.astype(np.float32)
+    spec = contract.action
     last: dict[int, NDArray[np.float32]] = {}
     sources: list[Counter[str]] = [Counter() for _ in seeds]
     while observations:
@@ -173,7 +184,7 @@ def side_by_side(agent: Agent, environments: Sequence[environment.AnyEnvironment
             if result.terminated or result.truncated:
                 del observations[lane]
             else:
-                observations[lane] = result.observation
+                observations[lane] = windows[lane].after(action, result.observation)
         if on_decisions and not on_decisions(raw_steps):
             return []
     return [EvaluatedEpisode(seed, float(total[0]), float(total[1]), count.total(), int(total[2]),

@@ -52,6 +52,8 @@ def measure(replay: Replay) -> dict[str, Any]:
         'stops_after_end': replay.stops_after_end,
         'decisions_without_inputs': replay.without_inputs,
         'decisions_without_past': replay.without_past,
+        'policy_compared': int(replay.policy_compared.sum()),
+        'policy_differences': len(replay.policy_differences),
         'identical': replay.identical,
         'diverged_at': replay.diverged_at,
         'compared_from': int(replay.compared.argmax()) if replay.compared.any() else None,
@@ -107,6 +109,11 @@ def remarks(measured: dict[str, Any]) -> list[str]:
             'their plans were built; '
             + ('no episode begins in it' if begin is None
                else f'comparison begins at decision {begin}'))
+        if exact := measured['policy_compared']:
+            differing = measured['policy_differences']
+            lines.append(f"of {exact} of these the policy's action and values can be compared, "
+                         'for the bag holds all that the encoder reads: '
+                         + (f'{differing} differ' if differing else 'all identical'))
     if measured['changes'] and measured['identical']:
         lines.append(f'{", ".join(measured["changes"])} made no difference to any decision')
     return lines

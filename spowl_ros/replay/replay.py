@@ -51,6 +51,9 @@ REMEMBERED = 4096
 """Number of kept values per field; decisions use recent ones."""
 AHEAD_NS = 2_000_000_000
 """Greatest delay of a decision's inputs after it in the bag, nanoseconds of reception."""
+OF_POLICY = ('plan.policy_action', 'plan.policy_value', 'plan.policy_cost_value',
+             'plan.value_low', 'plan.cost_value_high')
+"""Parts of a decision that depend on its observation and window alone, not on earlier plans."""
 NOT_DECIDED = ('seconds', 'settings')
 """Parts of a decision that say how long it took and with what, not what was decided."""
 
@@ -81,6 +84,11 @@ class Replay:
     compared: NDArray[np.bool_]
     """Whether each decision can be compared with a recorded one. It cannot if none was recorded or
     if the bag lacks its inputs or an earlier decision of its episode."""
+    policy_compared: NDArray[np.bool_]
+    """Whether a decision that cannot be compared as a whole can be in OF_POLICY: as many decisions
+    before it as the bundle's window has rows were repeated from the bag, one after another."""
+    policy_differences: dict[int, tuple[str, ...]]
+    """The same as `differences`, of these decisions."""
     without_inputs: int
     """Decisions with a part of the observation missing from the bag."""
     stops_after_end: int
@@ -191,6 +199,10 @@ class Replayer:
         self._before: Decision | None = None
         self._past_known = True
         self._compared: list[bool] = []
+        self._rows = 0
+        """Decisions repeated from the bag one after another, as far as a window goes."""
+        self._policy_compared: list[bool] = []
+        self._policy_differences: dict[int, tuple[str, ...]] = {}
         self._without_inputs = 0
         self._episodes: list[Episode] = []
         self._ended_at = -1
@@ -216,7 +228,8 @@ class Replayer:
                 for name in ('reward', 'cost', 'position')})
         return Replay(
             self._run.bag.path, self._run.contract.task, recorded, replayed, self._differences,
-            np.array(self._compared), self._without_inputs,
+            np.array(self._compared), np.array(self._policy_compared, bool),
+            self._policy_differences, self._without_inputs,
             self._stops_after_end(recorded or replayed), self._used, self._other_bundles,
             self._same_bundle, self._other_robot, self._changes, self._controller.settings,
             tuple(self._episodes), self._scenes, tuple(self._run.bag.damage))
@@ -253,6 +266,7 @@ class Replayer:
             complete = self._memory.has(recorded.stamps_ns)
             self._without_inputs += not complete
             self._past_known &= complete
+            self._rows = self._rows if complete else -1
             self._memory.put_into(self._assembler, recorded.stamps_ns)
             observation = self._assembler.observe(recorded.now_ns)
             if observation is None:
@@ -264,11 +278,27 @@ class Replayer:
                     iterations=recorded.plan.iterations if made and recorded.plan else None,
                     deadline_missed=recorded.deadline_missed, cost=recorded.cost,
                     operator=Takeover.recorded(recorded))
+        # what follows in the bag follows from what the robot did then
+        controller.took(recorded.action)
         self._compared.append(self._past_known)
         if self._past_known and (parts := differing(recorded, decision)):
             self._differences[len(self._replayed)] = parts
+        self._compare_policy(recorded, decision)
         self._replayed.add(decision)
         return decision
+
+    def _compare_policy(self, recorded: Decision, decision: Decision) -> None:
+        """Compare what depends on the window alone, of a decision without its past."""
+        planned = recorded.plan is not None and decision.plan is not None and self._rows >= 0
+        exact = not self._past_known and planned and self._rows >= self._bundle.window
+        self._policy_compared.append(exact)
+        if exact and (parts := tuple(part for part in differing(recorded, decision)
+                                     if part in OF_POLICY)):
+            self._policy_differences[len(self._replayed)] = parts
+        if (recorded.plan is None) != (decision.plan is None):
+            self._rows = 0
+        else:  # without a plan the controller begins its window anew, in the recording too
+            self._rows = self._bundle.window if recorded.plan is None else self._rows + 1
 
     def _decide_anew(self) -> Iterator[Decision]:
         """For a bag without decisions: decide at the contract's period when every field is new."""
@@ -290,6 +320,7 @@ class Replayer:
                     decision = self._controller.decide(observation)
                     self._replayed.add(decision)
                     self._compared.append(False)
+                    self._policy_compared.append(False)
                     yield decision
             elif isinstance(event, Begin):
                 self._controller.reset()
@@ -330,6 +361,7 @@ class Replayer:
         elif recorded.step != (before.step + 1 if before else 0):
             # The bag lacks decisions before this one, or lacked them until this reset.
             self._past_known = recorded.step == 0
+            self._rows = self._bundle.window if recorded.step == 0 else 0
             self._controller.resume(recorded.step, before or recorded)
         if said:
             self._controller.change(self._settings(said))

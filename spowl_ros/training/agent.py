@@ -43,7 +43,7 @@ class PlannerLanes:
     def act(self, lanes: Sequence[int], observations: NDArray[np.float32], noise: Noise
             ) -> tuple[NDArray[np.float32], list[bool]]:
         """
-        Decide for observations (n, O) of some lanes.
+        Decide for observations (n, O + K (O + A)) of some lanes.
 
         :param noise: of n environments
         :return: actions (n, A), and a mask of those that the plan chose
@@ -64,6 +64,7 @@ class PlannerAgent:
 
     def __init__(self, networks: Networks, settings: PlannerSettings) -> None:
         self._networks, self._settings = networks.eval(), settings
+        self.window = networks.config.window
         self._generators: list[torch.Generator] = []
 
     def begin(self, seeds: Sequence[int]) -> None:
@@ -75,7 +76,7 @@ class PlannerAgent:
 
     def act(self, lanes: Sequence[int], observations: NDArray[np.float32]
             ) -> tuple[NDArray[np.float32], list[str]]:
-        """Return actions (n, A) for observations (n, O) of these lanes, and their sources."""
+        """Return actions (n, A) for observations of these lanes, and their sources."""
         planner = self._lanes.planner
         if self._settings.kind == 'policy':  # its mean: no noise is read
             noise = planner.draw(len(lanes), self._generators[0])

@@ -20,15 +20,23 @@ class ReplayBuffer:
     Each slot holds one decision: observation, action, reward, cost, the observation after it, and
     whether the episode ended there in a terminal state (terminated) or for any reason (ended).
 
+    Observations are stored once. A sample has the window of each beside it, see `control.window`.
+
     :param capacity: decisions of one learner
     :param environments: streams of one learner
+    :param window: rows of the window
+    :param rest: (A,) action of rest, for a window's rows before an episode's beginning
     """
 
     def __init__(self, capacity: int, environments: int, obs_dim: int, action_dim: int,
-                 learners: int = 1, device: torch.device | str = 'cpu') -> None:
+                 learners: int = 1, device: torch.device | str = 'cpu', window: int = 0,
+                 rest: Sequence[float] | None = None) -> None:
         self.length = capacity // environments
         self.environments, self.learners = environments, learners
         self.device = torch.device(device)
+        self.window = window
+        self._rest = torch.tensor([0.0] * action_dim if rest is None else list(rest),
+                                  device=self.device)
         sizes = {'obs': (obs_dim,), 'next_obs': (obs_dim,), 'action': (action_dim,),
                  'reward': (), 'cost': (), 'terminated': (), 'ended': ()}
         # numpy's zeros take no memory until written
@@ -91,21 +99,24 @@ class ReplayBuffer:
             (M, 1)
         :return: tensors with leading axes (M, horizon, sequences)
         """
-        if self.filled < horizon:
+        if self.filled < horizon + self.window * (self.filled == self.length):
             raise ValueError(f'{self.filled} decisions a stream are too few for sequences of '
                              f'{horizon}')
         device = self.device
         drawn = torch.stack([torch.rand(4, sequences, device=device, generator=generator)
                              for generator in generators])
         position, filled = self._place[0], self._place[1]
+        # of a full buffer the oldest decisions have lost their windows
+        lead = self.window * (filled == self.length) if self.window else 0
         starts = filled - horizon + 1
-        start = _below(drawn[:, 0], starts)
+        start = lead + _below(drawn[:, 0], starts - lead)
         stream = _below(drawn[:, 1], self.environments)
         if isinstance(costly_share, Tensor) or costly_share:
             costly, costly_start, its_stream = self._costly_places(drawn[:, 2:], horizon, starts)
             wanted = (torch.round(costly_share * sequences) if isinstance(costly_share, Tensor)
                       else round(costly_share * sequences))
             costly = costly & (torch.arange(sequences, device=device) < wanted)
+            costly_start = torch.clamp(costly_start, min=lead)
             start = torch.where(costly, costly_start, start)
             stream = torch.where(costly, its_stream, stream)
         oldest = position - filled
@@ -116,10 +127,46 @@ class ReplayBuffer:
         lead = self.learners, horizon, sequences
         tensors = {name: array.flatten(0, 2).index_select(0, index).view(*lead, *array.shape[3:])
                    for name, array in self.arrays.items()}
+        if self.window:
+            self._widen(tensors, start, stream, horizon)
         ended = tensors.pop('ended')
         mask = torch.ones_like(ended)
         mask[:, 1:] = torch.cumprod(1 - ended[:, :-1], dim=1)
         return Batch(mask=mask, **tensors)
+
+    def _widen(self, tensors: dict[str, Tensor], start: Tensor, stream: Tensor, horizon: int
+               ) -> None:
+        """
+        Put the window of every observation beside it.
+
+        :param start: (M, sequences) first decision of each sequence, counted from the oldest
+        :param stream: (M, sequences)
+        """
+        k, sequences = self.window, start.shape[1]
+        since = start.unsqueeze(1) + torch.arange(-k, horizon, device=self.device).unsqueeze(-1)
+        slot = (self._place[0] - self._place[1] + since) % self.length
+        learner = torch.arange(self.learners, device=self.device).view(-1, 1, 1) * self.length
+        index = ((learner + slot) * self.environments + stream.unsqueeze(1)).flatten()
+        lead = self.learners, k + horizon, sequences
+        obs, action, ended = (
+            self.arrays[name].flatten(0, 2).index_select(0, index).view(
+                *lead, *self.arrays[name].shape[3:]) for name in ('obs', 'action', 'ended'))
+        # whether the decision before belongs to the same episode
+        follows = torch.ones_like(ended)
+        follows[:, 1:] = 1 - ended[:, :-1]
+        follows = follows * (since > 0)
+        for name, first in (('obs', k), ('next_obs', k + 1)):
+            known = torch.ones(self.learners, horizon, sequences, 1, dtype=torch.bool,
+                               device=self.device)
+            oldest, rows = tensors[name], []
+            for back in range(1, k + 1):
+                at = slice(first - back, first - back + horizon)
+                if not (name == 'next_obs' and back == 1):  # that one is the same decision
+                    later = slice(first - back + 1, first - back + 1 + horizon)
+                    known = known & (follows[:, later] > 0).unsqueeze(-1)
+                oldest = torch.where(known, obs[:, at], oldest)
+                rows += [oldest, torch.where(known, action[:, at], self._rest)]
+            tensors[name] = torch.cat([tensors[name], *rows], dim=-1)
 
     def _costly_places(self, drawn: Tensor, horizon: int, starts: Tensor
                        ) -> tuple[Tensor, Tensor, Tensor]:

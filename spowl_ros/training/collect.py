@@ -62,7 +62,7 @@ class Collector(Protocol):
 
     @property
     def observations(self) -> NDArray[np.float32]:
-        """Current observations (streams, O)."""
+        """Current observations (streams, O), each with its window beside it."""
 
     def start(self, actions: NDArray[np.float32]) -> None:
         """Begin one step of every stream with actions (streams, A) in [-1, 1]."""
@@ -92,6 +92,7 @@ class StreamSettings:
     termination_reward: float
     sleep: bool
     randomisation: Randomisation
+    window: int
 
 
 def make(configs: Sequence[TrainConfig]) -> Collector:
@@ -99,7 +100,7 @@ def make(configs: Sequence[TrainConfig]) -> Collector:
     first, collect = configs[0], configs[0].collect
     settings = [StreamSettings(c.task, c.collect.action_repeat, c.seed, c.collect.cost_margin,
                                c.collect.least_cost, c.collect.termination_reward,
-                               c.collect.sleep, c.randomisation)
+                               c.collect.sleep, c.randomisation, c.networks.window)
                 for c in configs]
     make_stream = partial(_stream, settings, collect.environments)
     count = collect.environments * len(configs)
@@ -134,8 +135,8 @@ class LocalCollector:
 
     @property
     def observations(self) -> NDArray[np.float32]:
-        """Current observations (streams, O)."""
-        return np.stack([s.observation for s in self.streams])
+        """Current observations (streams, O), each with its window beside it."""
+        return np.stack([s.wide for s in self.streams])
 
     def start(self, actions: NDArray[np.float32]) -> None:
         """Keep the actions for `finish`."""
@@ -240,10 +241,10 @@ def _work(pipe: Connection, make_stream: MakeStream, numbers: Sequence[int]) -> 
             if request == 'load':
                 for stream, state in zip(streams, content, strict=True):
                     stream.load_state(state)
-                pipe.send(('loaded', [s.observation for s in streams]))
+                pipe.send(('loaded', [s.wide for s in streams]))
             else:
                 steps = [s.step(a) for s, a in zip(streams, content, strict=True)]
-                pipe.send(('stepped', (steps, [s.observation for s in streams])))
+                pipe.send(('stepped', (steps, [s.wide for s in streams])))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
     except Exception as error:  # report any exception of an environment, then end this process
@@ -272,7 +273,7 @@ class ProcessCollector:
 
     @property
     def observations(self) -> NDArray[np.float32]:
-        """Current observations (streams, O)."""
+        """Current observations (streams, O), each with its window beside it."""
         return np.stack(self._observations)
 
     @property

@@ -32,11 +32,12 @@ from spowl_ros.control import graph_io as io
 from spowl_ros.control.bundle import Bundle, Graph, Weight
 from spowl_ros.control.contract import Contract
 from spowl_ros.control.planner_settings import PlannerSettings
+from spowl_ros.control.window import Wide
 from spowl_ros.sim import environment
 from spowl_ros.training import checkpoint
 from spowl_ros.training.inference import exportable as faster
 from spowl_ros.training.model_card import model_card
-from spowl_ros.training.networks import ENSEMBLES, Networks
+from spowl_ros.training.networks import ENSEMBLES, NetworkConfig, Networks
 from spowl_ros.training.onnx_graphs import flops, shapes, write_bundle
 from spowl_ros.training.planner import (
     Encoding,
@@ -74,7 +75,10 @@ class StageGraph(nn.Module):
         return tuple(self.run(dict(zip(self.inputs, tensors))).values())
 
     def _encode(self, x: Named) -> Named:
-        return self.planner.encode(x[io.OBSERVATION], _knobs(x))._asdict()
+        seen = x[io.OBSERVATION]
+        if io.WINDOW in x:
+            seen = torch.cat([seen, x[io.WINDOW].flatten(1)], dim=1)
+        return self.planner.encode(seen, _knobs(x))._asdict()
 
     def _propose(self, x: Named) -> Named:
         memory = Memory(x[io.MEMORY_MEAN], x[io.MEMORY_ELITES], x[io.WARM])
@@ -116,15 +120,22 @@ def _knobs(x: Named) -> Named:
 def trace(planner: PlannerModule, observation: Tensor, noise: Noise,
           memory: Memory) -> dict[str, list[tuple[Named, Named]]]:
     """
-    Return inputs and outputs of every call of every stage in one decision for (1, O).
+    Return inputs and outputs of every call of every stage in one decision.
 
     This is `PlannerModule.plan`, stage by stage, as it runs on a robot.
+
+    :param observation: (1, O + K (O + A)), with its window
     """
+    config = planner.networks.config
+    size = config.obs_dim
     calls: dict[str, list[tuple[Named, Named]]] = {name: [] for name in io.STAGES}
-    known: Named = {io.OBSERVATION: observation, io.POLICY_NOISE: noise.policy,
+    known: Named = {io.OBSERVATION: observation[:, :size], io.POLICY_NOISE: noise.policy,
                     io.MEMORY_MEAN: memory.mean, io.MEMORY_ELITES: memory.elites,
                     io.WARM: memory.warm, io.UNIFORM: noise.choice,
                     **{io.KNOB + name: value for name, value in planner.knobs().items()}}
+
+    if config.window:
+        known[io.WINDOW] = observation[:, size:].view(1, config.window, -1)
 
     def call(stage: str, more: Named) -> None:
         given = {**known, **more}
@@ -176,6 +187,7 @@ def export(networks: Networks, contract: Contract, settings: PlannerSettings,
                                 settings).cpu().eval()
         candidates = [torch.as_tensor(np.asarray(o), dtype=torch.float32).view(1, -1)
                       for o in observations] or _plausible(contract, 8 * cases)
+        candidates = _widened(candidates, config, contract)
         graphs, weights = _write_graphs(planner, candidates[0], building)
         _write_golden(networks, settings, candidates, cases, graphs, building)
         origin = {'task': contract.task, 'versions': _versions(), **(provenance or {})}
@@ -208,6 +220,19 @@ def _plausible(contract: Contract, count: int) -> list[Tensor]:
     high = torch.cat([torch.full((f.size,), min(f.high, 5.0)) for f in contract.fields])
     return [low + (high - low) * torch.rand(1, contract.size, generator=generator)
             for _ in range(count)]
+
+
+def _widened(observations: list[Tensor], config: NetworkConfig, contract: Contract
+             ) -> list[Tensor]:
+    """Return consecutive observations (1, O) with their windows, after random actions."""
+    generator = np.random.default_rng(0)
+    wide = Wide(config.window, contract.size, contract.action.rest.astype(np.float32))
+    seen = []
+    for i, observation in enumerate(observations):
+        action = generator.uniform(-1, 1, contract.action.size).astype(np.float32)
+        values = observation[0].numpy()
+        seen.append(torch.from_numpy(wide.after(action, values) if i else wide.begin(values)))
+    return [one.clone().view(1, -1) for one in seen]
 
 
 def _write_graphs(planner: PlannerModule, observation: Tensor, directory: Path

@@ -4,7 +4,8 @@
 Start networks from a checkpoint or a bundle, perhaps of another task.
 
 The encoder's weights for an observation field go to the field of the same name. Fields that only
-the new task has start with zero weights. All other sizes must agree.
+the new task has, and a window that only the new networks have, start with zero weights. All other
+sizes must agree.
 """
 from __future__ import annotations
 
@@ -33,8 +34,8 @@ def start_from(path: Path, networks: Networks, contract: Contract) -> None:
     ours = networks.state_dict()
     given = theirs.state_dict()
     given[FIRST_LAYER] = _by_name(
-        given[FIRST_LAYER], _inputs(theirs.features, their_contract),
-        ours[FIRST_LAYER], _inputs(networks.features, contract))
+        given[FIRST_LAYER], _inputs(theirs, their_contract),
+        ours[FIRST_LAYER], _inputs(networks, contract))
     for name, fresh in (('features.mean', 0.0), ('features.scale', 1.0)):
         given[name] = _by_name(given[name], _fields(their_contract),
                                torch.full_like(ours[name], fresh), _fields(contract))
@@ -51,8 +52,17 @@ def _fields(contract: Contract) -> list[object]:
     return [(field.name, i) for field in contract.fields for i in range(field.size)]
 
 
-def _inputs(features: Features, contract: Contract) -> list[object]:
-    """Return a name for each input of the encoder, in the order of `Features.forward`."""
+def _inputs(networks: Networks, contract: Contract) -> list[object]:
+    """Return a name for each input of the encoder: the present, then the rows of the window."""
+    seen = _features(networks.features, contract)
+    names: list[object] = list(seen)
+    for row in range(networks.config.window):
+        names += [(row, name) for name in (*seen, *contract.action.names)]
+    return names
+
+
+def _features(features: Features, contract: Contract) -> list[object]:
+    """Return a name for each value of `Features.forward`."""
     names = _fields(contract)
     at = {contract.slices[field.name].start: field.name for field in contract.fields}
     scans = [(at[a], b - a) for a, b in features.scans]

@@ -83,6 +83,9 @@ class NetworkConfig:
         'same size shows alone; what is left without it counts as one more scan')
     proximity_scale: float = setting(
         0.0, 'metres; each scan adds exp(-3 m (1 - c) / proximity_scale) for the encoder; 0: none')
+    window: int = setting(
+        0, 'earlier observations, each with the action executed on it, that the encoder reads '
+        'beside the present one', low=0, high=64)
     nearest_distances: tuple[float, ...] = setting(
         (), 'metres; for each, a scan adds a soft indicator that its nearest object is closer, '
         'sigmoid((distance - nearest) / 0.05 m), which makes a coming contact plain')
@@ -95,6 +98,11 @@ class NetworkConfig:
             raise ValueError(f'activation {self.activation!r} is none of {sorted(ACTIVATIONS)}')
         if self.readout not in ('symlog', 'linear'):
             raise ValueError(f"readout {self.readout!r} is neither 'symlog' nor 'linear'")
+
+    @property
+    def wide_dim(self) -> int:
+        """Return the size of an observation with its window."""
+        return self.obs_dim + self.window * (self.obs_dim + self.action_dim)
 
     def fitted(self, contract: Contract) -> NetworkConfig:
         """Return these sizes, completed from a contract."""
@@ -326,7 +334,8 @@ class Networks(nn.Module):
         za = c.latent_dim + c.action_dim
         act = c.activation
         self.features = Features(c)
-        self.encoder = MLP(self.features.outputs, c.enc_dim, c.enc_layers, c.latent_dim, act,
+        inputs = self.features.outputs + c.window * (self.features.outputs + c.action_dim)
+        self.encoder = MLP(inputs, c.enc_dim, c.enc_layers, c.latent_dim, act,
                            normed_output=True)
         self.dynamics = MLP(za, c.mlp_dim, c.mlp_layers, c.latent_dim, act, normed_output=True)
         self.policy = MLP(c.latent_dim, c.mlp_dim, c.mlp_layers, 2 * c.action_dim, act)
@@ -368,8 +377,20 @@ class Networks(nn.Module):
         return self
 
     def encode(self, obs: Tensor) -> Tensor:
-        """Latents (..., D) of observations (..., O)."""
-        return simnorm(self.encoder(self.features(obs)), self.config.simnorm_dim)
+        """Latents (..., D) of observations (..., O), or (..., O + K (O + A)) with a window."""
+        return simnorm(self.encoder(self._inputs(obs)), self.config.simnorm_dim)
+
+    def _inputs(self, obs: Tensor) -> Tensor:
+        """Return the encoder's inputs: features of every observation, then earlier actions."""
+        c = self.config
+        if not c.window:
+            return self.features(obs)
+        parts = [self.features(obs[..., :c.obs_dim])]
+        row = c.obs_dim + c.action_dim
+        for start in range(c.obs_dim, c.wide_dim, row):
+            parts += [self.features(obs[..., start:start + c.obs_dim]),
+                      obs[..., start + c.obs_dim:start + row]]
+        return torch.cat(parts, dim=-1)
 
     def next(self, z: Tensor, action: Tensor) -> Tensor:
         """Predicted next latents (..., D)."""

@@ -182,7 +182,7 @@ class PlannerModule(nn.Module):
     def plan(self, observation: Tensor, memory: Memory, noise: Noise, *,
              explore: bool = False) -> tuple[Encoding, Choice, Memory]:
         """
-        Decide for observations (B, O).
+        Decide for observations (B, O), or (B, O + K (O + A)) with their windows.
 
         :param explore: add noise to the actions, as in collection
         """

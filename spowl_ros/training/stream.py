@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from spowl_ros.base.seeds import FIRST_TRAINING
 from spowl_ros.control.contract import SAME_OBJECT, SCAN_RANGE, Contract
+from spowl_ros.control.window import Wide
 from spowl_ros.sim import environment
 from spowl_ros.sim.randomisation import Randomisation
 
@@ -85,6 +86,7 @@ class Stream:
     termination_reward: float = 0.0
     sleep: bool = False
     randomisation: Randomisation = Randomisation()
+    window: int = 0
     episode: int = 0
     actions: list[NDArray[np.float32]] = field(default_factory=list)
 
@@ -93,6 +95,7 @@ class Stream:
                                             sleep=self.sleep)
         self._spec = self.environment.contract.action
         self._rest = self._spec.rest.astype(np.float32)
+        self._wide = Wide(self.window, self.environment.contract.size, self._rest)
         self._begin()
 
     def begin_next(self) -> None:
@@ -110,6 +113,7 @@ class Stream:
         self.reward = self.cost = 0.0
         self.raw_steps = 0
         self.observation = self.environment.reset(seed=seed)
+        self.wide = self._wide.begin(self.observation)
         self._seen = self.environment.unperturbed
 
     def step(self, action: NDArray[np.float32]
@@ -138,6 +142,7 @@ class Stream:
             'cost': max(charges),
             'terminated': float(result.terminated), 'ended': float(ended)}
         self.observation = result.observation
+        self.wide = self._wide.after(action, self.observation)
         if not ended:
             return decision, None
         summary = EpisodeSummary(self.reward, self.cost, len(self.actions), self.raw_steps)

@@ -141,7 +141,8 @@ class Trainer:
                 zip(configs, fitted, self.learners.weights.members, strict=True))]
         collect = self.config.collect
         self.buffer = ReplayBuffer(collect.replay_capacity, collect.environments, contract.size,
-                                   contract.action.size, len(fitted), device)
+                                   contract.action.size, len(fitted), device,
+                                   self.config.networks.window, contract.action.rest.tolist())
         shares = torch.tensor([[c.collect.costly_share] for c in fitted], device=device)
         self._costly_share: float | Tensor = (
             collect.costly_share if bool((shares == shares[0]).all()) else shares)

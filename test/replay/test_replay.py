@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -17,8 +18,11 @@ from spowl_ros.bags.writer import BagWriter, Settings
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.bundle import Bundle
 from spowl_ros.control.decision import SOURCES, Decision
+from spowl_ros.control.planner_settings import PlannerSettings
 from spowl_ros.replay.measures import measure, remarks
 from spowl_ros.replay.replay import Changes, Replay, Replayer
+from spowl_ros.sim.environment import contract
+from spowl_ros.training.untrained import COMPACT, export_untrained
 
 DECISIONS = 200
 
@@ -170,7 +174,25 @@ def test_a_recording_that_begins_midway_is_compared_from_the_next_episode(
     assert figures['divergence']['action']['max'] == 0.0
     assert remarks(figures) == [
         '12 decisions are not compared: the bag lacks earlier ones, or inputs, on which their '
-        'plans were built; comparison begins at decision 12']
+        'plans were built; comparison begins at decision 12',
+        "of 12 of these the policy's action and values can be compared, for the bag holds all "
+        'that the encoder reads: all identical']
+
+
+def test_a_window_is_exact_from_its_length_on(driver, drive, tmp_path: Path) -> None:
+    """In a bag that begins midway the policy is compared once the window is whole."""
+    window = export_untrained(
+        tmp_path / 'window', contract('SafetyPointGoal1-v0', 5),
+        replace(COMPACT, latent_dim=16, enc_dim=32, mlp_dim=32, window=3),
+        PlannerSettings.compact(iterations=1, samples=16, policy_candidates=8, elites=8))
+    type(driver)(window).record(tmp_path / 'whole', drive(steps=20, episodes=2))
+    found = replay(tmp_path / 'whole', window)
+    assert found.compared.all() and found.identical and not found.policy_compared.any()
+    found = replay(without(tmp_path / 'whole', tmp_path / 'late', range(8)), window)
+    assert found.compared.tolist() == [False] * 12 + [True] * 20
+    assert found.policy_compared.tolist() == [False] * 3 + [True] * 9 + [False] * 20
+    assert found.identical and not found.policy_differences
+    assert '9 of these' in remarks(measure(found))[1]
 
 
 def test_decisions_after_a_gap_are_not_compared(driver, drive, tmp_path: Path,

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from spowl_ros.control.window import Wide
 from spowl_ros.training.buffer import ReplayBuffer
 from spowl_ros.training.losses import Batch
 
@@ -61,6 +62,37 @@ def test_sequences_are_runs_of_one_stream(steps: int, capacity: int, episode: in
     for t in range(horizon):
         over = (first + t) // episode > first // episode
         assert (batch.mask[t].numpy() == ~over).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(9, 70), st.integers(24, 90), st.integers(1, 12), st.integers(1, 3),
+       st.integers(1, 4), st.floats(0, 1))
+def test_windows_are_those_that_the_policy_read(steps: int, capacity: int, episode: int,
+                                                horizon: int, k: int, costly: float) -> None:
+    """Beside each sampled observation is the window that its stream had then."""
+    rest = np.array([-1.0], np.float32)
+    buffer = ReplayBuffer(capacity, STREAMS, 2, 1, window=k, rest=rest.tolist())
+    wide = [Wide(k, 2, rest) for _ in range(STREAMS)]
+    read: dict[tuple[int, int, str], list[float]] = {}
+    for time in range(steps):
+        ended = time % episode == episode - 1
+        for stream, one in enumerate(wide):
+            seen, action = np.array([stream, time], np.float32), np.array([time], np.float32)
+            if time % episode == 0:
+                read[stream, time, 'obs'] = one.begin(seen).tolist()
+            read[stream, time, 'next_obs'] = one.after(action, seen + [0, 0.5 if ended else 1]
+                                                       ).tolist()
+            read[stream, time + 1, 'obs'] = read[stream, time, 'next_obs']
+        now = np.stack([np.arange(STREAMS), np.full(STREAMS, time)], axis=1)
+        buffer.add(obs=now, next_obs=now + [0, 0.5 if ended else 1],
+                   action=np.full((STREAMS, 1), time), reward=np.zeros(STREAMS),
+                   cost=np.full(STREAMS, time % 7 == 0), terminated=np.zeros(STREAMS),
+                   ended=np.full(STREAMS, ended))
+    batch = draw(buffer, 30, horizon, costly)
+    for name in ('obs', 'next_obs'):
+        for at, found in zip(batch.obs[..., :2].reshape(-1, 2).tolist(),
+                             getattr(batch, name).reshape(-1, 2 + 3 * k).tolist(), strict=True):
+            assert found == read[int(at[0]), int(at[1]), name]
 
 
 def test_every_start_is_drawn() -> None:

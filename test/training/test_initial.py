@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+import tempfile
 
 import pytest
 import torch
@@ -50,6 +51,18 @@ def test_bundle_holds_the_networks(untrained_bundle: Path) -> None:
             assert torch.equal(read[name], value), name
         else:
             assert torch.equal(read[name], read[name.removeprefix('target_')]), name
+
+
+def test_a_window_starts_without_influence() -> None:
+    """Networks with a window, started from some without, see what these see."""
+    contract = environment.contract(SIMPLE, 4)
+    theirs = networks_of(SIMPLE, seed=1)
+    ours = untrained_networks(contract, replace(theirs.config, window=2), seed=2)
+    with tempfile.TemporaryDirectory() as folder:
+        start_from(saved(theirs, SIMPLE, Path(folder) / 'c.pt'), ours, contract)
+    seen = torch.rand(5, ours.config.wide_dim)
+    with torch.no_grad():
+        torch.testing.assert_close(ours.encode(seen), theirs.encode(seen[:, :contract.size]))
 
 
 def test_same_task_takes_everything(tmp_path: Path) -> None:

@@ -133,13 +133,16 @@ def test_resume_continues_bit_for_bit(uninterrupted: Path, tiny: TrainConfig, tm
 @pytest.mark.slow
 def test_randomised_run_continues_bit_for_bit(tiny_data: dict[str, Any], tmp_path: Path) -> None:
     """
-    Each episode draws its robot again after a resume; both robots are validated.
+    Each episode draws its robot again after a resume, and the window is known again.
+
+    Both robots are validated.
 
     The score that keeps a network is the mean of both scores.
     """
     data = {**tiny_data, 'randomisation': {
         'mass': [0.8, 1.5], 'command_delay': [0.0, 0.03], 'observation_noise': [0.0, 1.0],
         'command_loss': [0.0, 0.2], 'sensor_loss': [0.0, 0.2]}}
+    data['networks'] = {**data['networks'], 'window': 2}
     data['collect'] = {**data['collect'], 'action_repeat': 50, 'decisions': 120}
     data['schedule'] = {**data['schedule'], 'evaluate': 90, 'perturbed_episodes': 1}
     config = from_dict(data)
