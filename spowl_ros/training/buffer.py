@@ -107,16 +107,16 @@ class ReplayBuffer:
                              for generator in generators])
         position, filled = self._place[0], self._place[1]
         # of a full buffer the oldest decisions have lost their windows
-        lead = self.window * (filled == self.length) if self.window else 0
+        first = self.window * (filled == self.length) if self.window else 0
         starts = filled - horizon + 1
-        start = lead + _below(drawn[:, 0], starts - lead)
+        start = first + _below(drawn[:, 0], starts - first)
         stream = _below(drawn[:, 1], self.environments)
         if isinstance(costly_share, Tensor) or costly_share:
             costly, costly_start, its_stream = self._costly_places(drawn[:, 2:], horizon, starts)
             wanted = (torch.round(costly_share * sequences) if isinstance(costly_share, Tensor)
                       else round(costly_share * sequences))
             costly = costly & (torch.arange(sequences, device=device) < wanted)
-            costly_start = torch.clamp(costly_start, min=lead)
+            costly_start = torch.clamp(costly_start, min=first)
             start = torch.where(costly, costly_start, start)
             stream = torch.where(costly, its_stream, stream)
         oldest = position - filled
