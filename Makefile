@@ -16,7 +16,7 @@ ARGS ?=
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help sim test lint docs matrix environments sbom clean
+.PHONY: help sim test lint docs matrix environments baselines sbom clean
 
 help: ## say what can be made
 	@echo 'Usage: make TARGET'
@@ -39,6 +39,10 @@ matrix: $(VENV)/.test ## run the quick tests on each distribution and Python tha
 
 environments: $(VENV)/.test ## install each extra from nothing and run every command in it
 	$(BIN)/python -m benchmarks.environments $(ARGS)
+
+baselines: $(VENV)/.test ## install OmniSafe, then train others' methods: make baselines ARGS='PointGoal1 CPO --seeds 0-2'
+	$(PIP_INSTALL) --no-deps -r requirements/baselines.txt
+	$(BIN)/python -m benchmarks.baselines $(or $(ARGS),--help)
 
 sbom: $(VENV)/.test ## write sbom.json, the bill of materials of what runs on a robot
 	$(BIN)/nox --session sbom

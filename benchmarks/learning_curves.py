@@ -5,7 +5,7 @@ Draw learning curves of the committed runs: python -m benchmarks.learning_curves
 
 `--add RUN...` first copies progress.csv and the configuration of runs (directories that
 `spowl train` wrote) to RESULTS/<task>/seed_<seed>.csv and .yaml. The figure also shows other
-methods at the same number of steps, from `benchmarks.omnisafe_curve` and from papers.
+methods: the curve.csv of a run of `benchmarks.baselines`, copied there, and papers' figures.
 """
 
 from __future__ import annotations

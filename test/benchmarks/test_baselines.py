@@ -1,0 +1,154 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Other methods are trained in our environment, go on after an interruption, and are measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import csv
+import importlib.util
+from pathlib import Path
+import pickle
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+import pytest
+
+from benchmarks.baselines import runs
+from benchmarks.baselines.runs import Run, measure, table, train
+
+TASK = 'SafetyPointGoal1-v0'
+needs_omnisafe = pytest.mark.skipif(not importlib.util.find_spec('omnisafe'),
+                                    reason='needs OmniSafe: make baselines installs it')
+SHORT: dict[str, dict[str, Any]] = {
+    'PPOLag': {'algo_cfgs': {'steps_per_epoch': 1_000, 'update_iters': 1, 'batch_size': 500}},
+    'CPO': {'algo_cfgs': {'steps_per_epoch': 1_000, 'update_iters': 1, 'batch_size': 500}},
+    'SACLag': {'algo_cfgs': {'steps_per_epoch': 1_000, 'start_learning_steps': 990,
+                             'batch_size': 16, 'update_cycle': 50}},
+    'RCEPETS': {'algo_cfgs': {'start_learning_steps': 1_990, 'update_dynamics_cycle': 900},
+                'dynamics_cfgs': {'max_epoch': 1, 'hidden_size': 16},
+                'planner_cfgs': {'num_samples': 8, 'num_elites': 2, 'num_iterations': 1,
+                                 'num_particles': 5, 'plan_horizon': 2}}}
+"""Settings with which two epochs of 1,000 raw steps take seconds."""
+
+
+class Standing:
+    """A policy that stands still."""
+
+    def begin(self, seeds: Sequence[int]) -> None:
+        """Do nothing."""
+
+    def act(self, lanes: Sequence[int], observations: NDArray[np.float32]
+            ) -> tuple[NDArray[np.float32], list[str]]:
+        """Return zeros."""
+        return np.zeros((len(lanes), 2), np.float32), ['policy'] * len(lanes)
+
+
+class Counting:
+    """A method that only counts, and is interrupted once."""
+
+    observation, action_repeat, total_steps = runs.SCANS, 5, 5_000
+    interrupt_at = 3_000
+
+    def __init__(self, run: Run, folder: Path) -> None:
+        self.raw_steps = 0
+
+    def advance(self) -> tuple[float, float]:
+        """Count; return numbers that show how far it is."""
+        if self.raw_steps == Counting.interrupt_at:
+            Counting.interrupt_at = -1
+            raise KeyboardInterrupt
+        self.raw_steps += 1_000
+        return self.raw_steps / 100, 1.0
+
+    def state(self) -> bytes:
+        """Return the count."""
+        return pickle.dumps(self.raw_steps)
+
+    def restore(self, state: bytes) -> None:
+        """Take a count."""
+        self.raw_steps = pickle.loads(state)
+
+    def policy(self) -> Standing:
+        """Return a policy."""
+        return Standing()
+
+
+def test_an_interrupted_run_goes_on_and_is_measured(tmp_path: Path) -> None:
+    """The curve has each point once; the table has a row with every column."""
+    run = Run(TASK, 'Counting', 3, 4_500, 25.0)
+    folder = run.folder(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        train(run, folder, Counting, checkpoint_s=0.0)
+    training = train(run, folder, Counting, checkpoint_s=0.0)
+    with (folder / runs.CURVE).open() as stream:
+        points = [int(row['raw_steps']) for row in csv.DictReader(stream)]
+    assert points == [1_000, 2_000, 3_000, 4_000, 5_000]
+    assert not table(tmp_path)
+    row = measure(run, folder, training, episodes=2, workers=1)
+    assert tuple(row) == runs.COLUMNS
+    assert (row['raw_steps'], row['seed'], row['cost'], row['cost_free_fraction']) == (
+        5_000, 3, 0.0, 1.0)
+    assert table(tmp_path) == [row]
+    assert not (folder / runs.STATE).exists()
+
+
+def omnisafe_training(method: str, folder: Path) -> Any:
+    """Return a short training of one of OmniSafe's methods."""
+    from benchmarks.baselines.omnisafe_methods import OmniSafeTraining
+
+    return OmniSafeTraining(Run(TASK, method, 0, 2_000, 1.0), folder, SHORT[method])
+
+
+def numbers(training: Any) -> NDArray[np.float64]:
+    """Return every weight that a method learns."""
+    agent = training._agent
+    nets = agent._dynamics.ensemble_model if hasattr(agent, '_dynamics') else agent._actor_critic
+    return np.concatenate([value.numpy().ravel() for value in nets.state_dict().values()])
+
+
+@needs_omnisafe
+@pytest.mark.slow
+@pytest.mark.parametrize('method', SHORT)
+def test_methods_of_omnisafe_go_on_exactly(method: str, tmp_path: Path) -> None:
+    """After a checkpoint another process learns what this one would have; its policy acts."""
+    one = omnisafe_training(method, tmp_path / 'one')
+    one.advance()
+    state = one.state()
+    expected = one.advance()
+    other = omnisafe_training(method, tmp_path / 'other')
+    other.restore(state)
+    assert other.advance() == expected
+    assert other.raw_steps == one.raw_steps == other.total_steps
+    np.testing.assert_array_equal(numbers(other), numbers(one))
+    size = 60 if one.observation == runs.SCANS else 30
+    policy = pickle.loads(pickle.dumps(other.policy()))
+    policy.begin([7])
+    actions, _ = policy.act([0], np.zeros((1, size), np.float32))
+    assert actions.shape == (1, 2) and np.abs(actions).max() <= 1.0
+
+
+@needs_omnisafe
+@pytest.mark.slow
+def test_coordinates_are_those_over_the_plain_package() -> None:
+    """OmniSafe's class computes the same from our simulation, bit for bit."""
+    from benchmarks.baselines import omnisafe_tasks
+    from benchmarks.baselines.coordinates import CoordinateEnvironment
+    import safety_gymnasium
+    import torch
+
+    ours = CoordinateEnvironment(TASK, action_repeat=1)
+    omnisafe_tasks.coordinates.safety_gymnasium = safety_gymnasium
+    try:
+        plain = omnisafe_tasks.coordinates.SafetyGymnasiumModelBased(
+            TASK + omnisafe_tasks.MODEL_BASED)
+        seen, _ = plain.reset(seed=10_003)
+        np.testing.assert_array_equal(ours.reset(10_003), seen.numpy())
+        for _ in range(60):
+            seen, reward, cost, *_ = plain.step(torch.tensor([0.8, 0.2]))
+            made = ours.step([0.8, 0.2])
+            np.testing.assert_array_equal(made.observation, seen.numpy())
+            assert (np.float32(made.reward), made.cost) == (reward.item(), cost.item())
+    finally:
+        omnisafe_tasks.register()
