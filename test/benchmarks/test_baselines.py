@@ -122,7 +122,8 @@ def test_methods_of_omnisafe_go_on_exactly(method: str, tmp_path: Path) -> None:
     assert other.advance() == expected
     assert other.raw_steps == one.raw_steps == other.total_steps
     np.testing.assert_array_equal(numbers(other), numbers(one))
-    size = 60 if one.observation == runs.SCANS else 30
+    size = (60 if one.observation == runs.SCANS else
+            one._agent._dynamics_state_space.shape[0])
     policy = pickle.loads(pickle.dumps(other.policy()))
     policy.begin([7])
     actions, _ = policy.act([0], np.zeros((1, size), np.float32))
