@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 import pytest
+import torch
 
 from benchmarks.baselines import runs
 from benchmarks.baselines.runs import Run, measure, table, train
+from spowl_ros.sim.compat import import_safety_gymnasium
 
 TASK = 'SafetyPointGoal1-v0'
 needs_omnisafe = pytest.mark.skipif(not importlib.util.find_spec('omnisafe'),
@@ -136,19 +138,18 @@ def test_coordinates_are_those_over_the_plain_package() -> None:
     """OmniSafe's class computes the same from our simulation, bit for bit."""
     from benchmarks.baselines import omnisafe_tasks
     from benchmarks.baselines.coordinates import CoordinateEnvironment
-    import safety_gymnasium
-    import torch
 
     ours = CoordinateEnvironment(TASK, action_repeat=1)
-    omnisafe_tasks.coordinates.safety_gymnasium = safety_gymnasium
+    omnisafe_tasks.coordinates.safety_gymnasium = import_safety_gymnasium()
     try:
         plain = omnisafe_tasks.coordinates.SafetyGymnasiumModelBased(
             TASK + omnisafe_tasks.MODEL_BASED)
         seen, _ = plain.reset(seed=10_003)
         np.testing.assert_array_equal(ours.reset(10_003), seen.numpy())
         for _ in range(60):
-            seen, reward, cost, *_ = plain.step(torch.tensor([0.8, 0.2]))
-            made = ours.step([0.8, 0.2])
+            action = torch.tensor([0.8, 0.2])
+            seen, reward, cost, *_ = plain.step(action)
+            made = ours.step(action.numpy())
             np.testing.assert_array_equal(made.observation, seen.numpy())
             assert (np.float32(made.reward), made.cost) == (reward.item(), cost.item())
     finally:
