@@ -26,10 +26,11 @@ from spowl_ros.base.settings import setting
 from spowl_ros.control.contract import ActionSpec
 from spowl_ros.robot.command import GROUND_AXES, TWISTS, CommandFormat
 from spowl_ros.ros import process
+from spowl_ros.ros.frames import Frames
 from spowl_ros.ros.messages import message_class
 from spowl_ros.ros.parameters import Parameters, refuse_unknown
 from spowl_ros.ros.qos import LATCHED
-from spowl_ros.sim.diff_drive import DiffDriveWorld, DriveLimits
+from spowl_ros.sim.diff_drive import URDF, DiffDriveWorld, DriveLimits
 
 if TYPE_CHECKING:
     from rclpy.publisher import Publisher
@@ -62,7 +63,7 @@ class DiffDriveSettings:
 
 class DiffDriveRobot(Node):
     """
-    Drives by `cmd_vel`; publishes `odom`, `scan` and `goal_pose`.
+    Drives by `cmd_vel`; publishes `odom`, `scan`, `goal_pose` and its frames.
 
     :raises SpowlError: a bad parameter
     """
@@ -75,6 +76,7 @@ class DiffDriveRobot(Node):
         self._command = (0.0, 0.0)
         self._commanded = -math.inf
         self._nearest = math.inf
+        self._frames = Frames(self, URDF, self.settings.odom_frame)
         self._odom = self.create_publisher(Odometry, 'odom', qos_profile_sensor_data)
         self._scan = self.create_publisher(LaserScan, 'scan', qos_profile_sensor_data)
         self._format = CommandFormat(self.settings.cmd_vel_type, GROUND)
@@ -127,6 +129,9 @@ class DiffDriveRobot(Node):
         message.twist.twist.linear.x = self.world.speed
         message.twist.twist.angular.z = self.world.turn_rate
         self._odom.publish(message)
+        self._frames.publish(lambda: [(
+            self.settings.odom_frame, self.settings.base_frame, (position.x, position.y, 0.0),
+            (orientation.w, 0.0, 0.0, orientation.z))], message.header.stamp)
 
     def _publish_scan(self) -> None:
         message = LaserScan()

@@ -216,7 +216,7 @@ class SimulatorNode(Node):
         self._wall_period = (contract.control_period / settings.rate if settings.rate else None)
         self._pause(self._started + DISCOVERY_S - time.monotonic())
         self._refuse_rivals()
-        self._topics = RobotTopics(self, self._clock_publisher, contract)
+        self._topics = RobotTopics(self, self._clock_publisher, contract, self._env.body)
         self._subscription = self.create_subscription(
             message_class(self._format.type), 'command', self._on_command, 10)
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from builtin_interfaces.msg import Time
@@ -16,7 +16,8 @@ from std_msgs.msg import Float64, Header
 from visualization_msgs.msg import MarkerArray
 
 from spowl_ros.robot.episode import BEGIN_TOPIC
-from spowl_ros.robot.topics import topics
+from spowl_ros.robot.topics import FRAME, topics
+from spowl_ros.ros.frames import Frames, Transform, prefix_of
 from spowl_ros.ros.markers import markers
 from spowl_ros.ros.messages import build, message_class
 from spowl_ros.ros.qos import EVERY_MESSAGE, KEPT
@@ -28,15 +29,22 @@ if TYPE_CHECKING:
     from rclpy.publisher import Publisher
 
     from spowl_ros.control.contract import Contract
+    from spowl_ros.sim.body import Body
     from spowl_ros.sim.scene import SimulatedScene
 
+ODOM = 'odom'
 _LAST_MESSAGES = Duration(seconds=1)
 
 
 class RobotTopics:
-    """Publishes sensors, clock, outcomes and the scene of one robot."""
+    """
+    Publishes sensors, clock, outcomes, the scene and the frames of one robot.
 
-    def __init__(self, node: Node, clock: Publisher[Any], contract: Contract) -> None:
+    The namespace is the prefix of all frames but the world's.
+    """
+
+    def __init__(self, node: Node, clock: Publisher[Any], contract: Contract,
+                 body: Body | None) -> None:
         self._node = node
         self._clock = clock
         self._contract = contract
@@ -51,6 +59,9 @@ class RobotTopics:
         self._episode = node.create_publisher(DiagnosticArray, '~/episode', KEPT)
         self._begin = node.create_publisher(Header, BEGIN_TOPIC, KEPT)
         self._path: list[tuple[float, float, float]] = []
+        self._body = body
+        self._prefix = prefix_of(node)
+        self._frames = Frames(node, body.urdf, self._prefix + ODOM) if body is not None else None
 
     def clock(self, time_ns: int) -> None:
         """Publish the simulated time, nanoseconds."""
@@ -69,7 +80,8 @@ class RobotTopics:
         """Publish every sensor of an observation, shape (n,), measured at a time, nanoseconds."""
         values = {name: observation[part] for name, part in self._slices.items()}
         for entry, publisher in zip(self._inputs, self._sensors, strict=True):
-            publisher.publish(build(entry.type, entry.content(values, time_ns)))
+            publisher.publish(build(entry.type, entry.content(
+                values, time_ns, self._prefix + FRAME)))
 
     def outcome(self, reward: float, cost: float) -> None:
         """Publish reward and cost of a decision."""
@@ -78,16 +90,25 @@ class RobotTopics:
 
     def scene(self, scene: Callable[[], SimulatedScene], time_ns: int, begins: bool) -> None:
         """
-        Publish the scene, if anybody subscribes.
+        Publish the frames and the scene, if anybody subscribes.
 
         :param begins: whether an episode begins, and with it a new path
         """
         if begins:
             self._path.clear()
+        if self._frames is not None:
+            self._frames.publish(self._transforms, _stamp(time_ns))
         if self._markers.get_subscription_count():
             now = scene()
             self._path.append(now.robot)
             self._markers.publish(markers(now, self._path, _stamp(time_ns)))
+
+    def _transforms(self) -> Iterator[Transform]:
+        """Return the pose of each link in its parent, the root's in the frame of odometry."""
+        assert self._body is not None  # else nobody asks
+        for link in self._body.links():
+            yield (self._prefix + (link.parent or ODOM), self._prefix + link.name,
+                   link.pose.position, link.pose.orientation)
 
     def episode(self, number: int, values: Mapping[str, float], time_ns: int) -> None:
         """

@@ -17,6 +17,22 @@ GOAL_RADIUS = 0.3
 """The robot reaches a goal at this distance from its centre."""
 ARENA = 1.5
 """Posts and goals stand within this many metres of the middle, along x and along y."""
+URDF = f"""<robot name="diff_drive">
+  <link name="base_link">
+    <visual>
+      <origin xyz="0 0 0.06"/>
+      <geometry><cylinder radius="{ROBOT_RADIUS}" length="0.08"/></geometry>
+      <material name="body"><color rgba="0.29 0.31 0.35 1"/></material>
+    </visual>
+    <visual>
+      <origin xyz="0.07 0 0.11"/>
+      <geometry><box size="0.08 0.03 0.02"/></geometry>
+      <material name="front"><color rgba="0.87 0.55 0.08 1"/></material>
+    </visual>
+  </link>
+</robot>
+"""
+"""The robot as ROS describes it; the orange box is in front."""
 _APART = 0.55  # between the centres of posts
 _POST_TO_START = 0.6
 _GOAL_TO_POST = 0.45

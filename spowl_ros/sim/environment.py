@@ -13,6 +13,7 @@ from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.tasks import task_id
 from spowl_ros.control.contract import Contract
 from spowl_ros.sim import own, sensors, tasks
+from spowl_ros.sim.body import Body
 from spowl_ros.sim.fast.simulation import FastSimulation
 from spowl_ros.sim.perturbation import (
     CommandDelay,
@@ -53,6 +54,7 @@ class Environment:
             self._simulation = PlainSimulation(builder)
         self.perturb(perturbation)
         self._scene = SceneReader(builder.task)
+        self.body = Body(builder.task)
         self._unperturbed = np.zeros(self.contract.size, np.float32)
         self._steps = 0
         self._seed(int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed)

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.contract import ActionSpec, Contract, Field
+from spowl_ros.sim.body import Body
 from spowl_ros.sim.compat import import_safety_gymnasium
 from spowl_ros.sim.perturbation import Perturbation
 from spowl_ros.sim.scene import SimulatedScene
@@ -155,6 +156,11 @@ class OwnEnvironment:
         return StepResult(self.unperturbed, reward, cost, bool(terminated),
                           bool(truncated), {'goals': 0, 'raw_steps': raw_steps,
                                             'cost_parts': {'cost': cost}})
+
+    @property
+    def body(self) -> Body | None:
+        """Return None: nothing is known about the robot's body."""
+        return None
 
     def scene(self) -> SimulatedScene:
         """Return an empty scene: such an environment has no picture."""

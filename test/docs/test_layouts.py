@@ -102,7 +102,7 @@ def named_topics() -> set[str]:
     """Return the topics that the layouts name."""
     panels = foxglove()['configById'].values()
     return {
-        *(display['Topic']['Value'] for display in rviz_displays()),
+        *(display['Topic']['Value'] for display in rviz_displays()), '/robot_description',
         *subscribed(plotjuggler()),
         *(path['value'].split('.')[0] for panel in panels for path in panel.get('paths', [])),
         *(name for panel in panels for name in panel.get('topics', [])),
@@ -131,6 +131,16 @@ def rviz_displays() -> list[dict[str, Any]]:
     data = yaml.load((CONFIG / 'spowl.rviz').read_text())
     return [display for display in data['Visualization Manager']['Displays']
             if 'Topic' in display]
+
+
+def test_rviz_shows_the_robots_body(published: dict[str, Topic]) -> None:
+    """The robot's description is on the topic that RViz reads."""
+    data = yaml.load((CONFIG / 'spowl.rviz').read_text())
+    model, = (display for display in data['Visualization Manager']['Displays']
+              if display['Class'] == 'rviz_default_plugins/RobotModel')
+    topic = published[model['Description Topic']['Value']]
+    assert topic.kind == 'std_msgs/msg/String'
+    assert ElementTree.fromstring(topic.messages[0].data).tag == 'robot'
 
 
 def test_plotjuggler(published: dict[str, Topic]) -> None:

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from typing import Any
+import xml.etree.ElementTree as ElementTree
 
 from diagnostic_msgs.msg import DiagnosticArray
 import numpy as np
@@ -22,7 +23,7 @@ from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from rosgraph_msgs.msg import Clock
-from std_msgs.msg import Float64, Float64MultiArray, Header
+from std_msgs.msg import Float64, Float64MultiArray, Header, String
 from std_srvs.srv import SetBool, Trigger
 from visualization_msgs.msg import MarkerArray
 
@@ -30,6 +31,7 @@ from spowl_ros.control.observation import ObservationAssembler
 from spowl_ros.robot.episode import BEGIN_TOPIC
 from spowl_ros.robot.topics import Topic, topics
 from spowl_ros.ros.messages import build, message_class
+from spowl_ros.ros.qos import LATCHED
 from spowl_ros.sim import environment, tasks
 
 pytestmark = pytest.mark.slow
@@ -73,6 +75,8 @@ class Rider:
         self.episodes: list[dict[str, str]] = []
         self.clock_ns = 0
         self.markers: MarkerArray | None = None
+        self.description = ''
+        self.frames: set[str] = set()
         self.answering = True
         self._context = Context()
         rclpy.init(context=self._context)
@@ -91,6 +95,7 @@ class Rider:
             Float64, 'cost', lambda message: self.costs.append(message.data), every)
         node.create_subscription(Clock, '/clock', self._tick, every)
         node.create_subscription(MarkerArray, 'simulator/markers', self._see, every)
+        node.create_subscription(String, 'robot_description', self._read, LATCHED)
         node.create_subscription(
             DiagnosticArray, 'simulator/episode', self._finish,
             QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL))
@@ -130,6 +135,7 @@ class Rider:
 
     def _sense(self, entry: Topic, message: Any) -> None:
         taken = entry.read(message)
+        self.frames.add(message.header.frame_id)
         for name, values in taken.values.items():
             self.assembler.put(name, values, taken.stamp_ns)
         if not self.answering or not self.assembler.complete():
@@ -145,6 +151,9 @@ class Rider:
 
     def _tick(self, message: Clock) -> None:
         self.clock_ns = message.clock.sec * 10**9 + message.clock.nanosec
+
+    def _read(self, message: String) -> None:
+        self.description = message.data
 
     def _see(self, message: MarkerArray) -> None:
         self.markers = message
@@ -314,10 +323,15 @@ def test_pause_and_reset(ros_domain: int) -> None:
                                  for each in robot.observations[seen:]))
 
 
-def test_markers_show_the_scene(ros_domain: int) -> None:
-    """Robot first, each hazard at its place, and the path."""
-    with rider(policy=lambda _: [1.0, 0.3]) as robot, simulator(rate=0.0, seed=3):
-        robot.await_(lambda: len(robot.rewards) > 5 and robot.markers is not None)
+def test_markers_and_description_show_the_scene(ros_domain: int) -> None:
+    """Robot first, each hazard at its place, the path; the URDF, and frames with the prefix."""
+    with (rider(policy=lambda _: [1.0, 0.3], namespace='red') as robot,
+          simulator('red', rate=0.0, seed=3)):
+        robot.await_(lambda: len(robot.rewards) > 5 and robot.markers is not None
+                     and robot.description != '')
+    links = ElementTree.fromstring(robot.description).iter('link')
+    assert [link.attrib['name'] for link in links] == ['base_link']
+    assert robot.frames == {'red/base_link'}
     env = environment.make(tasks.TASKS[0], action_repeat=5)
     env.reset(3)
     assert robot.markers is not None

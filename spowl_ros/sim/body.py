@@ -1,0 +1,232 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The robot's body: its URDF, and the poses of its links."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+import functools
+from typing import TYPE_CHECKING
+import xml.etree.ElementTree as ElementTree
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from safety_gymnasium.bases.base_task import BaseTask
+
+BASE = 'base_link'
+"""Name of the root link."""
+_KINDS = {mujoco.mjtJoint.mjJNT_HINGE: 'revolute', mujoco.mjtJoint.mjJNT_SLIDE: 'prismatic'}
+_UNLIMITED = ('0', '0')
+_GREATEST = '1000'
+"""URDF demands limits of force and speed, which MuJoCo does not have."""
+Vector = Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """Position and orientation of one frame in another."""
+
+    position: tuple[float, float, float]
+    """Metres."""
+    orientation: tuple[float, float, float, float]
+    """Quaternion w, x, y, z."""
+
+    def __matmul__(self, inner: Pose) -> Pose:
+        """Return the pose of a frame that has the pose `inner` in this one."""
+        position, orientation = np.empty(3), np.empty(4)
+        mujoco.mju_mulPose(position, orientation, *map(np.array, (
+            self.position, self.orientation, inner.position, inner.orientation)))
+        return _pose(position, orientation)
+
+    def inverse(self) -> Pose:
+        """Return the pose of the outer frame in this one."""
+        position, orientation = np.empty(3), np.empty(4)
+        mujoco.mju_negPose(position, orientation, np.array(self.position),
+                           np.array(self.orientation))
+        return _pose(position, orientation)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One link at one moment."""
+
+    name: str
+    parent: str
+    """Name of its parent link; empty for the root."""
+    pose: Pose
+    """In the parent; the root's in the world."""
+
+
+class Body:
+    """
+    Reads the robot of a SafetyGymnasium task.
+
+    Each MuJoCo body is a link, and the one named 'agent' is the root. A body with several hinges
+    has a further link, without a shape, for each hinge but the last. Joints keep their names.
+    Joints that URDF does not know, and hinges away from the body's origin, are 'floating'.
+    """
+
+    def __init__(self, task: BaseTask) -> None:
+        self._task = task
+
+    @functools.cached_property
+    def urdf(self) -> str:
+        """Return the URDF; shapes are boxes, cylinders and spheres, without masses."""
+        model = self._task.model
+        root = ElementTree.Element('robot', name=f'{type(self._task.agent).__name__.lower()}')
+        for body in self._bodies():
+            *inner, last = self._chain(body)
+            names = [self._name(body, joint) for joint in inner] + [self._name(body)]
+            parent = self._parent(body)
+            for name, joint in zip(names, (*inner, last), strict=True):
+                link = ElementTree.SubElement(root, 'link', name=name)
+                if name == names[-1]:
+                    for geom in _geoms(model, body):
+                        _add_shape(link, model, geom)
+                if parent:
+                    offset = (_pose(model.body_pos[body], model.body_quat[body])
+                              if name == names[0] else _HERE)
+                    _add_joint(root, model, joint, parent, name, offset)
+                parent = name
+        ElementTree.indent(root)
+        return ElementTree.tostring(root, encoding='unicode')
+
+    def links(self) -> tuple[Link, ...]:
+        """Return every link as the physics last computed it, parents first."""
+        model, data = self._task.model, self._task.data
+        found = []
+        for body in self._bodies():
+            pose = _pose(data.xpos[body], data.xquat[body])
+            if not self._parent(body):
+                found.append(Link(BASE, '', pose))
+                continue
+            above = model.body_parentid[body]
+            pose = _pose(data.xpos[above], data.xquat[above]).inverse() @ pose
+            parent = self._parent(body)
+            before = _pose(model.body_pos[body], model.body_quat[body])
+            for joint in self._chain(body)[:-1]:
+                turned = np.empty(4)
+                at = model.jnt_qposadr[joint]
+                mujoco.mju_axisAngle2Quat(turned, model.jnt_axis[joint],
+                                          data.qpos[at] - model.qpos0[at])
+                step = before @ _pose(np.zeros(3), turned)
+                found.append(Link(self._name(body, joint), parent, step))
+                parent, before = found[-1].name, _HERE
+                pose = step.inverse() @ pose
+            found.append(Link(self._name(body), parent, pose))
+        return tuple(found)
+
+    def _bodies(self) -> list[int]:
+        """Return the robot's bodies, parents first."""
+        model = self._task.model
+        root = model.body('agent').id
+        return [body for body in range(model.nbody) if model.body_rootid[body] == root]
+
+    def _chain(self, body: int) -> list[int]:
+        """Return the joints between a body and its parent, at least one: -1 is a fixed one."""
+        model = self._task.model
+        if model.body_rootid[body] == body:
+            return [-1]
+        first = model.body_jntadr[body]
+        return list(range(first, first + model.body_jntnum[body])) or [-1]
+
+    def _parent(self, body: int) -> str:
+        """Return the name of the parent's last link; empty for the root."""
+        model = self._task.model
+        return '' if model.body_rootid[body] == body else self._name(model.body_parentid[body])
+
+    def _name(self, body: int, joint: int = -1) -> str:
+        """Return the name of a body's link, or of the one before its last, after a joint."""
+        model = self._task.model
+        if joint >= 0:
+            return str(model.joint(joint).name)
+        if model.body_rootid[body] == body:
+            return BASE
+        return str(model.body(body).name or model.joint(self._chain(body)[-1]).name)
+
+
+def _pose(position: NDArray[np.float64], orientation: NDArray[np.float64]) -> Pose:
+    (x, y, z), (w, i, j, k) = position.tolist(), orientation.tolist()
+    return Pose((x, y, z), (w, i, j, k))
+
+
+_HERE = Pose((0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0))
+
+
+def _geoms(model: mujoco.MjModel, body: int) -> range:
+    first = model.body_geomadr[body]
+    return range(first, first + model.body_geomnum[body])
+
+
+def _add_shape(link: ElementTree.Element, model: mujoco.MjModel, geom: int) -> None:
+    """Add a geom to a link; a capsule is a cylinder with two spheres, other forms are left out."""
+    form = model.geom_type[geom]
+    a, b, c = model.geom_size[geom].tolist()
+    here = _pose(model.geom_pos[geom], model.geom_quat[geom])
+    shapes: list[tuple[str, dict[str, float | str], Pose]] = []
+    if form == mujoco.mjtGeom.mjGEOM_BOX:
+        shapes.append(('box', {'size': _text((2 * a, 2 * b, 2 * c))}, here))
+    elif form == mujoco.mjtGeom.mjGEOM_SPHERE:
+        shapes.append(('sphere', {'radius': a}, here))
+    elif form in (mujoco.mjtGeom.mjGEOM_CYLINDER, mujoco.mjtGeom.mjGEOM_CAPSULE):
+        shapes.append(('cylinder', {'radius': a, 'length': 2 * b}, here))
+        if form == mujoco.mjtGeom.mjGEOM_CAPSULE:
+            shapes += [('sphere', {'radius': a}, here @ Pose((0.0, 0.0, end), _HERE.orientation))
+                       for end in (-b, b)]
+    for kind, size, pose in shapes:
+        visual = ElementTree.SubElement(link, 'visual')
+        _add_origin(visual, pose)
+        ElementTree.SubElement(ElementTree.SubElement(visual, 'geometry'), kind, {
+            name: value if isinstance(value, str) else _text((value,))
+            for name, value in size.items()})
+        colour = model.geom_rgba[geom].tolist()
+        material = ElementTree.SubElement(visual, 'material', name='rgba ' + _text(colour))
+        ElementTree.SubElement(material, 'color', rgba=_text(colour))
+
+
+def _add_joint(robot: ElementTree.Element, model: mujoco.MjModel, joint: int, parent: str,
+               child: str, origin: Pose) -> None:
+    """Add the joint between two links; -1 is a fixed one."""
+    kind, name = 'fixed', f'{child}_fixed'
+    if joint >= 0:
+        name = str(model.joint(joint).name)
+        kind = 'floating' if model.jnt_pos[joint].any() else _KINDS.get(
+            model.jnt_type[joint], 'floating')
+    limited = joint >= 0 and bool(model.jnt_limited[joint])
+    if kind == 'revolute' and not limited:
+        kind = 'continuous'
+    element = ElementTree.SubElement(robot, 'joint', name=name, type=kind)
+    _add_origin(element, origin)
+    ElementTree.SubElement(element, 'parent', link=parent)
+    ElementTree.SubElement(element, 'child', link=child)
+    if kind not in ('fixed', 'floating'):
+        ElementTree.SubElement(element, 'axis', xyz=_text(model.jnt_axis[joint]))
+    if kind in ('revolute', 'prismatic'):
+        low, high = map(_text, model.jnt_range[joint][:, None]) if limited else _UNLIMITED
+        ElementTree.SubElement(element, 'limit', lower=low, upper=high, effort=_GREATEST,
+                               velocity=_GREATEST)
+
+
+def _add_origin(element: ElementTree.Element, pose: Pose) -> None:
+    ElementTree.SubElement(element, 'origin', xyz=_text(pose.position),
+                           rpy=_text(_roll_pitch_yaw(pose.orientation)))
+
+
+def _roll_pitch_yaw(orientation: Vector) -> Vector:
+    """Return URDF's angles of a quaternion: about the fixed x, then y, then z, radians."""
+    matrix = np.empty(9)
+    mujoco.mju_quat2Mat(matrix, np.array(orientation))
+    m = matrix.reshape(3, 3)
+    pitch = np.arcsin(np.clip(-m[2, 0], -1.0, 1.0))
+    if abs(m[2, 0]) > 1.0 - 1e-9:  # straight up or down: only the sum of roll and yaw matters
+        return 0.0, float(pitch), float(np.arctan2(-m[0, 1], m[1, 1]))
+    return (float(np.arctan2(m[2, 1], m[2, 2])), float(pitch),
+            float(np.arctan2(m[1, 0], m[0, 0])))
+
+
+def _text(numbers: Vector | NDArray[np.float64]) -> str:
+    return ' '.join(f'{number:.6g}' for number in numbers)
