@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from benchmarks import tables
 from spowl_ros.base.seeds import EVALUATION
-from spowl_ros.base.statistics import bootstrap
+from spowl_ros.base.statistics import TOWARDS, bootstrap
 from spowl_ros.cli.evaluate import open_model
 from spowl_ros.evaluation.episodes import RAW_STEPS, evaluate
 from spowl_ros.replay.plots import SOURCE_HEX
@@ -62,9 +62,9 @@ OVER_POLICY = tuple(f'{name}_over_policy{end}' for name in ('return', 'cost')
                     for end in ('', '_low', '_high'))
 """Columns of differences to the policy alone in the same episodes."""
 COLUMNS = ('task', 'variant', 'episodes', *tables.INTERVALS, 'plan_fraction', *OVER_POLICY)
-COLOURS = (SOURCE_HEX['plan'], '#7db898', SOURCE_HEX['policy'], '#e0a030', '#b07818', '#c82828',
+COLOURS = (SOURCE_HEX['plan'], '#7db898', SOURCE_HEX['policy'], '#b79b78', '#8c6d4a', '#3a3530',
            '#8a8a8a', '#b5b5b5', '#5a6a8a', '#a8b8d8')
-"""Colour of each variant; a variant with a single source has that source's colour."""
+"""Colour of each variant; a source's colour is of that source only."""
 
 
 def file_name(variant: str) -> str:
@@ -132,7 +132,7 @@ def table(output: Path) -> list[dict[str, Any]]:
 def figure(rows: list[dict[str, Any]]) -> Figure:
     """Draw return and cost of every variant with their intervals, a row for each task."""
     tasks = sorted({row['task'] for row in rows})
-    result = Figure((9.0, 0.9 + 2.0 * len(tasks)), layout='constrained')
+    result = Figure((9.0, 0.9 + 2.2 * len(tasks)), layout='constrained')
     axes = result.subplots(len(tasks), 2, squeeze=False)
     for line, task in zip(axes, tasks, strict=True):
         mine = [row for row in rows if row['task'] == task]
@@ -144,6 +144,8 @@ def figure(rows: list[dict[str, Any]]) -> Figure:
                 COLOURS[list(VARIANTS).index(row['variant'])] for row in mine])
             axis.set_title(f'{task}: {name} per episode', loc='left', fontsize=9)
             axis.set_yticks(range(len(mine)), [row['variant'] for row in mine], fontsize=8)
+            axis.set_xlabel(TOWARDS[name], fontsize=8)
+            axis.tick_params(axis='x', labelsize=8)
             axis.invert_yaxis()
             axis.spines[['top', 'right']].set_visible(False)
     return result

@@ -23,12 +23,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spowl_ros.base import yaml
+from spowl_ros.base.statistics import BETTER
+from spowl_ros.replay.plots import SOURCE_HEX
 from spowl_ros.training import checkpoint
 from spowl_ros.training.trainer import CHECKPOINT
 
 RESULTS = Path('benchmarks/results/learning_curves')
 COST_LIMIT = 25.0
 """Of the published methods, per episode."""
+SEEDS = (SOURCE_HEX['policy'], '#7a6a5a', '#5aa9a0', '#9a7fc0')
+"""Colours of seeds; what acts is a policy."""
+LABEL = 0.055
+"""Least distance between two labels, as a share of the axis."""
 
 
 @dataclass(frozen=True)
@@ -86,11 +92,11 @@ def read(path: Path) -> Curve:
 
 def draw(task: str, curves: list[Curve], others: list[Curve]) -> Figure:
     """Draw return and cost over raw steps, of training episodes and of validations."""
-    result = Figure((9.0, 3.4), layout='constrained')
+    result = Figure((10.0, 3.4), layout='constrained')
     axes = result.subplots(1, 2)
     for axis, name in zip(axes, ('return', 'cost'), strict=True):
         for number, curve in enumerate(curves):
-            colour = f'C{number}'
+            colour = SEEDS[number % len(SEEDS)]
             axis.plot(curve.raw_steps, curve.columns[name], color=colour, alpha=0.45, lw=1,
                       label=f'seed {curve.name}, training (exploring)')
             validated = curve.columns[f'evaluation_{name}']
@@ -102,20 +108,36 @@ def draw(task: str, curves: list[Curve], others: list[Curve]) -> Figure:
             axis.plot(curve.raw_steps, curve.columns[name], color='black', lw=1,
                       label=f'{curve.name}, training (OmniSafe)')
         _published(axis, task, name)
-        axis.set_xlabel('raw environment steps')
-        axis.set_title(f'{task}: {name} per episode', loc='left', fontsize=9)
+        axis.set_xlabel('raw environment steps, millions')
+        axis.xaxis.set_major_formatter(lambda steps, _: f'{steps / 1e6:g}')
+        axis.set_title(f'{task}: {name} per episode ({BETTER[name]})', loc='left', fontsize=9)
         axis.spines[['top', 'right']].set_visible(False)
-    axes[1].axhline(COST_LIMIT, color='grey', lw=0.8, ls=':')
     axes[0].legend(fontsize=7, frameon=False)
     return result
 
 
 def _published(axis: Axes, task: str, name: str) -> None:
-    for other in PUBLISHED.get(task, ()):
-        value = other.cost if name == 'cost' else other.episode_return
-        axis.axhline(value, color='grey', lw=0.6, ls='--')
-        axis.annotate(f'{other.method}, {other.raw_steps / 1e6:g} M', (1.0, value),
-                      xycoords=('axes fraction', 'data'), fontsize=6, ha='right', va='bottom')
+    """Draw what papers report, and their limit of the cost, as lines with labels at the right."""
+    lines = [(other.cost if name == 'cost' else other.episode_return,
+              f'{other.method}, {other.raw_steps / 1e6:g} M', '--')
+             for other in PUBLISHED.get(task, ())]
+    if lines and name == 'cost':
+        lines.append((COST_LIMIT, 'their limit', ':'))
+    lines.sort()
+    axis.autoscale_view()
+    bottom, top = axis.get_ylim()
+    bottom = min([bottom, *(value for value, *_ in lines)])
+    top = max([top, *(value for value, *_ in lines)])
+    axis.set_ylim(bottom, top)
+    lowest = bottom
+    for value, label, style in lines:
+        axis.axhline(value, color='grey', lw=0.6, ls=style)
+        lowest = max(value, lowest)  # labels of near lines stand one above the other
+        axis.annotate(label, (1.0, value), (1.03, lowest), fontsize=6, va='center',
+                      xycoords=('axes fraction', 'data'), textcoords=('axes fraction', 'data'),
+                      arrowprops={'arrowstyle': '-', 'color': 'grey', 'lw': 0.4, 'shrinkA': 0.0,
+                                  'shrinkB': 0.0, 'relpos': (0.0, 0.5)})
+        lowest += LABEL * (top - bottom)
 
 
 def main() -> None:

@@ -20,10 +20,13 @@ from matplotlib.figure import Figure
 import numpy as np
 from numpy.typing import NDArray
 
+from spowl_ros.base.statistics import BETTER
+from spowl_ros.replay.plots import SOURCE_HEX
 from spowl_ros.training.population import LEARNER, write_table
 
 MEASURES = ('return', 'cost', 'evaluation_return', 'evaluation_cost')
 RESAMPLES = 2_000
+LINE = SOURCE_HEX['policy']
 
 
 def interquartile_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -68,14 +71,21 @@ def draw(points: list[dict[str, float]], rows: list[dict[str, str]], title: str)
         for learner in sorted({row[LEARNER] for row in rows}):
             mine = [row for row in rows if row[LEARNER] == learner]
             axis.plot([float(row['raw_steps']) for row in mine],
-                      [float(row[name] or 'nan') for row in mine], color='grey', lw=0.6, alpha=0.6)
+                      [float(row[name] or 'nan') for row in mine], color='grey', lw=0.6, alpha=0.6,
+                      label='each seed' if not axis.lines else None)
         there = [row for row in points if name in row]
         steps = [row['raw_steps'] for row in there]
-        axis.plot(steps, [row[name] for row in there], color='C0')
+        axis.plot(steps, [row[name] for row in there], color=LINE,
+                  label='interquartile mean')
         axis.fill_between(steps, [row[f'{name}_low'] for row in there],
-                          [row[f'{name}_high'] for row in there], color='C0', alpha=0.25)
-        axis.set_title(f'{title}: {name} per episode, training', loc='left', fontsize=9)
-        axis.set_xlabel('raw environment steps of a seed')
+                          [row[f'{name}_high'] for row in there], color=LINE, alpha=0.25,
+                          linewidth=0, label='95 % interval')
+        axis.set_title(f'{title}: {name} per episode of training ({BETTER[name]})', loc='left',
+                       fontsize=9)
+        axis.set_xlabel('raw environment steps of a seed, thousands')
+        axis.xaxis.set_major_formatter(lambda steps, _: f'{steps / 1e3:g}')
+        axis.spines[['top', 'right']].set_visible(False)
+        axis.legend(fontsize=7, frameon=False)
     return figure
 
 
@@ -103,7 +113,7 @@ def main() -> None:
                                         'seconds', *MEASURES], extrasaction='ignore')
         seeds.writeheader()
         seeds.writerows(last[name] for name in sorted(last))
-    draw(points, rows, args.run.name).savefig(args.output.with_suffix('.svg'))
+    draw(points, rows, args.output.name).savefig(args.output.with_suffix('.svg'))
 
 
 if __name__ == '__main__':

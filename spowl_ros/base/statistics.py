@@ -13,6 +13,10 @@ from numpy.typing import ArrayLike
 
 CONFIDENCE = 0.95
 RESAMPLES = 9_999
+BETTER = {'return': 'more is better', 'cost': 'less is better'}
+"""What is good of each figure of an episode."""
+TOWARDS = {'return': 'more is better →', 'cost': '← less is better'}
+"""The same for an axis to the right."""
 PARTS = (50.0, 95.0, 99.0)
 _BATCH = 2**20
 """Values resampled at a time; bounds the memory for thousands of episodes."""

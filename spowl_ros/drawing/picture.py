@@ -23,7 +23,11 @@ SCENE_PX = 560
 PANEL_PX = 260
 OVERSAMPLING = 2
 """Factor by which everything is drawn larger and then scaled down, to smooth edges."""
+LEGEND_PX = 12
+"""Size of the legend's letters."""
 MARGIN_M = 0.6
+SPACE_PX = 11
+"""Between two words of the panel's legend."""
 TRAIL = 300
 """Number of visible positions of the robot's path."""
 HISTORY = 200
@@ -123,6 +127,7 @@ class Painter:
             if outline.kind == 'robot':
                 self._draw_outline(draw, outline)
         self._draw_robot(draw, moment)
+        self._draw_legend(draw, moment)
         SidePanel(draw, moment.decision).draw(moment, self._history)
         return image.reduce(OVERSAMPLING)
 
@@ -171,6 +176,23 @@ class Painter:
                  for r, turn in ((0.40, 0.0), (0.25, 0.45), (0.25, -0.45))]
         draw.polygon(ahead, colour)
 
+    def _draw_legend(self, draw: ImageDraw.ImageDraw, moment: PictureContent) -> None:
+        """Draw what the colours of things mean, and the length of a metre."""
+        edge = SCENE_PX * OVERSAMPLING
+        font = _font(LEGEND_PX * OVERSAMPLING)
+        kinds = [kind for kind in KIND_COLOURS if any(
+            outline.kind == kind for outline in moment.outlines)]
+        step = 1.4 * LEGEND_PX * OVERSAMPLING
+        x, y = step, edge - step * (len(kinds) + 1)
+        for row, kind in enumerate(kinds):
+            top = y + row * step
+            draw.rectangle((x, top - 0.35 * step, x + 0.7 * step, top + 0.35 * step),
+                           KIND_COLOURS[kind])
+            draw.text((x + step, top), kind.replace('_', ' '), INK, font, anchor='lm')
+        right = edge - step
+        draw.line((right - self._scale, edge - step, right, edge - step), INK, 2 * OVERSAMPLING)
+        draw.text((right - self._scale / 2, edge - 1.5 * step), '1 m', INK, font, anchor='mm')
+
     def _disc(self, draw: ImageDraw.ImageDraw, centre: Point, radius: float,
               fill: tuple[int, ...] | None, edge: Colour | None, width: int = 1) -> None:
         """Draw a disc with its radius in metres and its edge's width in pixels."""
@@ -195,9 +217,9 @@ class SidePanel:
         colour = SOURCE_COLOURS[decision.source]
         self._text(self.LEFT, 18, f'episode {moment.episode}', 15, FAINT)
         self._text(self.LEFT, 40, f'{moment.episode_return:.1f}', 34, INK)
-        self._text(self.LEFT, 80, 'return', 13, FAINT)
-        self._text(self.LEFT + 120, 40, f'{moment.cost:.0f}', 34, COST if moment.cost else INK)
-        self._text(self.LEFT + 120, 80, 'cost', 13, FAINT)
+        self._text(self.LEFT, 80, 'return (more is better)', 10, FAINT)
+        self._text(self.LEFT + 125, 40, f'{moment.cost:.0f}', 34, COST if moment.cost else INK)
+        self._text(self.LEFT + 125, 80, 'cost (less is better)', 10, FAINT)
         self._box(self.LEFT, 112, self.RIGHT, 148, colour)
         self._text((self.LEFT + self.RIGHT) / 2, 130, decision.source.upper(), 20, BACKGROUND,
                    anchor='mm')
@@ -260,7 +282,7 @@ class SidePanel:
         x = float(self.LEFT)
         for source in SOURCES:
             self._text(x, top + 30, source, 11, SOURCE_COLOURS[source])
-            x += 58
+            x += _font(11).getlength(source) + SPACE_PX
 
     def _text(self, x: float, y: float, text: str, size: int, colour: Colour,
               anchor: str = 'la') -> None:

@@ -70,12 +70,12 @@ def timeline(trace: Trace) -> Figure:
         ('value_low', 'least allowed $q_l$', GREY, '--')))
     rows[2].set_title('Predicted value')
     bound = trace.executed('cost_value') + trace.cost_offset
-    _lines(rows[3], time, {**trace.plan, 'bound': bound}, (
+    _lines(rows[3], time, trace.plan, (
         ('plan_cost_value', 'plan', SOURCE_HEX['plan'], '-'),
         ('policy_cost_value', 'policy', SOURCE_HEX['policy'], '-'),
         ('cost_value_high', 'most allowed $k_h$', GREY, '--'),
-        ('cost_threshold', 'of candidates $k^*$', '#c9a227', ':'),
-        ('bound', 'conformal bound', '#8e5ea2', '-.')), trace.limits['cost_value'])
+        ('cost_threshold', 'of candidates $k^*$', '#7a6a5a', ':')),
+        trace.limits['cost_value'], bound)
     rows[3].set_title('Predicted cost value')
     rows[4].fill_between(time, trace.cost, step='post', color=RED, alpha=0.85, linewidth=0)
     rows[4].set_title('Cost')
@@ -109,7 +109,7 @@ def _sources(axes: Axes, trace: Trace, time: NDArray[np.float64]) -> None:
     axes.grid(False)
     axes.spines[:].set_visible(False)
     axes.set_title('Who acted')
-    axes.legend(ncols=4, loc='lower right', bbox_to_anchor=(1, 1), borderpad=0)
+    axes.legend(ncols=len(SOURCES), loc='lower right', bbox_to_anchor=(1, 1), borderpad=0)
 
 
 def _alarms(axes: Axes, trace: Trace, time: NDArray[np.float64], monitors: list[str]) -> None:
@@ -135,16 +135,21 @@ def _bars(here: NDArray[np.bool_], trace: Trace,
 
 def _lines(axes: Axes, time: NDArray[np.float64], columns: dict[str, NDArray[np.float64]],
            series: Sequence[tuple[str, str, str, str]],
-           limit: NDArray[np.float64] | None = None) -> None:
+           limit: NDArray[np.float64] | None = None,
+           bound: NDArray[np.float64] | None = None) -> None:
     """
     Draw columns over time; NaN leaves a gap, and an unlimited threshold is omitted.
 
     :param limit: a monitor's alarm limit; one far above the lines is only given as text
+    :param bound: upper bound of what follows; the area below it is filled
     """
     for name, label, line_colour, style in series:
         values = np.where(np.abs(columns[name]) < UNLIMITED, columns[name], np.nan)
         if np.isfinite(values).any():
             axes.plot(time, values, style, color=line_colour, label=label, linewidth=1.1)
+    if bound is not None and np.isfinite(bound).any():
+        axes.fill_between(time, bound, axes.get_ylim()[0], color=GREY, alpha=0.25, linewidth=0,
+                          label='what follows: below this bound')
     known = np.isfinite(limit) if limit is not None else np.zeros(0, bool)
     if limit is not None and known.any():
         most = float(limit[known].max())

@@ -12,6 +12,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from spowl_ros.base.files import write_whole
+from spowl_ros.base.statistics import TOWARDS
 
 _INCHES_A_RUN = 0.3
 
@@ -31,7 +32,7 @@ def draw(rows: Sequence[Mapping[str, Any]], file: Path) -> None:
             low, high = (row.get(f'{name}_{end}', row[name]) for end in ('low', 'high'))
             axes.plot([low, high], [place, place], color='0.6', linewidth=3)
             axes.plot(row[name], place, 'o', color='C0' if row['kind'] == 'training' else 'C1')
-        axes.set_xlabel(name)
+        axes.set_xlabel(f'{name}: {TOWARDS[name]}')
         axes.grid(axis='x', alpha=0.3)
     axes = figure.axes[0]
     axes.set_yticks(range(len(shown)), [

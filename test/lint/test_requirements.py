@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LISTS = ROOT / 'requirements'
 DISTRIBUTIONS = ('jazzy', 'kilted')
 OF_AN_INSTALLATION = {'action_msgs', 'ament_index_python', 'launch', 'launch_ros',
-                      'rcl_interfaces'}
+                      'rcl_interfaces', 'tf2_msgs'}
 """Declared in package.xml, and brought by rclpy's wheel or not to be had as a wheel."""
 BY_PIP = {'onnxruntime', 'rosbags'}
 """What has no rosdep key of a system package, so that package.xml cannot demand it."""
