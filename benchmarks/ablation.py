@@ -22,8 +22,9 @@ from tqdm import tqdm
 from benchmarks import tables
 from spowl_ros.base.seeds import EVALUATION
 from spowl_ros.base.statistics import TOWARDS, bootstrap
+from spowl_ros.base.tasks import RAW_STEPS
 from spowl_ros.cli.evaluate import open_model
-from spowl_ros.evaluation.episodes import RAW_STEPS, evaluate
+from spowl_ros.evaluation.episodes import evaluate
 from spowl_ros.replay.plots import SOURCE_HEX
 from spowl_ros.sim import environment
 from spowl_ros.sim.perturbation import Perturbation, preset

@@ -22,10 +22,11 @@ from tqdm import tqdm
 
 from benchmarks import tables
 from spowl_ros.base.seeds import EVALUATION
+from spowl_ros.base.tasks import RAW_STEPS
 from spowl_ros.cli.evaluate import open_model
 from spowl_ros.control import bundle
 from spowl_ros.control.planner_settings import PlannerSettings
-from spowl_ros.evaluation.episodes import RAW_STEPS, evaluate
+from spowl_ros.evaluation.episodes import evaluate
 from spowl_ros.evaluation.latency import measure
 from spowl_ros.training.export import export
 from spowl_ros.training.saved import bundle_networks

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from benchmarks.baselines.stand_ins import import_omnisafe
 from spowl_ros.base.seeds import FIRST_TRAINING
-from spowl_ros.evaluation.episodes import RAW_STEPS
+from spowl_ros.base.tasks import RAW_STEPS
 from spowl_ros.sim import environment, tasks
 from spowl_ros.sim.compat import import_safety_gymnasium
 from spowl_ros.sim.environment import Environment

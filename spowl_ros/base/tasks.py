@@ -10,6 +10,8 @@ import re
 from spowl_ros.base import yaml
 from spowl_ros.base.errors import SpowlError
 
+RAW_STEPS = 1000
+"""Length of the longest episode among SafetyGymnasium's tasks."""
 _SHORT = re.compile(r'(?:Safety)?([A-Z][A-Za-z]*[A-Z][a-z]+[0-9])(?:-v0)?')
 
 
@@ -29,11 +31,11 @@ def task_id(text: str) -> str:
         return _of_module(path)
     if path.suffix not in ('.yaml', '.yml'):
         return text
-    data = yaml.read(path, 'the task')
-    if not isinstance(data, dict) or not isinstance(data.get('task'), str):
+    named = [data['task'] for data in yaml.chain(path, 'the task') if 'task' in data]
+    if not named or not isinstance(named[-1], str):
         raise SpowlError(f"the task {path} has no key 'task' with a task's name; "
                          'examples/own_task has an example')
-    return task_id(data['task'])
+    return task_id(named[-1])
 
 
 def _of_module(path: Path) -> str:

@@ -86,6 +86,33 @@ def read(path: Path, what: str) -> Any:
         raise SpowlError(f'{what} {path} is no YAML that can be taken: {error}') from error
 
 
+def chain(path: Path, what: str) -> list[dict[str, Any]]:
+    """
+    Return a file's mapping and those that it builds on, from the deepest to its own.
+
+    A file builds on another in its folder by its key ``base``, which is left out.
+
+    :raises SpowlError: no mapping, a file that builds on itself, or as `read`
+    """
+    found: list[dict[str, Any]] = []
+    seen: list[Path] = []
+    following: Path | None = path
+    while following is not None:
+        if following in seen:
+            raise SpowlError(f"{what} {path} builds on itself: 'base' leads back to {following}")
+        seen.append(following)
+        data = read(following, what)
+        if not isinstance(data, dict):
+            raise SpowlError(f'{following} holds no mapping of keys; see config/training/ for '
+                             'examples')
+        base = data.pop('base', None)
+        if not isinstance(base, str | None):
+            raise SpowlError(f"{following}: 'base' is {base!r}, wanted a file beside it")
+        found.insert(0, data)
+        following = None if base is None else following.parent / base
+    return found
+
+
 def dump(data: Any) -> str:
     """Return plain values as YAML that 1.1 and 1.2 read alike; keeps the order of the keys."""
     writer: Any = YAML(typ='safe', pure=True)

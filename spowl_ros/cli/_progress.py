@@ -9,10 +9,8 @@ from types import TracebackType
 
 from tqdm import tqdm
 
+from spowl_ros.base.tasks import RAW_STEPS
 from spowl_ros.control.run_record import RunRecord
-
-RAW_STEPS = 1000
-"""Length of SafetyGymnasium's episodes."""
 
 
 class RunProgress:
@@ -27,6 +25,8 @@ class RunProgress:
     def __init__(self, record: RunRecord, episodes: int, action_repeat: int) -> None:
         self._record = record
         self._action_repeat = action_repeat
+        self._expected = episodes
+        self._length = RAW_STEPS  # of an episode; an own task's are known once one has ended
         self._shown_episodes = 0
         self._earlier_decisions = 0
         self._bar = tqdm(
@@ -59,13 +59,15 @@ class RunProgress:
             self.say(f'episode {number + 1}: return {episode.episode_return:.2f}, '
                      f'cost {episode.cost:.0f}, {episode.steps} steps')
             self._earlier_decisions = record.decisions
+            self._length = max(one.steps for one in record.episodes)
+            self._bar.total = self._expected * self._length or None
         self._shown_episodes = len(record.episodes)
         if record.decisions == 0:
             return
         sources = ' '.join(f'{source} {fraction:.0%}'
                            for source, fraction in record.source_fraction().items() if fraction)
         steps = (record.decisions - self._earlier_decisions) * self._action_repeat
-        self._bar.n = self._shown_episodes * RAW_STEPS + min(steps, RAW_STEPS)
+        self._bar.n = self._shown_episodes * self._length + min(steps, self._length)
         self._bar.set_description_str(f'episode {self._shown_episodes + 1}', refresh=False)
         self._bar.set_postfix_str(
             f'return {record.reward:.1f} cost {record.cost:.0f} | {sources} | '

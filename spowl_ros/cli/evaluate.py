@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.seeds import EVALUATION
 from spowl_ros.base.settings import assigned, changed, declared, flattened
+from spowl_ros.base.tasks import RAW_STEPS
 from spowl_ros.cli._output import check_writable, write_json
 from spowl_ros.control.planner_settings import KINDS
 
@@ -96,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
             write_json(args.json, measured[0])
 
     with _elsewhere(args.address) as elsewhere, tqdm(
-            total=args.episodes * rollout.RAW_STEPS, unit=' steps', disable=None,
+            total=args.episodes * RAW_STEPS, unit=' steps', disable=None,
             desc=f'{source.task} {args.planner}', dynamic_ncols=True) as bar:
         try:
             rollout.evaluate(

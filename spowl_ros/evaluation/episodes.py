@@ -29,8 +29,6 @@ from spowl_ros.control.window import Wide
 from spowl_ros.sim import environment
 from spowl_ros.sim.perturbation import Perturbation
 
-RAW_STEPS = 1000
-"""Length of the longest episode among the tasks."""
 _POLL_SECONDS = 0.5
 
 

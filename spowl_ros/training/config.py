@@ -1,10 +1,12 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """Configuration of one training run: typed, read once from YAML and the command line."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -148,15 +150,6 @@ def from_dict(data: dict[str, Any]) -> TrainConfig:
         name: value for name, value in losses.items() if name not in data.get('planner', {})}))
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """Read a YAML file; if it names a `base` beside it, merge it over that file."""
-    data = yaml.read(path, 'the configuration')
-    if not isinstance(data, dict):
-        raise SpowlError(f'{path} holds no mapping of keys; see config/training/ for examples')
-    base = data.pop('base', None)
-    return data if base is None else _merge(_read(path.parent / base), data)
-
-
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     """Return `base` with the values of `over`, section by section."""
     merged = dict(base)
@@ -179,7 +172,8 @@ def load(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
 
     :raises SpowlError: an unreadable file, a malformed override, or as :func:`from_dict`
     """
-    return _overridden(_read(path), _values(overrides))
+    return _overridden(reduce(_merge, yaml.chain(path, 'the configuration')),
+                       _values(overrides))
 
 
 RESUMABLE = ('collect.decisions', 'collect.workers', 'collect.step_timeout',
