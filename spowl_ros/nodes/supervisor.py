@@ -38,6 +38,7 @@ from spowl_ros.robot.topics import Edge, RobotCommand, Topic, load_robot, topics
 from spowl_ros.ros import process
 from spowl_ros.ros.bond import Bond
 from spowl_ros.ros.discovery import callers, endpoints, other_publishers
+from spowl_ros.ros.driver_settings import DriverSettings, priority
 from spowl_ros.ros.last_command import publish_last
 from spowl_ros.ros.lifecycle import TOO_LATE, ManagedNode
 from spowl_ros.ros.messages import build, message_class
@@ -61,16 +62,10 @@ _CHECKS_PER_PERIOD = 10
 
 
 @dataclass(frozen=True)
-class SupervisorNodeSettings:
+class SupervisorNodeSettings(DriverSettings):
     """What the supervisor's node needs."""
 
     model: str = setting('', 'directory of the bundle, of which only the contract is read')
-    require_signature: str = setting(
-        '', 'public key (PEM) with which the bundle must be signed, checked before anything of it '
-        'is parsed; empty: no signature is wanted')
-    robot: str = setting('', "YAML file of the robot's topics, units and limits; empty: those of "
-                         'the contract', read_only=True)
-    autostart: bool = setting(False, 'configure and activate at once', read_only=True)
     simulation: bool = setting(
         False, 'the robot is a simulated one: it may run at another rate than 1', read_only=True)
     start_held: bool = setting(
@@ -80,9 +75,7 @@ class SupervisorNodeSettings:
         1.0, "how many seconds of the node's clock pass in one of a steady clock; 0: lock-step, "
         'where nothing is ever silent; another than 1 only with `simulation`', low=0.0,
         high=1000.0, read_only=True)
-    priority: int = setting(
-        45, 'real-time priority (SCHED_FIFO) of the whole process where `rate` is not 0 and the '
-        'system allows it; 0: ordinary', low=0, high=90, read_only=True)
+    priority: int = priority(45)
     command_type: str = setting('Float64MultiArray', 'message type of both commands',
                                 choices=tuple(COMMAND_TYPES))
     estop_timeout: float = setting(

@@ -9,21 +9,16 @@ from dataclasses import dataclass
 from spowl_ros.base.settings import group, setting
 from spowl_ros.control.operator import OperatorSettings
 from spowl_ros.robot.command import COMMAND_TYPES
+from spowl_ros.ros.driver_settings import DriverSettings, priority
 from spowl_ros.ros.succession import RollbackSettings
 
 
 @dataclass(frozen=True)
-class ControllerNodeSettings:
+class ControllerNodeSettings(DriverSettings):
     """What the controller's node needs beside the settings of the controller itself."""
 
     model: str = setting('', 'directory of the bundle; another one, set while the node is active, '
                          'is made ready beside it and takes over between two decisions')
-    require_signature: str = setting(
-        '', 'public key (PEM) with which the bundle must be signed, checked before anything of it '
-        'is parsed; empty: no signature is wanted')
-    robot: str = setting('', "YAML file of the robot's topics, units and limits; empty: those of "
-                         'the contract', read_only=True)
-    autostart: bool = setting(False, 'configure and activate at once', read_only=True)
     rate: float = setting(
         1.0, "how many seconds of the node's clock pass in one of a steady clock: 1 on a robot, "
         'the real-time factor in a simulation; 0: lock-step, each measurement is answered once '
@@ -33,9 +28,7 @@ class ControllerNodeSettings:
     steady_latency: bool = setting(
         True, 'hold a command back until nearly all decisions are ready, so that commands come as '
         'evenly as sensors; a stop is never held back', read_only=True)
-    priority: int = setting(
-        40, 'real-time priority (SCHED_FIFO) of the whole process where `rate` is not 0 and the '
-        'system allows it; 0: ordinary', low=0, high=90, read_only=True)
+    priority: int = priority(40)
     decision_timeout: float = setting(
         3.0, 'end the process when one decision takes so many seconds; the robot is stopped after '
         'two control periods, where `rate` is not 0', low=0.1, high=600.0, read_only=True)

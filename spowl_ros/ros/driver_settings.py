@@ -1,0 +1,30 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Parameters that controller and supervisor share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from spowl_ros.base.settings import setting
+
+
+@dataclass(frozen=True)
+class DriverSettings:
+    """What both need: the bundle, who must have signed it, and the robot."""
+
+    model: str = setting('', 'directory of the bundle')
+    require_signature: str = setting(
+        '', 'public key (PEM) with which the bundle must be signed, checked before anything of it '
+        'is parsed; empty: no signature is wanted')
+    robot: str = setting('', "YAML file of the robot's topics, units and limits; empty: those of "
+                         'the contract', read_only=True)
+    autostart: bool = setting(False, 'configure and activate at once', read_only=True)
+
+
+def priority(default: int) -> Any:
+    """Declare the real-time priority of a node; the supervisor's is above the controller's."""
+    return setting(
+        default, 'real-time priority (SCHED_FIFO) of the whole process where `rate` is not 0 and '
+        'the system allows it; 0: ordinary', low=0, high=90, read_only=True)
