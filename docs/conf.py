@@ -21,8 +21,6 @@ extensions = ['myst_parser', 'sphinx.ext.autodoc', 'reference_pages']
 exclude_patterns = ['_build']
 html_theme = 'furo'
 html_title = f'spowl_ros {release}'
-html_theme_options = {'source_repository': _package.findtext('url', ''),
-                      'source_branch': 'main', 'source_directory': 'docs/'}
 html_copy_source = False
 
 myst_heading_anchors = 4
