@@ -11,7 +11,6 @@ import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from spowl_ros.base.settings import assigned, changed, declared
-from spowl_ros.cli import _interrupt
 
 if TYPE_CHECKING:
     from spowl_ros.system.running import RunningSystem
@@ -52,8 +51,6 @@ def watch_signals(nodes: RunningSystem) -> threading.Event:
 
     The signals do not interrupt running code: waiting code polls the event. If this process has
     not ended after LATEST_S, it is ended by force.
-
-    :raises KeyboardInterrupt: Ctrl-C came earlier
     """
     interrupted = threading.Event()
 
@@ -73,5 +70,4 @@ def watch_signals(nodes: RunningSystem) -> threading.Event:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
-    _interrupt.check()
     return interrupted

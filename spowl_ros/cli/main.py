@@ -17,7 +17,6 @@ from typing import Protocol, cast
 from spowl_ros.base.environment import prepare
 from spowl_ros.base.errors import SpowlError, crash, one_line
 import spowl_ros.cli
-from spowl_ros.cli import _interrupt
 from spowl_ros.cli._extras import require
 
 INTERRUPTED = 128 + 2  # what a shell reports for a command that SIGINT ended
@@ -84,11 +83,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors='backslashreplace')  # a locale may lack letters
     try:
-        _interrupt.remember()
         prepare()
         args = parse(sys.argv[1:] if argv is None else argv)  # imports: Ctrl-C may come meanwhile
         require(args.verb, args)
-        _interrupt.check()
         return int(args.run(args))
     except SpowlError as error:
         print(f'spowl: error: {error}', file=sys.stderr)
