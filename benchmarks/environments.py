@@ -291,6 +291,7 @@ def main() -> int:
                         help='a bag to replay (default: the one that the first records)')
     parser.add_argument('names', nargs='*', help=f'of {", ".join(ENVIRONMENTS)} (default: all)')
     args = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
     results = results_from(args.csv) if args.csv else {}
     wanted = [name for name in args.names or ENVIRONMENTS if name not in results]
     with tempfile.TemporaryDirectory(prefix='spowl röbot ') as folder:

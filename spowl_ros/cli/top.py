@@ -14,13 +14,16 @@ from spowl_ros.system.nodes import check_namespace
 
 HELP = 'watch a running controller'
 NOBODY = 1
+ONCE_S = 10.0
+"""Longest wait for a controller with --once, seconds."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument('--namespace', default='', help="the controller's namespace")
-    parser.add_argument('--seconds', type=float, default=float('inf'),
-                        help='leave after so long (default: watch until Ctrl-C)')
+    parser.add_argument('--seconds', type=float,
+                        help='leave after so long (default: watch until Ctrl-C; with --once: '
+                        f'{ONCE_S:g})')
     parser.add_argument('--once', action='store_true',
                         help='print one screen as soon as a controller decides, and leave')
 
@@ -31,4 +34,5 @@ def run(args: argparse.Namespace) -> int:
 
     from spowl_ros.clients.screen import show
 
-    return 0 if show(args.namespace, args.seconds, args.once) else NOBODY
+    seconds = args.seconds or (ONCE_S if args.once else float('inf'))
+    return 0 if show(args.namespace, seconds, args.once) else NOBODY

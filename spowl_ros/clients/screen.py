@@ -25,9 +25,7 @@ COLOURS = {'plan': 'green', 'policy': 'cyan', 'monitor': 'yellow', 'stop': 'bold
 LEVELS = (('ok', 'green'), ('warning', 'yellow'), ('error', 'bold red'), ('stale', 'magenta'))
 REFRESH_HZ = 5
 DECISIONS = 10
-"""What a single screen waits for."""
-ONCE_S = 10.0
-"""Longest wait of a single screen for them, seconds."""
+"""Number of decisions that a single screen waits for."""
 SILENT_S = 1.0
 """Seconds without a decision after which the controller counts as silent."""
 
@@ -36,11 +34,11 @@ def show(namespace: str, seconds: float, once: bool) -> bool:
     """
     Show the screen for some seconds, until Ctrl-C, or once; return whether a controller was heard.
 
-    :param once: show one screen as soon as a controller decides, or after a while
+    :param once: show one screen as soon as a controller decides, or after those seconds
     """
     leaving = end_on_signals()
     console = Console()
-    end = time.monotonic() + (min(seconds, ONCE_S) if once else seconds)
+    end = time.monotonic() + seconds
     with spinning(lambda: Watcher(namespace)) as node:
         def waiting() -> bool:
             return time.monotonic() < end and not leaving.wait(1.0 / REFRESH_HZ)
