@@ -13,6 +13,8 @@ import argparse
 from pathlib import Path
 import time
 
+from spowl_ros.control.providers import CPU, PROVIDERS
+
 HELP = 'check that a bundle is whole, computes what it should, and who signed it'
 
 
@@ -23,6 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='public key (PEM) with which it must be signed')
     parser.add_argument('--identity', metavar='NAME',
                         help='who must have signed it by Sigstore, as an address of e-mail')
+    parser.add_argument('--provider', choices=tuple(PROVIDERS), default=CPU,
+                        help='where its graphs run (default: %(default)s)')
     parser.add_argument('--issuer', metavar='URL', default='https://accounts.google.com',
                         help='who vouches for the identity (default: %(default)s)')
 
@@ -38,7 +42,10 @@ def run(args: argparse.Namespace) -> int:
     signer = Signer(args.key, args.identity or '', args.issuer) if (
         args.key or args.identity) else None
     start = time.perf_counter()
-    bundle.load(args.directory, signer=signer)
-    print(f'{args.directory}: hashes, schema, operators, shapes and golden vectors agree'
-          f'{f", signed by {signer}" if signer else ""} ({time.perf_counter() - start:.2f} s)')
+    loaded = bundle.load(args.directory, signer=signer, provider=args.provider)
+    if loaded.fallback:
+        raise SpowlError(f"provider '{args.provider}': {loaded.fallback}")
+    print(f'{args.directory}: hashes, schema, operators, shapes and golden vectors agree on '
+          f'{args.provider}{f", signed by {signer}" if signer else ""} '
+          f'({time.perf_counter() - start:.2f} s)')
     return 0

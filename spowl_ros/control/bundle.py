@@ -30,6 +30,7 @@ from spowl_ros.base.files import read_bounded, write_whole
 from spowl_ros.control import golden, graph_check, graph_io, signature
 from spowl_ros.control.contract import Contract
 from spowl_ros.control.planner_settings import PlannerSettings
+from spowl_ros.control.providers import CPU, open_session
 from spowl_ros.control.signature import SIGNATURE, Signer
 
 if TYPE_CHECKING:
@@ -117,6 +118,10 @@ class Bundle:
     schema: int = SCHEMA
     content: Mapping[str, bytes] = field(default_factory=dict, repr=False, compare=False)
     """The bytes of its files, as hashed."""
+    provider: str = CPU
+    """Where its graphs run, a key of `providers.PROVIDERS`."""
+    fallback: str = ''
+    """Why they run on the CPU although another provider was wanted."""
     _sessions: dict[int, dict[str, onnxruntime.InferenceSession]] = field(
         default_factory=dict, repr=False, compare=False)
 
@@ -167,18 +172,23 @@ class Bundle:
     def sessions(self, threads: int = 1) -> dict[str, onnxruntime.InferenceSession]:
         """Return an inference session of every stage; opens it once for each thread count."""
         if threads not in self._sessions:
+            weights = (WEIGHTS, self.content[WEIGHTS]) if WEIGHTS in self.content else None
             self._sessions[threads] = {
-                name: _open(self.directory / graph.file, self.content, threads)
+                name: open_session(str(self.directory / graph.file), self.content[graph.file],
+                                   weights, threads, self.provider)
                 for name, graph in self.graphs.items()}
         return self._sessions[threads]
 
 
-def load(directory: str | Path, *, threads: int = 1, signer: Signer | None = None) -> Bundle:
+def load(directory: str | Path, *, threads: int = 1, signer: Signer | None = None,
+         provider: str = CPU) -> Bundle:
     """
     Read a bundle and verify hashes, schema, operators, shapes and golden vectors.
 
     :param threads: threads of its inference sessions
     :param signer: required signer; checked before anything is parsed
+    :param provider: where its graphs run; where it is not to be had, or does not reproduce the
+        golden vectors, they run on the CPU and `Bundle.fallback` says why
     :raises BundleError: names the file and what differs
     """
     directory = Path(directory)
@@ -194,16 +204,13 @@ def load(directory: str | Path, *, threads: int = 1, signer: Signer | None = Non
         for graph in bundle.graphs.values():
             graph_check.check_graph(str(directory / graph.file), content[graph.file], WEIGHTS,
                                     len(content.get(WEIGHTS, b'')))
-        sessions = bundle.sessions(threads)
-        for name, graph in bundle.graphs.items():
-            path = directory / graph.file
-            _check_shapes(path, 'inputs', sessions[name].get_inputs(), graph.inputs)
-            _check_shapes(path, 'outputs', sessions[name].get_outputs(), graph.outputs)
-        _check_contract(directory, bundle)
-        where = str(directory / GOLDEN)
-        golden.check(where, golden.read(where, content[GOLDEN]),
-                     {name: (str(directory / graph.file), graph.inputs, graph.outputs)
-                      for name, graph in bundle.graphs.items()}, sessions)
+        if provider != CPU:
+            try:
+                return _check_running(replace(bundle, provider=provider), threads)
+            except SpowlError as error:
+                bundle = replace(bundle, fallback=f'the graphs run on the CPU: {error}',
+                                 _sessions={})
+        _check_running(bundle, threads)
     except BundleError:
         raise
     except SpowlError as error:
@@ -408,26 +415,19 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _open(path: Path, content: Mapping[str, bytes], threads: int
-          ) -> onnxruntime.InferenceSession:
-    import onnxruntime  # here, because it takes a second, which reading a manifest does not need
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    # waiting threads sleep: a spinning thread would take a core from other programs on the robot
-    options.add_session_config_entry('session.intra_op.allow_spinning', '0')
-    options.log_severity_level = 3
-    if (weights := content.get(WEIGHTS)) is not None:
-        options.add_external_initializers_from_files_in_memory(
-            [WEIGHTS], [weights], [len(weights)])
-    try:
-        return onnxruntime.InferenceSession(content[path.name], options,
-                                            providers=['CPUExecutionProvider'])
-    except Exception as error:  # onnxruntime raises many kinds, none of them public
-        reason = str(error).splitlines()[0]
-        raise BundleError(f'{path}: ONNX Runtime cannot open it: {reason}') from error
+def _check_running(bundle: Bundle, threads: int) -> Bundle:
+    """Check the graphs as the bundle's provider runs them; return the bundle."""
+    sessions = bundle.sessions(threads)
+    stages = {}
+    for name, graph in bundle.graphs.items():
+        path = bundle.directory / graph.file
+        _check_shapes(path, 'inputs', sessions[name].get_inputs(), graph.inputs)
+        _check_shapes(path, 'outputs', sessions[name].get_outputs(), graph.outputs)
+        stages[name] = (str(path), graph.inputs, graph.outputs)
+    _check_contract(bundle.directory, bundle)
+    where = str(bundle.directory / GOLDEN)
+    golden.check(where, golden.read(where, bundle.content[GOLDEN]), stages, sessions)
+    return bundle
 
 
 def _check_shapes(path: Path, what: str, actual: Any, declared: Shapes) -> None:

@@ -29,6 +29,7 @@ from spowl_ros.control.monitors.calibration import Calibration
 from spowl_ros.control.monitors.registry import kinds
 from spowl_ros.control.operator import OPERATOR, Takeover
 from spowl_ros.control.policy import NO_PLANNER, planner_of
+from spowl_ros.control.providers import CPU
 from spowl_ros.control.settings import ControllerSettings
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ class Controller:
         self.bundle = bundle
         self.contract = bundle.contract
         self.calibration = Calibration.from_dict(bundle.calibration)
-        self._identity = {'bundle': bundle.digest, 'seed': seed, 'threads': threads}
+        self._identity = {'bundle': bundle.digest, 'seed': seed, 'threads': threads,
+                          **({} if bundle.provider == CPU else {'provider': bundle.provider})}
         settings = settings or ControllerSettings(planner=bundle.settings)
         self._planner = planner_of(bundle, settings.planner, threads=threads, seed=seed)
         self._arbiter = Arbiter(settings.rules())

@@ -185,7 +185,10 @@ class ControllerNode(ManagedNode):
         """Return a verified bundle with the robot's contract."""
         settings = self._node_parameters.settings
         loaded = bundle.load(Path(path), threads=settings.threads,
-                             signer=of_key(settings.require_signature))
+                             signer=of_key(settings.require_signature),
+                             provider=settings.provider)
+        if loaded.fallback:
+            self.get_logger().warning(f"provider '{settings.provider}': {loaded.fallback}")
         return replace(loaded, contract=self._robot.applied_to(loaded.contract))
 
     def activate(self) -> None:

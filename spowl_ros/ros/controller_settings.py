@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from spowl_ros.base.settings import group, setting
 from spowl_ros.control.operator import OperatorSettings
+from spowl_ros.control.providers import CPU, PROVIDERS
 from spowl_ros.robot.command import COMMAND_TYPES
 from spowl_ros.ros.driver_settings import DriverSettings, priority
 from spowl_ros.ros.succession import RollbackSettings
@@ -36,6 +37,10 @@ class ControllerNodeSettings(DriverSettings):
                                 choices=tuple(COMMAND_TYPES))
     seed: int = setting(0, "seed of the planner's randomness", low=0)
     threads: int = setting(1, "threads of the planner's graphs", low=1, high=64)
+    provider: str = setting(
+        CPU, "where the planner's graphs run; what is not to be had, or does not reproduce the "
+        "bundle's golden vectors, is replaced by the CPU with one line in the log",
+        choices=tuple(PROVIDERS))
     observe_cost: bool = setting(
         False, 'listen to `cost` and let the bound of the cost value follow it')
     rollback: RollbackSettings = group(RollbackSettings)
