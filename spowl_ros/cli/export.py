@@ -1,11 +1,12 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Write the bundle that a robot runs from a training checkpoint.
+Write the bundle that a robot runs from a training checkpoint, or from another bundle.
 
-Planner settings that you do not give come from the checkpoint's configuration; `spowl inspect`
-lists all of them. With --untrained, CHECKPOINT is the name of a task, and the bundle holds random
-networks of a compact size. Use it to try a machine before training.
+Planner settings that you do not give come from the checkpoint's configuration, or from the other
+bundle; `spowl inspect` lists all of them. With `--set kind=policy` the robot does not plan until
+the parameter `planner.kind` says otherwise. With --untrained, CHECKPOINT is the name of a task,
+and the bundle holds random networks of a compact size. Use it to try a machine before training.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ import argparse
 import os
 from pathlib import Path
 
-HELP = 'write a bundle from a training checkpoint'
+HELP = 'write a bundle from a training checkpoint or from another bundle'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
-    parser.add_argument('checkpoint', metavar='CHECKPOINT', help='file written by spowl train')
+    parser.add_argument('checkpoint', metavar='CHECKPOINT',
+                        help='file written by spowl train, or directory of a bundle')
     parser.add_argument('directory', metavar='DIRECTORY', type=Path, help='bundle to write')
     parser.add_argument('--seed', type=int, metavar='K',
                         help='CHECKPOINT is the directory of a run of many learners; the one with '
@@ -35,9 +37,10 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault('OMP_NUM_THREADS', '1')  # more PyTorch threads wait for one another
     from spowl_ros.base.settings import assigned, declared
     from spowl_ros.base.tasks import task_id
+    from spowl_ros.control.bundle import MANIFEST
     from spowl_ros.control.planner_settings import PlannerSettings
     from spowl_ros.sim.environment import contract
-    from spowl_ros.training.export import export_checkpoint
+    from spowl_ros.training.export import export_bundle, export_checkpoint
     from spowl_ros.training.population import folder_of
     from spowl_ros.training.trainer import BEST
     from spowl_ros.training.untrained import export_untrained
@@ -50,7 +53,8 @@ def run(args: argparse.Namespace) -> int:
         path = Path(args.checkpoint)
         if args.seed is not None:
             path = folder_of(path, args.seed) / BEST
-        bundle = export_checkpoint(path, args.directory, changes)
+        write = export_bundle if (path / MANIFEST).is_file() else export_checkpoint
+        bundle = write(path, args.directory, changes)
     size = sum(path.stat().st_size for path in args.directory.iterdir())
     print(f'{args.directory}: {bundle.contract.task}, {size / 2**20:.1f} MB, verified')
     print(f'next: spowl evaluate {args.directory}, spowl sim model:={args.directory}')

@@ -92,7 +92,8 @@ def _origin(bundle: Bundle) -> Iterator[tuple[str, Any]]:
     if {'p50', 'p99'} <= set(latency):
         yield 'one plan takes', f'{latency["p50"]:.1f} ms, p99 {latency["p99"]:.1f} ms'
     settings = bundle.settings
-    yield 'planner', (f'{settings.kind}, {settings.iterations} iterations of {settings.samples} + '
+    kind = 'off (planner.kind turns it on)' if settings.kind == 'policy' else settings.kind
+    yield 'planner', (f'{kind}, {settings.iterations} iterations of {settings.samples} + '
                       f'{settings.policy_candidates} candidates, horizon {settings.horizon}, '
                       f'switch {"on" if settings.switch else "off"}' if bundle.plans else
                       'none: a policy of another library')

@@ -9,7 +9,6 @@ provider rounds differently; the golden vectors say whether it still computes th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from spowl_ros.base.errors import SpowlError

@@ -11,7 +11,7 @@ next improvement is called `next_...`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 import importlib.metadata
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.settings import changed
+from spowl_ros.base.settings import changed, declared
 from spowl_ros.control import bundle as bundles
 from spowl_ros.control import golden as golden_vectors
 from spowl_ros.control import graph_io as io
@@ -48,6 +48,7 @@ from spowl_ros.training.planner import (
     Proposal,
     Search,
 )
+from spowl_ros.training.saved import bundle_networks
 
 OPSET = 20
 GOLDEN_CASES = 4
@@ -178,18 +179,20 @@ def export(networks: Networks, contract: Contract, settings: PlannerSettings,
         if ours != theirs:
             raise SpowlError(f'the networks have {ours} {what}, the contract of {contract.task} '
                              f'has {theirs}')
-    if settings.kind == 'policy' or not settings.iterations:
-        raise SpowlError('a bundle needs a planner: kind adaptive, threshold or unsafe and at '
-                         'least one iteration (at run time all kinds can be chosen)')
+    if not settings.iterations:
+        raise SpowlError("planner setting 'iterations' is 0, a bundle needs at least 1; with kind "
+                         'policy the robot does not plan until a parameter says otherwise')
+    # the graphs can plan even where the bundle's own setting is not to
+    search = replace(settings, kind='adaptive') if settings.kind == 'policy' else settings
 
     def make(building: Path) -> Bundle:
         planner = PlannerModule(faster(networks) if exportable else networks,
-                                settings).cpu().eval()
+                                search).cpu().eval()
         candidates = [torch.as_tensor(np.asarray(o), dtype=torch.float32).view(1, -1)
                       for o in observations] or _plausible(contract, 8 * cases)
         candidates = _widened(candidates, config, contract)
         graphs, weights = _write_graphs(planner, candidates[0], building)
-        _write_golden(networks, settings, candidates, cases, graphs, building)
+        _write_golden(networks, search, candidates, cases, graphs, building)
         origin = {'task': contract.task, 'versions': _versions(), **(provenance or {})}
         return Bundle(building, contract, asdict(config), settings, graphs, weights, origin,
                       measured, calibration)
@@ -211,6 +214,38 @@ def export_checkpoint(path: Path, directory: str | Path, changes: dict[str, Any]
                   **content.get('origin', {}), 'configuration': config.to_dict()}
     return export(networks, environment.contract(config.task, config.collect.action_repeat),
                   settings, directory, provenance=provenance)
+
+
+def export_bundle(source: Path, directory: str | Path, changes: dict[str, Any]) -> Bundle:
+    """
+    Write a bundle with the networks of another one.
+
+    Settings that may change at run time need no new graphs: all files but manifest and card stay
+    as they are. A change of the search's sizes needs them, and leaves figures and calibration
+    out, because they belong to the former search. A signature is never taken over.
+
+    :param changes: planner settings that differ from the other bundle's
+    :raises SpowlError: as `export`, or there is no bundle, or it holds no planner
+    """
+    bundle = bundles.load(source)
+    settings = changed(bundle.settings, changes)
+    differing = {name for name, value in asdict(settings).items()
+                 if value != getattr(bundle.settings, name)}
+    if differing & {entry.name for entry in declared(settings) if entry.read_only}:
+        provenance = {name: value for name, value in bundle.provenance.items()
+                      if name != 'versions'}
+        return export(bundle_networks(bundle), bundle.contract, settings, directory,
+                      provenance={**provenance, 'networks_of': bundle.digest})
+
+    def make(building: Path) -> Bundle:
+        for name in bundles.listed(bundle.graphs) - {bundles.MODEL_CARD}:
+            (building / name).write_bytes(bundle.content[name])
+        # the figures name their planner, but not its iterations and thresholds
+        measured = bundle.measured if differing <= {'kind'} else None
+        return replace(bundle, directory=building, settings=bundle.accept(settings),
+                       measured=measured)
+
+    return write_bundle(Path(directory), make, model_card)
 
 
 def _plausible(contract: Contract, count: int) -> list[Tensor]:

@@ -12,13 +12,15 @@ from spowl_ros.control.bundle import Bundle
 def model_card(bundle: Bundle) -> str:
     """Return Markdown on what a bundle is, how it was made and what was measured."""
     contract, settings = bundle.contract, bundle.settings
+    off = ('\nPlanning is off: the policy acts alone until the parameter `planner.kind` says '
+           'otherwise.\n' if settings.kind == 'policy' else '')
     fields = '\n'.join(f'| {f.name} | {f.sensor} | {f.size} | {f.unit} |' for f in contract.fields)
     return f"""# {contract.task}
 
 A latent planning controller for {contract.robot}: at each decision, every
 {contract.control_period:g} s, it plans {settings.horizon} decisions ahead in the latent space of a
 learned world model and acts on the plan where that is no worse and no less safe than its policy.
-
+{off}
 ## Intended use
 Control of the simulated robot of {contract.task}, or of a robot with the same observation,
 action and period, behind the package's monitors and supervisor. Learned in simulation; nothing

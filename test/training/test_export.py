@@ -1,0 +1,44 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A bundle can be written again with other planner settings, and planning can be off in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from spowl_ros.cli.main import main
+from spowl_ros.control import bundle as bundles
+from spowl_ros.control.planner import Planner
+from spowl_ros.training.export import export_bundle
+
+
+def test_planning_off_is_a_setting_of_a_bundle(untrained_bundle: Path, tmp_path: Path) -> None:
+    """With kind policy a bundle does not plan; with its kind given it plans as before."""
+    before = bundles.load(untrained_bundle)
+    off = tmp_path / 'off'
+    assert main(['export', str(untrained_bundle), str(off), '--set', 'kind=policy']) == 0
+    after = bundles.load(off)
+    kept = bundles.LISTED - {bundles.MODEL_CARD}
+    assert all(before.content[name] == after.content[name] for name in kept)
+    assert 'Planning is off' in (off / bundles.MODEL_CARD).read_text()
+    observation = np.zeros(after.contract.size, np.float32)
+    assert Planner(after).plan(observation, 0).source == 'policy'
+    again = after.settings.at_run_time({'kind': before.settings.kind})
+    assert Planner(after, again).plan(observation, 0) == Planner(before).plan(observation, 0)
+
+
+def test_another_search_with_the_same_networks(untrained_bundle: Path, tmp_path: Path) -> None:
+    """Other sizes of the search give new graphs for the same weights, and no former figures."""
+    directory = tmp_path / 'smaller'
+    before = bundles.load(untrained_bundle)
+    after = export_bundle(untrained_bundle, directory, {'samples': 12, 'iterations': 1})
+    assert (after.settings.samples, after.settings.iterations) == (12, 1)
+    assert after.provenance['networks_of'] == before.digest
+    assert (after.measured, after.calibration) == (None, None)
+    observation = np.full(after.contract.size, 0.1, np.float32)
+    ours, theirs = (Planner(bundle).plan(observation, 0) for bundle in (after, before))
+    assert ours.policy_action == theirs.policy_action
+    assert ours.policy_value == theirs.policy_value
+    assert ours.iterations == 1
