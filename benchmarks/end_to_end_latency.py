@@ -9,6 +9,11 @@ A robot on a stand publishes sensors at the control rate and receives the comman
 records when the middleware received the last sensor and when it had published the command. The
 measurement runs with and without real-time priority, and both again while other programs keep
 every core busy.
+
+With --period the robot has that control period instead of the bundle's, and with --kind another
+planner, as 'policy'. So a robot of 200 Hz is measured with the networks of a slower one:
+
+    python -m benchmarks.end_to_end_latency models/SafetyPointGoal1-v0 --period 0.005
 """
 
 from __future__ import annotations
@@ -16,9 +21,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
+from dataclasses import replace
 import itertools
 from pathlib import Path
+import shutil
 import sys
+import tempfile
 import time
 
 import numpy as np
@@ -26,12 +34,16 @@ import numpy as np
 from benchmarks.faults import System, relieve, running, saturate, wait_until_driving
 from benchmarks.robot_stand import PRIORITY
 from spowl_ros.control import bundle
+from spowl_ros.control.planner_settings import KINDS
 from spowl_ros.ros.process import keep_time
+from spowl_ros.training.model_card import model_card
+from spowl_ros.training.onnx_graphs import write_bundle
 
 QUANTILES = (50.0, 95.0, 99.0, 100.0)
 CORES = ('free', 'busy')
 PRIORITIES = ('real-time', 'ordinary')
-COLUMNS = ('cores', 'priority', 'quantity', *(f'p{quantile:g}' for quantile in QUANTILES))
+COLUMNS = ('period_ms', 'planner', 'cores', 'priority', 'quantity',
+           *(f'p{quantile:g}' for quantile in QUANTILES))
 
 
 def measure(system: System, decisions: int) -> dict[str, np.ndarray]:
@@ -67,29 +79,55 @@ def measure(system: System, decisions: int) -> dict[str, np.ndarray]:
     }
 
 
+def varied(model: Path, period: float | None, kind: str | None, directory: Path) -> None:
+    """Write a bundle with the same graphs, perhaps of another control period (s) and planner."""
+    loaded = bundle.load(model)
+    contract, settings = loaded.contract, loaded.settings
+    if period:
+        contract = replace(contract, raw_period=period / contract.action_repeat)
+    if kind:
+        settings = loaded.accept(replace(settings, kind=kind))
+
+    def make(building: Path) -> bundle.Bundle:
+        for name in bundle.listed(loaded.graphs) - {bundle.MODEL_CARD}:
+            shutil.copyfile(model / name, building / name)
+        return replace(loaded, directory=building, contract=contract, settings=settings)
+
+    write_bundle(directory, make, model_card)
+
+
 def main() -> int:
     """Measure, print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('model', type=Path)
     parser.add_argument('--decisions', type=int, default=1000)
+    parser.add_argument('--period', type=float, help="control period, seconds; the bundle's")
+    parser.add_argument('--kind', choices=KINDS, help="kind of planner; the bundle's")
+    parser.add_argument('--cores', nargs='+', choices=CORES, default=CORES)
+    parser.add_argument('--priorities', nargs='+', choices=PRIORITIES, default=PRIORITIES)
     parser.add_argument('--output', type=Path,
                         default=Path('benchmarks/results/end_to_end_latency.csv'))
     arguments = parser.parse_args()
     keep_time(PRIORITY)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    with arguments.output.open('w', newline='') as file:
+    with (arguments.output.open('w', newline='') as file,
+          tempfile.TemporaryDirectory() as folder):
         writer = csv.writer(file, lineterminator='\n')
         writer.writerow(COLUMNS)
-        for cores, priority in itertools.product(CORES, PRIORITIES):
+        model = Path(folder) / 'model'
+        varied(arguments.model, arguments.period, arguments.kind, model)
+        loaded = bundle.load(model)
+        contract, kind = loaded.contract, loaded.settings.kind
+        for cores, priority in itertools.product(arguments.cores, arguments.priorities):
             parameters = {} if priority == 'real-time' else {'priority': 0}
-            with (running(arguments.model, bundle.read_contract(arguments.model), **parameters)
-                  as system, contextlib.ExitStack() as stack):
+            with running(model, contract, **parameters) as system, contextlib.ExitStack() as stack:
                 if cores == 'busy':
                     saturate(system)
                     stack.callback(relieve, system)
                 measured = measure(system, arguments.decisions)
             for name, values in measured.items():
-                row = [cores, priority, name, *np.percentile(values, QUANTILES).round(3)]
+                row = [round(contract.control_period * 1e3, 3), kind, cores, priority, name,
+                       *np.percentile(values, QUANTILES).round(3)]
                 writer.writerow(row)
                 print(', '.join(map(str, row)) + ' ms', flush=True)
             file.flush()

@@ -3,8 +3,8 @@
 """
 Compare the time of a plan with that of a matrix product: python -m benchmarks.planner_ratio MODEL.
 
-The ratio says how fast the planner is, whatever the processor. Plan and product take turns, both on
-one thread of ONNX Runtime. Each counts with the least processor time that it took, because other
+The ratio says how fast the planner is, whatever the processor. Plan and product take turns on one
+thread of ONNX Runtime. Each counts with the least processor time that it took, because other
 programs can only slow it down. With --store the ratio is written to RESULT, with which a test
 compares.
 """
