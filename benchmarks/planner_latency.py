@@ -4,9 +4,9 @@
 Measure what each change to the planner gains: python -m benchmarks.planner_latency > FILE.csv.
 
 Starts from the authors' sizes and order of work, makes one change after another until the planner
-is the shipped one, and measures every step in a separate process with untrained networks. Latency
-is wall-clock time. cpu_ms is the processor time of a decision on all its threads, which is also
-valid on a busy machine.
+is the shipped one, then makes its search smaller. Every step runs in a separate process with
+untrained networks. Latency is wall-clock time. cpu_ms is the processor time of a decision on all
+its threads, which is also valid on a busy machine.
 """
 
 from __future__ import annotations
@@ -71,6 +71,9 @@ def steps(shipped: Bundle) -> list[Step]:
     settings = replace(settings, iterations=ours.iterations)
     found.append(Step(f'{ours.iterations} iterations', networks, settings))
     found.append(Step('shipped settings', networks, ours))
+    found.append(Step('shipped settings, 1 iteration', networks, replace(ours, iterations=1)))
+    small = replace(ours, iterations=1, samples=32, policy_candidates=8, elites=8)
+    found.append(Step('1 iteration of 32 samples, 8 of the policy, 8 elites', networks, small))
     found.append(Step('two threads', networks, ours, threads=2))
     return found
 
@@ -79,6 +82,7 @@ def main() -> int:
     """Measure every step and write CSV."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--model', type=Path, default='models/SafetyPointGoal1-v0')
+    parser.add_argument('--last', type=int, metavar='STEPS', help='only so many, the last ones')
     parser.add_argument('--seconds', type=float, default=5.0, help='about how long to time each')
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -86,7 +90,7 @@ def main() -> int:
     writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator='\n')
     writer.writeheader()
     with tempfile.TemporaryDirectory() as folder:
-        for number, step in enumerate(steps(shipped)):
+        for number, step in enumerate(steps(shipped)[-(args.last or 0):]):
             path = Path(folder) / str(number)
             # one iteration exports quickly and can be repeated any number of times
             export_untrained(path, shipped.contract, step.networks,
