@@ -258,6 +258,11 @@ def summary(measured: dict[str, Any]) -> str:
         f'{alarm["false_alarms"]} false, lead {text(alarm["lead_seconds"])} s',
         f'  latency      p50 {text(latency["p50"])} ms, p99 {text(latency["p99"])} ms, '
         f'{latency["deadline_misses"]} deadlines missed']
+    if budget := measured['budget']:
+        lines.insert(-2, f'  budget       {budget["limit"]:g} an episode, {text(budget["spent"])} '
+                     f'spent, {text(budget["left"])} left, {budget["exceeded"]} episodes over it; '
+                     f'bound held in {text(budget["coverage"])} of the windows, wanted '
+                     f'{budget["wanted"]:g}')
     if measured['identical'] is False:
         found = measured['divergence']
         changed = ', '.join(f'{name} {count}' for name, count in found['sources'].items())

@@ -145,8 +145,7 @@ class Controller:
         self._measured_ns = None
         self._arbiter.restore(before.tripped)
         for monitor in self._monitors:
-            if monitor.learned_in:
-                monitor.recall(getattr(before, monitor.learned_in))
+            monitor.recall(*(getattr(before, name) for name in monitor.learned_in))
 
     def decide(self, observation: Observation, deadline_s: float | None = None,
                iterations: int | None = None, deadline_missed: bool | None = None,
@@ -181,8 +180,9 @@ class Controller:
         total = time.perf_counter() - start
         if deadline_missed is None:
             deadline_missed = deadline_s is not None and total > deadline_s
-        learned: dict[str, Any] = {monitor.learned_in: monitor.learned
-                                   for monitor in self._monitors if monitor.learned_in}
+        learned: dict[str, Any] = {
+            name: value for monitor in self._monitors
+            for name, value in zip(monitor.learned_in, monitor.learned, strict=True)}
         return self._finish(Decision(
             step=self._step, now_ns=observation.now_ns, action=action, source=source,
             reason=reason, monitor=monitor,
@@ -207,7 +207,7 @@ class Controller:
     def _judge(self, stage: Stage, context: Context) -> list[Reading]:
         """Ask the monitors of a stage and pass their readings to the arbiter."""
         readings = [monitor.judge(context) for monitor in self._monitors
-                    if monitor.stage is stage]
+                    if monitor.stage is stage and not monitor.silent]
         for reading in readings:
             self._arbiter.update(reading)
         return readings

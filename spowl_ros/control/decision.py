@@ -16,6 +16,8 @@ from spowl_ros.control.plan import RECORDED, Plan
 
 SOURCES = ('plan', 'policy', 'monitor', 'stop', 'operator')
 """Possible sources of an action, from the most to the least trusting; a person comes last."""
+OPTIONAL = 'budget_'
+"""How fields begin that a record holds only where they are known."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,15 @@ class Decision:
     """Cost since the last decision, if observable."""
     cost_offset: float = math.nan
     """Upper bound of the plan's cost value, minus the cost value."""
+    budget_spent: float = math.nan
+    """Cost of the episode so far; like the next four, not-a-number without a budget."""
+    budget_left: float = math.nan
+    budget_offset: float = math.nan
+    """Upper bound of the policy's remaining cost, minus its cost value."""
+    budget_coverage: float = math.nan
+    """Share of such bounds that held."""
+    budget_judged: float = math.nan
+    """Number of such bounds."""
     deadline_missed: bool = False
     readings: tuple[Reading, ...] = ()
     tripped: tuple[str, ...] = ()
@@ -71,7 +82,7 @@ class Decision:
                             items += _to_items(f'monitors.{reading.monitor}.{name}', part)
             elif entry.name == 'seconds':
                 items += [(f'seconds.{stage}', repr(part)) for stage, part in value.items()]
-            else:
+            elif not (entry.name.startswith(OPTIONAL) and math.isnan(value)):
                 items += _to_items(entry.name, value)
         return items
 
@@ -86,7 +97,8 @@ class Decision:
         try:
             values = {entry.name: _from_items(entry.name, str(entry.type), texts)
                       for entry in dataclasses.fields(cls)
-                      if entry.name not in ('plan', 'readings', 'seconds')}
+                      if entry.name not in ('plan', 'readings', 'seconds') and not (
+                          entry.name.startswith(OPTIONAL) and entry.name not in texts)}
             plan = None
             if 'plan.source' in texts:
                 plan = Plan(**{name: _from_items(f'plan.{name}', kind, texts)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+import math
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,12 @@ class BundleAgent:
         (seed,) = seeds
         self._controller = Controller(self._bundle, self._settings, seed=seed)
         self._now_ns = 0
+        self._cost = math.nan
+
+    def paid(self, lane: int, cost: float) -> None:
+        """Keep the cost for a budget; the other monitors are evaluated without any."""
+        if self._settings.budget.limit:
+            self._cost = cost
 
     def act(self, lanes: Sequence[int], observations: NDArray[np.float32]
             ) -> tuple[NDArray[np.float32], list[str]]:
@@ -42,7 +49,8 @@ class BundleAgent:
         self._now_ns += self._period_ns
         fields = len(self._bundle.contract.fields)
         decision = self._controller.decide(Observation(
-            observations[0], np.full(fields, self._now_ns), self._now_ns, np.zeros(fields)))
+            observations[0], np.full(fields, self._now_ns), self._now_ns, np.zeros(fields)),
+            cost=self._cost)
         return np.array([decision.action], np.float32), [decision.source]
 
 

@@ -49,6 +49,9 @@ class Agent(Protocol):
         :param observations: (n, O + window (O + A))
         """
 
+    def paid(self, lane: int, cost: float) -> None:
+        """Take what the last action of a lane cost."""
+
 
 class AgentSource(Protocol):
     """Makes an agent; small enough to send to another process."""
@@ -176,6 +179,7 @@ def side_by_side(agent: Agent, environments: Sequence[environment.AnyEnvironment
             sources[lane][source] += 1
             change = float(np.abs(action - last.get(lane, action)).mean())
             last[lane] = action
+            agent.paid(lane, result.cost)
             totals[lane] += (result.reward, result.cost, result.info['raw_steps'],
                              result.info['goals'], change)
             raw_steps += result.info['raw_steps']

@@ -17,6 +17,7 @@ from spowl_ros.replay.alarms import foreseeing, judge_alarms
 from spowl_ros.replay.foresight import coverage, episode_bounds, foresight
 
 if TYPE_CHECKING:
+    from spowl_ros.control.monitors.budget import BudgetSettings
     from spowl_ros.replay.replay import Replay
     from spowl_ros.replay.trace import Trace
 
@@ -64,6 +65,7 @@ def measure(replay: Replay) -> dict[str, Any]:
                      for episode_return, cost in episodes],
         'value_calibration': foresight(trace, 'value', planner.discount).to_dict(),
         'cost_value_calibration': cost_value,
+        'budget': _budget(trace, replay.settings.budget),
         'model_error': _numbers(percentiles(trace.plan['model_error'])),
         'alarm': {**judge_alarms(trace).to_dict(), 'by_monitor': {
             monitor: judge_alarms(trace, (monitor,)).to_dict()
@@ -138,6 +140,19 @@ def divergence(replay: Replay) -> dict[str, Any]:
         **{quantity: number(mean(replayed.executed(quantity) - recorded.executed(quantity)))
            for quantity in ('value', 'cost_value')},
     }
+
+
+def _budget(trace: Trace, settings: BudgetSettings) -> dict[str, float | None] | None:
+    """Return what episodes spent of their budget, and how often its bound held; None without."""
+    if not settings.limit:
+        return None
+    ends = [end - 1 for _, end in episode_bounds(trace.episode)]
+    spent = trace.budget['spent'][ends]
+    return {'limit': settings.limit, 'spent': number(mean(spent)),
+            'left': number(mean(trace.budget['left'][ends])),
+            'exceeded': int(np.sum(spent > settings.limit)),
+            'coverage': number(float(trace.budget['coverage'][-1])),
+            'wanted': settings.coverage}
 
 
 def _numbers(values: dict[str, float]) -> dict[str, float | None]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LIMITED = tuple(kind.name for kind in kinds() if kind.stage is Stage.AFTER_PLANNING)
 """Monitors with kept limits: their limits have the unit of a prediction."""
+BUDGET = ('spent', 'left', 'coverage')
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class Trace:
     """Monitor to whether it was tripped."""
     limits: dict[str, NDArray[np.float64]]
     """Monitor of LIMITED to the value beyond which it alarms."""
+    budget: dict[str, NDArray[np.float64]]
+    """What decisions say of the episode's budget, by the names in BUDGET."""
 
     def __len__(self) -> int:
         return len(self.now_ns)
@@ -80,7 +83,8 @@ class Trace:
             {name: column[rows] for name, column in self.plan.items()}, self.cost_offset[rows],
             self.reward[rows], self.cost[rows], self.seconds[rows], self.deadline_missed[rows],
             self.position[rows], {name: column[rows] for name, column in self.alarms.items()},
-            {name: column[rows] for name, column in self.limits.items()})
+            {name: column[rows] for name, column in self.limits.items()},
+            {name: column[rows] for name, column in self.budget.items()})
 
 
 class TraceBuilder:
@@ -114,6 +118,7 @@ class TraceBuilder:
         numbers |= {
             'episode': self.episode, 'source': SOURCES.index(decision.source),
             'cost_offset': decision.cost_offset, **self._nothing_yet,
+            **{f'budget_{name}': getattr(decision, f'budget_{name}') for name in BUDGET},
             'seconds': decision.seconds.get('total', float('nan')),
             'deadline_missed': decision.deadline_missed, 'x': float('nan'), 'y': float('nan')}
         limits = {reading.monitor: reading.limit for reading in decision.readings}
@@ -145,7 +150,8 @@ class TraceBuilder:
         if not count:
             columns = {name: np.empty(0) for name in (
                 *NUMBERS, 'episode', 'source', 'cost_offset', 'reward', 'cost', 'seconds',
-                'deadline_missed', 'x', 'y', *(f'{name}.limit' for name in LIMITED))}
+                'deadline_missed', 'x', 'y', *(f'{name}.limit' for name in LIMITED),
+                *(f'budget_{name}' for name in BUDGET))}
         return Trace(
             now_ns=np.array(self._times, np.int64), episode=columns['episode'].astype(np.int64),
             source=columns['source'].astype(np.int64),
@@ -156,4 +162,5 @@ class TraceBuilder:
             position=np.column_stack((columns['x'], columns['y'])),
             alarms={monitor: np.array([monitor in tripped for tripped in self._tripped])
                     for monitor in sorted(self._monitors)},
-            limits={name: columns[f'{name}.limit'] for name in LIMITED})
+            limits={name: columns[f'{name}.limit'] for name in LIMITED},
+            budget={name: columns[f'budget_{name}'] for name in BUDGET})

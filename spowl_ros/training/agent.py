@@ -74,6 +74,9 @@ class PlannerAgent:
         device = next(self._networks.parameters()).device
         self._generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
 
+    def paid(self, lane: int, cost: float) -> None:
+        """Ignore the cost: there are no monitors here."""
+
     def act(self, lanes: Sequence[int], observations: NDArray[np.float32]
             ) -> tuple[NDArray[np.float32], list[str]]:
         """Return actions (n, A) for observations of these lanes, and their sources."""

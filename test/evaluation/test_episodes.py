@@ -55,8 +55,13 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Turning:
     """Drives in circles, in every other episode the other way round."""
 
+    window = 0
+
     def begin(self, seeds: Sequence[int]) -> None:
         """Nothing is random."""
+
+    def paid(self, lane: int, cost: float) -> None:
+        """Nothing is kept."""
 
     def act(self, lanes: Sequence[int], observations: NDArray[np.float32]
             ) -> tuple[NDArray[np.float32], list[str]]:

@@ -141,8 +141,8 @@ class Monitor(ABC, Generic[S]):
     """Whether it predicts costs; reports then count its hits and misses."""
     spares_planning: ClassVar[bool] = False
     """Whether the controller skips planning while this monitor leads."""
-    learned_in: ClassVar[str] = ''
-    """Field of a Decision that records what it has `learned`; empty if it learns nothing."""
+    learned_in: ClassVar[tuple[str, ...]] = ()
+    """Fields of a Decision that record what it has `learned`."""
     table: ClassVar[str] = ''
     """Key of its table in a bundle's calibration; empty if it needs none."""
 
@@ -170,11 +170,16 @@ class Monitor(ABC, Generic[S]):
         return math.inf
 
     @property
-    def learned(self) -> float:
-        """What it has learned and keeps over a reset; not-a-number: nothing."""
-        return math.nan
+    def silent(self) -> bool:
+        """Whether its settings give it nothing to judge; it then gives no reading at all."""
+        return False
 
-    def recall(self, learned: float) -> None:
+    @property
+    def learned(self) -> tuple[float, ...]:
+        """What it has learned, in the order of `learned_in`; not-a-number: nothing."""
+        return ()
+
+    def recall(self, *learned: float) -> None:
         """Restore what was `learned`, in a replay."""
 
     @classmethod

@@ -98,7 +98,7 @@ class CostValueMonitor(Monitor[CostValueSettings]):
     stage = Stage.AFTER_PLANNING
     rank = 20
     foresees = True
-    learned_in = 'cost_offset'
+    learned_in = ('cost_offset',)
     table = 'cost_offset'
 
     def __init__(self, settings: CostValueSettings, grounds: Grounds) -> None:
@@ -138,14 +138,15 @@ class CostValueMonitor(Monitor[CostValueSettings]):
             f'({predicted:.3g} predicted), budget {budget:.3g}'))
 
     @property
-    def learned(self) -> float:
+    def learned(self) -> tuple[float, ...]:
         """The bound's offset."""
-        return self._bound.offset
+        return (self._bound.offset,)
 
-    def recall(self, learned: float) -> None:
+    def recall(self, *learned: float) -> None:
         """Restore an offset; not-a-number changes nothing."""
-        if math.isfinite(learned):
-            self._bound.offset = learned
+        (offset,) = learned
+        if math.isfinite(offset):
+            self._bound.offset = offset
 
     @classmethod
     def calibrate(cls, episodes: Sequence[HeldOutEpisode], discount: float) -> Table:

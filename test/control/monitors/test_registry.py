@@ -35,7 +35,8 @@ from spowl_ros.nodes.controller import ControllerNode
 from spowl_ros.replay.alarms import foreseeing
 
 ROOT = Path(__file__).resolve().parents[3]
-BUILT_IN = ['staleness', 'values', 'deadline', 'sensor_margin', 'model_error', 'cost_value']
+BUILT_IN = ['staleness', 'values', 'deadline', 'sensor_margin', 'model_error', 'cost_value',
+            'budget']
 
 
 @dataclass(frozen=True)

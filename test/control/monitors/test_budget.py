@@ -1,0 +1,132 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The budget of an episode: what is spent, what may come, and how often that bound holds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+import math
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+import numpy as np
+import pytest
+
+from spowl_ros.control import bundle
+from spowl_ros.control.controller import Controller
+from spowl_ros.control.decision import Decision
+from spowl_ros.control.monitors.budget import BudgetSettings, RemainingCost
+from spowl_ros.control.observation import Observation
+
+MOST = 5.0
+"""Greatest cost of a window in the streams below."""
+
+
+def drifting(seed: int, count: int, parts: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return predictions and costs, both of which change their law `parts` times."""
+    rng = np.random.default_rng(seed)
+    law = rng.uniform(0, 1, (parts, 3)) ** 2
+    part = np.minimum(np.arange(count) * parts // count, parts - 1)
+    predicted = rng.normal(4 * law[part, 0] - 1, 0.3)
+    paid = (rng.random(count) < law[part, 1]) * law[part, 2]
+    return predicted, paid
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 6), st.sampled_from([0.8, 0.9, 0.95]),
+       st.integers(1, 5), st.sampled_from([0.02, 0.1, 0.5]))
+def test_the_bound_fails_no_more_often_than_wanted(seed: int, parts: int, coverage: float,
+                                                   window: int, rate: float) -> None:
+    """However predictions and costs drift, the long-run error rate is the wanted one at most."""
+    found = RemainingCost(BudgetSettings(coverage=coverage, window=window, rate=rate))
+    predicted, paid = drifting(seed, 4000, parts)
+    for value, cost in zip(predicted, paid, strict=True):
+        found.expect(found.over(float(value)))
+        found.pay(float(cost))
+    assert found.judged == 4000 - window + 1
+    allowed = 1 - coverage + (MOST + rate * (window + 1)) / (rate * found.judged)
+    assert 1 - found.coverage <= allowed + 1e-9
+    assert found.offset >= 0.0
+
+
+def test_the_bound_is_no_wider_than_needed() -> None:
+    """Where predictions are too low at random, the wanted share of bounds holds, and no more."""
+    found = RemainingCost(BudgetSettings(coverage=0.9, window=3, rate=0.05))
+    rng = np.random.default_rng(0)
+    for cost in rng.exponential(1.0, 20_000):
+        found.expect(found.over(0.5))
+        found.pay(float(cost))
+    assert found.coverage == pytest.approx(0.9, abs=0.01)
+
+
+def test_a_quiet_time_does_not_sink_the_bound() -> None:
+    """After thousands of decisions without cost, the first misses raise the bound at once."""
+    found = RemainingCost(BudgetSettings(coverage=0.9, window=1, rate=0.5))
+    for cost in [0.0] * 5000 + [2.0] * 3:
+        found.expect(found.over(0.0))
+        found.pay(cost)
+    assert found.missed == 3
+    assert found.offset == pytest.approx(1.35)
+
+
+@pytest.fixture
+def controller(untrained_bundle: Path) -> Controller:
+    """Return a controller with a budget, far from being spent."""
+    made = Controller(bundle.load(untrained_bundle))
+    made.change(made.settings.change({'budget.limit': 100.0, 'budget.window': 2}))
+    return made
+
+
+def decide(controller: Controller, step: int, cost: float) -> Decision:
+    """Let a robot that stands still decide."""
+    count = len(controller.contract.fields)
+    now_ns = 10**12 + step * round(controller.contract.control_period * 1e9)
+    return controller.decide(Observation(
+        np.full(controller.contract.size, 0.1, np.float32), np.full(count, now_ns), now_ns,
+        np.zeros(count)), cost=cost)
+
+
+def test_the_policy_leads_once_the_budget_may_be_exceeded(controller: Controller) -> None:
+    """Spent and left are recorded; past the budget the policy acts; a new episode has it whole."""
+    first = decide(controller, 0, 7.0)  # the cost of the episode before
+    assert (first.budget_spent, first.budget_left) == (0.0, 100.0)
+    assert math.isnan(first.budget_coverage)
+    decide(controller, 1, 0.0)
+    second = decide(controller, 2, 30.0)
+    assert (second.budget_spent, second.budget_left, second.budget_judged) == (30.0, 70.0, 1.0)
+    reading = next(one for one in second.readings if one.monitor == 'budget')
+    assert reading.clear and reading.limit == 100.0
+    assert second.plan is not None
+    assert reading.value == pytest.approx(
+        30.0 + max(second.plan.policy_cost_value, 0.0) + second.budget_offset)
+    last = decide(controller, 3, 80.0)
+    assert (last.source, last.monitor) == ('policy', 'budget')
+    assert '110 spent' in last.reason and last.budget_left == -10.0
+    assert Decision.from_items(last.to_items()).to_items() == last.to_items()
+    controller.reset()
+    assert decide(controller, 4, 0.0).budget_spent == 0.0
+
+
+def test_a_cost_that_is_not_observed_is_not_zero(controller: Controller) -> None:
+    """Without costs the policy leads from the second decision on, and the reason says why."""
+    decide(controller, 0, math.nan)
+    found = decide(controller, 1, math.nan)
+    assert (found.source, found.monitor) == ('policy', 'budget')
+    assert 'not observed' in found.reason
+
+
+def test_without_a_budget_nothing_is_recorded(untrained_bundle: Path) -> None:
+    """Off, which is the default, a decision is the one that it was before there were budgets."""
+    found = decide(Controller(bundle.load(untrained_bundle)), 0, 1.0)
+    assert not any('budget' in name for name, _ in found.to_items())
+
+
+def test_a_bag_that_begins_midway_continues_the_budget(controller: Controller) -> None:
+    """What an earlier decision recorded is what the next one builds on."""
+    before = [decide(controller, step, 1.0) for step in range(5)][-1]
+    wanted = decide(controller, 5, 2.0)
+    controller.resume(5, before)
+    found = decide(controller, 5, 2.0)
+    assert found.budget_spent == wanted.budget_spent == 6.0
+    assert replace(found, budget_judged=0.0).budget_coverage == before.budget_coverage
