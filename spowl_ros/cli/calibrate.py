@@ -4,7 +4,8 @@
 Calibrate a bundle's run-time monitors on episodes that no training saw.
 
 Measures the quantiles of the model error and the conformal offsets of the cost value, and writes
-both into the bundle's manifest. This changes the manifest's hash.
+both into the bundle's manifest. This changes the manifest's hash. The offsets are of the cost of
+the next 100 decisions, or of half an episode where episodes are shorter.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
         tables = calibrate(loaded, seeds, on_episode=lambda: bar.update())
     bundle.amend(args.bundle, calibration=tables.to_dict())
     print(f'{tables.decisions} decisions in {tables.episodes} episodes from seed '
-          f'{tables.first_seed}; written into {args.bundle}, as share of decisions: value')
+          f'{tables.first_seed}, costs summed over {tables.window} decisions; written into '
+          f'{args.bundle}, as share of decisions: value')
     for title, table in tables.tables.items():
         print(f'{title:>12}  ' + '  '.join(f'{p:g}: {value:.3g}' for p, value in table))
     return 0

@@ -12,7 +12,7 @@ import numpy as np
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.bundle import Bundle
 from spowl_ros.control.controller import Controller
-from spowl_ros.control.monitors.calibration import WINDOW, Calibration, HeldOutEpisode
+from spowl_ros.control.monitors.calibration import Calibration, HeldOutEpisode, window_of
 from spowl_ros.control.monitors.registry import kinds
 from spowl_ros.control.observation import Observation
 from spowl_ros.sim.environment import AnyEnvironment, make
@@ -34,6 +34,7 @@ def run_episode(controller: Controller, environment: AnyEnvironment, seed: int) 
         episode.decisions.append(dataclasses.replace(decision, readings=(), seconds={}))
         episode.costs.append(result.cost)
         values, ended = result.observation, result.terminated or result.truncated
+    episode.terminated = result.terminated
     return episode
 
 
@@ -42,7 +43,10 @@ def calibrate(bundle: Bundle, seeds: Sequence[int],
     """
     Return every monitor's table for a bundle, from episodes that no training saw.
 
-    :raises SpowlError: too few episodes or decisions for a table
+    The costs that follow a decision are summed over WINDOW decisions, or over half of the longest
+    episode where all are shorter. An episode that ends by itself is known to its end.
+
+    :raises SpowlError: no decision for a table
     """
     contract = bundle.contract
     environment = make(contract.task, action_repeat=contract.action_repeat)
@@ -53,10 +57,9 @@ def calibrate(bundle: Bundle, seeds: Sequence[int],
     decisions = sum(len(episode.costs) for episode in episodes)
     tables = {kind.table: kind.calibrate(episodes, bundle.settings.cost_discount)
               for kind in kinds() if kind.table}
+    window = window_of(episodes)
     if not all(tables.values()):
-        longest = max((len(episode.costs) for episode in episodes), default=0)
         raise SpowlError(f'{len(seeds)} episodes with {decisions} decisions are too few to '
-                         f'calibrate with a window of {WINDOW} decisions: run more episodes, or '
-                         f'longer ones; the longest has {longest}')
-    return Calibration(tables, window=WINDOW, episodes=len(seeds), decisions=decisions,
+                         f'calibrate with a window of {window} decisions; run more --episodes')
+    return Calibration(tables, window=window, episodes=len(seeds), decisions=decisions,
                        first_seed=seeds[0])

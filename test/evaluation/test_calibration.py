@@ -17,9 +17,11 @@ from spowl_ros.control import bundle
 from spowl_ros.control.controller import Controller
 from spowl_ros.control.monitors.calibration import (
     Calibration,
+    HeldOutEpisode,
     conformal_table,
     discounted_sums,
     quantile_table,
+    window_of,
 )
 
 
@@ -46,6 +48,21 @@ def test_discounted_sums_of_whole_windows() -> None:
     """Each sum discounts the costs from its decision on; cut windows are left out."""
     np.testing.assert_allclose(discounted_sums([1, 0, 2, 4], 0.5, 3), [1.5, 2.0])
     assert discounted_sums([1, 2], 0.5, 3).size == 0
+
+
+def test_an_episode_that_ended_by_itself_is_known_to_its_end() -> None:
+    """No cost follows it, so every decision has its sum; a cut one keeps its open windows."""
+    np.testing.assert_allclose(discounted_sums([1, 0, 4], 0.5, 2, terminated=True), [1, 2, 4])
+    np.testing.assert_allclose(discounted_sums([1, 2], 0.5, 3, terminated=True), [2, 2])
+
+
+@pytest.mark.parametrize(('lengths', 'window'), [
+    ([200, 30], 100), ([100], 100), ([99, 20], 50), ([30], 15), ([1], 1), ([], 100)])
+def test_the_window_fits_short_episodes(lengths: list[int], window: int) -> None:
+    """It is half of the longest where none is long enough; those that ended do not count."""
+    cut = [HeldOutEpisode(costs=[0.0] * length) for length in lengths]
+    ended = HeldOutEpisode(costs=[0.0] * 7, terminated=True)
+    assert window_of([*cut, ended]) == window
 
 
 def test_tables_round_up_and_survive_json() -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 import math
 from typing import TYPE_CHECKING, Any
@@ -24,16 +25,28 @@ PROBABILITIES = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 1
 
 
 WINDOW = 100
-"""Decisions over which costs are summed to judge a cost value."""
+"""Decisions over which costs are summed to judge a cost value, where episodes are so long."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class HeldOutEpisode:
     """One held-out episode, one entry per decision."""
 
     decisions: list[Decision] = field(default_factory=list)
     costs: list[float] = field(default_factory=list)
     """Cost of each decision."""
+    terminated: bool = False
+    """It ended by itself, so that no cost can follow; otherwise what follows is not known."""
+
+
+def window_of(episodes: Sequence[HeldOutEpisode]) -> int:
+    """
+    Return over how many decisions the costs of these episodes can be summed.
+
+    That is WINDOW, or half of the longest episode that was cut off where none is as long as that.
+    """
+    longest = max((len(one.costs) for one in episodes if not one.terminated), default=WINDOW)
+    return WINDOW if longest >= WINDOW else -(-longest // 2)
 
 
 @dataclass(frozen=True)
@@ -43,7 +56,7 @@ class Calibration:
     tables: dict[str, Table] = field(default_factory=dict)
     """A monitor's `table` to its table."""
     window: int = 0
-    """Decisions over which costs were summed."""
+    """Decisions over which costs were summed; see `window_of`."""
     episodes: int = 0
     decisions: int = 0
     first_seed: int = -1
@@ -108,14 +121,19 @@ def conformal_table(predicted: ArrayLike, true: ArrayLike) -> Table:
                  if rank <= differences.size)
 
 
-def discounted_sums(costs: ArrayLike, discount: float, window: int) -> np.ndarray:
+def discounted_sums(costs: ArrayLike, discount: float, window: int,
+                    terminated: bool = False) -> np.ndarray:
     """
     Return, for each decision, the discounted cost of the ``window`` decisions from it on.
 
     :param costs: shape (n,), one episode
-    :return: shape (n - window + 1,): only decisions with a whole window in the episode
+    :param terminated: the episode ended by itself, and no cost follows
+    :return: shape (n - window + 1,): only decisions whose whole window is known; shape (n,) if
+        terminated
     """
     array = np.asarray(costs, np.float64)
+    if terminated:
+        array = np.append(array, np.zeros(window - 1))
     if array.size < window:
         return np.zeros(0)
     weights = discount ** np.arange(window)

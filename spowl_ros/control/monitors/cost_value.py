@@ -21,7 +21,12 @@ from spowl_ros.control.monitors.base import (
     judged,
     register,
 )
-from spowl_ros.control.monitors.calibration import WINDOW, conformal_table, discounted_sums
+from spowl_ros.control.monitors.calibration import (
+    WINDOW,
+    conformal_table,
+    discounted_sums,
+    window_of,
+)
 
 if TYPE_CHECKING:
     from spowl_ros.control.decision import Decision
@@ -38,8 +43,9 @@ class CostValueSettings:
                               low=0.5, high=0.999)
     hysteresis: float = setting(0.8, 'a bound up to this part of the budget is clear',
                                 low=0.0, high=1.0)
-    window: int = setting(WINDOW, 'decisions over which a cost is summed to judge its prediction',
-                          low=1, high=10000)
+    window: int = setting(
+        WINDOW, 'decisions over which a cost is summed to judge its prediction; fewer where the '
+        'bundle was calibrated on episodes shorter than the default', low=1, high=10000)
     rate: float = setting(
         0.05, 'step by which the bound follows costs, where they are observed; 0: it stays',
         low=0.0, high=1.0)
@@ -54,10 +60,14 @@ class AdaptiveBound:
 
     :param offset: the conformal offset at ``settings.coverage``
     :param discount: discount per decision of the cost value
+    :param longest: greatest window, 0 if there is none: where episodes are short, a longer one
+        would never be whole
     """
 
-    def __init__(self, offset: float, discount: float, settings: CostValueSettings) -> None:
+    def __init__(self, offset: float, discount: float, settings: CostValueSettings,
+                 longest: int = 0) -> None:
         self.offset = offset
+        self._window = min(settings.window, longest or settings.window)
         self._discount = discount
         self._settings = settings
         self._pending: deque[float] = deque()
@@ -82,7 +92,7 @@ class AdaptiveBound:
             return
         self._pending.append(predicted)
         self._costs.append(cost)
-        if len(self._costs) == self._settings.window:
+        if len(self._costs) == self._window:
             true = sum(cost * self._discount**step for step, cost in enumerate(self._costs))
             missed = true > self._pending.popleft() + self.offset
             self._costs.popleft()
@@ -107,8 +117,10 @@ class CostValueMonitor(Monitor[CostValueSettings]):
         self._expected = math.nan
 
     def _new_bound(self) -> AdaptiveBound:
-        offset = self.grounds.calibration.at(self.table, self.settings.coverage, 0.0)
-        return AdaptiveBound(offset, self.grounds.cost_discount, self.settings)
+        tables = self.grounds.calibration
+        return AdaptiveBound(tables.at(self.table, self.settings.coverage, 0.0),
+                             self.grounds.cost_discount, self.settings,
+                             tables.window if tables.window < WINDOW else 0)
 
     def change(self, settings: CostValueSettings) -> None:
         """Use other settings; keep the learned offset unless the change invalidates it."""
@@ -151,10 +163,12 @@ class CostValueMonitor(Monitor[CostValueSettings]):
     @classmethod
     def calibrate(cls, episodes: Sequence[HeldOutEpisode], discount: float) -> Table:
         """Return the offsets that cover the discounted cost of whole windows."""
+        window = window_of(episodes)
         pairs = [(value, float(total)) for episode in episodes
                  for value, total in zip(
                      map(executed_cost_value, episode.decisions),
-                     discounted_sums(episode.costs, discount, WINDOW), strict=False)
+                     discounted_sums(episode.costs, discount, window, episode.terminated),
+                     strict=False)
                  if not math.isnan(value)]
         return conformal_table([value for value, _ in pairs], [total for _, total in pairs])
 

@@ -169,6 +169,17 @@ def test_adaptive_bound_stays_without_observed_costs() -> None:
         assert bound.offset == 1.5
 
 
+@pytest.mark.parametrize(('calibrated', 'follows'), [(3, True), (100, False), (0, False)])
+def test_adaptive_bound_follows_in_short_episodes(calibrated: int, follows: bool) -> None:
+    """Calibrated on short episodes, the bound follows costs within one."""
+    calibration = Calibration({'cost_offset': ((1.0, 0.0),)}, window=calibrated)
+    monitor = CostValueMonitor(CostValueSettings(), Grounds(CONTRACT, calibration, 0.99))
+    for _ in range(5):
+        monitor._expected = 1.0  # what the executed action was expected to cost
+        monitor.judge(Context(observe(), plan=a_plan(plan_cost_value=1.0), cost=10.0))
+    assert (monitor.learned > 0.0) == follows
+
+
 def scan(distance: float, sector: int = 0) -> np.ndarray:
     """Return values with a hazard's centre at a distance (metres) in a sector."""
     values = np.zeros(19, np.float32)
