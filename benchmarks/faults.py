@@ -40,6 +40,7 @@ from benchmarks.robot_stand import (
     tampered,
 )
 from spowl_ros.robot.topics import topics
+from spowl_ros.ros.process import LOG_PERIOD_S
 from spowl_ros.supervisor.latch import RELEASE_AFTER_S
 from spowl_ros.system import nodes as systems
 from spowl_ros.system.processes import end_with_parent
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
 
 START_S = 60.0
 HOLD_PERIODS = 3
-LOG_PERIOD_S = 5.0
 """Least time between the simulator's reports that nobody commands it."""
 WORLDS = ('stand', 'stand with simulated time', 'simulator')
 """What controller and supervisor drive."""

@@ -14,6 +14,8 @@ import tempfile
 import time
 import traceback
 
+INTERRUPTED = 128 + 2
+"""Exit code of a command that Ctrl-C ended, as shells report it."""
 _PREFIX = 'error: '
 _HEAD, _TAIL = 2000, 500
 """Characters kept of a longer text: its beginning, and its end, which says what to do."""

@@ -19,6 +19,11 @@ NODES = tuple(sorted(
     path.stem for path in (Path(__file__).parents[1] / 'nodes').glob('[!_]*.py')))
 """The package's nodes: each is a file in nodes/ and an executable of the same name."""
 
+DECISION = 'controller/decision'
+"""Topic of the controller's decisions, in the robot's namespace."""
+BEST = 'best.pt'
+"""In the directory of a training: the networks that validated best."""
+
 
 def is_namespace(name: str) -> bool:
     """Whether a name is a valid namespace; a slash at either end is allowed."""

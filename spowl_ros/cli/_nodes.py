@@ -10,6 +10,7 @@ import signal
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from spowl_ros.base.errors import INTERRUPTED
 from spowl_ros.base.settings import assigned, changed, declared
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 T = TypeVar('T')
 
-INTERRUPTED = 128 + signal.SIGINT
-"""Exit code of a run that Ctrl-C ended."""
 POLL_S = 0.05
 LATEST_S = 2.6
 """Seconds from an interrupt until the process ends by force, as while a library still loads.

@@ -10,8 +10,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+from spowl_ros.base.errors import INTERRUPTED
 from spowl_ros.base.settings import changed
-from spowl_ros.cli._nodes import INTERRUPTED, POLL_S, watch_signals
+from spowl_ros.cli._nodes import POLL_S, watch_signals
 from spowl_ros.control.bundle import read_contract
 from spowl_ros.control.run_record import RunRecord
 from spowl_ros.system import nodes as system

@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Export and print what was written."""
     os.environ.setdefault('OMP_NUM_THREADS', '1')  # more PyTorch threads wait for one another
+    from spowl_ros.base.names import BEST
     from spowl_ros.base.settings import assigned, declared
     from spowl_ros.base.tasks import task_id
     from spowl_ros.control.bundle import MANIFEST
@@ -42,7 +43,6 @@ def run(args: argparse.Namespace) -> int:
     from spowl_ros.sim.environment import contract
     from spowl_ros.training.export import export_bundle, export_checkpoint
     from spowl_ros.training.population import folder_of
-    from spowl_ros.training.trainer import BEST
     from spowl_ros.training.untrained import export_untrained
 
     changes = assigned(declared(PlannerSettings()), args.set)

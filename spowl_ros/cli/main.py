@@ -15,11 +15,9 @@ import sys
 from typing import Protocol, cast
 
 from spowl_ros.base.environment import prepare
-from spowl_ros.base.errors import SpowlError, crash, one_line
+from spowl_ros.base.errors import INTERRUPTED, SpowlError, crash, one_line
 import spowl_ros.cli
 from spowl_ros.cli._extras import require
-
-INTERRUPTED = 128 + 2  # what a shell reports for a command that SIGINT ended
 
 
 class Verb(Protocol):

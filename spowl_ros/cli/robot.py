@@ -12,9 +12,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from spowl_ros.base.errors import INTERRUPTED
 from spowl_ros.cli._fit import fit
 from spowl_ros.cli._nodes import (
-    INTERRUPTED,
     POLL_S,
     add_launch_arguments,
     launch_arguments,

@@ -15,9 +15,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.errors import INTERRUPTED, SpowlError
 from spowl_ros.cli._nodes import (
-    INTERRUPTED,
     POLL_S,
     add_launch_arguments,
     launch_arguments,

@@ -11,14 +11,13 @@ import time
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.errors import INTERRUPTED, SpowlError
 
 if TYPE_CHECKING:
     from spowl_ros.training.config import TrainConfig
     from spowl_ros.training.population import Population
     from spowl_ros.training.trainer import Trainer
 
-INTERRUPTED = 130
 SAME_REQUEST_S = 1.0
 """A second signal within this time repeats the first one: `timeout` and others send two."""
 HELP = 'learn world model, policy and values for a task'

@@ -17,7 +17,7 @@ from rich.text import Text
 from spowl_ros.base.statistics import latency_ms, shares
 from spowl_ros.clients.spinning import spinning
 from spowl_ros.clients.watcher import Picture, Watcher
-from spowl_ros.control.decision import SOURCES, Decision
+from spowl_ros.control.decision import SILENT_S, SOURCES, Decision
 from spowl_ros.ros.process import end_on_signals
 
 COLOURS = {'plan': 'green', 'policy': 'cyan', 'monitor': 'yellow', 'stop': 'bold red',
@@ -26,8 +26,6 @@ LEVELS = (('ok', 'green'), ('warning', 'yellow'), ('error', 'bold red'), ('stale
 REFRESH_HZ = 5
 DECISIONS = 10
 """Number of decisions that a single screen waits for."""
-SILENT_S = 1.0
-"""Seconds without a decision after which the controller counts as silent."""
 
 
 def show(namespace: str, seconds: float, once: bool) -> bool:

@@ -14,6 +14,8 @@ from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.monitors.base import Reading
 from spowl_ros.control.plan import RECORDED, Plan
 
+SILENT_S = 1.0
+"""Seconds without a decision after which people are told that the controller is silent."""
 SOURCES = ('plan', 'policy', 'monitor', 'stop', 'operator')
 """Possible sources of an action, from the most to the least trusting; a person comes last."""
 OPTIONAL = 'budget_'

@@ -48,11 +48,10 @@ from spowl_ros.ros import process
 from spowl_ros.ros.last_command import publish_last
 from spowl_ros.ros.messages import build, message_class
 from spowl_ros.ros.parameters import Parameters, refuse_unknown
+from spowl_ros.ros.process import DIAGNOSTICS_PERIOD_S, LOG_PERIOD_S
 from spowl_ros.ros.qos import LATCHED
 
 COMMAND_PERIOD = 0.02
-LOG_PERIOD_S = 5.0
-DIAGNOSTICS_PERIOD_S = 1.0
 _OLDEST_NS, _FUTURE_NS = 10**9, 10**8
 """Greatest age of a measurement, and how far it may lie ahead of the clock; nanoseconds."""
 _ANSWER_S = 3.0

@@ -46,6 +46,7 @@ from spowl_ros.ros.lifecycle import TOO_LATE, ManagedNode
 from spowl_ros.ros.messages import build, message_class
 from spowl_ros.ros.operator_input import OperatorInput
 from spowl_ros.ros.parameters import Parameters, refuse_unknown
+from spowl_ros.ros.process import DIAGNOSTICS_PERIOD_S, LOG_PERIOD_S
 from spowl_ros.ros.qos import KEPT, LATCHED
 from spowl_ros.ros.statistics import Statistics
 from spowl_ros.ros.succession import Model, Succession
@@ -59,8 +60,6 @@ if TYPE_CHECKING:
     from spowl_ros.control.decision import Decision
     from spowl_ros.control.observation import Observation
 
-DIAGNOSTICS_PERIOD_S = 1.0
-LOG_PERIOD_S = 5.0
 _LONGEST_WAIT_S = 1.0
 _HANGS_PERIODS = 2.0
 """Control periods after which a decision counts as hanging."""

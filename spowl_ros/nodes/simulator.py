@@ -34,6 +34,7 @@ from spowl_ros.ros import process
 from spowl_ros.ros.discovery import DISCOVERY_S, other_publishers, publishers
 from spowl_ros.ros.messages import message_class
 from spowl_ros.ros.parameters import Parameters, refuse_unknown
+from spowl_ros.ros.process import LOG_PERIOD_S
 from spowl_ros.ros.qos import EVERY_MESSAGE
 from spowl_ros.ros.topics import RobotTopics
 from spowl_ros.sim.environment import make
@@ -51,7 +52,6 @@ _REPEAT_S = 0.25
 _LISTEN_S = 0.05
 _LISTENER_S = 30.0
 """Longest time for the listener in the settings to start and subscribe, seconds."""
-_LOG_PERIOD_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class SimulatorNode(Node):
             command = self._format.to_command(message)
         except SpowlError as error:
             self.get_logger().error(f'{error}; the robot is stopped',
-                                    throttle_duration_sec=_LOG_PERIOD_S)
+                                    throttle_duration_sec=LOG_PERIOD_S)
             command = self._stop
         with self._condition:
             self._command = command
@@ -386,9 +386,9 @@ class SimulatorNode(Node):
             waited = time.monotonic() - began
             if lock_step and waited > self.settings.first_command_timeout:
                 raise SpowlError(f'no first command within {waited:.0f} s: {self._missing()}')
-            if waited > _LOG_PERIOD_S:
+            if waited > LOG_PERIOD_S:
                 self.get_logger().info(f'waiting for the first command: {self._missing()}',
-                                       throttle_duration_sec=_LOG_PERIOD_S)
+                                       throttle_duration_sec=LOG_PERIOD_S)
             self._time_ns += self._period_ns
         if lock_step:
             self._pause(_SETTLE_S)
@@ -439,7 +439,7 @@ class SimulatorNode(Node):
             command = self._command
         if command is None or silence > self.settings.silent_periods * self._wall_period:
             self.get_logger().warning(f'no command for {silence:.2f} s; the robot is stopped',
-                                      throttle_duration_sec=_LOG_PERIOD_S)
+                                      throttle_duration_sec=LOG_PERIOD_S)
             return self._stop
         return command
 

@@ -43,6 +43,7 @@ from spowl_ros.ros.last_command import publish_last
 from spowl_ros.ros.lifecycle import TOO_LATE, ManagedNode
 from spowl_ros.ros.messages import build, message_class
 from spowl_ros.ros.parameters import Parameters, refuse_unknown
+from spowl_ros.ros.process import DIAGNOSTICS_PERIOD_S, LOG_PERIOD_S
 from spowl_ros.ros.qos import LATCHED
 from spowl_ros.supervisor.binding import Binding, Publisher
 from spowl_ros.supervisor.heartbeat import Heartbeat
@@ -54,8 +55,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rclpy.subscription import MessageInfo
 
-DIAGNOSTICS_PERIOD_S = 1.0
-LOG_PERIOD_S = 5.0
 RAW = 'command_raw'
 """Topic of the controller's commands."""
 _CHECKS_PER_PERIOD = 10

@@ -33,6 +33,7 @@ from std_srvs.srv import SetBool, Trigger
 from visualization_msgs.msg import MarkerArray
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.names import DECISION
 from spowl_ros.base.settings import Setting, setting
 from spowl_ros.control.decision import Decision
 from spowl_ros.ros import process
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-DECISION = '/controller/decision'
 DISCOVERY_PERIOD_S = 1.0
 ANSWER_S = 3.0
 """Longest time for a service to answer, seconds."""
@@ -156,7 +156,7 @@ class ViewerNode(Node):
     def _discover(self) -> None:
         """Follow new controllers."""
         for topic, types in self.get_topic_names_and_types():
-            if topic.endswith(DECISION) and 'diagnostic_msgs/msg/DiagnosticArray' in types:
+            if topic.endswith(f'/{DECISION}') and 'diagnostic_msgs/msg/DiagnosticArray' in types:
                 name = topic.removesuffix(DECISION).strip('/')
                 if name not in self._robots:
                     self._follow(name)

@@ -14,6 +14,7 @@ import numpy as np
 from spowl_ros.bags.context import read_context
 from spowl_ros.bags.reader import Bag
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.names import DECISION
 from spowl_ros.control.decision import Decision
 from spowl_ros.control.run_record import Episode
 from spowl_ros.drawing.outline import Outline, outline_of, solids
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from spowl_ros.control.contract import Contract
     from spowl_ros.robot.config import RobotConfig
 
-DECISION = 'controller/decision'
 OUTCOMES = ('reward', 'cost')
 MARKERS = 'simulator/markers'
 EPISODE = 'simulator/episode'

@@ -12,12 +12,13 @@ from rclpy.serialization import deserialize_message
 from std_msgs.msg import Float64
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.names import DECISION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 KINDS = ('stop', 'monitor', 'cost')
-DECISION, STATE, COST = 'controller/decision', 'supervisor/state', 'cost'
+STATE, COST = 'supervisor/state', 'cost'
 TOPICS = (DECISION, STATE, COST)
 """Topics that show events."""
 

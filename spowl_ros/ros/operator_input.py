@@ -15,6 +15,7 @@ from std_srvs.srv import Trigger
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.operator import OperatorCommands, OperatorSettings
 from spowl_ros.ros.messages import message_class
+from spowl_ros.ros.process import LOG_PERIOD_S
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from spowl_ros.control.contract import ActionSpec
     from spowl_ros.robot.command import CommandFormat
 
-_LOG_PERIOD_S = 5.0
 
 
 class OperatorInput:
@@ -64,7 +64,7 @@ class OperatorInput:
             hear(time.monotonic())
         except SpowlError as error:  # an invalid message does not count
             self._node.get_logger().warning(f'operator: {error}',
-                                            throttle_duration_sec=_LOG_PERIOD_S)
+                                            throttle_duration_sec=LOG_PERIOD_S)
 
     def _on_hand_back(self, request: Trigger.Request,
                       response: Trigger.Response) -> Trigger.Response:

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
         def close(self) -> None:
             """Stop the robot, close files."""
 
+DIAGNOSTICS_PERIOD_S = 1.0
+"""From one report on /diagnostics to the next."""
+LOG_PERIOD_S = 5.0
+"""Least time from one log message to the same one again."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _CRASHED = 1
 _LAST_RESORT_S = 8.0

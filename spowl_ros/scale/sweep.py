@@ -19,6 +19,7 @@ from typing import Any
 from spowl_ros.base import yaml
 from spowl_ros.base.errors import SpowlError, one_line
 from spowl_ros.base.files import write_whole
+from spowl_ros.base.names import BEST
 from spowl_ros.base.seeds import EVALUATION
 from spowl_ros.base.settings import changed, read, setting
 from spowl_ros.control.bundle import MANIFEST
@@ -32,7 +33,6 @@ COLUMNS = ('run', 'kind', 'of', 'planner', 'seed', 'changes', 'state', 'reason',
            'return_low', 'return_high', 'cost', 'cost_low', 'cost_high', 'cost_free_fraction',
            'episodes', 'decisions', 'seconds', 'attempts', 'node')
 TABLE = 'sweep.csv'
-BEST = 'best.pt'
 
 Opener = Callable[[Path, str, dict[str, Any], bool], tuple[AgentSource, dict[str, Any]]]
 """Returns the agent source of a model; takes path, planner, settings, and whether monitors act."""

@@ -329,14 +329,6 @@ class Learners:
 
     # -- what is kept -------------------------------------------------------------------------
 
-    def copy_learner(self, source: int, target: int) -> None:
-        """Copy another learner's state into one learner, except for the randomness."""
-        for stack in {id(s): s for s in (self.weights, self.averages)}.values():
-            stack.copy_member(source, target)
-        for rows in (*self.model_optimiser.moments, *self.policy_optimiser.moments,
-                     *self.state.values(), *self.constraint.values()):
-            rows[target] = rows[source]
-
     def save(self, learner: int) -> dict[str, object]:
         """Return all that a bit-exact continuation needs, except the average's weights."""
         return {'networks': self.weights.members[learner].state_dict(),

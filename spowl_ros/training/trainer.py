@@ -18,6 +18,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.names import BEST
 from spowl_ros.training import checkpoint, gait, initial
 from spowl_ros.training import collect as collector
 from spowl_ros.training import config as configuration
@@ -34,7 +35,6 @@ from spowl_ros.training.progress import Progress
 from spowl_ros.training.validation import validate
 
 CHECKPOINT = 'checkpoint.pt'
-BEST = 'best.pt'
 FINITE = ('loss', 'policy_loss', 'gradient_norm', 'policy_gradient_norm')
 REPORTED = ('loss', 'consistency_loss', 'reward_loss', 'cost_loss', 'reward_value_loss',
             'cost_value_loss', 'policy_loss', 'gradient_norm', 'value', 'cost_value', 'entropy',

@@ -135,9 +135,3 @@ class Stack:
             flat.lerp_(other.flat[group], weight)
         for name, value in self.buffers.items():
             value.copy_(other.buffers[name])
-
-    @torch.no_grad()
-    def copy_member(self, source: int, target: int) -> None:
-        """Copy all weights of one learner to another."""
-        for rows in (*self.flat.values(), *self.buffers.values()):
-            rows[target].copy_(rows[source])

@@ -10,6 +10,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.names import DECISION
 from spowl_ros.control.decision import Decision
 from spowl_ros.view.frame import Frame, Health, History, Robot, Scene, Solid, scan_points, scene_of
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from spowl_ros.bags.reader import Bag
 
-DECISION = 'controller/decision'
 JUMPS = ('cost', 'switch', 'alarm', 'episode')
 """Kinds of moments to jump to: a cost, a change of source, a monitor's trip, a new episode."""
 SCAN = 'sensor_msgs/msg/LaserScan'

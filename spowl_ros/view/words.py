@@ -8,14 +8,13 @@ import html
 import math
 from typing import TYPE_CHECKING
 
+from spowl_ros.control.decision import SILENT_S
 from spowl_ros.drawing.picture import SOURCE_COLOURS
 
 if TYPE_CHECKING:
     from spowl_ros.control.decision import Decision
     from spowl_ros.view.frame import Frame, Health
 
-SILENT_S = 1.0
-"""After this long without a decision the controller counts as silent."""
 ERROR = 2
 LEVELS = ('ok', 'warning', 'error', 'stale')
 MEANING = {

@@ -143,18 +143,6 @@ def test_one_learner_that_is_not_a_number_leaves_the_others_alone() -> None:
         torch.testing.assert_close(together['loss'][1], one['loss'][0], rtol=1e-4, atol=1e-5)
 
 
-def test_a_copied_learner_is_the_other() -> None:
-    """After a copy two learners make the same update of the same batch and noise."""
-    many = learners([0, 1, 2])
-    many.update(batch(0, 1, 2))
-    many.copy_learner(2, 0)
-    many.generators[0].set_state(many.generators[2].get_state())
-    figures = many.update(batch(7, 8, 7))
-    for name, value in figures.items():
-        torch.testing.assert_close(value[0], value[2], msg=name)
-        assert name in ('value_scale', 'multiplier', 'entropy_weight') or value[1] != value[2]
-
-
 def test_the_average_follows_the_networks() -> None:
     """Its weights are those of the past, weighted; without a rate it is the networks."""
     made = learners([0], LearnerSettings(optimiser=OptimiserConfig(average_rate=0.95)))

@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.names import BEST
 from spowl_ros.training import checkpoint, population
 from spowl_ros.training.config import TrainConfig
-from spowl_ros.training.trainer import BEST, CHECKPOINT, Trainer
+from spowl_ros.training.trainer import CHECKPOINT, Trainer
 
 
 def short(config: TrainConfig, decisions: int = 120) -> TrainConfig:

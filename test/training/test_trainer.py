@@ -20,9 +20,10 @@ import torch
 
 from spowl_ros.base import yaml
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.names import BEST
 from spowl_ros.training import checkpoint
 from spowl_ros.training.config import TrainConfig, from_dict
-from spowl_ros.training.trainer import BEST, CHECKPOINT, Trainer
+from spowl_ros.training.trainer import CHECKPOINT, Trainer
 
 WALL_CLOCK = ('seconds', 'raw_steps_per_second', 'updates_per_second', 'environment_share',
               'acting_share', 'update_share', 'evaluation_share')
