@@ -36,23 +36,25 @@ class RingSettings:
     """What stays in memory, and when it becomes a bag."""
 
     seconds: float = setting(
-        0.0, 'keep the last so many seconds in memory and write them into a bag below `path` '
-        'when something happens; 0: write everything at once', low=0.0, high=3600.0,
+        0.0, 'seconds that are kept in memory; an event writes them into a bag below `path`; 0: '
+             'everything is written at once', low=0.0, high=3600.0,
         read_only=True)
     megabytes: float = setting(
-        128.0, 'keep at most so many megabytes, whatever the seconds; twice as many while a bag '
-        'is written', low=1.0, high=65536.0, read_only=True)
-    after: float = setting(2.0, 'how long to wait for what follows an event, seconds', low=0.0,
+        128.0, 'greatest memory in megabytes, whatever `ring.seconds` is; twice that while a '
+               'bag is written', low=1.0, high=65536.0, read_only=True)
+    after: float = setting(2.0, 'seconds that are recorded after an event', low=0.0,
                            high=600.0, read_only=True)
     events: str = setting(
-        'stop monitor cost', 'what makes a bag beside the service ~/save, separated by spaces: '
-        'stop (of the controller or the supervisor), monitor (one takes the lead), cost',
+        'stop monitor cost', 'events that make a bag, separated by spaces: stop (of the '
+                             'controller or the supervisor), monitor (one takes the lead), '
+                             'cost; the service ~/save always makes one',
         read_only=True)
-    cost: float = setting(0.0, 'a greater cost than this is an event', read_only=True)
+    cost: float = setting(0.0, 'cost above which a step is an event', read_only=True)
     pause: float = setting(
-        10.0, 'least seconds between two bags; events in between share the next one, which '
-        'waits no longer than `seconds`', low=0.0, high=3600.0, read_only=True)
-    bags: int = setting(20, 'most bags that events make in one run; ~/save makes more', low=0,
+        10.0, 'least seconds between two bags; events in between share the next bag, which '
+              'waits no longer than `ring.seconds`', low=0.0, high=3600.0, read_only=True)
+    bags: int = setting(20, 'greatest number of bags that events make in one run; ~/save can '
+                            'add more', low=0,
                         read_only=True)
 
 

@@ -33,21 +33,22 @@ class OperatorSettings:
     """Whether and how a person can take over."""
 
     input: str = setting(
-        'off', 'where the operator is heard: sensor_msgs/Joy on `joy`, or commands of '
-        '`command_type` on `command_operator`, sent only while a button is held',
+        'off', "source of the operator's commands: sensor_msgs/Joy on `joy`, or messages of "
+               '`command_type` on `command_operator`, sent only while a button is held',
         choices=INPUTS)
     button: int = setting(4, "number of the joystick's dead-man's button, from 0", low=0, high=255)
     axes: str = setting('1 0', "numbers of the joystick's axes, one for each actuator, with a "
-                        'minus where it is the other way round; an axis at 0 is the stop command')
-    timeout: float = setting(0.3, 'seconds of a steady clock without a message after which the '
-                             'operator is silent', low=0.02, high=5.0)
+                               'minus if the axis is reversed; an axis at 0 is the stop command')
+    timeout: float = setting(0.3, 'seconds without a message after which the operator counts as '
+                                  'silent; steady clock', low=0.02, high=5.0)
     silence: str = setting(
-        'stop', 'what follows when the operator falls silent while driving: the robot stands '
-        'until he is heard again or ~/hand_back is called, or plan and policy drive on',
+        'stop', 'what happens if the operator falls silent while driving: stop: the robot '
+                'stands until the operator is heard again or ~/hand_back is called; release: '
+                'plan and policy drive on',
         choices=('stop', 'release'))
     overrules: str = setting(
-        'policy', 'the highest level of a monitor that the operator overrules; the supervisor he '
-        'never does', choices=tuple(_LEVELS))
+        'policy', 'highest level of a monitor that the operator overrules; nobody overrules the '
+                  'supervisor', choices=tuple(_LEVELS))
 
 
 @dataclass(frozen=True)

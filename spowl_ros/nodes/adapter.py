@@ -64,9 +64,9 @@ _RECENT_S = 2.0
 class AdapterSettings:
     """The robot's shape and speeds."""
 
-    model: str = setting('', 'directory of the bundle, of which only the contract is read',
+    model: str = setting('', 'directory of the bundle; only its contract is read',
                          read_only=True)
-    robot_radius: float = setting(0.12, 'radius of a circle that holds the hull, metres',
+    robot_radius: float = setting(0.12, 'radius of a circle around the hull, metres',
                                   low=0.01, high=5.0)
     laser_x: float = setting(0.0, 'laser ahead of the middle of the robot, metres',
                              low=-5.0, high=5.0)
@@ -85,9 +85,9 @@ class AdapterSettings:
                                 read_only=True)
     goal_tolerance: float = setting(0.3, "metres from the robot's centre to the goal at which it "
                                     'is reached; 0.3 in training', low=0.01, high=3.0)
-    goal_timeout: float = setting(120.0, 'give a goal up after so many seconds; 0: never',
+    goal_timeout: float = setting(120.0, 'seconds after which a goal is given up; 0: never',
                                   low=0.0, high=86400.0)
-    command_timeout: float = setting(0.3, 'stop after so many seconds without a command',
+    command_timeout: float = setting(0.3, 'seconds without a command after which the robot stops',
                                      low=0.02, high=5.0)
 
 

@@ -53,11 +53,12 @@ class DiffDriveSettings:
                                 read_only=True)
     odom_frame: str = setting('odom', 'frame of the pose and the goal', read_only=True)
     base_frame: str = setting('base_link', 'frame of velocities and the laser', read_only=True)
-    goals: bool = setting(True, 'send a goal, and the next one when it is reached',
+    goals: bool = setting(True, 'send a goal, and the next goal when one is reached',
                           read_only=True)
     cmd_vel_type: str = setting('TwistStamped', 'message type of `cmd_vel`', choices=TWISTS,
                                 read_only=True)
-    command_timeout: float = setting(0.25, 'stop after so many seconds without a command',
+    command_timeout: float = setting(0.25, 'seconds without a command after which the robot '
+                                           'stops',
                                      low=0.05, high=5.0, read_only=True)
 
 

@@ -48,12 +48,12 @@ class PlayerSettings:
 
     path: str = setting('', 'bag to play', read_only=True)
     sensors: str = setting('', 'names of topics, separated by spaces, whose messages are '
-                           'measurements even where their type is one of commands',
+                               'measurements although their type is that of commands',
                            read_only=True)
     rate: float = setting(1.0, 'how much faster than recorded to play', low=0.01, high=100.0,
                           read_only=True)
     loop: bool = setting(False, 'play again and again', read_only=True)
-    wait: float = setting(2.0, 'seconds to wait for somebody to listen before beginning',
+    wait: float = setting(2.0, 'seconds to wait for a subscriber before playing begins',
                           low=0.0, high=60.0, read_only=True)
 
 

@@ -69,18 +69,20 @@ class RecorderSettings:
     storage: str = setting('mcap', 'storage format', choices=('mcap', 'sqlite3'), read_only=True)
     compression: str = setting('none', 'compression of the chunks of an MCAP file',
                                choices=('none', 'zstd'), read_only=True)
-    split_megabytes: float = setting(0.0, 'begin a new file after so many megabytes; 0: never',
+    split_megabytes: float = setting(0.0, 'size in megabytes after which a new file begins; 0: '
+                                          'never',
                                      low=0.0, read_only=True)
-    split_seconds: float = setting(0.0, 'begin a new file after so many seconds; 0: never',
+    split_seconds: float = setting(0.0, 'seconds after which a new file begins; 0: never',
                                    low=0.0, read_only=True)
-    flush_seconds: float = setting(0.5, 'at most this much is lost when the process is killed, '
-                                   'seconds', low=0.05, high=60.0, read_only=True)
-    topics: str = setting('', 'names of the topics to record, separated by spaces; empty: all of '
-                          'the namespace but images and point clouds', read_only=True)
+    flush_seconds: float = setting(0.5, 'greatest loss if the process is killed, seconds',
+                                   low=0.05, high=60.0, read_only=True)
+    topics: str = setting('', 'names of the topics to record, separated by spaces; empty: all '
+                              'topics of the namespace except images and point clouds',
+                          read_only=True)
     exclude: str = setting('', 'regular expression of the topic names to leave out',
                            read_only=True)
-    model: str = setting('', 'bundle directory; its hash is recorded and its sensors are awaited '
-                         'from the start', read_only=True)
+    model: str = setting('', 'directory of the bundle; the recorder stores its hash, and '
+                             'subscribes to its sensors from the start', read_only=True)
     ring: RingSettings = group(RingSettings)
 
 

@@ -59,7 +59,7 @@ class SimulatorSettings:
     """What is simulated, and how fast."""
 
     task: str = setting('SafetyPointGoal1-v0', 'SafetyGymnasium task', read_only=True)
-    episodes: int = setting(0, 'end after so many episodes; 0: never', low=0, read_only=True)
+    episodes: int = setting(0, 'number of episodes to drive; 0: no end', low=0, read_only=True)
     seed: int = setting(0, 'seed of the first episode; each later one adds 1', low=0,
                         high=2**32 - 1, read_only=True)
     rate: float = setting(1.0, 'real-time factor; 0: lock-step', low=0.0, high=1000.0,
@@ -69,15 +69,15 @@ class SimulatorSettings:
     command_type: str = setting('Float64MultiArray', 'message type of `command`',
                                 choices=tuple(COMMAND_TYPES), read_only=True)
     first_command_timeout: float = setting(
-        60.0, 'lock-step: end when no first command has come after so many seconds', low=0.1,
+        60.0, 'lock-step: seconds without a first command after which the simulator ends', low=0.1,
         high=86400.0, read_only=True)
     command_timeout: float = setting(
-        10.0, 'lock-step: end when a command is missing for so many seconds', low=0.1,
+        10.0, 'lock-step: seconds without a command after which the simulator ends', low=0.1,
         high=86400.0, read_only=True)
-    listener: str = setting('', 'node that is to hear the sensors from the first one on, and is '
-                            'waited for, such as a recorder; empty: none', read_only=True)
+    listener: str = setting('', 'node that must hear all sensor messages, such as a recorder; '
+                                'the simulator waits for it; empty: none', read_only=True)
     silent_periods: float = setting(
-        1.7, 'real time: stop the robot after so many control periods without a command',
+        1.7, 'real time: control periods without a command after which the robot stops',
         low=1.0, high=1000.0, read_only=True)
     observation_noise: float = setting(
         0.0, "noise of the sensors, as a multiple of an ordinary sensor's", low=0.0, high=1000.0,

@@ -64,22 +64,23 @@ _CHECKS_PER_PERIOD = 10
 class SupervisorNodeSettings(DriverSettings):
     """What the supervisor's node needs."""
 
-    model: str = setting('', 'directory of the bundle, of which only the contract is read')
+    model: str = setting('', 'directory of the bundle; only its contract is read')
     simulation: bool = setting(
-        False, 'the robot is a simulated one: it may run at another rate than 1', read_only=True)
+        False, 'the robot is simulated, so `rate` may differ from 1', read_only=True)
     start_held: bool = setting(
-        True, 'hold the robot from the start until ~/release; false lets it drive at once',
+        True, 'hold the robot from the start until ~/release is called; false: it may drive at '
+              'once',
         read_only=True)
     rate: float = setting(
-        1.0, "how many seconds of the node's clock pass in one of a steady clock; 0: lock-step, "
-        'where nothing is ever silent; another than 1 only with `simulation`', low=0.0,
+        1.0, "speed of the node's clock relative to a steady clock; 0: lock-step, where nothing "
+             'counts as silent; values other than 1 need `simulation`', low=0.0,
         high=1000.0, read_only=True)
     priority: int = priority(45)
     command_type: str = setting('Float64MultiArray', 'message type of both commands',
                                 choices=tuple(COMMAND_TYPES))
     estop_timeout: float = setting(
-        0.5, 'seconds of a steady clock without a message on `estop` that stop the robot, once '
-        'one was heard; not where `rate` is 0', low=0.05, high=10.0, read_only=True)
+        0.5, 'seconds without a message on `estop` after which the robot stops, once one was '
+             'heard; steady clock; not used if `rate` is 0', low=0.05, high=10.0, read_only=True)
     limits: SupervisionSettings = group(SupervisionSettings)
 
 

@@ -69,14 +69,14 @@ SIMULATION: dict[str, Asked] = {
 class ViewerSettings:
     """Where the page is served."""
 
-    host: str = setting('127.0.0.1', 'address to serve the page on; on one that other machines '
-                        'reach, visitors need the token', read_only=True)
+    host: str = setting('127.0.0.1', 'address of the page; if other machines reach it, visitors '
+                                     'need the token', read_only=True)
     port: int = setting(8080, 'port of the page; 0: a free one', low=0, high=65535,
                         read_only=True)
-    token: str = setting('', 'what visitors must bring; empty: made up where it is needed',
+    token: str = setting('', 'secret that visitors must give; empty: generated if one is needed',
                          read_only=True)
     open_browser: bool = setting(True, 'open the page in a browser', read_only=True)
-    rate: float = setting(10.0, 'how often a second the page is filled', low=0.5, high=30.0,
+    rate: float = setting(10.0, 'updates of the page per second', low=0.5, high=30.0,
                           read_only=True)
 
 

@@ -21,7 +21,7 @@ from spowl_ros.replay.tally import Tally
 if TYPE_CHECKING:
     from spowl_ros.control.bundle import Bundle
 
-_OFF = ' (-1: not asked)'
+_OFF = ' (-1: off)'
 
 
 @dataclass(frozen=True)
@@ -32,27 +32,27 @@ class GateRules:
     A rule in use fails if its figure is unknown, for instance if costs were not recorded.
     """
 
-    decisions: int = setting(100, 'decisions that there must be at least', low=1)
+    decisions: int = setting(100, 'least number of decisions', low=1)
     action_mean: float = setting(
-        0.5, 'mean difference of the actions, in parts of 1 of their range of -1 to 1' + _OFF,
+        0.5, 'mean difference of the actions, which range from -1 to 1' + _OFF,
         low=-1.0)
     action_high: float = setting(
-        1.5, 'difference of the actions that 95 % of the decisions stay below' + _OFF, low=-1.0)
+        1.5, '95th percentile of the difference of the actions' + _OFF, low=-1.0)
     source_changes: float = setting(
-        0.5, 'part of the decisions with another source' + _OFF, low=-1.0, high=1.0)
+        0.5, 'fraction of the decisions whose source differs' + _OFF, low=-1.0, high=1.0)
     stops: float = setting(
-        0.02, 'part of the decisions by which stops may be more' + _OFF, low=-1.0, high=1.0)
+        0.02, 'increase of the fraction of decisions that are stops' + _OFF, low=-1.0, high=1.0)
     predicted_cost: float = setting(
-        1.0, 'by which the mean predicted cost value of what is done may be higher' + _OFF,
+        1.0, 'increase of the mean predicted cost value of the executed actions' + _OFF,
         low=-1.0)
     cost_error: float = setting(
-        1.2, "root mean square of predicted less followed cost, in parts of A's" + _OFF, low=-1.0)
+        1.2, "RMS error of the predicted cost, as a multiple of A's" + _OFF, low=-1.0)
     misses: float = setting(
-        0.0, 'costs not warned of, beyond those of A' + _OFF, low=-1.0)
+        0.0, 'additional costs without a warning' + _OFF, low=-1.0)
     false_alarms: float = setting(
-        2.0, 'alarms that no cost followed, beyond those of A' + _OFF, low=-1.0)
+        2.0, 'additional alarms without a cost' + _OFF, low=-1.0)
     latency: float = setting(
-        0.5, '99th percentile of what a decision takes here, in parts of the control period'
+        0.5, '99th percentile of the latency on this machine, as a fraction of the control period'
         + _OFF, low=-1.0)
 
 

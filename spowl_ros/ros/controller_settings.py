@@ -18,21 +18,23 @@ from spowl_ros.ros.succession import RollbackSettings
 class ControllerNodeSettings(DriverSettings):
     """What the controller's node needs beside the settings of the controller itself."""
 
-    model: str = setting('', 'directory of the bundle; another one, set while the node is active, '
-                         'is made ready beside it and takes over between two decisions')
+    model: str = setting('', 'directory of the bundle; a change while the node is active loads '
+                             'the new bundle beside the old one, and it takes over between two '
+                             'decisions')
     rate: float = setting(
-        1.0, "how many seconds of the node's clock pass in one of a steady clock: 1 on a robot, "
-        'the real-time factor in a simulation; 0: lock-step, each measurement is answered once '
-        'and nothing is ever late', low=0.0, high=1000.0, read_only=True)
+        1.0, "speed of the node's clock relative to a steady clock: 1 on a robot, the real-time "
+             'factor in a simulation; 0: lock-step, where each measurement is answered once and '
+             'nothing is late', low=0.0, high=1000.0, read_only=True)
     deadline_fraction: float = setting(
-        0.5, 'part of the control period in which a decision is due', low=0.01, high=1.0)
+        0.5, 'fraction of the control period within which a decision must be ready',
+        low=0.01, high=1.0)
     steady_latency: bool = setting(
-        True, 'hold a command back until nearly all decisions are ready, so that commands come as '
-        'evenly as sensors; a stop is never held back', read_only=True)
+        True, 'delay each command until nearly all decisions would be ready, so that commands '
+              'are as regular as the sensors; a stop is never delayed', read_only=True)
     priority: int = priority(40)
     decision_timeout: float = setting(
-        3.0, 'end the process when one decision takes so many seconds; the robot is stopped after '
-        'two control periods, where `rate` is not 0', low=0.1, high=600.0, read_only=True)
+        3.0, 'seconds for one decision after which the process ends; the robot stops earlier, '
+             'after two control periods, unless `rate` is 0', low=0.1, high=600.0, read_only=True)
     command_type: str = setting('Float64MultiArray', 'message type of `command`',
                                 choices=tuple(COMMAND_TYPES))
     seed: int = setting(0, "seed of the planner's randomness", low=0)
@@ -42,9 +44,10 @@ class ControllerNodeSettings(DriverSettings):
         "bundle's golden vectors, is replaced by the CPU with one line in the log",
         choices=tuple(PROVIDERS))
     observe_cost: bool = setting(
-        False, 'listen to `cost` and let the bound of the cost value follow it')
+        False, 'subscribe to `cost`, so that the bound of the cost value follows it')
     rollback: RollbackSettings = group(RollbackSettings)
     operator: OperatorSettings = group(OperatorSettings)
     shadow_model: str = setting(
-        '', 'directory of a second bundle of the same contract, which decides unseen on the same '
-        'observations and publishes ~/shadow/decision; empty: none', read_only=True)
+        '', 'directory of a second bundle of the same contract, which decides on the same '
+            'observations, never drives, and publishes ~/shadow/decision; empty: none',
+        read_only=True)

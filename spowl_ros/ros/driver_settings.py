@@ -16,8 +16,8 @@ class DriverSettings:
 
     model: str = setting('', 'directory of the bundle')
     require_signature: str = setting(
-        '', 'public key (PEM) with which the bundle must be signed, checked before anything of it '
-        'is parsed; empty: no signature is wanted')
+        '', 'public key (PEM) of the signature that a bundle must have, checked before the '
+            'bundle is parsed; empty: no signature is required')
     robot: str = setting('', "YAML file of the robot's topics, units and limits; empty: those of "
                          'the contract', read_only=True)
     autostart: bool = setting(False, 'configure and activate at once', read_only=True)

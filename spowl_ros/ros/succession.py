@@ -33,10 +33,10 @@ _SWITCH_S = 0.0005
 class RollbackSettings:
     """When a new model is taken back by itself."""
 
-    monitor: str = setting('', 'monitors, separated by spaces, any of which takes a new model '
-                           'back when it trips; empty: none')
-    within: float = setting(30.0, "seconds from the new model's first decision on in which they "
-                            'do', low=0.0, high=86400.0)
+    monitor: str = setting('', 'names of monitors, separated by spaces; if one of them trips, '
+                               'the previous model takes over again; empty: none')
+    within: float = setting(30.0, "seconds after the new model's first decision during which "
+                                  'they do so', low=0.0, high=86400.0)
 
 
 @dataclass(frozen=True)

@@ -23,31 +23,32 @@ class SupervisionSettings:
     """What commands the supervisor lets through."""
 
     magnitude: float = setting(
-        1.0, "greatest command, in parts of the actuators' range around its middle",
+        1.0, "greatest command, as a fraction of the actuators' range around its middle",
         low=0.0, high=1.0)
     change: float = setting(
-        1.0, "greatest change from one command to the next, in parts of the whole range; the "
-        "contract's holds too", low=0.001, high=1.0)
+        1.0, 'greatest change from one command to the next, as a fraction of the whole range; '
+             "the contract's limit holds too", low=0.001, high=1.0)
     silence: float = setting(
-        1.7, 'control periods of the steady clock without a command after which the robot is '
-        f'stopped; at most {GREATEST_SILENCE:g} where the robot is real', low=1.0, high=100.0)
+        1.7, 'control periods of the steady clock without a command after which the robot stops; '
+        f'at most {GREATEST_SILENCE:g} on a real robot', low=1.0, high=100.0)
     margin_response: str = setting(
-        'off', 'what happens to a command that drives towards a hazard too near: off passes it, '
-        'slow scales it, stop replaces it by one that leads away', choices=('off', 'slow', 'stop'))
+        'off', 'response to a command that drives towards a hazard too near: off passes it, '
+               'slow scales it, stop replaces it by one that leads away',
+        choices=('off', 'slow', 'stop'))
     margin: float = setting(0.05, 'metres kept free around the edge of a hazard',
                             low=0.0, high=3.0)
     lookahead: float = setting(
-        0.6, "seconds in which the stop command brings the robot to rest, with the actuators' "
-        'delay', low=0.0, high=10.0)
+        0.6, 'seconds until the stop command has brought the robot to rest, including the '
+             "actuators' delay", low=0.0, high=10.0)
     top_speed: float = setting(
-        1.5, 'greatest speed of the robot, m/s; taken for its speed where that is not measured',
+        1.5, 'greatest speed of the robot, m/s; used as its speed if the speed is not measured',
         low=0.01, high=100.0)
     acceleration: float = setting(
         3.0, 'greatest acceleration of the robot, m/s^2', low=0.01, high=1000.0)
     stop_ramp: float = setting(
-        1.0, "longest time that a stop may take to the stop command, seconds; the contract's own "
-        'ramp where that is shorter; 0: every stop is at once', low=0.0, high=LONGEST_STOP_RAMP)
-    slow_factor: float = setting(0.3, 'what a slowed command is multiplied by',
+        1.0, 'longest time in seconds until a stop reaches the stop command; a shorter ramp of '
+             'the contract is kept; 0: every stop is immediate', low=0.0, high=LONGEST_STOP_RAMP)
+    slow_factor: float = setting(0.3, 'factor on a slowed command',
                                  low=0.0, high=1.0)
 
 

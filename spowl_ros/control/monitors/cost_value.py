@@ -39,15 +39,16 @@ class CostValueSettings:
 
     rule: Rule = group(Rule, level='off')
     budget: float = setting(5.0, 'greatest upper bound of the discounted cost of a plan', low=0.0)
-    coverage: float = setting(0.9, 'how often the true discounted cost is to be below its bound',
+    coverage: float = setting(0.9, 'share of decisions whose true discounted cost should lie '
+                                   'below the bound',
                               low=0.5, high=0.999)
-    hysteresis: float = setting(0.8, 'a bound up to this part of the budget is clear',
+    hysteresis: float = setting(0.8, 'fraction of the budget below which a bound is clear again',
                                 low=0.0, high=1.0)
     window: int = setting(
         WINDOW, 'decisions over which a cost is summed to judge its prediction; fewer where the '
         'bundle was calibrated on episodes shorter than the default', low=1, high=10000)
     rate: float = setting(
-        0.05, 'step by which the bound follows costs, where they are observed; 0: it stays',
+        0.05, 'step size with which the bound follows observed costs; 0: it stays',
         low=0.0, high=1.0)
 
 

@@ -29,8 +29,8 @@ class DeadlineSettings:
     """How many late decisions are borne before planning is given up for a while."""
 
     rule: Rule = group(Rule, level='policy', release=20)
-    window: int = setting(20, 'decisions looked back on', low=1, high=1000)
-    misses: int = setting(1, 'late decisions among them that are borne', low=0, high=1000)
+    window: int = setting(20, 'number of last decisions that count', low=1, high=1000)
+    misses: int = setting(1, 'late decisions among them that are tolerated', low=0, high=1000)
 
 
 @register

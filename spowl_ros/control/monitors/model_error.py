@@ -31,9 +31,11 @@ class ModelErrorSettings:
 
     rule: Rule = group(Rule, level='off', trigger=2, release=5)
     quantile: float = setting(
-        0.999, 'quantile of the errors on held-out episodes that is the limit', low=0.5, high=1.0)
-    factor: float = setting(1.0, 'the limit is this many times the quantile', low=0.1, high=100.0)
-    hysteresis: float = setting(0.8, 'an error up to this part of the limit is clear',
+        0.999, 'quantile of the errors on held-out episodes from which the limit follows',
+        low=0.5, high=1.0)
+    factor: float = setting(1.0, 'factor on the quantile; the product is the limit',
+                            low=0.1, high=100.0)
+    hysteresis: float = setting(0.8, 'fraction of the limit below which an error is clear again',
                                 low=0.0, high=1.0)
 
 

@@ -20,7 +20,8 @@ class SensorMarginSettings:
                             low=0.0, high=3.0)
     lookahead: float = setting(0.3, 'seconds for which the closing speed is extrapolated',
                                low=0.0, high=10.0)
-    hysteresis: float = setting(0.05, 'metres beyond the margin from which it is clear',
+    hysteresis: float = setting(0.05, 'metres beyond the margin at which the reading is clear '
+                                      'again',
                                 low=0.0, high=3.0)
 
 

@@ -25,9 +25,9 @@ class StalenessSettings:
     """How old a sensor may be."""
 
     rule: Rule = group(Rule, level='stop', release=3)
-    factor: float = setting(1.0, "age limits are this many times the contract's time-outs",
+    factor: float = setting(1.0, "factor on the contract's time-outs",
                             low=0.1, high=100.0)
-    future: float = setting(1.5, 'how many control periods a stamp may lie ahead of the clock',
+    future: float = setting(1.5, 'control periods that a stamp may be ahead of the clock',
                             low=0.0, high=100.0)
 
 

@@ -26,7 +26,8 @@ class ValuesSettings:
     """What a sensor may say."""
 
     rule: Rule = group(Rule, level='stop', release=3)
-    slack: float = setting(0.5, "how far beyond a field's range, in parts of half its width",
+    slack: float = setting(0.5, "tolerance beyond a field's range, as a fraction of half its "
+                                'width',
                            low=0.0, high=100.0)
 
 
