@@ -278,7 +278,7 @@ def results_from(file: Path) -> dict[str, dict[str, str]]:
         return {}
     with file.open(encoding='utf-8', newline='') as stream:
         rows = list(csv.DictReader(stream))
-    return {name: {row['command']: row[name] for row in rows}
+    return {name: {row['command']: row[name] for row in rows if row[name]}
             for name in rows[0] if name != 'command'}
 
 
@@ -289,14 +289,16 @@ def main() -> int:
     parser.add_argument('--ros', default='jazzy', choices=('jazzy', 'kilted'))
     parser.add_argument('--bag', type=Path, metavar='BAG',
                         help='a bag to replay (default: the one that the first records)')
+    parser.add_argument('--brief', action='store_true', help='run commands that need no extra in '
+                        f'{" and ".join(NO_EXTRA)} only')
     parser.add_argument('names', nargs='*', help=f'of {", ".join(ENVIRONMENTS)} (default: all)')
     args = parser.parse_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
     results = results_from(args.csv) if args.csv else {}
     wanted = [name for name in args.names or ENVIRONMENTS if name not in results]
     with tempfile.TemporaryDirectory(prefix='spowl röbot ') as folder:
-        for name, column in try_out(wanted, Path(folder), args.ros,
-                                    bag=args.bag and args.bag.resolve()):
+        for name, column in try_out(wanted, Path(folder), args.ros, not args.brief,
+                                    args.bag and args.bag.resolve()):
             results[name] = column
             if args.csv:
                 with args.csv.open('w', encoding='utf-8', newline='') as stream:
