@@ -65,7 +65,7 @@ def run_process(bundle: Path, *arguments: str, threads: int) -> dict[str, Any]:
     return result
 
 
-def percentiles(seconds: list[float]) -> dict[str, float]:
+def milliseconds(seconds: list[float]) -> dict[str, float]:
     """Return percentiles of durations in milliseconds."""
     from spowl_ros.base.statistics import latency_ms
 
@@ -160,9 +160,9 @@ def _measure(planner: Any, decisions: int, iterations: int) -> dict[str, Any]:
             policy.append(time.perf_counter() - start)
     flops = sum(graph.flops * (iterations if name == 'improve' else 1)
                 for name, graph in planner.bundle.graphs.items())
-    latency = percentiles(total)
-    return {'latency_ms': latency, 'policy_ms': percentiles(policy),
-            'stages': {name: percentiles(values) for name, values in stages.items()},
+    latency = milliseconds(total)
+    return {'latency_ms': latency, 'policy_ms': milliseconds(policy),
+            'stages': {name: milliseconds(values) for name, values in stages.items()},
             'cpu_ms': round(1e3 * processor / decisions, 4), 'iterations': iterations,
             'mflop': round(flops / 1e6, 2),
             'gflops': round(flops / latency['p50'] / 1e6, 2)}
@@ -178,7 +178,7 @@ def _soak(planner: Any, decisions: int, every: int) -> dict[str, Any]:
         if len(durations) == every:
             blocks.append({'decisions': step + 1,
                            'rss_mb': round(resident_mb(), 2),
-                           **percentiles(durations)})
+                           **milliseconds(durations)})
             durations.clear()
     return {'blocks': blocks}
 

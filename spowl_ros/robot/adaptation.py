@@ -36,7 +36,7 @@ _NORTH = np.array([0.0, -0.5])
 """MuJoCo's magnetic field in the world's x and y, tesla."""
 
 
-def closeness(points: NDArray[np.float64], sectors: int) -> NDArray[np.float64]:
+def points_closeness(points: NDArray[np.float64], sectors: int) -> NDArray[np.float64]:
     """
     Return SafetyGymnasium's closeness per sector, shape (sectors,), of points in robot axes.
 
@@ -206,13 +206,13 @@ def sense_obstacles(hits: NDArray[np.float64], hazard_radius: float, robot_radiu
     A laser cannot tell vases from hazards: every hit counts as a hazard to avoid.
     """
     centres = obstacles(hits, hazard_radius, robot_radius)
-    return {'hazards_lidar': closeness(centres, sectors), 'vases_lidar': np.zeros(sectors)}
+    return {'hazards_lidar': points_closeness(centres, sectors), 'vases_lidar': np.zeros(sectors)}
 
 
 def sense_goal(goal: tuple[float, float], x: float, y: float, heading: float,
                sectors: int) -> dict[str, NDArray[np.float64]]:
     """Return the field of the goal, for a robot at x, y, heading."""
-    return {'goal_lidar': closeness(in_robot_axes(goal, x, y, heading)[None], sectors)}
+    return {'goal_lidar': points_closeness(in_robot_axes(goal, x, y, heading)[None], sectors)}
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from spowl_ros.base.settings import meant, read
 from spowl_ros.control.contract import JOINT_SENSORS, LONGEST_STOP_RAMP, Contract, Field
 from spowl_ros.robot.command import COMMAND_TYPES, TWIST_AXES, TWISTS
 
-NODES = ('adapter', 'controller', 'recorder', 'supervisor')
+ROBOT_NODES = ('adapter', 'controller', 'recorder', 'supervisor')
+"""Nodes that a robot's file can give parameters and remappings."""
 UNITS = {
     '1': ('1', 1.0),
     'm': ('m', 1.0), 'cm': ('m', 1e-2), 'mm': ('m', 1e-3),
@@ -91,7 +92,7 @@ class RobotConfig:
     limits: dict[str, float] = field(default_factory=dict)
     """Actuator of the contract to its greatest magnitude, in the contract's unit."""
     parameters: dict[str, dict[str, bool | int | float | str]] = field(default_factory=dict)
-    """Node, one of NODES, to its parameters."""
+    """Node, one of ROBOT_NODES, to its parameters."""
     remappings: dict[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
     """Node to pairs of the node's and the robot's topic name, as [[scan, front_laser/scan]]."""
     adapter: bool = False
@@ -106,9 +107,9 @@ class RobotConfig:
         found += [f'inputs.{name}.{text}' for name in fields
                   for text in _input_misfits(self.inputs.get(name, Input()), fields[name])]
         found += _command_misfits(self.command, contract)
-        found += [f'{section}.{name}: there is no such node' + _hint(name, NODES)
+        found += [f'{section}.{name}: there is no such node' + _hint(name, ROBOT_NODES)
                   for section in ('parameters', 'remappings')
-                  for name in getattr(self, section) if name not in NODES]
+                  for name in getattr(self, section) if name not in ROBOT_NODES]
         found += [f'remappings.{name}: {list(pair)} is not a pair of topics'
                   for name, pairs in self.remappings.items() for pair in pairs if len(pair) != 2]
         found += _topic_misfits(self)

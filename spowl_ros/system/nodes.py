@@ -205,7 +205,8 @@ def robot(arguments: RobotArguments) -> tuple[NodeSpec, ...]:
     file = ParameterFile(arguments.params_file)
     described = replace(described, parameters={
         node: {**described.parameters.get(node, {}),
-               **file.of(full_name(arguments.namespace, node))} for node in robot_config.NODES})
+               **file.of(full_name(arguments.namespace, node))}
+        for node in robot_config.ROBOT_NODES})
     check_robot(described, read_contract(model))
     of_driver: dict[str, Value] = {
         'model': str(model), 'robot': str(path), 'autostart': arguments.autostart}

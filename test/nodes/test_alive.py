@@ -11,15 +11,14 @@ import signal
 import subprocess
 import sys
 import time
-from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
 import psutil
 import pytest
 
 from benchmarks.faults import System, running
+from benchmarks.operation import wait
 from benchmarks.robot_stand import ORDINARY, RobotStand
-from spowl_ros.control import bundle
 from spowl_ros.control.contract import Contract
 from spowl_ros.system.processes import end_with_parent
 
@@ -40,30 +39,6 @@ def hang(*args, **values):
 Planner.plan = hang
 """
 SPOWL = Path(sys.executable).parent / 'spowl'
-
-
-def wait(condition: Callable[[], Any], timeout: float = WAIT_S) -> Any:
-    """Return what a condition gives once it is true."""
-    end = time.monotonic() + timeout
-    while time.monotonic() < end:
-        if result := condition():
-            return result
-        time.sleep(0.005)
-    raise AssertionError('it did not come to pass')
-
-
-@pytest.fixture
-def contract(untrained_bundle: Path) -> Contract:
-    """Return the contract of the untrained bundle."""
-    return bundle.read_contract(untrained_bundle)
-
-
-@pytest.fixture
-def stand(contract: Contract, ros_domain: int) -> Iterator[RobotStand]:
-    """Run a robot on a stand, with nobody driving."""
-    stand = RobotStand(contract)
-    yield stand
-    stand.close()
 
 
 @pytest.fixture

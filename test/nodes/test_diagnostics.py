@@ -4,16 +4,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 import math
-from pathlib import Path
 import time
 
 from diagnostic_msgs.msg import DiagnosticStatus
 import pytest
 
-from benchmarks.faults import System, running, wait_until_driving
-from spowl_ros.control import bundle
+from benchmarks.faults import System, wait_until_driving
 from spowl_ros.control.contract import Contract
 
 pytestmark = pytest.mark.slow
@@ -21,19 +19,6 @@ pytestmark = pytest.mark.slow
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 WAIT_S = 30.0
 TIMES = ('latency_ms_p50', 'latency_ms_p95', 'latency_ms_p99')
-
-
-@pytest.fixture
-def contract(untrained_bundle: Path) -> Contract:
-    """Return the contract of the untrained bundle."""
-    return bundle.read_contract(untrained_bundle)
-
-
-@pytest.fixture
-def system(untrained_bundle: Path, contract: Contract, ros_domain: int) -> Iterator[System]:
-    """Run a robot on a stand with a controller and a supervisor that drive it."""
-    with running(untrained_bundle, contract) as system:
-        yield system
 
 
 def await_status(system: System, name: str,
@@ -54,13 +39,13 @@ def values(status: DiagnosticStatus) -> dict[str, str]:
 
 
 def test_diagnostics_of_a_robot_that_drives_and_of_one_that_does_not(
-        system: System, contract: Contract) -> None:
+        driving: System, contract: Contract) -> None:
     """All is well; then a sensor is silent and the robot stopped; then the node is not active."""
-    await_status(system, 'controller: state', lambda status: (
+    await_status(driving, 'controller: state', lambda status: (
         status.level == OK and status.message == 'active'
         and values(status) == {'supervisor': 'alive'}))
 
-    status = await_status(system, 'controller: decisions', lambda status: (
+    status = await_status(driving, 'controller: decisions', lambda status: (
         status.level != ERROR and values(status)['source'] in ('plan', 'policy')))
     assert status.hardware_id == contract.task
     found = values(status)
@@ -72,32 +57,32 @@ def test_diagnostics_of_a_robot_that_drives_and_of_one_that_does_not(
     assert sum(int(value) for key, value in found.items() if key.startswith('decisions_')) == int(
         found['decisions'])
 
-    status = await_status(system, 'controller: sensors', lambda status: status.level == OK)
+    status = await_status(driving, 'controller: sensors', lambda status: status.level == OK)
     assert status.message == 'all sensors arrive'
     found = values(status)
-    for topic in system.stand.topics:
+    for topic in driving.stand.topics:
         assert float(found[f'{topic}_hz']) > 0.0
     for field in contract.fields:
         assert float(found[f'{field.name}_silent_s']) < 1.0
 
-    system.stand.silent = {'hazards_scan'}
-    status = await_status(system, 'controller: sensors', lambda status: status.level == ERROR)
+    driving.stand.silent = {'hazards_scan'}
+    status = await_status(driving, 'controller: sensors', lambda status: status.level == ERROR)
     assert status.message == 'silent: hazards_lidar'
     assert float(values(status)['hazards_lidar_silent_s']) > 1.0
-    status = await_status(system, 'controller: decisions', lambda status: status.level == ERROR)
+    status = await_status(driving, 'controller: decisions', lambda status: status.level == ERROR)
     assert status.message.startswith('stop: hazards_lidar is ')
     assert values(status)['source'] == 'stop'
     assert 'staleness' in values(status)['tripped'].split(', ')
-    system.stand.mend()
-    wait_until_driving(system)
+    driving.stand.mend()
+    wait_until_driving(driving)
 
-    system.stand.tamper['hazards_scan'] = _nan
-    status = await_status(system, 'controller: sensors',
+    driving.stand.tamper['hazards_scan'] = _nan
+    status = await_status(driving, 'controller: sensors',
                           lambda status: status.level != OK and 'hazards_scan' in status.message)
     assert int(values(status).get('hazards_scan_refused', '1')) > 0
-    system.stand.mend()
-    wait_until_driving(system)
-    await_status(system, 'controller: sensors', lambda status: status.level == OK)
+    driving.stand.mend()
+    wait_until_driving(driving)
+    await_status(driving, 'controller: sensors', lambda status: status.level == OK)
 
 
 def _nan(message: object) -> object:

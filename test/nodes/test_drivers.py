@@ -24,8 +24,8 @@ from std_srvs.srv import SetBool
 
 from benchmarks import faults
 from benchmarks.faults import System, put_through, running, try_to_start
+from benchmarks.operation import wait
 from benchmarks.robot_stand import NodeProcess, RobotStand
-from spowl_ros.control import bundle
 from spowl_ros.control.contract import Contract
 
 pytestmark = pytest.mark.slow
@@ -33,27 +33,6 @@ pytestmark = pytest.mark.slow
 ANSWER_S = 20.0
 SIMULATED = {'simulation': True, 'start_held': False}
 """Of a supervisor that need not be released."""
-
-
-@pytest.fixture
-def contract(untrained_bundle: Path) -> Contract:
-    """Return the contract of the untrained bundle."""
-    return bundle.read_contract(untrained_bundle)
-
-
-@pytest.fixture
-def driving(untrained_bundle: Path, contract: Contract, ros_domain: int) -> Iterator[System]:
-    """Run a robot on a stand with a controller and a supervisor that drive it."""
-    with running(untrained_bundle, contract) as system:
-        yield system
-
-
-@pytest.fixture
-def stand(contract: Contract, ros_domain: int) -> Iterator[RobotStand]:
-    """Run a robot on a stand, with nobody driving."""
-    stand = RobotStand(contract)
-    yield stand
-    stand.close()
 
 
 @pytest.fixture
@@ -67,16 +46,6 @@ def start() -> Iterator[Callable[..., NodeProcess]]:
     yield start
     for process in started:
         process.end()
-
-
-def wait(condition: Callable[[], Any], timeout: float = ANSWER_S) -> Any:
-    """Return what a condition gives once it is true."""
-    end = time.monotonic() + timeout
-    while time.monotonic() < end:
-        if result := condition():
-            return result
-        time.sleep(0.02)
-    raise AssertionError('it did not come to pass')
 
 
 def call(stand: RobotStand, kind: type, name: str, request: Any) -> Any:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 import json
 from pathlib import Path
@@ -14,7 +13,7 @@ import time
 import pytest
 from std_msgs.msg import Header
 
-from benchmarks.faults import System, running
+from benchmarks.faults import System
 from benchmarks.operation import Operator, longest_gap, wait
 from benchmarks.robot_stand import NodeProcess
 from spowl_ros.bags.reader import Bag
@@ -39,22 +38,9 @@ def exported(directory: Path, contract: Contract, seed: int) -> Path:
 
 
 @pytest.fixture(scope='module')
-def contract(untrained_bundle: Path) -> Contract:
-    """Return the contract of the bundle that drives first."""
-    return bundle.read_contract(untrained_bundle)
-
-
-@pytest.fixture(scope='module')
 def successor(contract: Contract, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return another bundle of the same contract."""
     return exported(tmp_path_factory.mktemp('successor') / 'bundle', contract, 1)
-
-
-@pytest.fixture
-def driving(untrained_bundle: Path, contract: Contract, ros_domain: int) -> Iterator[System]:
-    """Return a system that drives, ended at the end."""
-    with running(untrained_bundle, contract) as system:
-        yield system
 
 
 def begin_episode(system: System) -> None:

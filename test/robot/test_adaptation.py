@@ -32,8 +32,8 @@ def test_closeness_is_the_simulations(point: Environment) -> None:
         for shape in scene.shapes if shape.kind == 'hazards'])
     assert len(hazards) == 8
     expected = observation[point.contract.slices['hazards_lidar']]
-    np.testing.assert_allclose(adaptation.closeness(hazards, 16), expected, atol=1e-6)
-    assert not adaptation.closeness(np.empty((0, 2)), 16).any()
+    np.testing.assert_allclose(adaptation.points_closeness(hazards, 16), expected, atol=1e-6)
+    assert not adaptation.points_closeness(np.empty((0, 2)), 16).any()
 
 
 def test_magnetic_field_is_the_simulations(point: Environment) -> None:
@@ -118,5 +118,5 @@ def test_accelerometer() -> None:
 
 def test_closeness_ends_at_the_scans_range() -> None:
     """A goal beyond three metres is not seen, as in training."""
-    assert adaptation.closeness(np.array([[SCAN_RANGE - 0.1, 0.0]]), 16).max() > 0.0
-    assert adaptation.closeness(np.array([[SCAN_RANGE + 0.1, 0.0]]), 16).max() == 0.0
+    assert adaptation.points_closeness(np.array([[SCAN_RANGE - 0.1, 0.0]]), 16).max() > 0.0
+    assert adaptation.points_closeness(np.array([[SCAN_RANGE + 0.1, 0.0]]), 16).max() == 0.0
