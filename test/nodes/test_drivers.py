@@ -123,9 +123,10 @@ def test_threads_come_first_where_that_is_allowed(driving: System) -> None:
     allowed = subprocess.run([sys.executable, '-c', ask], stderr=subprocess.DEVNULL,
                              check=False).returncode == 0
     for node, priority in (('controller', 40), ('supervisor', 45)):
-        threads = os.listdir(f'/proc/{driving.nodes[node].pid}/task')
-        assert {os.sched_getparam(int(thread)).sched_priority for thread in threads} == {
-            priority if allowed else 0}
+        threads = Path(f'/proc/{driving.nodes[node].pid}/task')
+        wait(lambda threads=threads, wanted=priority if allowed else 0: {
+            os.sched_getparam(int(thread.name)).sched_priority
+            for thread in threads.iterdir()} == {wanted})
 
 
 def test_settings_change_between_two_decisions(driving: System) -> None:
