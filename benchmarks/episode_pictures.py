@@ -1,9 +1,9 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Make the README's clip and time line of one episode from a bundle.
+Make the clip of one episode, and the time line of an eventful one, from a bundle.
 
-Drives and records the episode with `spowl sim`::
+Drives and records the episodes with `spowl sim`::
 
     python -m benchmarks.episode_pictures models/SafetyPointGoal1-v0
 
@@ -18,7 +18,7 @@ import tempfile
 
 import matplotlib as mpl
 
-from benchmarks.replay_pictures import IMAGES, record
+from benchmarks.replay_pictures import EVENTFUL, IMAGES, record
 from spowl_ros.bags.reader import Bag
 from spowl_ros.control import bundle
 from spowl_ros.replay import plots
@@ -29,13 +29,16 @@ def main() -> None:
     """Drive, film and draw one episode."""
     parser = argparse.ArgumentParser(description="Make the README's pictures of one episode.")
     parser.add_argument('bundle', type=Path, help='directory of the bundle')
-    parser.add_argument('--seed', type=int, default=0, help='of the episode')
+    parser.add_argument('--seed', type=int, default=0, help="of the clip's episode")
+    parser.add_argument('--eventful', type=int, default=10002, help="seed of the time line's")
     args = parser.parse_args()
     loaded = bundle.load(args.bundle)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / 'bag'
-        record(path, args.bundle, 1, args.seed, f'task:={loaded.contract.task}',
+        task = f'task:={loaded.contract.task}'
+        record(Path(folder) / 'clip', args.bundle, 1, args.seed, task,
                '--video', str(IMAGES / 'point_goal.gif'))
+        path = Path(folder) / 'bag'
+        record(path, args.bundle, 1, args.eventful, task, settings=EVENTFUL)
         with Bag(path) as bag:
             trace = Replayer(bag, loaded, Changes()).run().recorded
     assert trace is not None  # the run recorded its decisions

@@ -152,14 +152,15 @@ def wait(condition: Callable[[], bool], timeout: float) -> bool:
 
 
 @contextlib.contextmanager
-def driving(model: Path, seed: int) -> Iterator[Sender]:
+def driving(model: Path, seed: int, robot: Path | None = None) -> Iterator[Sender]:
     """
     Run the robot and its controller; return who sends it somewhere.
 
     :param seed: of the posts
+    :param robot: its file; None: the one of the examples
     """
     prepare()
-    robot = share_directory() / 'config' / 'robot' / 'diff_drive.yaml'
+    robot = robot or share_directory() / 'config' / 'robot' / 'diff_drive.yaml'
     specs = (system.NodeSpec('diff_drive', '', {'seed': seed, 'goals': False}),
              *system.robot(system.RobotArguments(robot=str(robot), model=str(model), released=True,
                                                  log_level='warn')))

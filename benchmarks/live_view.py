@@ -64,11 +64,11 @@ class Sample:
 
 
 @contextlib.contextmanager
-def viewing() -> Iterator[tuple[psutil.Process, str]]:
+def viewing(*arguments: str) -> Iterator[tuple[psutil.Process, str]]:
     """Run `spowl view` at ordinary priority; return its process and its address."""
     command = [sys.executable, '-c',
-               f'{ORDINARY}from spowl_ros.cli.main import main; import sys; '
-               'sys.exit(main(["view", "--port", "0", "--no-browser"]))']
+               f'{ORDINARY}import sys\nfrom spowl_ros.cli.main import main\nsys.exit(main())',
+               'view', '--port', '0', '--no-browser', *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True,
                                preexec_fn=end_with_parent())
     assert process.stdout is not None
@@ -84,16 +84,17 @@ def viewing() -> Iterator[tuple[psutil.Process, str]]:
 
 
 @contextlib.contextmanager
-def browsing(address: str) -> Iterator[BrowserPage]:
-    """Show a page in headless Chromium."""
+def browsing(address: str, size: tuple[int, int] = (900, 600)) -> Iterator[BrowserPage]:
+    """Show a page in headless Chromium, in a window of this many pixels."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which('chromium'),
                                              args=list(ARGUMENTS))
-        page = browser.new_page(viewport={'width': 900, 'height': 600})
+        page = browser.new_page(viewport={'width': size[0], 'height': size[1]})
+        page.set_default_timeout(WAIT_MS)
         page.goto(address)
-        page.get_by_text(re.compile('acts|stopped')).first.wait_for(timeout=WAIT_MS)
+        page.get_by_text(re.compile('acts|stopped')).first.wait_for()
         yield page
         browser.close()
 

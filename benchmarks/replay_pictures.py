@@ -3,8 +3,9 @@
 """
 Make the documentation's pictures of replays from a bundle: a report, and a threshold sweep.
 
-Records two bags with `spowl sim`, one as shipped and one without a threshold, which has costs to
-warn of, and replays them with `spowl replay`. A browser draws the report::
+Records two bags with `spowl sim`, whose planners ignore cost. In one a monitor steps in late, so
+that the report has costs, alarms and a monitor that acts. Both are replayed with `spowl replay`.
+A browser draws the report::
 
     python -m benchmarks.replay_pictures models/SafetyPointGoal1-v0
 
@@ -34,13 +35,18 @@ BROWSERS = ('chromium', 'chromium-browser', 'google-chrome')
 SIZE = (1100, 2120)  # pixels of the report that are shown, from its top
 COLOURS = 256
 SWEPT = 'cost_value.budget'
+CARELESS = 'planner.kind: unsafe'
+EVENTFUL = f'{CARELESS}, sensor_margin.rule.level: monitor, sensor_margin.margin: 0.0'
 BUDGETS = '0.25,0.5,1,2,4,8,16'
 
 
-def record(bag: Path, bundle: Path, episodes: int, seed: int, *arguments: str) -> None:
-    """Drive some episodes and record them."""
+def record(bag: Path, bundle: Path, episodes: int, seed: int, *arguments: str,
+           settings: str = '') -> None:
+    """Drive some episodes with settings of the controller, and record them."""
+    file = bag.with_suffix('.yaml')
+    file.write_text(f'/**/controller: {{ros__parameters: {{{settings}}}}}\n')
     subprocess.run([*SPOWL, 'sim', f'model:={bundle}', f'episodes:={episodes}', f'seed:={seed}',
-                    f'record:={bag}', *arguments], check=True)
+                    f'record:={bag}', f'params_file:={file}', *arguments], check=True)
 
 
 def replay(bag: Path, bundle: Path, *options: str) -> None:
@@ -64,20 +70,17 @@ def main() -> None:
     """Record, replay, draw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument('bundle', type=Path)
-    parser.add_argument('--episodes', type=int, default=5)
+    parser.add_argument('--episodes', type=int, default=3)
     parser.add_argument('--seed', type=int, default=10000, help='of the first episode')
     args = parser.parse_args()
     bundle = args.bundle.resolve()
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        record(work / 'bag', bundle, args.episodes, args.seed)
+        record(work / 'bag', bundle, args.episodes, args.seed, settings=EVENTFUL)
         replay(work / 'bag', bundle, '--report', str(work / 'report.html'))
         screenshot(work / 'report.html', IMAGES / 'replay_report.png')
 
-        careless = work / 'careless.yaml'
-        careless.write_text('/**/controller: {ros__parameters: {planner.kind: unsafe}}\n')
-        record(work / 'careless', bundle, args.episodes, args.seed,
-               f'params_file:={careless}')
+        record(work / 'careless', bundle, args.episodes, args.seed, settings=CARELESS)
         replay(work / 'careless', bundle, '--set', 'cost_value.rule.level=policy', '--sweep',
                f'{SWEPT}={BUDGETS}', '--json', str(work / 'sweep.json'), '--csv',
                str(ROOT / 'benchmarks' / 'results' / 'threshold_sweep.csv'))

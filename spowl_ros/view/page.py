@@ -31,7 +31,7 @@ from spowl_ros.view import words
 from spowl_ros.view.frame import Frame, History, Robot, Scene, Solid
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from spowl_ros.base.settings import Setting
 
@@ -202,11 +202,12 @@ class SceneView:
         self._solids: dict[str, tuple[Solid, Any]] = {}
         server.scene.add_grid('/floor', width=40.0, height=40.0, cell_size=1.0, section_size=5.0,
                               position=(0.0, 0.0, 0.0))
-        server.initial_camera.position = (0.0, -2.6, 4.2)
-        server.initial_camera.look_at = (0.0, 0.0, 0.0)
+        server.initial_camera.position = (0.6, -2.3, 3.1)  # the panel covers the right
+        server.initial_camera.look_at = (0.6, -0.1, 0.0)
         scene = server.scene
-        self._ring = scene.add_line_segments('/ring', _ring(), colors=FAINT, thickness=0.03)
-        self._scans = scene.add_point_cloud('/scans', _NOWHERE, colors=FAINT, point_size=0.05)
+        faint = _linear(FAINT)
+        self._ring = scene.add_line_segments('/ring', _ring(), colors=faint, thickness=0.03)
+        self._scans = scene.add_point_cloud('/scans', _NOWHERE, colors=faint, point_size=0.05)
         self._path = scene.add_line_segments('/path', np.zeros((1, 2, 3)),
                                              colors=np.zeros((1, 2, 3), np.uint8),
                                              thickness=0.03, visible=False)
@@ -237,7 +238,7 @@ class SceneView:
         x, y, z = solid.scale
         look: dict[str, Any] = {
             'color': KIND_COLOURS.get(solid.kind, FAINT),
-            'opacity': 0.45 if solid.kind in ZONES else None,
+            'opacity': 0.7 if solid.kind in ZONES else None,
             'position': solid.position, 'wxyz': solid.orientation}
         if solid.form == 'box':
             return self._server.scene.add_box(name, dimensions=(x, y, z), **look)
@@ -252,7 +253,7 @@ class SceneView:
         colour = SOURCE_COLOURS['stop' if decision is None else decision.source]
         x, y, z = robot.position
         turn = (math.cos(robot.heading / 2), 0.0, 0.0, math.sin(robot.heading / 2))
-        self._ring.colors = np.array(colour, np.uint8)
+        self._ring.colors = _linear(colour)
         self._scans.points = (
             _flat(np.concatenate(frame.scans)) if frame.scans else _NOWHERE).astype(np.float32)
         for handle in (self._ring, self._scans):
@@ -264,10 +265,17 @@ class SceneView:
             self._path.visible = False
             return
         points = _flat(np.array([(x, y) for x, y, _ in history.path])) + (0.0, 0.0, PATH_HEIGHT)
-        colours = np.array([SOURCE_COLOURS[source] for *_, source in history.path], np.uint8)
+        colours = _linear([SOURCE_COLOURS[source] for *_, source in history.path])
         self._path.points = np.stack((points[:-1], points[1:]), axis=1).astype(np.float32)
         self._path.colors = np.repeat(colours[:-1, None], 2, axis=1)
         self._path.visible = True
+
+
+def _linear(colours: ArrayLike) -> NDArray[np.uint8]:
+    """Return sRGB colours (…, 3), 0 to 255, as lines and points take them, linear (IEC 61966)."""
+    share = np.asarray(colours, np.float64) / 255.0
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    return np.round(255.0 * linear).astype(np.uint8)
 
 
 def _ring() -> NDArray[np.float64]:
@@ -295,6 +303,7 @@ class Panel:
         self._headline = gui.add_html('waiting for a controller')
         self._supervisor = gui.add_html('')
         self._outcome = gui.add_html('')
+        gui.add_html(words.legend())
         with gui.add_folder('Plan and policy'):
             self._comparison = gui.add_markdown('')
         self._charts: dict[str, Any] = {}

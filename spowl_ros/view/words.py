@@ -56,6 +56,13 @@ def outcome(frame: Frame) -> str:
             f'<b>{frame.cost:.0f}</b>')
 
 
+def legend() -> str:
+    """Return the colours of the sources, as HTML."""
+    return _padded('who acts: ' + ' &nbsp; '.join(
+        f'<span style="color:rgb{colour}">&#9632;</span> {source}'
+        for source, colour in SOURCE_COLOURS.items()))
+
+
 def comparison(decision: Decision | None) -> str:
     """Return the values of plan and policy and the plan's thresholds, as Markdown."""
     plan = None if decision is None else decision.plan
@@ -69,7 +76,9 @@ def comparison(decision: Decision | None) -> str:
         f'{_number(plan.policy_cost_value)} |',
         f'| wanted of the plan | | at least {_number(plan.value_low)} | '
         f'at most {_number(plan.cost_value_high)} |',
-        f'| **done** | {_action(decision.action)} | | |'))
+        f'| **done** | {_action(decision.action)} | | |',
+        '', f'{plan.counted:.0f} candidates met both thresholds after {plan.iterations} '
+        'improvements. They have no places to draw: the model predicts latent states.'))
 
 
 def monitors(decision: Decision | None) -> str:

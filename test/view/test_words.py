@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from spowl_ros.control.decision import Decision
+from spowl_ros.control.plan import Plan
 from spowl_ros.view import words
 from spowl_ros.view.frame import Frame, Health
 
@@ -24,6 +25,17 @@ def test_the_headline_says_who_really_moves_the_robot() -> None:
     assert 'the supervisor has stopped the robot' in words.headline(stopped)
     assert 'by an operator' in words.headline(stopped)
     assert 'no decision yet' in words.headline(Frame(''))
+
+
+def test_the_comparison_tells_of_the_candidates() -> None:
+    """Without places to draw, their number is given, and why there is no picture of them."""
+    plan = Plan('plan', (0.5, 0.0), (0.1, 0.0), 4.0, 3.5, 0.1, 0.2, 3.4, 0.3, 3.0, 0.4, 57.0, 0.2,
+                2)
+    made = Decision(step=0, now_ns=0, action=(0.5, 0.0), source='plan', reason='', plan=plan)
+    said = words.comparison(made)
+    assert '57 candidates met both thresholds after 2 improvements' in said
+    assert '| wanted of the plan | | at least 3.4 | at most 0.3 |' in said
+    assert words.comparison(None) == 'No plan was made.'
 
 
 def test_texts_from_the_network_are_no_markup() -> None:
