@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from spowl_ros.base.errors import INTERRUPTED, SpowlError
 
 if TYPE_CHECKING:
+    from spowl_ros.training.choice import ChoosingPopulation
     from spowl_ros.training.config import TrainConfig
     from spowl_ros.training.population import Population
     from spowl_ros.training.trainer import Trainer
@@ -40,6 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--vary', action='append', default=[], metavar='section.key=V1,V2',
                         help='train a learner for each value of a number, with each seed; '
                         'repeatable: every combination')
+    parser.add_argument('--choose', type=int, metavar='DECISIONS', help='after each so many '
+                        'decisions of a learner the worst by validation copies the best and '
+                        'changes its settings of --vary (default: never)')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -69,26 +73,35 @@ def run(args: argparse.Namespace) -> int:
     return INTERRUPTED if trainer.stop_requested else 0
 
 
-def _trainer(args: argparse.Namespace, config: TrainConfig, output: Path) -> Trainer | Population:
+def _trainer(args: argparse.Namespace, config: TrainConfig, output: Path
+             ) -> Trainer | Population | ChoosingPopulation:
     """Return the trainer of one learner or of a stack on a GPU, or a population of processes."""
-    from spowl_ros.training import population
+    from spowl_ros.training import choice, population
     from spowl_ros.training.trainer import Trainer
 
-    if args.resume:
-        if args.vary or args.seeds:
-            raise SpowlError('--resume continues the learners that the directory holds; leave '
-                             '--seeds and --vary out')
+    def proceed() -> Trainer | population.Population:
         if (output / population.LEARNERS).exists():
             return population.Population(None, output, overrides=args.overrides,
                                          processes=args.processes)
         return Trainer.resume(output, args.overrides)
+
+    if args.resume:
+        if args.vary or args.seeds or args.choose:
+            raise SpowlError('--resume continues the learners that the directory holds; leave '
+                             '--seeds, --vary and --choose out')
+        lineage = choice.read(output)
+        first = proceed()
+        return choice.ChoosingPopulation(first, proceed, lineage) if lineage else first
     if not args.seeds and not args.vary:
+        if args.choose:
+            raise SpowlError('--choose needs several learners; give --seeds or --vary')
         return Trainer(config, output)
     seeds = population.parse_seeds(args.seeds) if args.seeds else [config.seed]
     configs = population.members(config, seeds, args.vary)
-    if config.device == 'cpu':
-        return population.Population(configs, output, processes=args.processes)
-    return Trainer(configs, output)
+    lineage = choice.begin(config, args.choose, args.vary) if args.choose else None
+    first = (population.Population(configs, output, processes=args.processes)
+             if config.device == 'cpu' else Trainer(configs, output))
+    return choice.ChoosingPopulation(first, proceed, lineage) if lineage else first
 
 
 def default_output(config: TrainConfig, seeds: str | None = None) -> Path:

@@ -177,11 +177,18 @@ class Population:
         self.directory, self._configs = directory, dict(configs)
         self._processes = processes or os.cpu_count() or 1
         self.stop_requested = False
+        self.until: int | None = None
+        """Decisions of each learner at which `run` returns before the configured number."""
         self.rows: dict[str, dict[str, Any]] = {}
         """The last row of each learner, by name."""
         self.failed: dict[str, str] = {}
         """Reason for a learner's end, by name."""
         self._ended: set[str] = set()
+
+    @property
+    def decisions_of_each(self) -> int:
+        """Return the configured number of decisions of a learner, the greatest if they differ."""
+        return max(config.collect.decisions for config in self._configs.values())
 
     def run(self) -> None:
         """
@@ -227,7 +234,8 @@ class Population:
         context = multiprocessing.get_context('spawn')
         ours, theirs = context.Pipe()
         process = context.Process(target=_train, args=(
-            theirs, self._configs[name], self.directory / name, self._resume, self._overrides))
+            theirs, self._configs[name], self.directory / name, self._resume, self._overrides,
+            self.until))
         # An interrupt goes to the whole process group: children never see it, not even while they
         # start. The tracker must run before, because it unblocks signals.
         resource_tracker.ensure_running()
@@ -290,7 +298,7 @@ def _tell(pipe: Connection, what: str) -> None:
 
 
 def _train(pipe: Connection, config: TrainConfig, directory: Path, resume: bool,
-           overrides: list[str]) -> None:
+           overrides: list[str], until: int | None) -> None:
     """Train one learner in this process and report its progress."""
     for number in _HANDLED:  # the parent sends it; blocked until now
         signal.signal(number, signal.SIG_IGN)
@@ -299,6 +307,7 @@ def _train(pipe: Connection, config: TrainConfig, directory: Path, resume: bool,
             trainer = Trainer.resume(directory, overrides)
         else:
             trainer = Trainer(config, directory)
+        trainer.until = until
 
         def listen() -> None:
             try:

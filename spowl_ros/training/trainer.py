@@ -153,7 +153,14 @@ class Trainer:
         self.update_debt = 0.0
         self.resumed_at: int | None = None
         self.stop_requested = False
+        self.until: int | None = None
+        """Decisions at which `run` returns before the configured number."""
         self.origin = checkpoint.origin()
+
+    @property
+    def decisions_of_each(self) -> int:
+        """Return the configured number of decisions of a learner."""
+        return self.config.collect.decisions
 
     @property
     def alive(self) -> list[Member]:
@@ -196,7 +203,8 @@ class Trainer:
             self.collector.close()
 
     def _loop(self, bar: tqdm[Any], on_row: Callable[[dict[str, Any]], None] | None) -> None:
-        schedule = self.config.schedule
+        schedule, last = self.config.schedule, self.config.collect.decisions
+        last = last if self.until is None else min(last, self.until)
         metrics: dict[str, NDArray[np.float64]] = {}
         watch = Stopwatch()
         began, before = time.perf_counter(), self.seconds
@@ -205,7 +213,7 @@ class Trainer:
             if not self.stop_requested and any(m.evaluation_due for m in self.members):
                 self._evaluate()
                 watch.lap('evaluation')
-            if self.stop_requested or self.decisions >= self.config.collect.decisions:
+            if self.stop_requested or self.decisions >= last:
                 return
             previous = self.decisions
             self.collector.start(self._act(self.collector.observations))

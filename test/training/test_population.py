@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import csv
 from dataclasses import replace
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ import torch
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.names import BEST
-from spowl_ros.training import checkpoint, population
+from spowl_ros.training import checkpoint, choice, population
 from spowl_ros.training.config import TrainConfig
 from spowl_ros.training.trainer import CHECKPOINT, Trainer
 
@@ -31,6 +33,23 @@ def figures(run: Path, name: str) -> dict[str, list[float]]:
         rows = list(csv.DictReader(stream))
     return {column: [float(row[column]) for row in rows]
             for column in ('decisions', 'updates', 'loss', 'policy_loss', 'value', 'entropy')}
+
+
+class Killing(population.Population):
+    """A population whose learner seed_2 is killed as soon as it has started."""
+
+    def _start(self, name: str) -> tuple[Connection, Any]:
+        pipe, process = super()._start(name)
+        if name == 'seed_2':
+            process.kill()
+        return pipe, process
+
+
+def states(run: Path) -> dict[str, dict[str, Any]]:
+    """Return the state of each learner in a run's checkpoints."""
+    paths = [run / CHECKPOINT] if (run / CHECKPOINT).exists() else run.glob(f'seed_*/{CHECKPOINT}')
+    return {state['name'] or path.parent.name: state for path in paths
+            for state in checkpoint.load(path)['members']}
 
 
 @pytest.mark.parametrize(('text', 'seeds'), [('0-3', [0, 1, 2, 3]), ('7', [7]),
@@ -105,24 +124,85 @@ def test_one_learner_of_a_stack_fails_alone(tiny: TrainConfig, tmp_path: Path) -
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # it starts six processes that import PyTorch
 def test_processes_train_as_alone_and_fail_alone(tiny: TrainConfig, tmp_path: Path) -> None:
-    """Each learner leaves what it leaves alone, bit for bit; one that cannot go on is named."""
-    configs = population.members(short(tiny), [0, 1])
-    broken = replace(configs['seed_1'], initial='no/such/checkpoint.pt')
-    run = population.Population({'seed_0': configs['seed_0'], 'seed_1': broken},
-                                tmp_path / 'run', processes=2)
+    """Each learner leaves what it leaves alone, bit for bit; NaN or a kill ends one only."""
+    configs = population.members(short(tiny), [0, 1, 2])
+    broken = replace(configs['seed_1'], optimiser=replace(tiny.optimiser, learning_rate=1e30))
+    run = Killing({**configs, 'seed_1': broken}, tmp_path / 'run', processes=3)
     run.run()
-    assert list(run.failed) == ['seed_1']
-    assert 'no/such/checkpoint.pt' in run.failed['seed_1']
+    assert sorted(run.failed) == ['seed_1', 'seed_2']
+    assert 'after' in run.failed['seed_1'] and 'optimiser.learning_rate' in run.failed['seed_1']
+    assert 'was killed' in run.failed['seed_2']
     Trainer(configs['seed_0'], tmp_path / 'alone').run()
     np.testing.assert_equal(figures(tmp_path / 'run', 'seed_0'), figures(tmp_path, 'alone'))
     assert population.folder_of(tmp_path / 'run', 0) == tmp_path / 'run' / 'seed_0'
     with pytest.raises(SpowlError, match='no learner with seed 7'):
         population.folder_of(tmp_path / 'run', 7)
     with (tmp_path / 'run' / 'progress.csv').open() as stream:
-        assert {row['seed'] for row in csv.DictReader(stream)} == {'0'}
+        assert {row['seed'] for row in csv.DictReader(stream)} == {'0', '1'}
     with pytest.raises(SpowlError, match='--resume'):
         population.Population(configs, tmp_path / 'run')
     more = population.Population(None, tmp_path / 'run', overrides=['collect.decisions=150'])
     more.run()
-    assert more.rows['seed_0']['decisions'] == 150
+    assert more.rows['seed_0']['decisions'] == more.rows['seed_2']['decisions'] == 150
+
+
+def test_a_table_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    """What is in the way is named, and how to go on."""
+    (tmp_path / 'progress.csv' / 'x').mkdir(parents=True)
+    with pytest.raises(SpowlError, match='cannot write .*progress.csv.*--resume'):
+        population.write_table(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('processes', [0, 2])
+def test_the_worst_copies_the_best(tiny: TrainConfig, tmp_path: Path, processes: int) -> None:
+    """
+    The copy has the best one's networks and a changed setting, and this is written down.
+
+    Choosing again changes nothing, as after an interruption; the resumed run does not repeat it.
+    """
+    tiny = short(replace(tiny, collect=replace(tiny.collect, planning_share=0.0)))
+    varied = ['optimiser.policy_learning_rate=0.001,0.002']
+    configs = population.members(tiny, [0], varied)
+    lineage = choice.begin(tiny, 60, varied)
+
+    def proceed() -> Trainer | population.Population:
+        return (population.Population(None, tmp_path, processes=processes) if processes
+                else Trainer.resume(tmp_path, []))
+
+    first = (population.Population(configs, tmp_path, processes=processes) if processes
+             else Trainer(configs, tmp_path))
+    first.until = 60
+    first.run()
+    before = states(tmp_path)
+    choice.choose(tmp_path, lineage, 60)
+    (made,) = lineage.choices
+    best, copy = before[made['copied']], states(tmp_path)[made['learner']]
+    assert made['score'] < made['its_score']
+    torch.testing.assert_close(copy['networks'], best['networks'], rtol=0, atol=0)
+    assert copy['learner']['model_optimiser']['first'].equal(
+        best['learner']['model_optimiser']['first'])
+    assert copy['rng'] == before[made['learner']]['rng']
+    rate, its = (state['config']['optimiser']['policy_learning_rate'] for state in (best, copy))
+    assert its in [pytest.approx(rate * factor) for factor in choice.FACTORS]
+    assert made['settings'] == {'optimiser.policy_learning_rate': its}
+
+    kept = choice.read(tmp_path)
+    assert kept == lineage
+    choice.choose(tmp_path, kept, 60)
+    assert kept == lineage
+    run = choice.ChoosingPopulation(proceed(), proceed, kept)
+    run.run()
+    assert len(run.summary()) >= 2 and kept == lineage
+    ended = states(tmp_path)
+    assert {state['config']['optimiser']['policy_learning_rate'] for state in ended.values()} == {
+        rate, its}
+    assert figures(tmp_path, made['learner'])['decisions'][-1] == 120
+
+
+def test_a_choice_needs_a_validation(tiny: TrainConfig) -> None:
+    """One that would come before any validation is refused."""
+    with pytest.raises(SpowlError, match='schedule.evaluate is 180'):
+        choice.begin(tiny, 100, [])

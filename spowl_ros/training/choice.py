@@ -1,0 +1,241 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Population-based training (Jaderberg et al., 1711.09846): the worst learners copy the best.
+
+The population trains for a number of decisions and stops at checkpoints. Then each of the worst
+quarter (at least one) takes weights, optimisers, multiplier and settings of one of the best, and
+its varied settings are changed by a fifth up or down. Its randomness and its replay stay its own.
+The choice is written down before it is carried out, so an interrupted run carries it out again.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.settings import swept
+from spowl_ros.training import checkpoint
+from spowl_ros.training import config as configuration
+from spowl_ros.training.config import TrainConfig
+from spowl_ros.training.member import COST_WEIGHT
+from spowl_ros.training.population import Population
+from spowl_ros.training.trainer import CHECKPOINT, Trainer
+
+LINEAGE = 'lineage.json'
+FACTORS = 0.8, 1.25
+"""A varied setting of a copy is multiplied by one of these."""
+_COPIED = 'evaluation', 'networks'
+
+
+@dataclass
+class Lineage:
+    """What was chosen so far; the file of the same content is in the population's directory."""
+
+    every: int
+    """Decisions of a learner between two choices."""
+    varied: list[str]
+    """Names of the settings that copies change."""
+    choices: list[dict[str, Any]] = field(default_factory=list)
+    """Each copy: decisions, learner, its score, whom it copied, that one's score, and settings."""
+
+    def write(self, directory: Path) -> None:
+        """
+        Write the file.
+
+        :raises SpowlError: it cannot be written
+        """
+        path = directory / LINEAGE
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            part = path.with_suffix('.part')
+            part.write_text(json.dumps(asdict(self), indent=1))
+            part.replace(path)
+        except OSError as error:
+            raise SpowlError(f'cannot write {path}: {error.strerror}; free some space and '
+                             'continue with --resume') from error
+
+
+def read(directory: Path) -> Lineage | None:
+    """
+    Return a population's lineage, or None if it does not choose.
+
+    :raises SpowlError: damaged
+    """
+    path = directory / LINEAGE
+    try:
+        return Lineage(**json.loads(path.read_text()))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        raise SpowlError(f'cannot read the lineage {path}: {error}') from error
+
+
+def begin(config: TrainConfig, every: int, varied: Sequence[str]) -> Lineage:
+    """
+    Return the lineage of a new population.
+
+    :param varied: texts ``section.key=value1,value2`` of the settings that copies change
+    :raises SpowlError: a choice would come before a validation
+    """
+    if every < config.schedule.evaluate:
+        raise SpowlError(f'a choice after each {every} decisions needs a validation before it, '
+                         f'and schedule.evaluate is {config.schedule.evaluate}; give --choose at '
+                         'least as many')
+    return Lineage(every, list(swept(configuration.settings(), varied)))
+
+
+@dataclass(frozen=True)
+class _Learner:
+    """A learner as its checkpoint has it."""
+
+    path: Path
+    """Of the checkpoint, which may hold others too."""
+    place: int
+    config: TrainConfig
+    decisions: int
+    evaluation: dict[str, float]
+
+
+def _learners(directory: Path) -> dict[str, _Learner]:
+    """Return the learners that have not failed, by name."""
+    stack = directory / CHECKPOINT
+    paths = [stack] if stack.exists() else sorted(directory.glob(f'seed_*/{CHECKPOINT}'))
+    found = {}
+    for path in paths:
+        content = checkpoint.load(path)
+        for place, state in enumerate(content['members']):
+            if not state['failed']:
+                found[state['name'] or path.parent.name] = _Learner(
+                    path, place, configuration.from_dict(state['config']),
+                    content['counters']['decisions'], state['evaluation'])
+    return found
+
+
+def choose(directory: Path, lineage: Lineage, at: int) -> None:
+    """
+    Let the worst copy the best, or carry out again what was chosen at these decisions.
+
+    Scores are the validations' returns, less twice the cost over the least budget of all.
+
+    :param at: decisions of each learner
+    :raises SpowlError: a checkpoint cannot be read or written
+    """
+    learners = {name: learner for name, learner in _learners(directory).items()
+                if learner.evaluation and learner.decisions >= at}
+    if any(learner.decisions > at for learner in learners.values()):
+        return  # carried out before: the next part has begun
+    if not any(choice['decisions'] == at for choice in lineage.choices):
+        lineage.choices += _choices(learners, lineage.varied, at)
+        lineage.write(directory)
+    for choice in lineage.choices:
+        if choice['decisions'] == at:
+            _copy(learners[choice['copied']], learners[choice['learner']], choice['settings'])
+
+
+def _choices(learners: dict[str, _Learner], varied: Sequence[str], at: int
+             ) -> list[dict[str, Any]]:
+    """Return who copies whom, and with which settings."""
+    if len(learners) < 2:
+        return []
+    budget = min(learner.config.constraint.budget for learner in learners.values())
+    scores = {name: learner.evaluation['evaluation_return'] - COST_WEIGHT * max(
+        0.0, learner.evaluation['evaluation_cost'] - budget) for name, learner in learners.items()}
+    ranked = sorted(scores, key=scores.__getitem__)
+    rng = np.random.default_rng([at, len(learners)])
+    result = []
+    for rank in range(max(1, len(ranked) // 4)):
+        worst, best = ranked[rank], ranked[-1 - rank]
+        if scores[worst] < scores[best]:
+            result.append({
+                'decisions': at, 'learner': worst, 'score': scores[worst], 'copied': best,
+                'its_score': scores[best],
+                'settings': _changed(learners[best].config, varied, rng)})
+    return result
+
+
+def _changed(config: TrainConfig, varied: Sequence[str], rng: np.random.Generator
+             ) -> dict[str, float]:
+    """Return the varied settings of a copy, within their bounds."""
+    declared = {entry.name: entry for entry in configuration.settings()}
+    result = {}
+    for name in varied:
+        value: Any = config
+        for part in name.split('.'):
+            value = getattr(value, part)
+        entry, changed = declared[name], value * float(rng.choice(FACTORS))
+        if isinstance(value, int):
+            changed = round(changed)
+        if entry.high is not None:
+            changed = min(changed, entry.high)
+        result[name] = changed if entry.low is None else max(changed, entry.low)
+    return result
+
+
+def _copy(source: _Learner, target: _Learner, settings: dict[str, float]) -> None:
+    """Give one learner the state of another in its checkpoint, with some settings changed."""
+    origin = checkpoint.load(source.path)['members'][source.place]
+    content = checkpoint.load(target.path)
+    state = content['members'][target.place]
+    state |= {name: origin[name] for name in _COPIED}
+    state['learner'] = {**origin['learner'], 'generator': state['learner']['generator']}
+    own = {'seed': target.config.seed, 'initial': target.config.initial}
+    changed = configuration.overridden(
+        source.config, [f'{name}={value!r}' for name, value in settings.items()])
+    state['config'] = {**changed.to_dict(), **own}
+    if len(content['members']) == 1:
+        content['config'], content['networks'] = state['config'], state['networks']
+    checkpoint.save(target.path, content)
+
+
+class ChoosingPopulation:
+    """
+    A population that trains in parts, with a choice after each.
+
+    :param first: before its first decision, or as its checkpoints have it
+    :param proceed: returns the population as its checkpoints have it
+    """
+
+    def __init__(self, first: Population | Trainer, proceed: Callable[[], Population | Trainer],
+                 lineage: Lineage) -> None:
+        self._part, self._proceed, self._directory = first, proceed, first.directory
+        self._lineage = lineage
+        lineage.write(self._directory)
+
+    @property
+    def stop_requested(self) -> bool:
+        """Return whether the run is to end soon, with checkpoints."""
+        return self._part.stop_requested
+
+    @stop_requested.setter
+    def stop_requested(self, value: bool) -> None:
+        self._part.stop_requested = value
+
+    def run(self) -> None:
+        """
+        Train all parts that are left.
+
+        :raises SpowlError: as the population
+        """
+        every, decisions = self._lineage.every, self._part.decisions_of_each
+        there = max((learner.decisions for learner in _learners(self._directory).values()),
+                    default=0)
+        for at in [*range(every, decisions, every), decisions]:
+            if at + every <= there:
+                continue
+            self._part.until = at
+            self._part.run()
+            if self.stop_requested or at == decisions:
+                return
+            choose(self._directory, self._lineage, at)
+            self._part = self._proceed()
+
+    def summary(self) -> list[str]:
+        """Return the population's summary, and how often a learner copied another."""
+        return [*self._part.summary(),
+                f'{len(self._lineage.choices)} copies, see {self._directory / LINEAGE}']
