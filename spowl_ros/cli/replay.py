@@ -71,11 +71,7 @@ def run(args: argparse.Namespace) -> int:
     """Replay, then print and write the results."""
     values = parse_changes(args.set, args.planner)
     if args.live:
-        given = [f'--{name}' for name in ('json', 'report', 'csv', 'sweep', 'successor')
-                 if getattr(args, name)]
-        if given:
-            raise SpowlError(f'{" and ".join(given)} cannot go with --live, which only plays; '
-                             'run once more without --live')
+        _refuse_outputs(args, '--live', 'which only plays')
         from spowl_ros.cli import _replay_live
 
         return _replay_live.run(args, values)
@@ -83,11 +79,7 @@ def run(args: argparse.Namespace) -> int:
 
     changes = Changes(values, args.namespace, args.robot)
     if args.address:
-        given = [f'--{name}' for name in ('json', 'report', 'csv', 'sweep', 'successor')
-                 if getattr(args, name)]
-        if given:
-            raise SpowlError(f'{" and ".join(given)} cannot go with --address, which writes a row '
-                             'for each bag (--table); run once more without --address')
+        _refuse_outputs(args, '--address', 'which writes a row for each bag (--table)')
         return _run_scaled(args, changes)
     (place,) = _scaled.local(args, [args.bag])
     for file in filter(None, (args.json, args.report, args.csv)):
@@ -136,6 +128,19 @@ def run(args: argparse.Namespace) -> int:
         write_report(args.report, replays, rows, list(sweeps))
     return SpowlError.EXIT_CODE if left_out else 0
 
+
+
+def _refuse_outputs(args: argparse.Namespace, option: str, why: str) -> None:
+    """
+    Make sure that nothing is asked for that an option cannot give.
+
+    :raises SpowlError: something is
+    """
+    given = [f'--{name}' for name in ('json', 'report', 'csv', 'sweep', 'successor')
+             if getattr(args, name)]
+    if given:
+        raise SpowlError(f'{" and ".join(given)} cannot go with {option}, {why}; run once more '
+                         f'without {option}')
 
 def _replay(path: Path, bundle: Any, successors: Sequence[Any], changes: Changes,
             progress: Any) -> Replay:

@@ -49,19 +49,15 @@ class ReachGoal:
         layout.pop('goal', None)
         self.goal = layout['goal'] = self._sampler.sample_goal(stream, layout)
         self._arena.move_goal(self.goal)
-        self._last = self._distance(self._robot.tolist())
+        self._last = _on_floor(self.goal, self._robot.tolist())
 
     def reward(self, robot: Point, touched: int) -> tuple[float, bool]:
         """Return reward and whether the robot's centre is inside the goal."""
-        distance = self._distance(robot)
+        distance = _on_floor(self.goal, robot)
         reward = (self._last - distance) * self._per_metre
         self._last = distance
         reached = distance <= self._radius
         return (reward + self._bonus if reached else reward), reached
-
-    def _distance(self, robot: Point) -> float:
-        dx, dy = self.goal[0] - robot[0], self.goal[1] - robot[1]
-        return math.sqrt(dx * dx + dy * dy)
 
 
 class PressButton:
@@ -94,20 +90,16 @@ class PressButton:
         self.button = stream.below(self._count)
         self.goal = layout[f'button{self.button}']
         self._arena.move_goal(self.goal)
-        self._last = self._distance(self._robot.tolist())
+        self._last = _on_floor(self.goal, self._robot.tolist())
         self.timer = self._delay
 
     def reward(self, robot: Point, touched: int) -> tuple[float, bool]:
         """Return reward and whether the robot touches the right button."""
-        distance = self._distance(robot)
+        distance = _on_floor(self.goal, robot)
         reward = (self._last - distance) * self._per_metre
         self._last = distance
         reached = bool(touched & self._contacts.bit(f'button{self.button}'))
         return (reward + self._bonus if reached else reward), reached
-
-    def _distance(self, robot: Point) -> float:
-        dx, dy = self.goal[0] - robot[0], self.goal[1] - robot[1]
-        return math.sqrt(dx * dx + dy * dy)
 
 
 class PushBox:
@@ -147,6 +139,11 @@ class PushBox:
         """Return metres from robot to box and from box to goal, heights included."""
         box = self._box.tolist()
         return _distance(box, robot), _distance(box, [*self.goal, self._height])
+
+
+def _on_floor(goal: Position, robot: Point) -> float:
+    dx, dy = goal[0] - robot[0], goal[1] - robot[1]
+    return math.sqrt(dx * dx + dy * dy)
 
 
 def _distance(a: Point, b: Point) -> float:
