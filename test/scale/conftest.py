@@ -82,6 +82,7 @@ def _wait(met: Callable[[], bool], what: str) -> None:
 @pytest.fixture
 def two_nodes() -> Iterator[TwoNodes]:
     """Start a head and a second node, and end what is left of them."""
+    pytest.importorskip('ray')
     folder = tempfile.mkdtemp(prefix='spowl_ray_', dir='/tmp')  # its sockets need a short path
     with socket.socket() as probe:
         probe.bind(('', 0))

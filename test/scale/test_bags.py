@@ -14,7 +14,8 @@ import time
 
 import pytest
 
-pytest.importorskip('ray')
+pytest.importorskip('fsspec')  # comes with PyTorch; only the slow tests need Ray
+pytest.importorskip('pyarrow')
 
 from pyarrow import parquet  # noqa: E402
 from pyarrow.fs import S3FileSystem, copy_files  # noqa: E402
@@ -138,6 +139,7 @@ def test_a_table_takes_its_place_when_it_is_whole(name: str, tmp_path: Path) -> 
 
 def test_options_that_do_not_go_together(capsys: pytest.CaptureFixture[str]) -> None:
     """A URL without a cluster, and a report with one, are one line each."""
+    pytest.importorskip('ray')
     for options, said in (
             (['s3://bucket/bag', 'absent'], '--address local'),
             (['absent', 'absent', '--table', 'x.csv'], '--address local'),
@@ -182,6 +184,7 @@ def test_bags_of_an_object_store(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """They are found, fetched and judged as those of a folder; each row names its URL."""
+    pytest.importorskip('ray')
     object_store.create_dir('robots')
     copy_files(str(folder), 'robots/day', destination_filesystem=object_store)
     places = list(store.find('s3://robots/day'))

@@ -12,17 +12,14 @@ import sys
 import time
 
 import pytest
+import torch
 
-pytest.importorskip('ray')
-
-import torch  # noqa: E402
-
-from spowl_ros.base.errors import SpowlError  # noqa: E402
-from spowl_ros.cli.main import main  # noqa: E402
-from spowl_ros.scale import run as runs  # noqa: E402
-from spowl_ros.scale import sweep as sweeps  # noqa: E402
-from spowl_ros.training import config as configuration  # noqa: E402
-from spowl_ros.training.trainer import CHECKPOINT, Trainer  # noqa: E402
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.cli.main import main
+from spowl_ros.scale import run as runs
+from spowl_ros.scale import sweep as sweeps
+from spowl_ros.training import config as configuration
+from spowl_ros.training.trainer import CHECKPOINT, Trainer
 
 TIMED = ('seconds', 'rates', 'model')
 
@@ -85,6 +82,7 @@ def test_an_evaluation_in_a_sweep_is_that_of_evaluate(
     untrained_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Every figure but the clock's is the same, bit for bit; failures stop nobody; it goes on."""
+    pytest.importorskip('ray')
     other = tmp_path / 'broken.pt'
     other.write_bytes(b'nothing of ours')
     file = written(tmp_path, f"""
