@@ -138,6 +138,7 @@ def attacks() -> list[Attack]:
         *(Attack(f'hazards_scan: {name}', _blind(change), 'no hazards_lidar', 'stop')
           for name, change in BLINDING.items()),
         Attack('another one commands at 1 kHz beside the controller', _beside, 'two controllers'),
+        Attack('another one sends its first commands, and goes', _first, ''),
         Attack("another one commands after the controller's death", _after, 'commands the robot'),
         Attack('another one publishes command', _past, 'cannot overrule'),
         Attack('supervisor frozen for 1 s (SIGSTOP, SIGCONT)', _freeze, ''),
@@ -216,6 +217,29 @@ def _beside(scene: Scene) -> str:
     time.sleep(2.0)
     lost = sum(values == tuple(full) for when, values in scene.stand.commands if when >= since)
     return f'{lost} commands of the intruder' if lost or scene.drives() else ''
+
+
+def _visit(scene: Scene, values: list[float]) -> bool:
+    """Send a few commands and go; return whether the robot was stopped."""
+    since = time.monotonic()
+    intruder = Commander('intruder', 'command_raw', values, 0.001)
+    heard = scene.wait(lambda: intruder.heard)
+    time.sleep(0.01)
+    intruder.close()
+    return heard and scene.wait(lambda: any(
+        scene.stand.is_stop(sent) for when, sent in scene.stand.commands if when > since), 1.0)
+
+
+def _first(scene: Scene) -> str:
+    """Send a few commands from a publisher that the ROS graph does not know yet, five times."""
+    full = [1.0] * len(scene.controller.values)
+    since, stopped = time.monotonic(), 0
+    for _ in range(5):
+        if not scene.wait(scene.drives, 30.0):
+            return 'the robot stands for ever'
+        stopped += _visit(scene, full)
+    lost = sum(values == tuple(full) for when, values in scene.stand.commands if when >= since)
+    return f'{lost} commands; {stopped} of 5 told' if lost or stopped < 5 else ''
 
 
 def _after(scene: Scene) -> str:

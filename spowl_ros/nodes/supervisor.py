@@ -12,7 +12,8 @@ survives a failure of the controller.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+import contextlib
 from dataclasses import dataclass, replace
 from functools import partial
 import math
@@ -35,7 +36,7 @@ from spowl_ros.control import bundle
 from spowl_ros.control.signature import of_key
 from spowl_ros.robot.command import COMMAND_TYPES, CommandFormat
 from spowl_ros.robot.topics import Edge, RobotCommand, Topic, load_robot, topics
-from spowl_ros.ros import process
+from spowl_ros.ros import process, senders
 from spowl_ros.ros.bond import Bond
 from spowl_ros.ros.discovery import callers, endpoints, other_publishers
 from spowl_ros.ros.driver_settings import DriverSettings, priority
@@ -157,14 +158,20 @@ class SupervisorNode(ManagedNode):
             self.create_subscription(message_class(entry.type), entry.topic,
                                      partial(self._on_sensor, entry), qos_profile_sensor_data)
             for entry in topics(self._contract, robot) if names & set(entry.names)]
-        # Made after the scans' subscriptions: the executor takes waiting messages in the order in
-        # which subscriptions were made, so in lock-step the scan comes before the command on it.
-        self._entities.append(self.create_subscription(
-            message_class(self._format.type), RAW, self._on_command, 1))
+        self._end_commands = self._listen_to_commands(message_class(self._format.type))
         period = self._contract.control_period / (self._rate or 1.0)
         self._bond = Bond(self, 'controller', period, self._rate, self._on_bond)
         self._watch = self.create_timer(period / _CHECKS_PER_PERIOD, self._on_watch,
                                         clock=self._steady)
+
+    def _listen_to_commands(self, kind: type) -> Callable[[], object]:
+        """Subscribe to the controller's commands; return the function that ends it."""
+        if self._rate > 0.0:
+            return senders.subscribe(self, kind, RAW, self._on_command, 1)
+        # Made after the scans' subscriptions: the executor takes waiting messages in the order in
+        # which subscriptions were made, so in lock-step the scan comes before the command on it.
+        subscription = self.create_subscription(kind, RAW, self._on_command, 1)
+        return lambda: self.destroy_subscription(subscription)
 
     def activate(self) -> None:
         """
@@ -198,6 +205,7 @@ class SupervisorNode(ManagedNode):
             self._bond.close()
             self._bond = None
         self.destroy_timer(self._watch)
+        self._end_commands()
         for subscription in self._entities:
             self.destroy_subscription(subscription)
         self.destroy_publisher(self._command)
@@ -227,10 +235,10 @@ class SupervisorNode(ManagedNode):
             return
         self._heed_estop(time.monotonic())
         now = self._now()
-        try:
-            command = self._format.to_command(message)
-        except SpowlError:
-            command = np.zeros(0)
+        command = np.zeros(0)
+        if message is not None:
+            with contextlib.suppress(SpowlError):
+                command = self._format.to_command(message)
         refusal = self._refusal(info)
         if not refusal and self._rate > 0.0 and (stale := self._stale(info, now)):
             self._send(supervision.stopped(stale, now))
@@ -241,7 +249,7 @@ class SupervisorNode(ManagedNode):
         """Return why nobody, or not this message's sender, may command the robot now; else ''."""
         if self._foreign:
             return self._foreign
-        gid: Any = info.get('publisher_gid') if info else None  # Jazzy's rclpy lacks it
+        gid: Any = info.get('publisher_gid') if info else None  # lock-step on Jazzy lacks it
         publishers = [Publisher(*entry) for entry in endpoints(self, RAW)]
         if not publishers and not self._rate:  # lock-step: discovery may lag behind
             return ''

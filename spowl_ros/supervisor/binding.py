@@ -44,7 +44,9 @@ class Binding:
         if len(publishers) > 1:
             names = sorted(publisher.node or 'an unknown node' for publisher in publishers)
             return f'two controllers command the robot: {", ".join(names)}'
-        if not publishers:
+        if not publishers:  # the ROS graph learns of a publisher after its first message
+            if self._bound is None and sender is not None:
+                self._bound = Publisher(sender, '')
             return ('' if self._bound is None or sender == self._bound.gid
                     else f'a node commands the robot that is not its controller {self.bound}')
         only, = publishers
