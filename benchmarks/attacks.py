@@ -1,12 +1,13 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Attack a running supervisor, and report which attacks succeed.
+Attack a running supervisor, bundles and bags, and report which attacks succeed.
 
     python -m benchmarks.attacks models/SafetyPointGoal1-v0 --tries 5
 
 Each attack runs on its own supervisor process, with a scripted controller and a robot on a stand.
-The supervisor survives an attack if the robot stopped and the operator could read why.
+The supervisor survives an attack if the robot stopped and the operator could read why. Attacks by
+files are in `file_attacks.py`. With `--missing --minutes 8` the table is made in pieces.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 from collections.abc import Callable, Iterator
 import contextlib
 from dataclasses import dataclass, field
+from functools import partial
 import math
 from pathlib import Path
 import signal
@@ -26,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 from std_srvs.srv import SetBool, Trigger
 
 from benchmarks import tables
+from benchmarks.file_attacks import file_attacks
 from benchmarks.robot_stand import Commander, NodeProcess, RobotStand, tampered
 from spowl_ros.control import bundle
 from spowl_ros.supervisor.latch import RELEASE_AFTER_S
@@ -348,21 +351,31 @@ def main() -> int:
     parser.add_argument('model', type=Path)
     parser.add_argument('--tries', type=int, default=5)
     parser.add_argument('--only', default='', help='part of the names of the attacks to try')
+    parser.add_argument('--missing', action='store_true',
+                        help='try only attacks that the table lacks')
+    parser.add_argument('--minutes', type=float, default=math.inf,
+                        help='begin no attack after so many minutes')
     parser.add_argument('--output', type=Path, default=Path('benchmarks/results/attacks.csv'))
     arguments = parser.parse_args()
+    end = time.monotonic() + 60.0 * arguments.minutes
     contract = bundle.read_contract(arguments.model)
-    rows = []
-    for attack in attacks():
-        if arguments.only not in attack.name:
+    tries: dict[str, Callable[[], tuple[str, str]]] = {
+        attack.name: partial(attempt, arguments.model, contract, attack) for attack in attacks()}
+    tries |= {attack.name: partial(attack.attempt, arguments.model) for attack in file_attacks()}
+    table = tables.Growing(arguments.output, COLUMNS, list(tries))
+    failed = False
+    for name, run in tries.items():
+        if arguments.only not in name or time.monotonic() > end or (
+                arguments.missing and not table.lacks(name, arguments.tries)):
             continue
-        results = [attempt(arguments.model, contract, attack) for _ in range(arguments.tries)]
+        results = [run() for _ in range(arguments.tries)]
         lost = [text for text, _ in results if text]
-        rows.append(dict(zip(COLUMNS, (attack.name, len(results), len(results) - len(lost),
-                                       '; '.join(dict.fromkeys(lost)), results[-1][1]),
-                             strict=True)))
-        print(rows[-1], flush=True)
-        tables.write(arguments.output, COLUMNS, rows)
-    return int(any(row['lost'] for row in rows))
+        row = dict(zip(COLUMNS, (name, len(results), len(results) - len(lost),
+                                 '; '.join(dict.fromkeys(lost)), results[-1][1]), strict=True))
+        failed = failed or bool(lost)
+        print(row, flush=True)
+        table.put(row)
+    return int(failed)
 
 
 if __name__ == '__main__':

@@ -5,35 +5,26 @@ Provoke every fault many times on running nodes, and record what the robot got a
 
     python -m benchmarks.fault_table models/SafetyPointGoal1-v0 --repetitions 20
 
-With `--only` the other rows of an existing table do not change.
+With `--only` the other rows of an existing table do not change. With `--missing --minutes 8` the
+table is made in pieces.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
+import math
 from pathlib import Path
 import sys
 import tempfile
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmarks import tables
-from benchmarks.faults import (
-    WORLDS,
-    BadStart,
-    Fault,
-    Outcome,
-    Refusal,
-    all_faults,
-    bad_starts,
-    put_through,
-    running,
-    try_to_start,
-)
+from benchmarks.bad_starts import BadStart, Refusal, bad_starts, try_to_start
+from benchmarks.faults import WORLDS, Fault, Outcome, all_faults, put_through, running
 from benchmarks.robot_stand import PRIORITY
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control import bundle
@@ -70,26 +61,10 @@ def row_of_start(bad: BadStart, refusals: list[Refusal]) -> dict[str, object]:
             'operator_reads': ' '.join(says)}
 
 
-class Table:
-    """The known rows, in the order of the faults."""
-
-    def __init__(self, path: Path, contract: Contract) -> None:
-        self._path = path
-        self._rows: dict[str, dict[str, Any]] = {}
-        names = [fault.name for world in WORLDS for fault in all_faults(contract)
-                 if fault.world == world] + [bad.name for bad in bad_starts()]
-        if path.exists():
-            with path.open(newline='') as file:
-                self._rows = {row['fault']: row for row in csv.DictReader(file)
-                              if row['fault'] in names}
-        self._order = names
-
-    def put(self, row: dict[str, Any]) -> None:
-        """Add or replace a row, and write all."""
-        self._rows[row['fault']] = row
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        tables.write(self._path, COLUMNS,
-                     [self._rows[name] for name in self._order if name in self._rows])
+def names(contract: Contract) -> list[str]:
+    """Return the names of all rows, in their order."""
+    return [fault.name for world in WORLDS for fault in all_faults(contract)
+            if fault.world == world] + [bad.name for bad in bad_starts()]
 
 
 def main() -> int:
@@ -98,37 +73,52 @@ def main() -> int:
     parser.add_argument('model', type=Path)
     parser.add_argument('--repetitions', type=int, default=20)
     parser.add_argument('--only', default='', help='part of the names of the faults to provoke')
+    parser.add_argument('--missing', action='store_true',
+                        help='provoke only faults of which the table lacks repetitions')
+    parser.add_argument('--minutes', type=float, default=math.inf,
+                        help='begin no fault after so many minutes')
     parser.add_argument('--output', type=Path, default=Path('benchmarks/results/faults.csv'))
     arguments = parser.parse_args()
     keep_time(PRIORITY)
     contract = bundle.read_contract(arguments.model)
     limit_s = 2.0 * contract.control_period + 0.02
     random = np.random.default_rng(0)
-    table, failures = Table(arguments.output, contract), 0
+    table = tables.Growing(arguments.output, COLUMNS, names(contract))
+    end, failures = time.monotonic() + 60.0 * arguments.minutes, 0
+
+    def wanted(name: str) -> bool:
+        return arguments.only in name and not (
+            arguments.missing and not table.lacks(name, arguments.repetitions))
+
     for world in WORLDS:
         chosen = [fault for fault in all_faults(contract)
-                  if fault.world == world and arguments.only in fault.name]
+                  if fault.world == world and wanted(fault.name) and time.monotonic() < end]
         if not chosen:
             continue
         with running(arguments.model, contract, world) as system:
             for fault in chosen:
+                if time.monotonic() > end:
+                    break
                 outcomes = []
                 for left in reversed(range(arguments.repetitions)):
                     time.sleep(random.uniform(0.0, contract.control_period))
                     outcomes.append(put_through(system, fault, listen=not left))
-                added = row(fault, outcomes, limit_s)
+                added = row(fault, outcomes, limit_s + fault.within_s)
                 table.put(added)
-                late = [outcome for outcome in outcomes if outcome.seconds_to_safe > limit_s]
+                late = [outcome for outcome in outcomes
+                        if outcome.seconds_to_safe > limit_s + fault.within_s]
                 wrong = [outcome for outcome in outcomes if not fault.is_right(outcome.robot_gets)]
                 failures += bool(wrong) or len(late) > arguments.repetitions / 100
                 print({name: added[name] for name in COLUMNS[:-1]}, flush=True)
                 for outcome in wrong:
                     print(f'  not as it must be: {dataclasses.asdict(outcome)}', flush=True)
-    chosen_starts = [bad for bad in bad_starts() if arguments.only in bad.name]
-    if chosen_starts:
+    chosen_starts = [bad for bad in bad_starts() if wanted(bad.name)]
+    if chosen_starts and time.monotonic() < end:
         with running(arguments.model, contract) as system:
             system.nodes.pop('controller').end()
             for bad in chosen_starts:
+                if time.monotonic() > end:
+                    break
                 refusals = [try_to_start(system, bad) for _ in range(arguments.repetitions)]
                 added = row_of_start(bad, refusals)
                 table.put(added)

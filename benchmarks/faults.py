@@ -1,7 +1,7 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Faults provoked on real processes, and the time until the robot gets a safe command.
+Faults of real processes, and the time until the robot gets a safe command.
 
 Each fault is provoked on a running controller and supervisor while a robot on a stand publishes
 sensors, or while they drive the simulator. A bad start is a controller that joins a supervisor and
@@ -17,11 +17,9 @@ from dataclasses import dataclass, field
 import math
 import os
 from pathlib import Path
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +31,7 @@ from std_srvs.srv import SetBool, Trigger
 from benchmarks.robot_stand import (
     ORDINARY,
     Commander,
+    EmergencyStop,
     NodeProcess,
     Observer,
     RobotStand,
@@ -50,8 +49,9 @@ if TYPE_CHECKING:
 
 START_S = 60.0
 HOLD_PERIODS = 3
-"""Least time between the simulator's reports that nobody commands it."""
-WORLDS = ('stand', 'stand with simulated time', 'simulator')
+ESTOP_TIMEOUT_S = 0.5
+"""Longest silence of an e-stop, by the supervisor's default."""
+WORLDS = ('stand', 'stand with a margin', 'stand with simulated time', 'simulator')
 """What controller and supervisor drive."""
 
 
@@ -66,14 +66,16 @@ class System:
     specs: dict[str, systems.NodeSpec]
     """Start arguments of each node."""
     intruder: Any = None
+    estop: Any = None
     burners: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def start(self, name: str) -> None:
-        """Start a node, or restart it."""
+    def start(self, name: str, **parameters: object) -> None:
+        """Start a node, or restart it, with other parameters if need be."""
         if name in self.nodes:
             self.nodes[name].end()
         spec = self.specs[name]
-        self.nodes[name] = NodeProcess(name, dict(spec.parameters), dict(spec.remappings))
+        self.nodes[name] = NodeProcess(name, {**spec.parameters, **parameters},
+                                       dict(spec.remappings))
 
     def close(self) -> None:
         """End everything."""
@@ -93,6 +95,13 @@ class Fault:
     world: str = WORLDS[0]
     safe: str = 'stop'
     """'stop': the stop action must come; 'drive': commands must go on; 'either': some command."""
+
+    within_s: float = 0.0
+    """Time that the stop may take longer than others, seconds."""
+    from_start: bool = False
+    """Whether no command may move the robot from the fault on."""
+    tested_elsewhere: bool = False
+    """Whether a test of its own has this fault."""
 
     def is_right(self, robot_gets: str) -> bool:
         """Whether the robot got what was expected."""
@@ -129,10 +138,12 @@ def running(model: Path, contract: Contract, world: str = WORLDS[0],
     if not simulator:
         del specs['simulator']
         specs = {name: dataclasses.replace(spec, parameters={
-            **spec.parameters, **parameters, 'use_sim_time': world == WORLDS[1]})
+            **spec.parameters, **parameters, 'use_sim_time': world == WORLDS[2],
+            **({'limits.margin_response': 'stop'}
+               if world == WORLDS[1] and name == 'supervisor' else {})})
             for name, spec in specs.items()}
     stand: Observer = SimulatorObserver(contract) if simulator else RobotStand(
-        contract, world == WORLDS[1])
+        contract, world == WORLDS[2])
     system = System(stand, {}, specs)
     try:
         for name in specs:
@@ -181,9 +192,10 @@ def put_through(system: System, fault: Fault, listen: bool = True) -> Outcome:
         first = stand.wait_for_command(start, stop=True, timeout=20 * period + 5.0)
         to_safe = math.nan if first is None else first[0] - start
         time.sleep(HOLD_PERIODS * period)
-        since = math.inf if first is None else first[0]
+        since = start if fault.from_start else math.inf if first is None else first[0]
+        until = (since if first is None else first[0]) + HOLD_PERIODS * period
         stops = [stand.is_stop(values) for when, values in stand.commands
-                 if since <= when <= since + HOLD_PERIODS * period]
+                 if since <= when <= until]
         gets = 'stop' if stops and all(stops) else 'commands'
     else:
         time.sleep(10 * period)
@@ -227,16 +239,31 @@ def all_faults(contract: Contract) -> list[Fault]:
               _start('controller')),
         Fault('controller stopped (SIGSTOP)', _signal('controller', signal.SIGSTOP),
               _signal('controller', signal.SIGCONT)),
+        Fault('controller ended (SIGINT)', _signal('controller', signal.SIGINT),
+              _start('controller'), tested_elsewhere=True),
+        Fault('supervisor ended (SIGINT)', _signal('supervisor', signal.SIGINT),
+              _start('supervisor'), tested_elsewhere=True),
+        Fault('supervisor frozen, a stale command waits (SIGSTOP, SIGCONT)', _freeze_supervisor,
+              _signal('controller', signal.SIGCONT), from_start=True, tested_elsewhere=True),
         Fault('two controllers at once', _second_controller, _expel),
         Fault('another one commands at 1 kHz', _intrude(0.001), _expel_other),
         Fault("another one commands after the controller's death", _kill_and_intrude,
               _expel_and_start),
         Fault('operator stop (~/stop)', _stop, _release),
+        Fault('e-stop pressed', _press, _let_go, tested_elsewhere=True),
+        Fault('e-stop silent', _silence_estop, _let_go, within_s=ESTOP_TIMEOUT_S,
+              tested_elsewhere=True),
+        Fault('supervisor killed while an operator holds the robot', _kill_held, _release,
+              from_start=True, within_s=START_S, tested_elsewhere=True),
         Fault('both cores saturated', saturate, relieve, safe='either'),
-        Fault('/clock stopped', _stop_clock, world=WORLDS[1]),
-        Fault('/clock set back 100 s', _set_clock_back, world=WORLDS[1], safe='drive'),
+        Fault('hazards all around, 5 cm away', _surround, world=WORLDS[1]),
+        Fault('hazards_scan silent, with a margin', _silence('hazards_scan'), world=WORLDS[1]),
+        Fault('/clock stopped', _stop_clock, world=WORLDS[2]),
+        Fault('/clock set back 100 s', _set_clock_back, world=WORLDS[2], safe='drive'),
         Fault('supervisor killed (SIGKILL)', _kill_supervisor, _start('supervisor'),
               world='simulator'),
+        Fault('simulator stopped (SIGSTOP)', _signal('simulator', signal.SIGSTOP),
+              _signal('simulator', signal.SIGCONT), world='simulator'),
         Fault('simulator killed (SIGKILL)', _signal('simulator', signal.SIGKILL),
               _start('simulator'), world='simulator'),
     ]
@@ -258,6 +285,12 @@ def _fill(value: float) -> Callable[[Any], None]:
     def change(message: Any) -> None:
         message.ranges = [value] * len(message.ranges)
     return change
+
+
+def _surround(system: System) -> None:
+    """Let hazards be all around; the robot may turn, which would lead out of a gap."""
+    system.stand.turning_rests = True
+    system.stand.tamper = {'hazards_scan': tampered(_fill(0.25))}
 
 
 def _infinite(message: Any) -> None:
@@ -330,6 +363,58 @@ def _kill_supervisor(system: System) -> float:
         time.sleep(0.05)
     start = time.monotonic()
     system.nodes['supervisor'].send(signal.SIGKILL)
+    return start
+
+
+def _freeze_supervisor(system: System) -> float:
+    """Freeze the supervisor, then its controller: the last command waits in a queue."""
+    supervisor, controller = system.nodes['supervisor'], system.nodes['controller']
+    supervisor.send(signal.SIGSTOP)
+    time.sleep(0.5)
+    controller.send(signal.SIGSTOP)
+    time.sleep(0.5)
+    start = time.monotonic()
+    supervisor.send(signal.SIGCONT)
+    return start
+
+
+def _press(system: System) -> float:
+    """Press an e-stop that was heard before."""
+    estop = _estop(system)
+    start = time.monotonic()
+    estop.pressed = True
+    return start
+
+
+def _silence_estop(system: System) -> float:
+    estop = _estop(system)
+    start = time.monotonic()
+    estop.silent = True
+    return start
+
+
+def _estop(system: System) -> EmergencyStop:
+    """Return an e-stop that the supervisor hears; the robot still drives."""
+    if system.estop is None:
+        system.estop = EmergencyStop(system.stand.node)
+    time.sleep(0.5)
+    return system.estop
+
+
+def _let_go(system: System) -> None:
+    """Release the e-stop, then the robot; the e-stop goes on sending."""
+    system.estop.pressed = system.estop.silent = False
+    _release(system)
+
+
+def _kill_held(system: System) -> float:
+    """Hold the robot, kill the supervisor, and start it again as on a robot."""
+    _stop(system)
+    time.sleep(0.5)
+    system.nodes['supervisor'].send(signal.SIGKILL)
+    start = time.monotonic()
+    system.nodes['supervisor'].wait(START_S)
+    system.start('supervisor', start_held=True)
     return start
 
 
@@ -415,89 +500,3 @@ def _stop_clock(system: System) -> None:
 
 def _set_clock_back(system: System) -> None:
     system.stand.clock_offset_s -= 100.0
-
-
-@dataclass(frozen=True)
-class BadStart:
-    """A controller that must not start."""
-
-    name: str
-    words: str
-    """Part of its last message."""
-    parameters: Callable[[Path, Path], dict[str, object]] = lambda model, folder: {}
-    """From the model and a folder to write in: parameters beside, or instead of, good ones."""
-    file: str | None = None
-    """Text of its parameter file; empty: the file does not exist; None: there is none."""
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Outcome of a bad start."""
-
-    seconds: float
-    """Until the process had ended."""
-    code: int
-    says: str
-    robot_gets: str
-    """'stop', 'commands' or 'nothing', until then."""
-
-
-def bad_starts() -> list[BadStart]:
-    """Return every bad start that a controller must refuse."""
-    def section(text: str) -> str:
-        return f'/**/controller: {{ros__parameters: {{{text}}}}}\n'
-
-    return [
-        BadStart('bundle missing', 'there is no model in',
-                 lambda model, folder: {'model': str(folder / 'nowhere')}),
-        BadStart('bundle corrupted (one byte of the weights)', 'weights.bin: SHA-256', _flipped),
-        BadStart('bundle for another robot', 'the robot does not fit', _other_robot),
-        BadStart('parameter file: no such name', "no parameter 'modle'", file=section('modle: x')),
-        BadStart('parameter file: wrong type', "'threads' is 'many'",
-                 file=section('threads: many')),
-        BadStart('parameter file: out of range', "'planner.iterations' is 1000",
-                 file=section('planner.iterations: 1000')),
-        BadStart('parameter file: none of the choices', "'planner.kind' is 'bold'",
-                 file=section('planner.kind: bold')),
-        BadStart('parameter file: not a number', "'planner.temperature' is nan",
-                 file=section('planner.temperature: .nan')),
-        BadStart('parameter file: not YAML', 'parameters.yaml', file='/**: {ros__parameters: ['),
-        BadStart('parameter file: missing', 'parameters.yaml', file=''),
-    ]
-
-
-def try_to_start(system: System, bad: BadStart) -> Refusal:
-    """Start a controller beside a supervisor that has none, and watch it refuse."""
-    stand = system.stand
-    good = system.specs['controller']
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        file = None if bad.file is None else folder / 'parameters.yaml'
-        if file is not None and bad.file:
-            file.write_text(bad.file)
-        parameters = bad.parameters(Path(str(good.parameters['model'])), folder)
-        start = time.monotonic()
-        process = NodeProcess('controller', {**good.parameters, **parameters},
-                              dict(good.remappings), file)
-        code = process.wait(START_S)
-        seconds = time.monotonic() - start
-    time.sleep(HOLD_PERIODS * stand.contract.control_period)
-    stops = [stand.is_stop(values) for when, values in stand.commands if when >= start]
-    gets = 'nothing' if not stops else 'stop' if all(stops) else 'commands'
-    return Refusal(seconds, code, process.output.strip(), gets)
-
-
-def _flipped(model: Path, folder: Path) -> dict[str, object]:
-    """Return a copy of a bundle with one bit flipped."""
-    shutil.copytree(model, folder / 'model')
-    weights = bytearray((folder / 'model' / 'weights.bin').read_bytes())
-    weights[100] ^= 1
-    (folder / 'model' / 'weights.bin').write_bytes(weights)
-    return {'model': str(folder / 'model')}
-
-
-def _other_robot(model: Path, folder: Path) -> dict[str, object]:
-    """Return a robot with a sensor that the model does not know."""
-    robot = folder / 'robot.yaml'
-    robot.write_text('inputs: {front_left_wheel: {topic: wheels}}\n')
-    return {'robot': str(robot)}

@@ -22,11 +22,13 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 import numpy as np
 from rcl_interfaces.msg import Log
 import rclpy
+from rclpy.clock import Clock as Steady
+from rclpy.clock_type import ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.signals import SignalHandlerOptions
 from rosgraph_msgs.msg import Clock
-from std_msgs.msg import Float64MultiArray
+from std_msgs.msg import Bool, Float64MultiArray
 
 from spowl_ros.control.decision import Decision
 from spowl_ros.robot.topics import topics
@@ -55,6 +57,8 @@ class Observer:
 
     def __init__(self, name: str, contract: Contract) -> None:
         self.contract = contract
+        self.turning_rests = False
+        """Whether a command without thrust counts as a stop, as amid hazards."""
         self.commands: list[tuple[float, tuple[float, ...]]] = []
         """Steady time of arrival, seconds, and values of every command."""
         self.decisions: list[tuple[float, Decision]] = []
@@ -84,8 +88,9 @@ class Observer:
         """Undo changes to the robot itself; here there are none."""
 
     def is_stop(self, values: tuple[float, ...]) -> bool:
-        """Whether a command is the stop action."""
-        return values == self.contract.action.stop
+        """Whether a command is the stop action, or counts as one."""
+        stop = self.contract.action.stop
+        return values == stop or (self.turning_rests and values[0] == stop[0])
 
     def wait_for_command(self, since: float, stop: bool, timeout: float,
                          ) -> tuple[float, tuple[float, ...]] | None:
@@ -193,7 +198,7 @@ class RobotStand(Observer):
     def mend(self) -> None:
         """Undo every tampering."""
         self.silent, self.tamper, self.divide = set(), {}, {}
-        self.speed, self.clock_runs = 1.0, True
+        self.speed, self.clock_runs, self.turning_rests = 1.0, True, False
 
     def _measure(self) -> None:
         """Publish one measurement after another, at the control rate of the steady clock."""
@@ -265,6 +270,23 @@ class Commander:
     def _run(self) -> None:
         while not self._ended.wait(self._period):
             self._publisher.publish(Float64MultiArray(data=self.values))
+
+
+class EmergencyStop:
+    """
+    Sends the state of an e-stop 20 times a second.
+
+    Attributes may be changed at any time.
+    """
+
+    def __init__(self, node: Any) -> None:
+        self.pressed = self.silent = False
+        self._publisher = node.create_publisher(Bool, 'estop', 10)
+        node.create_timer(0.05, self._send, clock=Steady(clock_type=ClockType.STEADY_TIME))
+
+    def _send(self) -> None:
+        if not self.silent:
+            self._publisher.publish(Bool(data=self.pressed))
 
 
 class NodeProcess:

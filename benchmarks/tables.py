@@ -46,6 +46,32 @@ def write(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]])
         writer.writerows(rows)
 
 
+class Growing:
+    """
+    A table whose rows are measured one by one; rows measured earlier stay.
+
+    :param order: first cells of all rows, in their order; others are dropped
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str], order: Sequence[str]) -> None:
+        self._path, self._columns, self._order = path, columns, order
+        self._rows: dict[str, Mapping[str, Any]] = {}
+        if path.exists():
+            with path.open(newline='') as stream:
+                self._rows = {row[columns[0]]: row for row in csv.DictReader(stream)}
+
+    def lacks(self, name: str, count: int) -> bool:
+        """Whether a row is missing, or has fewer than `count` in its second column."""
+        return name not in self._rows or int(self._rows[name][self._columns[1]]) < count
+
+    def put(self, row: Mapping[str, Any]) -> None:
+        """Add or replace a row, and write all."""
+        self._rows[row[self._columns[0]]] = row
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        write(self._path, self._columns,
+              [self._rows[name] for name in self._order if name in self._rows])
+
+
 def write_figures(file: Path, figures: Mapping[str, Any]) -> None:
     """
     Write an evaluation: its summary as JSON, its episodes as a compressed table beside it.

@@ -113,11 +113,15 @@ def test_a_fault_measured_again_replaces_its_row(tmp_path: Path) -> None:
     """The rows of other faults stay, all in the faults' order, and none of unknown faults."""
     path, contract = tmp_path / 'faults.csv', contract_of(TASK, 4)
     names = ('imu silent', 'velocity silent', 'bundle missing')
-    table = fault_table.Table(path, contract)
+    order = fault_table.names(contract)
+    table = tables.Growing(path, fault_table.COLUMNS, order)
     for name in reversed(names):
-        table.put({**dict.fromkeys(fault_table.COLUMNS, ''), 'fault': name, 'right': 2})
+        table.put({**dict.fromkeys(fault_table.COLUMNS, ''), 'fault': name, 'repetitions': 2,
+                   'right': 2})
     path.write_text(path.read_text() + 'a fault of an earlier version' + ',' * 10 + '\n')
-    again = fault_table.Table(path, contract)
+    again = tables.Growing(path, fault_table.COLUMNS, order)
+    assert again.lacks(names[0], 3) and not again.lacks(names[0], 2)
+    assert again.lacks('/clock stopped', 1)
     again.put({**dict.fromkeys(fault_table.COLUMNS, ''), 'fault': names[1], 'right': 20})
     with path.open(newline='') as file:
         rows = [(row['fault'], row['right']) for row in csv.DictReader(file)]
