@@ -16,7 +16,7 @@ import argparse
 from collections.abc import Callable, Iterator
 import contextlib
 import csv
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 import math
 from pathlib import Path
 import sys
@@ -151,6 +151,12 @@ def wait(condition: Callable[[], bool], timeout: float) -> bool:
     return True
 
 
+def without_margin(spec: system.NodeSpec) -> system.NodeSpec:
+    """Let the controller alone avoid hazards: it is what is measured, not the supervisor."""
+    return spec if spec.executable != 'supervisor' else replace(
+        spec, parameters={**spec.parameters, 'limits.margin_response': 'off'})
+
+
 @contextlib.contextmanager
 def driving(model: Path, seed: int, robot: Path | None = None) -> Iterator[Sender]:
     """
@@ -162,8 +168,8 @@ def driving(model: Path, seed: int, robot: Path | None = None) -> Iterator[Sende
     prepare()
     robot = robot or share_directory() / 'config' / 'robot' / 'diff_drive.yaml'
     specs = (system.NodeSpec('diff_drive', '', {'seed': seed, 'goals': False}),
-             *system.robot(system.RobotArguments(robot=str(robot), model=str(model), released=True,
-                                                 log_level='warn')))
+             *map(without_margin, system.robot(system.RobotArguments(
+                 robot=str(robot), model=str(model), released=True, log_level='warn'))))
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     sender = Sender(seed)
     executor = make_executor()

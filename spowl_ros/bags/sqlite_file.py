@@ -18,6 +18,7 @@ from spowl_ros.bags.storage import (
     StoredMessage,
     StoredTopic,
 )
+from spowl_ros.base.files import absolute
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +73,7 @@ def _read(path: Path, file: StorageFile, topics: Collection[str] | None, order: 
 
 def _connect(path: Path) -> sqlite3.Connection:
     """Open a file for reading; its path may have any characters."""
-    database = sqlite3.connect(f'{path.resolve().as_uri()}?mode=ro', uri=True)
+    database = sqlite3.connect(f'{absolute(path).as_uri()}?mode=ro', uri=True)
     database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST)
     # Without this SQLite refuses a file that is shorter than its header says.
     database.execute('PRAGMA writable_schema = ON')

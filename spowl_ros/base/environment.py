@@ -19,6 +19,7 @@ from spowl_ros.base.errors import SpowlError
 _GUARD = '_ROS_WHEELS_BOOTSTRAP_COMPLETE'
 """The ROS 2 wheels set it once LD_LIBRARY_PATH is theirs; children of other Pythons inherit it."""
 _LARGEST_DOMAIN = 232
+_RANGES = ('LOCALHOST', 'SUBNET', 'OFF', 'SYSTEM_DEFAULT')
 
 
 def prepare() -> None:
@@ -52,17 +53,33 @@ def check() -> None:
     """
     Check the user's environment variables, so that a node can start with them.
 
-    :raises SpowlError: ROS_DOMAIN_ID is no domain, or nothing can be written to ROS_LOG_DIR
+    :raises SpowlError: ROS_DOMAIN_ID is no domain, nothing can be written to ROS_LOG_DIR, or ROS 2
+        does not know the range of discovery or the middleware
     """
     domain = os.environ.get('ROS_DOMAIN_ID', '')
     if domain and not (domain.isascii() and domain.isdigit() and len(domain) <= 3
                        and int(domain) <= _LARGEST_DOMAIN):
         raise SpowlError(f'ROS_DOMAIN_ID is {domain!r}; wanted an integer from 0 to '
                          f'{_LARGEST_DOMAIN}')
+    scope = os.environ.get('ROS_AUTOMATIC_DISCOVERY_RANGE', '')
+    if scope and scope not in _RANGES:
+        raise SpowlError(f'ROS_AUTOMATIC_DISCOVERY_RANGE is {scope!r}; wanted one of '
+                         f'{", ".join(_RANGES)}')
+    middleware, installed = os.environ.get('RMW_IMPLEMENTATION', ''), _middlewares()
+    if middleware and installed and middleware not in installed:
+        raise SpowlError(f'RMW_IMPLEMENTATION is {middleware!r}, which is not installed; there is '
+                         f'{", ".join(installed)}')
     named = os.environ.get('ROS_LOG_DIR')
     if named and not _takes_files(Path(named)):
         raise SpowlError(f'ROS_LOG_DIR is {named!r}, where no log can be written; name a '
                          'directory that you may write to, or unset it')
+
+
+def _middlewares() -> list[str]:
+    """Return the names of the installed middlewares, as ROS 2's index has them."""
+    found = {path.name for prefix in _paths('AMENT_PREFIX_PATH') for path in
+             Path(prefix, 'share', 'ament_index', 'resource_index', 'rmw_typesupport').glob('*')}
+    return sorted(found - {'rmw_implementation'})
 
 
 def _leave_other_ros(prefix: Path) -> None:

@@ -4,14 +4,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 import contextlib
+import csv
+import io
 import os
 from pathlib import Path
 import stat
 import sys
 import tempfile
+from typing import Any
 
 from spowl_ros.base.errors import SpowlError
+
+
+def absolute(path: str | Path) -> Path:
+    """Return the absolute path behind links and `~`; never an error, whatever the links."""
+    return Path(os.path.realpath(os.path.expanduser(path)))
 
 
 def read_bounded(path: Path, limit: int) -> bytes:
@@ -58,6 +67,35 @@ def write_whole(path: str | Path, data: bytes) -> None:
     except OSError as error:
         raise SpowlError(f'cannot write {path}: {error.strerror or error}; free some space or '
                          'name another file') from error
+
+
+def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]],
+              columns: Sequence[str] = ()) -> None:
+    """
+    Write a table, whole or not at all.
+
+    :param columns: their names; by default those of the first row
+    :raises SpowlError: the file cannot be written
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(columns or rows[0]), restval='')
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, text.getvalue().encode())
+
+
+@contextlib.contextmanager
+def whole(path: str | Path) -> Iterator[Path]:
+    """
+    Yield the name of a file that a library may write; then write its bytes whole to the path.
+
+    :raises SpowlError: the path cannot be written; after an error inside nothing is written
+    """
+    with tempfile.TemporaryDirectory(prefix='spowl-') as folder:
+        part = Path(folder) / Path(path).name
+        yield part
+        if part.exists():
+            write_whole(path, part.read_bytes())
 
 
 def check_writable(path: str | Path) -> None:

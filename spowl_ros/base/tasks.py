@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 import re
 
@@ -26,7 +27,7 @@ def task_id(text: str) -> str:
     """
     if short := _SHORT.fullmatch(text):
         return f'Safety{short[1]}-v0'
-    path = Path(text).expanduser()
+    path = Path(os.path.expanduser(text))
     if path.suffix == '.py':
         return _of_module(path)
     if path.suffix not in ('.yaml', '.yml'):

@@ -11,13 +11,13 @@ grows or latency drifts.
 from __future__ import annotations
 
 import argparse
-import csv
 from dataclasses import replace
 import os
 from pathlib import Path
 import tempfile
 from typing import Any
 
+from spowl_ros.base.files import write_csv
 from spowl_ros.cli._extras import installed
 from spowl_ros.cli._output import check_writable, write_json
 
@@ -52,10 +52,7 @@ def run(args: argparse.Namespace) -> int:
         blocks = soak(args.bundle, threads=DEFAULT_THREADS, decisions=args.soak,
                       every=max(args.soak // SOAK_BLOCKS, 1))['blocks']
         if args.csv:
-            with args.csv.open('w', newline='') as stream:
-                writer = csv.DictWriter(stream, blocks[0])
-                writer.writeheader()
-                writer.writerows(blocks)
+            write_csv(args.csv, blocks)
         _show_soak(blocks)
         return 0
     by_threads = {str(n): measure(args.bundle, threads=n, decisions=args.decisions)

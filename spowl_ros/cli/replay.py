@@ -154,12 +154,13 @@ def _replay(path: Path, bundle: Any, successors: Sequence[Any], changes: Changes
 
 def _sweep(args: argparse.Namespace, paths: Sequence[Path], changes: Changes,
            sweeps: dict[str, list[Any]]) -> list[dict[str, Any]]:
-    from spowl_ros.replay.sweep import sweep, text_of, write_csv
+    from spowl_ros.base.files import write_csv
+    from spowl_ros.replay.sweep import sweep, text_of
 
     rows = sweep(paths, args.bundle, sweeps, changes, args.jobs)
     print(text_of(rows, list(sweeps)))
     if args.csv:
-        write_csv(rows, args.csv)
+        write_csv(args.csv, rows)
     return rows
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import sys
 from typing import TYPE_CHECKING, Any
 
+from spowl_ros.base.files import absolute
 from spowl_ros.cli._extras import installed, require_extra
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     settings = sweeps.load(args.sweep)
     if settings.trainings:
         require_extra('train')
-    output = Path(settings.output or Path('runs') / args.sweep.stem).resolve()
+    output = absolute(settings.output or Path('runs') / args.sweep.stem)
     sweep = sweeps.Sweep(sweeps.plan(settings, output), output, _open)
     if args.dry_run:
         for state in sweep.states.values():

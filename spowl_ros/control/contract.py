@@ -264,6 +264,8 @@ def _nonsense(contract: Contract) -> Iterator[str]:
         yield (f'raw_period is {raw!r}; with action_repeat {repeat} a control period from '
                f'{CONTROL_PERIODS[0]} to {CONTROL_PERIODS[1]} s is wanted')
     yield from _nonsense_of_action(contract.action)
+    if not contract.fields:
+        yield 'fields lists no sensors'
     scans = {field.name for field in contract.fields if field.sensor == 'scan'}
     for field in contract.fields:
         for phrase in _nonsense_of_field(field, scans):

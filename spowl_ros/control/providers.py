@@ -9,6 +9,9 @@ provider rounds differently; the golden vectors say whether it still computes th
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import Future
+import threading
 from typing import TYPE_CHECKING, Any
 
 from spowl_ros.base.errors import SpowlError
@@ -23,6 +26,10 @@ PROVIDERS: dict[str, tuple[str, dict[str, str]]] = {
     'tensorrt': ('TensorrtExecutionProvider', {}),
     'openvino': ('OpenVINOExecutionProvider', {'device_type': 'CPU', 'precision': 'ACCURACY'})}
 """ONNX Runtime's name of each provider, and its options: products in full float32."""
+OPENING_LIMIT_S = 60.0
+"""Seconds in which the CPU's provider must open a graph,"""
+COMPILERS = 20.0
+"""and how many times longer others may take, which compile it for their device."""
 
 
 def open_session(where: str, graph: bytes, weights: tuple[str, bytes] | None, threads: int,
@@ -47,7 +54,11 @@ def open_session(where: str, graph: bytes, weights: tuple[str, bytes] | None, th
         file, data = weights
         options.add_external_initializers_from_files_in_memory([file], [data], [len(data)])
     try:
-        session = onnxruntime.InferenceSession(graph, options, providers=[(name, chosen)])
+        limit = OPENING_LIMIT_S * (1.0 if provider == CPU else COMPILERS)
+        session = _in_time(where, limit, lambda: onnxruntime.InferenceSession(
+            graph, options, providers=[(name, chosen)]))
+    except SpowlError:
+        raise
     except Exception as error:  # onnxruntime raises many kinds, none of them public
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise SpowlError(f'{where}: ONNX Runtime cannot open it: {reason}') from error
@@ -55,6 +66,28 @@ def open_session(where: str, graph: bytes, weights: tuple[str, bytes] | None, th
         raise SpowlError(f"{where}: ONNX Runtime could not start its provider '{provider}'; a "
                          'driver or a library that it needs is missing')
     return session
+
+
+def _in_time(where: str, limit: float, work: Callable[[], Any]) -> Any:
+    """
+    Return what a function returns; ONNX Runtime has no time limit of its own here.
+
+    :raises SpowlError: it does not return in time; its thread ends with the process
+    """
+    done: Future[Any] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except Exception as error:  # for whoever waits
+            done.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        return done.result(limit)
+    except TimeoutError:
+        raise SpowlError(f'{where}: ONNX Runtime did not open it within {limit:g} s; this machine '
+                         'is far too slow, or the bundle is not what it says') from None
 
 
 def _options(options: Any, threads: int) -> Any:

@@ -55,16 +55,16 @@ def verify(where: Path, files: Mapping[str, bytes], signer: Signer) -> None:
     if signer.key is not None and not signer.key.is_file():
         raise SpowlError(f'{signer.key}: there is no public key; name a PEM file')
     config = _library().verifying.Config()
-    if signer.key is not None:
-        config.use_elliptic_key_verifier(public_key=signer.key)
-    else:
-        config.use_sigstore_verifier(identity=signer.identity, oidc_issuer=signer.issuer)
     with _copied(files) as (copy, signature):
         try:
+            if signer.key is not None:
+                config.use_elliptic_key_verifier(public_key=signer.key)
+            else:  # asks Sigstore's servers for its present keys
+                config.use_sigstore_verifier(identity=signer.identity, oidc_issuer=signer.issuer)
             config.verify(copy, signature)
         except Exception as error:  # the library raises many kinds
-            raise SpowlError(f'{where}: the signature is not one by {signer} of what is there: '
-                             f'{_line(error)}') from error
+            raise SpowlError(f'{where}: the signature was not found to be one by {signer} of what '
+                             f'is there: {_line(error)}') from error
 
 
 def sign(where: Path, files: Mapping[str, bytes], key: Path | None,

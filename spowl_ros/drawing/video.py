@@ -14,6 +14,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.files import whole
 from spowl_ros.control.decision import Decision
 from spowl_ros.drawing.outline import heading_of, outline_of, solids
 from spowl_ros.drawing.picture import Painter, PictureContent, colours, view_of
@@ -66,7 +67,8 @@ class Recording:
         pictures = (painter.paint(moment) for moment in bar if not interrupted.is_set())
         writer = write_gif if file.suffix.lower() == '.gif' else write_mp4
         try:
-            writer(file, pictures, self._control_period() / HASTE)
+            with whole(file) as part:
+                writer(part, pictures, self._control_period() / HASTE)
         except OSError as error:
             raise SpowlError(f'{file} was not written: {error}') from error
 

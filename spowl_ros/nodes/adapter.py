@@ -39,6 +39,7 @@ from std_srvs.srv import Trigger
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.settings import setting
 from spowl_ros.control.bundle import read_contract
+from spowl_ros.control.signature import of_key
 from spowl_ros.control.validity import InvalidReading, Stamps
 from spowl_ros.robot import adaptation
 from spowl_ros.robot.command import GROUND_AXES, TWISTS, CommandFormat
@@ -66,6 +67,9 @@ class AdapterSettings:
 
     model: str = setting('', 'directory of the bundle; only its contract is read',
                          read_only=True)
+    require_signature: str = setting(
+        '', 'public key (PEM) with which the bundle must be signed, checked before anything of it '
+        'is parsed; empty: no signature is wanted', read_only=True)
     robot_radius: float = setting(0.12, 'radius of a circle around the hull, metres',
                                   low=0.01, high=5.0)
     laser_x: float = setting(0.0, 'laser ahead of the middle of the robot, metres',
@@ -113,7 +117,8 @@ class Adapter(Node):
         self._refused: dict[str, tuple[int, str, float]] = {}
         """Topic to number of refused messages, and reason and steady time of the last."""
         self._stamps = {topic: Stamps(_OLDEST_NS, _FUTURE_NS) for topic in ('scan', 'odom')}
-        contract = adaptation.makeable(read_contract(Path(self._settings.model)))
+        contract = adaptation.makeable(read_contract(
+            Path(self._settings.model), of_key(self._settings.require_signature)))
         self._sectors = contract.field('hazards_lidar').size
         self._hazard_radius = float(contract.field('hazards_lidar').hazard_radius or 0.0)
         sensor = qos_profile_sensor_data

@@ -27,7 +27,7 @@ import numpy as np
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.qos import qos_profile_sensor_data
-from std_msgs.msg import Bool
+from std_msgs.msg import Bool, Header
 from std_srvs.srv import SetBool, Trigger
 
 from spowl_ros.base.errors import SpowlError
@@ -35,6 +35,7 @@ from spowl_ros.base.settings import group, setting
 from spowl_ros.control import bundle
 from spowl_ros.control.signature import of_key
 from spowl_ros.robot.command import COMMAND_TYPES, CommandFormat
+from spowl_ros.robot.episode import BEGIN_TOPIC
 from spowl_ros.robot.topics import Edge, RobotCommand, Topic, load_robot, topics
 from spowl_ros.ros import process, senders
 from spowl_ros.ros.bond import Bond
@@ -142,8 +143,8 @@ class SupervisorNode(ManagedNode):
             Path(settings.model), of_key(settings.require_signature)))
         self._check_fit(settings)
         self._format = CommandFormat(settings.command_type, self._contract.action)
-        self._limits = Supervision(self._contract, settings.limits, steady=settings.rate > 0.0,
-                                   latch=self._latch)
+        self._limits = Supervision(self._contract, settings.limits.resolved(settings.simulation),
+                                   steady=settings.rate > 0.0, latch=self._latch)
         self._rate = settings.rate
         self._robot_command = RobotCommand(robot, self._contract.action)
         self._command = self.create_publisher(message_class(self._robot_command.type),
@@ -153,8 +154,11 @@ class SupervisorNode(ManagedNode):
             raise SpowlError(f"the robot takes commands on '{robot.command.topic}', where the "
                              "supervisor listens to the controller; set another command.topic")
         self._edge = Edge()
+        # Made before the sensors' and so read before them; a real robot has no episodes.
+        begins = [self.create_subscription(Header, BEGIN_TOPIC, self._on_begin, 10)
+                  ] if settings.simulation else []
         names = {field.name for field in self._limits.sensors}
-        self._entities = [
+        self._entities = begins + [
             self.create_subscription(message_class(entry.type), entry.topic,
                                      partial(self._on_sensor, entry), qos_profile_sensor_data)
             for entry in topics(self._contract, robot) if names & set(entry.names)]
@@ -182,11 +186,25 @@ class SupervisorNode(ManagedNode):
         self.refuse_others(self._command.topic_name)
         if self._rate > 0.0:
             self.keep_time(self._declared.settings.priority)
+        self._say_margin()
         self._limits.start(self._now())
         self._sent = self._awake = self._now()
         self._frozen_ns = 0
         self._foreign = ''
         self._supervision = self._limits
+
+    def _say_margin(self) -> None:
+        """Log which margin around hazards is guarded; warn where none is on a real robot."""
+        limits, simulation = self._limits.settings, self._declared.settings.simulation
+        if not simulation and self._limits.unguarded:
+            self.get_logger().warning('no margin around hazards is guarded: '
+                                      f'{self._limits.unguarded}')
+        elif not simulation:
+            self.get_logger().info(
+                f'keeps {limits.margin:g} m around hazards free, for a robot of at most '
+                f'{limits.top_speed:g} m/s and {limits.acceleration:g} m/s^2 that comes to rest '
+                f'in {limits.lookahead:g} s; limits.top_speed, limits.acceleration and '
+                'limits.lookahead are to be those of this robot')
 
     def deactivate(self) -> None:
         """Stop the robot and pass no more commands."""
@@ -282,6 +300,10 @@ class SupervisorNode(ManagedNode):
                                       'was sent before is not obeyed')
         self._awake = now
 
+    def _on_begin(self, message: Header) -> None:
+        if self._supervision is not None:
+            self._supervision.begin_episode()
+
     def _on_sensor(self, entry: Topic, message: Any) -> None:
         supervision = self._supervision
         if supervision is None:
@@ -371,7 +393,8 @@ class SupervisorNode(ManagedNode):
 
     def _change(self, settings: SupervisorNodeSettings) -> None:
         if self.configured:
-            self._limits.settings = settings.limits
+            self._limits.settings = settings.limits.resolved(settings.simulation)
+            self._say_margin()
 
     def _message(self, command: NDArray[np.float64]) -> Any:
         """Return the robot's message for a command, shape (A,), stamped now."""
@@ -424,6 +447,7 @@ class SupervisorNode(ManagedNode):
             level, message = DiagnosticStatus.ERROR, f'{message}; {bond.complaint}'
         values = {'state': self._last.state, 'reason': self._last.reason,
                   'bond': bond.state if bond is not None else '',
+                  'margin': self._limits.unguarded or 'guarded',
                   'controller': self._binding.bound, 'operator': self._latch.last,
                   **{f'commands_{state}': str(count) for state, count in self._counts.items()}}
         return DiagnosticStatus(

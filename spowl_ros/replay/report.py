@@ -14,6 +14,7 @@ import jinja2
 import matplotlib as mpl
 import numpy as np
 
+from spowl_ros.base.files import write_whole
 from spowl_ros.replay import plots
 from spowl_ros.replay.alarms import QUIET_S, WINDOW_S
 from spowl_ros.replay.findings import findings
@@ -50,7 +51,7 @@ def write_report(file: Path, replays: Sequence[tuple[Replay, dict[str, Any]]],
             closing=CLOSING, window_s=f'{WINDOW_S:g}', quiet_s=f'{QUIET_S:g}',
             sweep=_sweep(rows, swept) if rows else None,
             replays=[_about(replay, measured) for replay, measured in replays])
-    file.write_text(page, encoding='utf-8')
+    write_whole(file, page.encode())
 
 
 def percent(value: float | None, decimals: int = 0) -> str:

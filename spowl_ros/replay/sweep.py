@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ProcessPoolExecutor, as_completed
-import csv
 from dataclasses import dataclass, replace
 import itertools
 import multiprocessing
@@ -137,14 +136,6 @@ def _sum(worths: list[Worth]) -> dict[str, Any]:
         'value': number(weights @ [worth.value for worth in worths]),
         'cost_value': number(weights @ [worth.cost_value for worth in worths]),
     }
-
-
-def write_csv(rows: Sequence[Mapping[str, Any]], file: Path) -> None:
-    """Write the rows of a sweep."""
-    with file.open('w', newline='', encoding='utf-8') as stream:
-        writer = csv.DictWriter(stream, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def digits(value: float | None, count: int = 3) -> str:

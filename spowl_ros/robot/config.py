@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 import math
+import os
 from pathlib import Path
 import re
 from typing import Any
@@ -151,7 +152,7 @@ def load(path: str | Path) -> RobotConfig:
 
     :raises SpowlError: unreadable, unknown key (naming the nearest), wrong type
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     data = yaml.read(path, 'the robot')
     if not isinstance(data, dict):
         raise SpowlError(f'the robot {path} holds no mapping of keys; config/robot/ has examples')

@@ -18,7 +18,7 @@ from typing import Any
 
 from spowl_ros.base import yaml
 from spowl_ros.base.errors import SpowlError, one_line
-from spowl_ros.base.files import write_whole
+from spowl_ros.base.files import absolute, write_whole
 from spowl_ros.base.names import BEST
 from spowl_ros.base.seeds import EVALUATION
 from spowl_ros.base.settings import changed, read, setting
@@ -283,7 +283,7 @@ class Sweep:
         assert run.evaluations is not None, 'it is a training or an evaluation'
         asked = run.evaluations
         model = self.output / run.after / BEST if run.after else Path(run.of)
-        source, details = self._open(model.resolve(), run.planner, run.settings, asked.monitors)
+        source, details = self._open(absolute(model), run.planner, run.settings, asked.monitors)
         perturbation = None
         if run.perturbation:
             perturbation = changed(Perturbation(), run.perturbation)

@@ -7,10 +7,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 import csv
 from pathlib import Path
+import tempfile
 from types import TracebackType
 from typing import Any, Self
 
-from spowl_ros.base.files import check_writable
+from spowl_ros.base.files import check_writable, write_whole
 
 PARQUET = '.parquet'
 _GROUP = 1000
@@ -29,7 +30,8 @@ class Table:
     def __init__(self, file: Path, columns: Mapping[str, type]) -> None:
         check_writable(file)
         self._file, self._columns = file, columns
-        self._part = file.with_name(f'.{file.name}.part')
+        self._folder = tempfile.TemporaryDirectory(prefix='spowl-')
+        self._part = Path(self._folder.name) / file.name
         self._rows: list[dict[str, Any]] = []
         self._parquet: Any = None
 
@@ -73,7 +75,6 @@ class Table:
             self._parquet.close()
         else:
             self._stream.close()
-        if kind is None:
-            self._part.replace(self._file)
-        else:
-            self._part.unlink(missing_ok=True)
+        with self._folder:
+            if kind is None:
+                write_whole(self._file, self._part.read_bytes())

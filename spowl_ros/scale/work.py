@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Self
 
 from spowl_ros.bags.reader import Bag
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.files import read_bounded
+from spowl_ros.base.files import absolute, read_bounded
 from spowl_ros.control import bundle as bundles
 from spowl_ros.control.bundle import Bundle
 from spowl_ros.control.decision import SOURCES
@@ -57,7 +57,7 @@ class Work(ABC):
         """
         robot = hashlib.sha256(read_bounded(Path(changes.robot), _LARGEST_FILE)).hexdigest(
             ) if changes.robot else ''
-        return cls(tuple(bundle.directory.resolve() for bundle in loaded),
+        return cls(tuple(absolute(bundle.directory) for bundle in loaded),
                    tuple(bundle.digest for bundle in loaded), changes, robot)
 
     @cached_property

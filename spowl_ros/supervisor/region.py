@@ -59,10 +59,16 @@ class _Sensor:
     def __init__(self, field: Field, future: float) -> None:
         self.field = field
         self.readings: deque[NDArray[np.float64]] = deque(maxlen=_SCANS_KEPT)
+        self._future = future
+        self.forget()
+
+    def forget(self) -> None:
+        """Have no reading, as at the start."""
+        self.readings.clear()
         self.measured = -math.inf
         """Steady time of the newest reading, seconds."""
         self.refusal = ''
-        self.stamps = Stamps(round(field.timeout * 1e9), round(future * 1e9))
+        self.stamps = Stamps(round(self.field.timeout * 1e9), round(self._future * 1e9))
 
 
 class HazardRegion:
@@ -86,10 +92,21 @@ class HazardRegion:
         self._inside = False
 
     @property
+    def scans(self) -> list[str]:
+        """Return the names of the scans that show hazards."""
+        return list(self._scans)
+
+    @property
     def fields(self) -> list[Field]:
         """Return the fields that the region needs: scans with hazards, and the velocity."""
         sensors = [*self._scans.values(), *filter(None, [self._velocity])]
         return [sensor.field for sensor in sensors]
+
+    def begin(self) -> None:
+        """Forget all readings: another episode begins, perhaps at another time and place."""
+        for sensor in (*self._scans.values(), *filter(None, [self._velocity])):
+            sensor.forget()
+        self._inside = False
 
     def see(self, name: str, values: NDArray[Any], stamp_ns: int, now: float,
             now_ns: int | None = None) -> None:

@@ -75,6 +75,14 @@ class Supervision:
         return self._region.fields
 
     @property
+    def unguarded(self) -> str:
+        """Return why no margin around hazards is guarded; empty if one is."""
+        if not self._region.scans:
+            return "no scan of the model's contract names hazards"
+        return '' if self.settings.margin_response in ('slow', 'stop') else (
+            'limits.margin_response is off')
+
+    @property
     def silence(self) -> float:
         """Return the seconds without a command after which the robot is stopped."""
         return self.settings.silence * self.contract.control_period
@@ -83,6 +91,11 @@ class Supervision:
         """Begin to count silences; `now` is the steady clock, seconds."""
         self._heard = now
         self._last = self.stop_command
+
+    def begin_episode(self) -> None:
+        """Forget the last command and all readings, as at the start."""
+        self._last = self.stop_command
+        self._region.begin()
 
     def see(self, field: Field, values: NDArray[Any], stamp_ns: int, now: float,
             now_ns: int | None = None) -> None:
@@ -160,7 +173,7 @@ class Supervision:
               now: float) -> Supervised:
         """Return the command after the region around hazards; `allowed` is within its limits."""
         state, reason = 'limited', 'command beyond its limits'
-        if self.settings.margin_response != 'off':
+        if self.settings.margin_response in ('slow', 'stop'):
             wanted = (allowed - self.stop_command) / self._half
             verdict = self._region.judge(wanted, now, self.settings)
             reason = verdict.reason or reason

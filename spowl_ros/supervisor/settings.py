@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from spowl_ros.base.settings import setting
@@ -32,9 +32,9 @@ class SupervisionSettings:
         1.7, 'control periods of the steady clock without a command after which the robot stops; '
         f'at most {GREATEST_SILENCE:g} on a real robot', low=1.0, high=100.0)
     margin_response: str = setting(
-        'off', 'response to a command that drives towards a hazard too near: off passes it, '
-               'slow scales it, stop replaces it by one that leads away',
-        choices=('off', 'slow', 'stop'))
+        'auto', 'response to a command that drives towards a hazard too near: off passes it, '
+        'slow scales it, stop replaces it by one that leads away; auto is stop on a real robot '
+        'and off on a simulated one', choices=('auto', 'off', 'slow', 'stop'))
     margin: float = setting(0.05, 'metres kept free around the edge of a hazard',
                             low=0.0, high=3.0)
     lookahead: float = setting(
@@ -50,6 +50,12 @@ class SupervisionSettings:
              'the contract is kept; 0: every stop is immediate', low=0.0, high=LONGEST_STOP_RAMP)
     slow_factor: float = setting(0.3, 'factor on a slowed command',
                                  low=0.0, high=1.0)
+
+    def resolved(self, simulation: bool) -> SupervisionSettings:
+        """Return the settings with the response that `auto` means."""
+        if self.margin_response != 'auto':
+            return self
+        return replace(self, margin_response='off' if simulation else 'stop')
 
 
 def unfit_for_a_robot(given: Mapping[str, Any], limits: Mapping[str, float],

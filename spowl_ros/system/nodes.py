@@ -15,11 +15,13 @@ from pathlib import Path
 
 from spowl_ros.base import names
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.files import absolute
 from spowl_ros.base.settings import setting
 from spowl_ros.base.share import share_directory
 from spowl_ros.base.tasks import task_id
 from spowl_ros.control.bundle import read_contract
 from spowl_ros.control.contract import Contract
+from spowl_ros.control.signature import of_key
 from spowl_ros.robot import config as robot_config
 from spowl_ros.robot.config import RobotConfig
 from spowl_ros.supervisor.settings import unfit_for_a_robot
@@ -161,7 +163,7 @@ def simulation(arguments: SimulationArguments) -> tuple[NodeSpec, ...]:
     check_namespace(arguments.namespace)
     arguments = replace(arguments, task=task_id(arguments.task))
     share = share_directory()
-    model = Path(arguments.model or share / 'models' / arguments.task).expanduser().resolve()
+    model = absolute(arguments.model or share / 'models' / arguments.task)
     contract = _contract_of(model, arguments)
     file = ParameterFile(arguments.params_file)
 
@@ -181,7 +183,7 @@ def simulation(arguments: SimulationArguments) -> tuple[NodeSpec, ...]:
         node('controller', RAW_COMMAND, **of_driver),
     ]
     if arguments.record:
-        path = str(Path(arguments.record).expanduser().resolve())
+        path = str(absolute(arguments.record))
         nodes.append(node('recorder', path=path, model=str(model), use_sim_time=True))
     nodes += _viewer(arguments.view)
     return tuple(nodes)
@@ -198,16 +200,20 @@ def robot(arguments: RobotArguments) -> tuple[NodeSpec, ...]:
     if not arguments.robot:
         raise SpowlError('no robot is named; name its YAML file with robot:=FILE '
                          '(config/robot/ has examples)')
-    path = Path(arguments.robot).expanduser().resolve()
+    path = absolute(arguments.robot)
     described = robot_config.load(path)
     model = Path(arguments.model or share_directory() / 'models' / DEFAULT_TASK)
-    model = model.expanduser().resolve()
+    model = absolute(model)
     file = ParameterFile(arguments.params_file)
     described = replace(described, parameters={
         node: {**described.parameters.get(node, {}),
                **file.of(full_name(arguments.namespace, node))}
         for node in robot_config.ROBOT_NODES})
-    check_robot(described, read_contract(model))
+    key = _required_key(described)
+    if key:
+        described = replace(described, parameters={**described.parameters, 'adapter': {
+            'require_signature': key, **described.parameters['adapter']}})
+    check_robot(described, read_contract(model, of_key(key)))
     of_driver: dict[str, Value] = {
         'model': str(model), 'robot': str(path), 'autostart': arguments.autostart}
 
@@ -223,9 +229,16 @@ def robot(arguments: RobotArguments) -> tuple[NodeSpec, ...]:
               node('controller', RAW_COMMAND, **of_driver)]
     if arguments.record:
         nodes.append(node('recorder', model=str(model),
-                          path=str(Path(arguments.record).expanduser().resolve())))
+                          path=str(absolute(arguments.record))))
     nodes += _viewer(arguments.view)
     return tuple(nodes)
+
+
+def _required_key(described: RobotConfig) -> str:
+    """Return the public key that a driving node demands a signature of; empty if none does."""
+    keys = [str(described.parameters[node].get('require_signature', ''))
+            for node in ('supervisor', 'controller', 'adapter')]
+    return next(filter(None, keys), '')
 
 
 def check_robot(described: RobotConfig, contract: Contract) -> None:
@@ -260,11 +273,11 @@ def replay(arguments: ReplayArguments) -> tuple[NodeSpec, ...]:
     if not arguments.bag:
         raise SpowlError('no bag is named; name one with bag:=PATH')
     model = Path(arguments.model or share_directory() / 'models' / DEFAULT_TASK)
-    model = model.expanduser().resolve()
+    model = absolute(model)
     contract = read_contract(model)
-    robot_file = str(Path(arguments.robot).expanduser().resolve()) if arguments.robot else ''
+    robot_file = str(absolute(arguments.robot)) if arguments.robot else ''
     file = ParameterFile(arguments.params_file)
-    bag = Path(arguments.bag).expanduser().resolve()
+    bag = absolute(arguments.bag)
 
     from spowl_ros.replay.recording import sensors_in  # which builds on this module
 
@@ -286,7 +299,7 @@ def adapter(described: RobotConfig, model: Path, namespace: str,
     """Return the adapter if the robot has one, else nothing."""
     if not described.adapter:
         return ()
-    parameters = {**described.parameters.get('adapter', {}), 'model': str(model.resolve()),
+    parameters = {**described.parameters.get('adapter', {}), 'model': str(absolute(model)),
                   'use_sim_time': use_sim_time}
     return (NodeSpec('adapter', namespace, parameters,
                      described.remappings.get('adapter', ())),)

@@ -10,12 +10,12 @@ for any number of them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 import re
 from typing import Any
 
 from spowl_ros.base import yaml
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.files import absolute
 from spowl_ros.base.names import NODES
 from spowl_ros.base.settings import unknown
 
@@ -34,7 +34,7 @@ class ParameterFile:
         self._sections: list[tuple[re.Pattern[str], dict[str, Value]]] = []
         if not name:
             return
-        path = Path(name).expanduser().resolve()
+        path = absolute(name)
         data = yaml.read(path, 'params_file')
         try:
             for section, values in _sections(data, ''):

@@ -30,6 +30,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.files import write_csv, write_whole
 from spowl_ros.base.settings import swept
 from spowl_ros.training import config as configuration
 from spowl_ros.training.config import TrainConfig
@@ -119,25 +120,14 @@ def write_table(run: Path) -> None:
                 rows.append({LEARNER: path.parent.name, 'seed': int(seed), **row})
                 columns.update(dict.fromkeys(row))
     rows.sort(key=lambda row: (int(row['decisions']), row['seed'], row[LEARNER]))
-    part = run / f'{FILE}.part'
-    try:
-        with part.open('w', newline='') as stream:
-            table = csv.DictWriter(stream, list(columns), restval='')
-            table.writeheader()
-            table.writerows(rows)
-        part.replace(run / FILE)
-    except OSError as error:
-        raise SpowlError(f'cannot write {run / FILE}: {error.strerror}; free some space and '
-                         'continue with --resume') from error
+    write_csv(run / FILE, rows, list(columns))
 
 
 def _store(directory: Path, configs: Mapping[str, TrainConfig]) -> None:
     text = json.dumps({name: config.to_dict() for name, config in configs.items()}, indent=1)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        part = directory / f'{LEARNERS}.part'
-        part.write_text(text)
-        part.replace(directory / LEARNERS)
+        write_whole(directory / LEARNERS, text.encode())
     except OSError as error:
         raise SpowlError(f'cannot write to {directory}: {error.strerror}; choose another '
                          'directory with --output') from error

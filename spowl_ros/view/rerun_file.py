@@ -12,6 +12,7 @@ import rerun
 import rerun.blueprint as layout
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.files import check_writable, whole
 from spowl_ros.drawing.picture import FAINT, KIND_COLOURS, SOURCE_COLOURS
 from spowl_ros.view.frame import History
 
@@ -28,12 +29,16 @@ COLOURS = {'plan': SOURCE_COLOURS['plan'], 'policy': SOURCE_COLOURS['policy'],
 
 def write(frames: BagFrames, file: Path) -> None:
     """
-    Write a recording.
+    Write a recording, whole or not at all.
 
     :raises SpowlError: the file cannot be written
     """
-    if not file.resolve().parent.is_dir():
-        raise SpowlError(f'{file} cannot be written: there is no folder {file.parent}')
+    check_writable(file)
+    with whole(file) as part:
+        _write(frames, part)
+
+
+def _write(frames: BagFrames, file: Path) -> None:
     stream = rerun.RecordingStream('spowl_ros')
     try:
         stream.save(file, default_blueprint=_layout())

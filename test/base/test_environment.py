@@ -119,3 +119,20 @@ def test_what_users_set_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     environment.prepare()
     assert os.environ['FASTDDS_BUILTIN_TRANSPORTS'] == 'UDPv4'
     assert sys.prefix in os.environ['AMENT_PREFIX_PATH'].split(os.pathsep)
+
+
+@pytest.mark.parametrize(('name', 'value', 'known'), [
+    ('ROS_AUTOMATIC_DISCOVERY_RANGE', 'PLANET', 'SUBNET'),
+    ('RMW_IMPLEMENTATION', 'rmw_of_nobody', 'rmw_fastrtps_cpp')])
+def test_what_ros_would_not_know_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+                                            name: str, value: str, known: str) -> None:
+    """ROS 2 would take another range of discovery, or end without a sentence."""
+    index = tmp_path / 'share' / 'ament_index' / 'resource_index' / 'rmw_typesupport'
+    index.mkdir(parents=True)
+    (index / 'rmw_fastrtps_cpp').touch()
+    monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path))
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SpowlError, match=f'{name} is .{value}.*{known}'):
+        environment.check()
+    monkeypatch.setenv(name, known)
+    environment.check()

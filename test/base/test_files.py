@@ -14,7 +14,7 @@ import threading
 import pytest
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.files import check_writable, read_bounded, write_whole
+from spowl_ros.base.files import check_writable, read_bounded, whole, write_csv, write_whole
 
 
 def test_an_old_file_is_replaced_whole_and_keeps_its_mode(tmp_path: Path) -> None:
@@ -37,6 +37,25 @@ def test_of_a_link_what_it_leads_to_is_replaced(tmp_path: Path) -> None:
     for text in (b'first', b'second'):
         write_whole(link, text)
         assert link.is_symlink() and (tmp_path / 'there' / 'file').read_bytes() == text
+
+
+def test_a_table_and_what_a_library_writes_are_whole_too(tmp_path: Path) -> None:
+    """An error in the middle leaves the old file; nothing else lies beside it."""
+    table, picture = tmp_path / 'table.csv', tmp_path / 'picture.png'
+    write_csv(table, [{'a': 1, 'b': 'x, y'}, {'a': 2, 'b': ''}])
+    assert table.read_bytes() == b'a,b\r\n1,"x, y"\r\n2,\r\n'
+    picture.write_bytes(b'old')
+    with pytest.raises(RuntimeError), whole(picture) as part:
+        part.write_bytes(b'half')
+        raise RuntimeError('the library fails')
+    assert picture.read_bytes() == b'old'
+    with whole(picture) as part:
+        assert part.suffix == '.png'
+        part.write_bytes(b'new')
+    assert picture.read_bytes() == b'new'
+    assert sorted(os.listdir(tmp_path)) == ['picture.png', 'table.csv']
+    with pytest.raises(SpowlError, match='cannot write /dev/full'):
+        write_csv('/dev/full', [{'a': 1}])
 
 
 def test_a_pipe_is_written_to(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ import onnx
 from onnx import TensorProto, helper
 import pytest
 
-from spowl_ros.control import bundle, golden
+from spowl_ros.control import bundle, golden, providers
 from spowl_ros.control.bundle import BundleError
 from spowl_ros.control.planner import Planner
 
@@ -315,6 +315,15 @@ def test_golden_vectors_have_a_time_limit(copied: Path, monkeypatch: pytest.Monk
                         **{name: np.concatenate([a] * 300) for name, a in arrays.items()})
     seal(copied)
     refused(copied, 'did not end within')
+
+
+def test_opening_has_a_time_limit(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A graph that ONNX Runtime does not finish to open is refused, with one line."""
+    import onnxruntime
+
+    monkeypatch.setattr(providers, 'OPENING_LIMIT_S', 0.1)
+    monkeypatch.setattr(onnxruntime, 'InferenceSession', lambda *_, **__: time.sleep(2.0))
+    refused(copied, 'encode.onnx: ONNX Runtime did not open it within 0.1 s')
 
 
 @pytest.mark.parametrize('step', range(3))

@@ -24,6 +24,7 @@ from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.signals import SignalHandlerOptions
 
+from benchmarks.errands import without_margin
 from spowl_ros.base import share
 from spowl_ros.clients.watcher import Watcher
 from spowl_ros.ros.process import make_executor
@@ -74,9 +75,9 @@ def fleet(untrained_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     specs = []
     for seed, name in enumerate(NAMESPACES):
         specs.append(system.NodeSpec('diff_drive', name, {'seed': seed + 1}))
-        specs += system.robot(system.RobotArguments(
+        specs += map(without_margin, system.robot(system.RobotArguments(
             robot=str(ROBOT), model=str(untrained_bundle), namespace=name, released=True,
-            record=str(bag) if name == 'red' else ''))
+            record=str(bag) if name == 'red' else '')))
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     fleet = Fleet()
     executor = make_executor()

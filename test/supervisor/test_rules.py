@@ -128,6 +128,28 @@ def test_lock_step_is_never_silent() -> None:
     assert make(steady=False).silent(1e6) is None
 
 
+@pytest.mark.parametrize(('given', 'simulation', 'wanted'), [
+    ('auto', False, 'stop'), ('auto', True, 'off'), ('off', False, 'off'), ('slow', True, 'slow')])
+def test_a_real_robot_keeps_away_from_hazards_by_default(given: str, simulation: bool,
+                                                         wanted: str) -> None:
+    """What nobody sets is a stop where the robot is real; whoever sets it is obeyed."""
+    assert SupervisionSettings().margin_response == 'auto'
+    resolved = SupervisionSettings(margin_response=given).resolved(simulation)
+    assert resolved.margin_response == wanted
+    assert make(margin_response=wanted).unguarded == (
+        'limits.margin_response is off' if wanted == 'off' else '')
+
+
+def test_an_episode_begins_as_at_the_start() -> None:
+    """The first command is judged by none of the episode before, nor are its hazards."""
+    supervision = make(change=0.25)
+    supervision.start(0.0)
+    for now in (1.0, 1.1, 1.2):
+        supervision.command(np.array([1.0, 0.0]), now)
+    supervision.begin_episode()
+    check(supervision.command(np.array([1.0, 0.0]), 1.3), [0.5, 0], 'limited')
+
+
 A, B = Publisher(b'a', '/controller'), Publisher(b'b', '/intruder')
 
 

@@ -242,5 +242,6 @@ def test_nodes_have_the_enclaves_that_the_policies_name(model: Path, tmp_path: P
                                  / 'config/security/policies.xml')
     known = {entry.get('path') for entry in policies.iter('enclave')}
     robot = str(Path(__file__).resolve().parents[2] / 'config/robot/diff_drive.yaml')
-    nodes = system.robot(system.RobotArguments(robot=robot, model=str(model), record='bag'))
+    nodes = system.robot(system.RobotArguments(robot=robot, model=str(model), record='bag',
+                                               view=True))
     assert {node.enclave for node in nodes} == known
