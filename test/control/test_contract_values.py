@@ -40,6 +40,7 @@ NONSENSE = [
     ('action', 'change', 0.0, 'more than 0'),
     ('action', 'change', -1.0, 'more than 0'),
     ('action', 'change', NAN, 'more than 0'),
+    ('', 'fields', [], 'no sensors'),
     ('', 'raw_period', 0.0001, 'control period'),
     ('', 'raw_period', 0.0, 'control period'),
     ('', 'raw_period', -0.02, 'control period'),
