@@ -259,7 +259,7 @@ class SupervisorNode(ManagedNode):
                 command = self._format.to_command(message)
         refusal = self._refusal(info)
         if not refusal and self._rate > 0.0 and (stale := self._stale(info, now)):
-            self._send(supervision.stopped(stale, now))
+            self._send(supervision.stopped(self._latch.reason or stale, now))
             return
         self._send(supervision.command(command, now, refusal))
 
