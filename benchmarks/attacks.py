@@ -147,7 +147,8 @@ def attacks() -> list[Attack]:
         Attack('supervisor frozen for 1 s (SIGSTOP, SIGCONT)', _freeze, ''),
         Attack('supervisor killed while an operator holds the robot', _kill, 'held since'),
         Attack('a release races each of five stops', _race, 'stopped by an operator'),
-        Attack('supervisor ended (SIGINT): the last command', _end, ''),
+        *(Attack(f'supervisor ended ({number.name}): the last command', _end(number), '')
+          for number in (signal.SIGINT, signal.SIGHUP)),
         Attack('commands that are no numbers, or too many', _nonsense, 'not a finite number'),
     ]
 
@@ -319,10 +320,12 @@ def _race(scene: Scene) -> str:
     return ''
 
 
-def _end(scene: Scene) -> str:
-    scene.supervisor.end(signal.SIGINT)
-    time.sleep(0.2)
-    return '' if scene.stand.is_stop(scene.stand.commands[-1][1]) else 'the last stop'
+def _end(number: signal.Signals) -> Callable[[Scene], str]:
+    def run(scene: Scene) -> str:
+        scene.supervisor.end(number)
+        time.sleep(0.2)
+        return '' if scene.stand.is_stop(scene.stand.commands[-1][1]) else 'the last stop'
+    return run
 
 
 def _nonsense(scene: Scene) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
+import signal
 import sys
 import tempfile
 
@@ -47,6 +48,18 @@ def prepare() -> None:
     os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1')  # it also warns where HOME is read-only
     if not os.environ.get('ROS_LOG_DIR') and not any(map(_takes_files, _usual_log_directories())):
         os.environ['ROS_LOG_DIR'] = os.path.join(tempfile.gettempdir(), f'ros_log_{os.getuid()}')
+
+
+def signals_to_end() -> list[signal.Signals]:
+    """
+    Return the signals on which a process stops the robot and ends.
+
+    Ctrl-C, the end of the parent process, of the terminal or a connection, and Ctrl-backslash. One
+    that `nohup` ignores stays ignored.
+    """
+    return [signal.SIGINT, signal.SIGTERM,
+            *(number for number in (signal.SIGHUP, signal.SIGQUIT)
+              if signal.getsignal(number) is not signal.SIG_IGN)]
 
 
 def check() -> None:

@@ -10,6 +10,7 @@ import signal
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from spowl_ros.base.environment import signals_to_end
 from spowl_ros.base.errors import INTERRUPTED
 from spowl_ros.base.settings import assigned, changed, declared
 
@@ -46,7 +47,7 @@ def launch_arguments(defaults: T, texts: list[str]) -> T:
 
 def watch_signals(nodes: RunningSystem) -> threading.Event:
     """
-    Return an event that Ctrl-C and SIGTERM set; both signals also end the nodes at once.
+    Return an event that every signal to end sets, as Ctrl-C; it also ends the nodes at once.
 
     The signals do not interrupt running code: waiting code polls the event. If this process has
     not ended after LATEST_S, it is ended by force.
@@ -67,6 +68,6 @@ def watch_signals(nodes: RunningSystem) -> threading.Event:
             latest.start()
         nodes.terminate()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in signals_to_end():
         signal.signal(number, on_signal)
     return interrupted

@@ -22,6 +22,7 @@ import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
+from spowl_ros.base.environment import signals_to_end
 from spowl_ros.base.errors import SpowlError, crash, to_line
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ DIAGNOSTICS_PERIOD_S = 1.0
 """From one report on /diagnostics to the next."""
 LOG_PERIOD_S = 5.0
 """Least time from one log message to the same one again."""
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _CRASHED = 1
 _LAST_RESORT_S = 8.0
 """Longest time that a process takes to end once told to, seconds."""
@@ -62,12 +62,12 @@ def told_to_end() -> bool:
 
 def end_on_signals() -> threading.Event:
     """
-    Return the event that SIGINT and SIGTERM set from now on.
+    Return the event that every signal to end sets from now on.
 
     The handlers raise nothing: Python ignores exceptions in some places, as during cleanup.
     """
     _ended.clear()
-    for number in _SIGNALS:
+    for number in signals_to_end():
         signal.signal(number, lambda *_: _ended.set())
     return _ended
 
@@ -168,7 +168,7 @@ def keep_time(priority: int) -> bool:
 
 def run(make_node: Callable[[], ClosingNode], args: Sequence[str] | None = None) -> int:
     """
-    Run a node until SIGINT, SIGTERM or `FinishedError`; return the process's exit code.
+    Run a node until a signal to end or `FinishedError`; return the process's exit code.
 
     The executor spins in its own thread, because a main thread inside it would not see signals.
     ``close`` is called while the middleware still works. A node also ends if its parent process

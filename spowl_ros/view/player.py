@@ -10,6 +10,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from spowl_ros.base.environment import signals_to_end
 from spowl_ros.view.browser import open_browser
 from spowl_ros.view.page import Page
 from spowl_ros.view.recording import JUMPS
@@ -22,13 +23,13 @@ _TICK_S = 0.05
 
 def play(frames: BagFrames, host: str, port: int, token: str, browser: bool) -> None:
     """
-    Show a recording until SIGINT or SIGTERM.
+    Show a recording until a signal to end.
 
     :param browser: open the page in a browser
     :raises SpowlError: the page cannot be served
     """
     ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in signals_to_end():
         signal.signal(number, lambda *_: ended.set())
     page = Page(host, port, token, label='spowl: recording')
     try:
