@@ -85,7 +85,8 @@ def _about(replay: Replay, measured: dict[str, Any]) -> dict[str, Any]:
         'pictures': {name: figure and _picture(figure) for name, figure in pictures.items()},
         'leading': [f'{name.removesuffix(LEVEL).replace("_", " ")} ({level})'
                     for name, level in measured['settings'].items()
-                    if name.endswith(LEVEL) and level != 'off'],
+                    if name.endswith(LEVEL) and level != 'off'
+                    and (name != f'budget{LEVEL}' or measured['budget'])],
         'changes': [f'{name} = {value}' for name, value in measured['changes'].items()]}
 
 

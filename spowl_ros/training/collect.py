@@ -37,6 +37,9 @@ START_SECONDS = 180.0
 _ATTEMPTS = 3
 _EXIT_SECONDS = 2.0
 
+CHARGES = ('cost_margin', 'least_cost', 'termination_reward')
+"""Settings of collection that change what a stream charges."""
+
 Decision = dict[str, Any]
 MakeStream = Callable[[int], Stream]
 

@@ -21,6 +21,7 @@ from spowl_ros.base.settings import (
     nested,
     read,
     setting,
+    unknown,
 )
 from spowl_ros.base.share import share_directory
 from spowl_ros.base.tasks import task_id
@@ -104,6 +105,31 @@ class ScheduleConfig:
 
 
 @dataclass(frozen=True)
+class PhaseConfig:
+    """A part of the run from which on other settings hold."""
+
+    decisions: int = setting(0, 'decisions after which it begins', low=0)
+    kept: bool = setting(
+        False, 'begin with the networks that validation kept, hold their encoder and policy, and '
+        'learn model and values around them')
+    settings: dict[str, Any] = group(dict)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Return what it changes, by full name."""
+        held = {'optimiser.encoder_factor': 0.0, 'optimiser.policy_learning_rate': 0.0}
+        return {**(held if self.kept else {}), **self.settings}
+
+
+PHASED = ('constraint.', 'guide.weight', 'guide.last_weight', 'optimiser.learning_rate',
+          'optimiser.encoder_factor', 'optimiser.policy_learning_rate', 'optimiser.average_rate',
+          'collect.cost_margin', 'collect.least_cost', 'collect.termination_reward',
+          'collect.planning_share', 'collect.costly_share', 'collect.updates_per_decision',
+          'schedule.')
+"""Prefixes of the settings that a phase may change."""
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """Everything that defines a training run."""
 
@@ -123,6 +149,9 @@ class TrainConfig:
     optimiser: OptimiserConfig = group(OptimiserConfig)
     constraint: Constraint = group(AugmentedLagrangian)
     schedule: ScheduleConfig = group(ScheduleConfig)
+    phases: tuple[PhaseConfig, ...] = setting(
+        (), 'parts of the run, in order: `decisions` after which each begins, `settings` that it '
+        'changes by full name, and `kept`: hold the best policy and learn values around it')
     # The search in collection, in evaluations and in the exported bundle. The settings that a file
     # names replace those of PlannerSettings.compact(); the discounts come from the losses.
     planner: PlannerSettings = group(PlannerSettings.compact)
@@ -146,8 +175,46 @@ def from_dict(data: dict[str, Any]) -> TrainConfig:
     config = replace(read(TrainConfig, {**data, 'constraint': {}}),
                      constraint=constraints.from_dict(section))
     losses = {'discount': config.loss.discount, 'cost_discount': config.loss.cost_discount}
-    return replace(config, planner=changed(config.planner, {
+    config = replace(config, planner=changed(config.planner, {
         name: value for name, value in losses.items() if name not in data.get('planner', {})}))
+    _check_phases(config)
+    return config
+
+
+def _check_phases(config: TrainConfig) -> None:
+    """
+    Try every phase.
+
+    :raises SpowlError: phases out of order, or a setting that a phase cannot change
+    """
+    begins = [phase.decisions for phase in config.phases]
+    if begins != sorted(begins):
+        raise SpowlError(f'phases begin after {", ".join(map(str, begins))} decisions; give them '
+                         'in order')
+    for number, phase in enumerate(config.phases):
+        for name in phase.values:
+            if not name.startswith(PHASED):
+                raise SpowlError(f'phases[{number}] changes {name!r}; a phase may change '
+                                 f'{", ".join(PHASED)}')
+        in_phase(replace(config, phases=()), phase)
+
+
+def in_phase(config: TrainConfig, phase: PhaseConfig) -> TrainConfig:
+    """
+    Return the configuration that holds from a phase on.
+
+    :raises SpowlError: an unknown setting, or a wrong value
+    """
+    known = {entry.name: entry for entry in settings()}
+    values = {}
+    for name, value in phase.values.items():
+        if name not in known:
+            raise unknown('setting', name, known)
+        values[name] = known[name].check(value)
+    fresh = _overridden(replace(config, phases=()).to_dict(), values)
+    if fresh.constraint.kind != config.constraint.kind:
+        raise SpowlError('a phase cannot change constraint.kind')
+    return replace(fresh, phases=config.phases)
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -57,6 +57,20 @@ class Member:
         """Why this learner ended before the others; empty while it runs."""
         self.progress: Progress | None = None
 
+    def take(self, config: TrainConfig, networks: Networks) -> None:
+        """Take the configuration of a phase."""
+        self.config = config
+        collect = config.collect
+        planning = round(collect.planning_share * collect.environments)
+        if planning != len(self.lanes.memory.warm):
+            self.lanes = PlannerLanes(networks, config.planner, planning, explore=True)
+
+    @property
+    def holds(self) -> bool:
+        """Whether encoder and policy do not learn, so that only values are validated anew."""
+        return not (self.config.optimiser.encoder_factor
+                    or self.config.optimiser.policy_learning_rate)
+
     # -- acting -------------------------------------------------------------------------------
 
     def first_actions(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -94,21 +108,24 @@ class Member:
     def take_evaluation(self, evaluation: dict[str, float]) -> bool:
         """Keep a validation's figures; return whether they are the best so far."""
         self.evaluation, self.evaluation_due = evaluation, False
-        if self.score <= self.best_score:
+        if self.score < self.best_score or (self.score == self.best_score and not self.holds):
             return False
         self.best_score = self.score
         return True
 
     @property
     def score(self) -> float:
-        """Return the last validation's score; that of two robots is their mean."""
-        return float(np.mean([self._score_of(robot) for robot in ('evaluation', 'perturbed')
-                              if f'{robot}_return' in self.evaluation]))
+        """Return the last validation's score."""
+        return self.score_of(self.evaluation)
 
-    def _score_of(self, robot: str) -> float:
-        """Return the return minus a penalty for cost over the budget."""
-        over = max(0.0, self.evaluation[f'{robot}_cost'] - self.config.constraint.budget)
-        return self.evaluation[f'{robot}_return'] - COST_WEIGHT * over
+    def score_of(self, evaluation: dict[str, float]) -> float:
+        """Return a validation's score: the mean of its robots'."""
+        scores = []
+        for robot in ('evaluation', 'perturbed'):
+            if f'{robot}_return' in evaluation:
+                over = max(0.0, evaluation[f'{robot}_cost'] - self.config.constraint.budget)
+                scores.append(evaluation[f'{robot}_return'] - COST_WEIGHT * over)
+        return float(np.mean(scores))
 
     def figures(self) -> dict[str, float]:
         """Return the means of recent episodes and the last validation's figures."""

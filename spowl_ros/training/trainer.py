@@ -25,13 +25,14 @@ from spowl_ros.training import config as configuration
 from spowl_ros.training.agent import usable
 from spowl_ros.training.buffer import ReplayBuffer
 from spowl_ros.training.capture import Captured
-from spowl_ros.training.config import TrainConfig
+from spowl_ros.training.config import PhaseConfig, TrainConfig
 from spowl_ros.training.gait import Gait
 from spowl_ros.training.learner import Guidance, Learners, LearnerSettings
 from spowl_ros.training.losses import Batch
 from spowl_ros.training.member import Member
 from spowl_ros.training.networks import Networks
 from spowl_ros.training.progress import Progress
+from spowl_ros.training.stopwatch import Stopwatch
 from spowl_ros.training.validation import validate
 
 CHECKPOINT = 'checkpoint.pt'
@@ -41,25 +42,6 @@ REPORTED = ('loss', 'consistency_loss', 'reward_loss', 'cost_loss', 'reward_valu
             'entropy_weight', 'value_scale', 'multiplier')
 
 log = logging.getLogger(__name__)
-
-
-class Stopwatch:
-    """Seconds spent by named phase since the last reading."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._mark = time.perf_counter()
-
-    def lap(self, phase: str) -> None:
-        """Charge the time since the last lap to `phase`."""
-        now = time.perf_counter()
-        self.seconds[phase] = self.seconds.get(phase, 0.0) + now - self._mark
-        self._mark = now
-
-    def read(self) -> dict[str, float]:
-        """Return the seconds so far and reset."""
-        seconds, self.seconds = self.seconds, {}
-        return seconds
 
 
 class Trainer:
@@ -143,11 +125,9 @@ class Trainer:
         self.buffer = ReplayBuffer(collect.replay_capacity, collect.environments, contract.size,
                                    contract.action.size, len(fitted), device,
                                    self.config.networks.window, contract.action.rest.tolist())
-        shares = torch.tensor([[c.collect.costly_share] for c in fitted], device=device)
-        self._costly_share: float | Tensor = (
-            collect.costly_share if bool((shares == shares[0]).all()) else shares)
         self._guide_weight = torch.zeros(len(fitted), device=device)
-        self._step = Captured(self._learn, device, self.learners.generators)
+        self._prepare_step()
+        self.phases_begun = 0
         self.decisions = self.raw_steps = self.updates = 0
         self.seconds = 0.0
         self.update_debt = 0.0
@@ -156,6 +136,15 @@ class Trainer:
         self.until: int | None = None
         """Decisions at which `run` returns before the configured number."""
         self.origin = checkpoint.origin()
+
+    def _prepare_step(self) -> None:
+        """Take the settings into the update; a captured graph holds them."""
+        device, collect = self.learners.device, self.config.collect
+        shares = torch.tensor([[m.config.collect.costly_share] for m in self.members],
+                              device=device)
+        self._costly_share: float | Tensor = (
+            collect.costly_share if bool((shares == shares[0]).all()) else shares)
+        self._step = Captured(self._learn, device, self.learners.generators)
 
     @property
     def decisions_of_each(self) -> int:
@@ -215,6 +204,9 @@ class Trainer:
                 watch.lap('evaluation')
             if self.stop_requested or self.decisions >= last:
                 return
+            if self._phase_due():
+                schedule = self.config.schedule
+                continue
             previous = self.decisions
             self.collector.start(self._act(self.collector.observations))
             watch.lap('acting')
@@ -235,6 +227,46 @@ class Trainer:
             if self._passed(previous, schedule.checkpoint):
                 self.save()
                 watch.lap('checkpoint')
+
+    def _phase_due(self) -> bool:
+        """Begin the next phase if it is due, once its networks were validated; return whether."""
+        if self.phases_begun == len(self.config.phases):
+            return False
+        phase = self.config.phases[self.phases_begun]
+        if self.decisions < phase.decisions:
+            return False
+        if phase.kept and self.updates:
+            unknown = [m for m in self.alive if not (m.directory / BEST).exists()]
+            for member in unknown:
+                member.evaluation_due = True
+            if unknown:
+                return True
+        self.phases_begun += 1
+        before = self.config.collect
+        for member, networks in zip(self.members, self.learners.weights.members, strict=True):
+            member.take(configuration.in_phase(member.config, phase), networks)
+            if (member.directory / BEST).exists():
+                self._return_to_kept(member, phase)
+        self.config = self.members[0].config
+        self.learners.set_numbers([LearnerSettings(
+            m.config.loss, m.config.optimiser, m.config.constraint) for m in self.members])
+        self._prepare_step()
+        now = self.config.collect
+        if any(getattr(now, name) != getattr(before, name) for name in collector.CHARGES):
+            state = self.collector.state()
+            self.collector.close()
+            self.collector = collector.make([member.config for member in self.members])
+            self.collector.load_state(state)
+        log.info('after %d decisions a phase begins: %s', self.decisions, phase.values)
+        return True
+
+    def _return_to_kept(self, member: Member, phase: PhaseConfig) -> None:
+        """Score the kept networks by the present budget; take them back if the phase wants it."""
+        kept = checkpoint.load(member.directory / BEST)
+        member.best_score = member.score_of(kept['evaluation'])
+        if phase.kept:
+            for stack in (self.learners.weights, self.learners.averages):
+                stack.members[member.index].load_state_dict(kept['networks'])
 
     def _passed(self, previous: int, every: int) -> bool:
         """Return whether a multiple of `every` decisions was reached since `previous`."""
@@ -418,7 +450,7 @@ class Trainer:
                     'buffer': self.buffer.state(member.index)} for member in self.members]
         checkpoint.save(self._checkpoint, {
             'config': self.config.to_dict(), 'counters': self._counters(), 'origin': self.origin,
-            'update_debt': self.update_debt, 'members': members,
+            'update_debt': self.update_debt, 'phases': self.phases_begun, 'members': members,
             **({'networks': members[0]['networks']} if len(members) == 1 else {}),
             'collector': self.collector.state(), 'torch_rng': torch.get_rng_state(),
             'cuda_rng': torch.cuda.get_rng_state_all()})
@@ -430,6 +462,7 @@ class Trainer:
         self.resumed_at = self.decisions
         self.origin = content['origin']
         self.update_debt = content['update_debt']
+        self.phases_begun = content.get('phases', 0)
         for member, state in zip(self.members, content['members'], strict=True):
             member.load_state(state)
             self.learners.load(member.index, state['learner'])

@@ -1,0 +1,81 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Measure how well the cost value ranks what follows: python -m benchmarks.cost_foresight MODEL...
+
+Each bundle drives held-out episodes, of the nominal robot and of the robot `ordinary`. The table
+has the rank correlation of the executed actions' cost value with the cost of the next decisions.
+`correlation_closed` is that with their discounted cost, closed by the prediction at their end, as
+reports of replays have it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from benchmarks import tables
+from spowl_ros.base.seeds import CALIBRATION
+from spowl_ros.control import bundle
+from spowl_ros.control.controller import Controller
+from spowl_ros.evaluation.calibration import run_episode
+from spowl_ros.replay.foresight import CLOSING, foresight, rank_correlation, sums_after
+from spowl_ros.replay.trace import TraceBuilder
+from spowl_ros.sim.environment import make
+from spowl_ros.sim.perturbation import PRESETS, Perturbation, preset
+
+COLUMNS = ('task', 'robot', 'episodes', 'decisions', 'cost', 'costly_share', 'correlation',
+           'correlation_closed')
+
+
+def measure(model: Path, robot: str, episodes: int) -> dict[str, Any]:
+    """Return a row of the table, from the last seeds of calibration, which bundles never saw."""
+    loaded = bundle.load(model)
+    contract = loaded.contract
+    perturbation = (preset(robot, contract.raw_period) if robot in PRESETS else Perturbation())
+    environment = make(contract.task, action_repeat=contract.action_repeat,
+                       perturbation=perturbation)
+    builder = TraceBuilder()
+    for seed in tqdm(CALIBRATION[-episodes:], desc=f'{contract.task} {robot}', disable=None):
+        episode = run_episode(Controller(loaded, seed=seed), environment, seed)
+        for decision, cost in zip(episode.decisions, episode.costs, strict=True):
+            builder.add(decision)
+            builder.add_outcome('cost', cost)
+    trace = builder.build()
+    predicted = trace.executed('cost_value')
+    followed = sums_after(trace.episode, trace.cost, 1.0, CLOSING)
+    known = np.isfinite(predicted) & np.isfinite(followed)
+    closed = foresight(trace, 'cost_value', loaded.settings.cost_discount).to_dict()
+    return {'task': contract.task, 'robot': robot, 'episodes': episodes, 'decisions': len(trace),
+            'cost': round(float(trace.cost.sum()) / episodes, 3),
+            'costly_share': round(float(np.mean(followed[known] > 0)), 4),
+            'correlation': _rounded(rank_correlation(predicted[known], followed[known])),
+            'correlation_closed': _rounded(closed['correlation'])}
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
+
+
+def main() -> None:
+    """Measure every bundle with every robot; print the table and write it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
+    parser.add_argument('models', nargs='+', type=Path, metavar='MODEL')
+    parser.add_argument('--episodes', type=int, default=64)
+    parser.add_argument('--robots', nargs='*', default=['nominal', *PRESETS],
+                        choices=['nominal', *PRESETS])
+    parser.add_argument('--output', type=Path, default=Path('benchmarks/results'))
+    args = parser.parse_args()
+    rows = [measure(model, robot, args.episodes)
+            for model in args.models for robot in args.robots]
+    for row in rows:
+        print(', '.join(f'{name} {value}' for name, value in row.items()))
+    tables.write(args.output / 'cost_foresight.csv', COLUMNS, rows)
+
+
+if __name__ == '__main__':
+    main()
