@@ -33,7 +33,6 @@ IMAGES = ROOT / 'docs' / 'images'
 SPOWL = (sys.executable, '-m', 'spowl_ros.cli.main')
 BROWSERS = ('chromium', 'chromium-browser', 'google-chrome')
 SIZE = (1100, 2120)  # pixels of the report that are shown, from its top
-COLOURS = 256
 SWEPT = 'cost_value.budget'
 CARELESS = 'planner.kind: unsafe'
 EVENTFUL = f'{CARELESS}, sensor_margin.rule.level: monitor, sensor_margin.margin: 0.0'
@@ -62,8 +61,7 @@ def screenshot(page: Path, picture: Path) -> None:
     subprocess.run([browser, '--headless', '--no-sandbox', '--disable-gpu', '--hide-scrollbars',
                     f'--window-size={SIZE[0]},{SIZE[1]}', f'--screenshot={picture}',
                     page.resolve().as_uri()], check=True, stderr=subprocess.DEVNULL)
-    # A palette makes it several times smaller.
-    Image.open(picture).convert('RGB').quantize(COLOURS).save(picture, optimize=True)
+    Image.open(picture).convert('RGB').save(picture, optimize=True)
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from benchmarks.live_view import browsing, viewing
-from benchmarks.replay_pictures import COLOURS, EVENTFUL, IMAGES, record
+from benchmarks.replay_pictures import EVENTFUL, IMAGES, record
 from spowl_ros.control import bundle
 from spowl_ros.system import nodes as system
 from spowl_ros.system.running import RunningSystem
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 SIZE = (1280, 800)
 DRIVES_MS = 15_000.0
 """So long a robot drives before a picture, so that there is a path."""
-SHOWN_MS = 4_000.0
+SHOWN_MS = 6_000.0
 """After an act, before a picture."""
 
 
@@ -44,8 +44,7 @@ def take(page: BrowserPage, name: str) -> None:
     page.wait_for_timeout(1_000.0)
     file = IMAGES / f'{name}.png'
     page.screenshot(path=file)
-    # A palette makes it several times smaller.
-    Image.open(file).convert('RGB').quantize(COLOURS).save(file, optimize=True)
+    Image.open(file).convert('RGB').save(file, optimize=True)
     print(f'{file}: {file.stat().st_size / 1e3:.0f} kB', flush=True)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import contextlib
 import hmac
 import html
+import io
 import math
 import secrets
 import socket
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 LOOPBACK = ('127.0.0.1', '::1', 'localhost')
 PATH_HEIGHT, ZONE_HEIGHT = 0.02, 0.01
 """Metres above the floor."""
+JUMP_M = 0.7
+"""Two points of a path this far apart are of two episodes, with no line between them."""
 CHART_PERIOD_S = 0.5
 """How often curves are redrawn."""
 CURVES = {
@@ -97,7 +100,8 @@ class Page:
         port = _free_port(host, port)
         self._host = host
         self._token = token or ('' if host in LOOPBACK else secrets.token_urlsafe(16))
-        self._server = viser.ViserServer(host=host, port=port, label=label, verbose=False)
+        with contextlib.redirect_stdout(io.StringIO()):  # it would draw a box with the address
+            self._server = viser.ViserServer(host=host, port=port, label=label, verbose=False)
         self._server._websock_server.on_client_connect(self._admit)  # the public one comes late
         self._server.gui.configure_theme(show_logo=False, show_share_button=False)
         self._server.scene.set_up_direction('+z')
@@ -205,9 +209,8 @@ class SceneView:
         server.initial_camera.position = (0.6, -2.3, 3.1)  # the panel covers the right
         server.initial_camera.look_at = (0.6, -0.1, 0.0)
         scene = server.scene
-        faint = _linear(FAINT)
-        self._ring = scene.add_line_segments('/ring', _ring(), colors=faint, thickness=0.03)
-        self._scans = scene.add_point_cloud('/scans', _NOWHERE, colors=faint, point_size=0.05)
+        self._ring = scene.add_line_segments('/ring', _ring(), colors=FAINT, thickness=0.03)
+        self._scans = scene.add_point_cloud('/scans', _NOWHERE, colors=FAINT, point_size=0.05)
         self._path = scene.add_line_segments('/path', np.zeros((1, 2, 3)),
                                              colors=np.zeros((1, 2, 3), np.uint8),
                                              thickness=0.03, visible=False)
@@ -249,11 +252,10 @@ class SceneView:
 
     def _show_robot(self, robot: Robot, frame: Frame) -> None:
         """Draw a ring in the colour of the acting source, the heading, and the scan points."""
-        decision = frame.decision
-        colour = SOURCE_COLOURS['stop' if decision is None else decision.source]
+        colour = SOURCE_COLOURS[words.acting(frame)]
         x, y, z = robot.position
         turn = (math.cos(robot.heading / 2), 0.0, 0.0, math.sin(robot.heading / 2))
-        self._ring.colors = _linear(colour)
+        self._ring.colors = np.array(colour, np.uint8)
         self._scans.points = (
             _flat(np.concatenate(frame.scans)) if frame.scans else _NOWHERE).astype(np.float32)
         for handle in (self._ring, self._scans):
@@ -266,13 +268,15 @@ class SceneView:
             return
         points = _flat(np.array([(x, y) for x, y, _ in history.path])) + (0.0, 0.0, PATH_HEIGHT)
         colours = _linear([SOURCE_COLOURS[source] for *_, source in history.path])
-        self._path.points = np.stack((points[:-1], points[1:]), axis=1).astype(np.float32)
-        self._path.colors = np.repeat(colours[:-1, None], 2, axis=1)
-        self._path.visible = True
+        lines = np.stack((points[:-1], points[1:]), axis=1)
+        driven = np.linalg.norm(lines[:, 1] - lines[:, 0], axis=1) < JUMP_M
+        self._path.points = lines[driven].astype(np.float32)
+        self._path.colors = np.repeat(colours[:-1][driven, None], 2, axis=1)
+        self._path.visible = bool(driven.any())
 
 
 def _linear(colours: ArrayLike) -> NDArray[np.uint8]:
-    """Return sRGB colours (…, 3), 0 to 255, as lines and points take them, linear (IEC 61966)."""
+    """Return sRGB colours (…, 3), 0 to 255, linear (IEC 61966), as points of lines do."""
     share = np.asarray(colours, np.float64) / 255.0
     linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
     return np.round(255.0 * linear).astype(np.uint8)

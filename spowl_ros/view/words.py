@@ -22,6 +22,14 @@ MEANING = {
     'monitor': 'a monitor acts', 'stop': 'the robot is stopped'}
 
 
+def acting(frame: Frame) -> str:
+    """Return the source that moves the robot: 'stop' where the supervisor has stopped it."""
+    if frame.decision is None or (frame.supervisor is not None
+                                  and frame.supervisor.level >= ERROR):
+        return 'stop'
+    return frame.decision.source
+
+
 def headline(frame: Frame) -> str:
     """Return the acting source and the reason, as HTML."""
     decision = frame.decision
@@ -59,7 +67,8 @@ def outcome(frame: Frame) -> str:
 def legend() -> str:
     """Return the colours of the sources, as HTML."""
     return _padded('who acts: ' + ' &nbsp; '.join(
-        f'<span style="color:rgb{colour}">&#9632;</span> {source}'
+        f'<span style="white-space:nowrap"><span style="color:rgb{colour}">&#9632;</span> '
+        f'{source}</span>'
         for source, colour in SOURCE_COLOURS.items()))
 
 

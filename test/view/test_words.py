@@ -24,6 +24,8 @@ def test_the_headline_says_who_really_moves_the_robot() -> None:
     stopped = frame(supervisor=Health('supervisor', 2, 'stopped: by an operator'))
     assert 'the supervisor has stopped the robot' in words.headline(stopped)
     assert 'by an operator' in words.headline(stopped)
+    assert (words.acting(stopped), words.acting(frame()), words.acting(Frame(''))) == (
+        'stop', 'policy', 'stop')
     assert 'no decision yet' in words.headline(Frame(''))
 
 
