@@ -23,7 +23,7 @@ from spowl_ros.base.settings import swept
 from spowl_ros.training import checkpoint
 from spowl_ros.training import config as configuration
 from spowl_ros.training.config import TrainConfig
-from spowl_ros.training.member import COST_WEIGHT
+from spowl_ros.training.member import score
 from spowl_ros.training.population import Population
 from spowl_ros.training.trainer import CHECKPOINT, Trainer
 
@@ -121,7 +121,7 @@ def choose(directory: Path, lineage: Lineage, at: int) -> None:
     """
     Let the worst copy the best, or carry out again what was chosen at these decisions.
 
-    Scores are the validations' returns, less twice the cost over the least budget of all.
+    Scores are those of `member.score`, with the least budget of all.
 
     :param at: decisions of each learner
     :raises SpowlError: a checkpoint cannot be read or written
@@ -144,8 +144,7 @@ def _choices(learners: dict[str, _Learner], varied: Sequence[str], at: int
     if len(learners) < 2:
         return []
     budget = min(learner.config.constraint.budget for learner in learners.values())
-    scores = {name: learner.evaluation['evaluation_return'] - COST_WEIGHT * max(
-        0.0, learner.evaluation['evaluation_cost'] - budget) for name, learner in learners.items()}
+    scores = {name: score(learner.evaluation, budget) for name, learner in learners.items()}
     ranked = sorted(scores, key=scores.__getitem__)
     rng = np.random.default_rng([at, len(learners)])
     result = []

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,14 @@ PERTURBED = ('perturbed_return', 'perturbed_cost', 'perturbed_cost_free')
 """The same of the perturbed robot, if validations drive one."""
 COST_WEIGHT = 2.0
 """Penalty per unit of cost over the budget, subtracted from a validation's return."""
+
+
+def score(evaluation: Mapping[str, float], budget: float) -> float:
+    """Return a validation's return minus a penalty for cost over the budget, the robots' mean."""
+    return float(np.mean([
+        evaluation[f'{robot}_return']
+        - COST_WEIGHT * max(0.0, evaluation[f'{robot}_cost'] - budget)
+        for robot in ('evaluation', 'perturbed') if f'{robot}_return' in evaluation]))
 
 
 class Member:
@@ -119,13 +128,8 @@ class Member:
         return self.score_of(self.evaluation)
 
     def score_of(self, evaluation: dict[str, float]) -> float:
-        """Return a validation's score: the mean of its robots'."""
-        scores = []
-        for robot in ('evaluation', 'perturbed'):
-            if f'{robot}_return' in evaluation:
-                over = max(0.0, evaluation[f'{robot}_cost'] - self.config.constraint.budget)
-                scores.append(evaluation[f'{robot}_return'] - COST_WEIGHT * over)
-        return float(np.mean(scores))
+        """Return a validation's score with this learner's budget."""
+        return score(evaluation, self.config.constraint.budget)
 
     def figures(self) -> dict[str, float]:
         """Return the means of recent episodes and the last validation's figures."""
