@@ -233,6 +233,8 @@ class Mean:
     :param normaliser: of observations, as it was at the end: it no longer learns
     """
 
+    window = 0
+
     def __init__(self, actor: nn.Module, normaliser: dict[str, Tensor] | None) -> None:
         self._actor, self._normaliser = actor, normaliser
 
@@ -254,6 +256,8 @@ class Mean:
 
 class Planning:
     """OmniSafe's planner: a plan from scratch for each decision."""
+
+    window = 0
 
     def __init__(self, planner: Any) -> None:
         self._planner = planner

@@ -62,10 +62,10 @@ MERGES = 'a: &a {x: 1}\n' + ''.join(
 ])
 def test_what_could_blow_up_is_refused_soon(text: str, reason: str) -> None:
     """One sentence, within seconds, whatever the text would become."""
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(SpowlError, match=reason) as error:
         yaml.load(text)
-    assert time.monotonic() - start < 20.0
+    assert time.process_time() - start < 20.0
     assert len(str(error.value)) < 300
 
 

@@ -38,6 +38,8 @@ SHORT: dict[str, dict[str, Any]] = {
 class Standing:
     """A policy that stands still."""
 
+    window = 0
+
     def begin(self, seeds: Sequence[int]) -> None:
         """Do nothing."""
 
