@@ -241,6 +241,9 @@ class Mean:
     def begin(self, seeds: Sequence[int]) -> None:
         """Do nothing: the policy keeps nothing between decisions."""
 
+    def paid(self, lane: int, cost: float) -> None:
+        """Do nothing."""
+
     @torch.no_grad()
     def act(self, lanes: Sequence[int], observations: NDArray[np.float32]
             ) -> tuple[NDArray[np.float32], list[str]]:
@@ -265,6 +268,9 @@ class Planning:
     def begin(self, seeds: Sequence[int]) -> None:
         """Forget the last plan, and draw from the seeds."""
         torch.manual_seed(seeds[0])
+
+    def paid(self, lane: int, cost: float) -> None:
+        """Do nothing."""
 
     def act(self, lanes: Sequence[int], observations: NDArray[np.float32]
             ) -> tuple[NDArray[np.float32], list[str]]:

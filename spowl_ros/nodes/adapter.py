@@ -70,7 +70,7 @@ class AdapterSettings:
     require_signature: str = setting(
         '', 'public key (PEM) with which the bundle must be signed, checked before anything of it '
         'is parsed; empty: no signature is wanted', read_only=True)
-    robot_radius: float = setting(0.12, 'radius of a circle around the hull, metres',
+    robot_radius: float = setting(0.12, 'radius of a circle that holds the hull, metres',
                                   low=0.01, high=5.0)
     laser_x: float = setting(0.0, 'laser ahead of the middle of the robot, metres',
                              low=-5.0, high=5.0)

@@ -43,6 +43,9 @@ class Standing:
     def begin(self, seeds: Sequence[int]) -> None:
         """Do nothing."""
 
+    def paid(self, lane: int, cost: float) -> None:
+        """Do nothing."""
+
     def act(self, lanes: Sequence[int], observations: NDArray[np.float32]
             ) -> tuple[NDArray[np.float32], list[str]]:
         """Return zeros."""
