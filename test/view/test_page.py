@@ -77,13 +77,13 @@ def test_a_browser_shows_who_acts_and_its_button_reaches_the_operator(
     assert frame.decision is not None
     history.add(frame.decision, SCENE.robot)
     page.show((frame,), history)
-    browser_page.get_by_text('the policy acts').wait_for(timeout=60_000)
+    browser_page.get_by_text('the policy acts').wait_for(timeout=180_000)
     assert 'because' in browser_page.locator('body').inner_text()
     browser_page.get_by_role('button', name='Stop').dispatch_event('click')
-    assert operator.pressed.wait(30.0)
-    browser_page.get_by_text('Stop of the robot').wait_for(timeout=30_000)
+    assert operator.pressed.wait(90.0)
+    browser_page.get_by_text('Stop of the robot').wait_for(timeout=90_000)
     page.show((moment('stop'),), history)
-    browser_page.get_by_text('the robot is stopped').wait_for(timeout=30_000)
+    browser_page.get_by_text('the robot is stopped').wait_for(timeout=90_000)
 
 
 async def connect(page: Page, path: str, origin: str) -> int:
