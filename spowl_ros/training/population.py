@@ -120,7 +120,10 @@ def write_table(run: Path) -> None:
                 rows.append({LEARNER: path.parent.name, 'seed': int(seed), **row})
                 columns.update(dict.fromkeys(row))
     rows.sort(key=lambda row: (int(row['decisions']), row['seed'], row[LEARNER]))
-    write_csv(run / FILE, rows, list(columns))
+    try:
+        write_csv(run / FILE, rows, list(columns))
+    except SpowlError as error:
+        raise SpowlError(f'{error}; then continue with --resume') from error
 
 
 def _store(directory: Path, configs: Mapping[str, TrainConfig]) -> None:
