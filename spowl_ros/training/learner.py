@@ -301,6 +301,9 @@ class Learners:
     def act(self, observations: Tensor, noise: Tensor) -> Tensor:
         """Return the policies' actions (M, N, A) for observations (M, N, O); noise (M, N, A)."""
         self.weights.train(False)
+        if self.count == 1:  # its networks are views of the stack: no weights to pass
+            networks = self.weights.members[0]
+            return networks.act(networks.encode(observations[0]), noise[0]).action.unsqueeze(0)
         flat = self.weights.flat
         return each(self.count, self._act_of_one)(
             {MODEL: flat[MODEL], POLICY: flat[POLICY]}, self.weights.buffers, observations, noise)
