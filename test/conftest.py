@@ -10,6 +10,7 @@ import fcntl
 import os
 from pathlib import Path
 import random
+import signal
 import sys
 import tempfile
 import threading
@@ -106,6 +107,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_configure(config: pytest.Config) -> None:
     """Set the environment before anything imports rclpy, numpy or torch."""
+    # A shell starts what runs in the background with SIGINT ignored, nohup with SIGHUP; the
+    # processes of the tests would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     # A busy machine is no fault of what is tested.
     hypothesis.settings.register_profile(
         'busy', deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])

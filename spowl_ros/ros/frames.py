@@ -33,8 +33,8 @@ class Frames:
     """
     Publishes the description once, and transforms at any time.
 
-    The frame of odometry is where the scene's is. Without tf2_msgs no transforms are published,
-    and the log says so.
+    The frame of odometry is where the scene's is. Without tf2_msgs, which comes with a ROS
+    installation and not with wheels, no transforms are published; the log says so at level debug.
 
     :param urdf: the description
     :param odom: name of the frame of odometry
@@ -47,8 +47,8 @@ class Frames:
         try:
             self._message = message_class(TRANSFORMS)
         except SpowlError as error:
-            node.get_logger().info(f'/tf is not published: {error}; it comes with a ROS '
-                                   'installation, not with wheels')
+            node.get_logger().debug(f'/tf is not published: {error}; it comes with a '
+                                    'ROS installation, not with wheels')
             return
         self._moving = node.create_publisher(self._message, '/tf', QoSProfile(depth=100))
         self._still = node.create_publisher(self._message, '/tf_static', LATCHED)

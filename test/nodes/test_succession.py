@@ -46,7 +46,13 @@ def successor(contract: Contract, tmp_path_factory: pytest.TempPathFactory) -> P
 def begin_episode(system: System) -> None:
     """Let the controller begin anew, and note only what it decides from then on."""
     begin = system.stand.node.create_publisher(Header, 'episode_begin', 10)
-    wait(lambda: begin.get_subscription_count() == 2)  # the recorder's too
+
+    def listeners() -> set[str]:
+        return {info.node_name for info in
+                system.stand.node.get_subscriptions_info_by_topic(begin.topic_name)}
+
+    wait(lambda: {'controller', 'recorder'} <= listeners()
+         and begin.get_subscription_count() == len(listeners()))
     begin.publish(build('std_msgs/msg/Header', {'stamp': {'sec': int(time.time())}}))
     begun = time.monotonic()
     wait(lambda: any(when > begun and decision.step == 0
