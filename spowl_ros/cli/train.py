@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import os
 from pathlib import Path
 import signal
@@ -67,8 +68,8 @@ def run(args: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
     trainer.run()
-    for number in (signal.SIGINT, signal.SIGTERM):  # a second one must not spoil the exit code
-        signal.signal(number, signal.SIG_IGN)
+    # A second signal while Python ends must not replace the exit code.
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     print(f'{output}: checkpoint written' + (' (interrupted)' if trainer.stop_requested else ''))
     for line in trainer.summary():
         print(line)
