@@ -156,14 +156,15 @@ class _Scan:
                 number, _, time_ns = struct.unpack_from('<HIQ', records, at + 9)
                 yield time_ns, self.file.topic(number), records[at + 31:after]
             elif code not in (SCHEMA, CHANNEL) and code < PRIVATE:
-                raise DamageError(f'a record before byte {end} has no place there')
+                raise DamageError(f'a record before byte {end} is of a kind that no chunk may '
+                                  'hold')
             elif learn:
                 self._learn(code, records[at + 9:after])
             at = after
         if damage:
             raise damage
         if at < len(records):
-            raise DamageError(f'what is before byte {end} is cut off')
+            raise DamageError(f'the record before byte {end} is cut off')
 
     def _inflated(self, content: bytes, end: int,
                   spend: bool) -> tuple[bytes, DamageError | None]:
@@ -225,7 +226,7 @@ class _Scan:
         if said != self.file.messages and not lacking:
             lacking = [f'{self.file.messages} instead of {said} messages']
         if lacking:
-            raise DamageError(f'it holds {lacking[0]}, as its statistics say')
+            raise DamageError(f'its statistics are wrong: it holds {lacking[0]}')
 
 
 def _records(stream: BinaryIO) -> Iterator[tuple[int, int, bytes]]:

@@ -42,7 +42,7 @@ def open_sqlite(path: Path) -> StorageFile:
                 topic = file.topic(number)
                 room -= length + 1  # a row takes more than its data
                 if room < 0:
-                    raise DamageError('its messages are more than it has room for')
+                    raise DamageError('its messages claim more bytes than the file has')
                 topic.messages += 1
                 ordered &= last is None or last <= time_ns
                 last = time_ns if last is None else max(last, time_ns)
@@ -146,5 +146,5 @@ def _settle(path: Path) -> None:
             database.execute('SELECT count(*) FROM sqlite_master').fetchone()
             database.execute('PRAGMA wal_checkpoint(TRUNCATE)')
     except sqlite3.Error as error:
-        raise DamageError(f'its journal cannot be taken in: {error}; copy the bag to where it '
-                          'can be written') from None
+        raise DamageError(f'its journal cannot be merged: {error}; copy the bag to a '
+                          'directory that you can write to') from None

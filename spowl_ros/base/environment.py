@@ -84,7 +84,7 @@ def check() -> None:
                          f'{", ".join(installed)}')
     named = os.environ.get('ROS_LOG_DIR')
     if named and not _takes_files(Path(named)):
-        raise SpowlError(f'ROS_LOG_DIR is {named!r}, where no log can be written; name a '
+        raise SpowlError(f'ROS_LOG_DIR is {named!r}, and no log can be written there; name a '
                          'directory that you may write to, or unset it')
 
 

@@ -167,7 +167,7 @@ def _of_bundle(model: Path, values: dict[str, Any], details: dict[str, Any], mon
         return (BundleAgents(model, controls, task, action_repeat),
                 {**details, 'settings': flattened(controls)})
     if monitors:
-        raise SpowlError('the monitors of a bundle run beside its controller, not in PyTorch; '
+        raise SpowlError('monitors run with the ONNX controller, not in PyTorch; '
                          'with --device say --monitors off')
     source = _networks(model, controls.planner, task, action_repeat, device)
     return source, {**details, 'device': device, 'settings': controls.planner.to_dict()}

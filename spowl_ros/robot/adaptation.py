@@ -140,8 +140,8 @@ def read_odometry(message: Any) -> Motion:
     position, twist = message.pose.pose.position, message.twist.twist
     found = check_finite([position.x, position.y, twist.linear.x, twist.angular.z], 'odom')
     if not (np.abs(found) <= _PLAUSIBLE).all():
-        raise InvalidReading(f'odom tells of x {found[0]:g} m, y {found[1]:g} m, {found[2]:g} m/s '
-                             f'and {found[3]:g} rad/s, which is no robot on the ground')
+        raise InvalidReading(f'odom says x {found[0]:g} m, y {found[1]:g} m, {found[2]:g} m/s '
+                             f'and {found[3]:g} rad/s, which no robot on the ground reaches')
     if not message.header.frame_id.strip('/'):
         raise InvalidReading('odom names no frame')
     return Motion(float(found[0]), float(found[1]),

@@ -75,7 +75,8 @@ class Errand:
         :raises SpowlError: the goal is no valid position, or in another frame than the robot
         """
         if not (abs(goal.x) <= FARTHEST and abs(goal.y) <= FARTHEST):
-            raise SpowlError(f'the goal {goal.x:g}, {goal.y:g} is no place')
+            raise SpowlError(f'the goal {goal.x:g}, {goal.y:g} is not a position within '
+                             f'{FARTHEST:g} m')
         if not goal.frame.strip('/'):
             raise SpowlError('the goal names no frame; send it in the frame of odom')
         if self._frame is not None:

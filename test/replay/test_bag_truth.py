@@ -128,7 +128,7 @@ def test_a_missing_chunk_is_told(driver, drive, tmp_path: Path, settings: Settin
     file.write_bytes(data[:begin] + data[end:])
     messages, damage = content(path)
     assert len(damage) == 1
-    assert 'as its statistics say' in damage[0]
+    assert 'its statistics are wrong' in damage[0]
 
 
 def test_rows_deleted_from_a_database_are_told_by_the_metadata(
