@@ -5,8 +5,9 @@ Write the bundle that a robot runs from a training checkpoint, or from another b
 
 Planner settings that you do not give come from the checkpoint's configuration, or from the other
 bundle; `spowl inspect` lists all of them. With `--set kind=policy` the robot does not plan until
-the parameter `planner.kind` says otherwise. With --untrained, CHECKPOINT is the name of a task,
-and the bundle holds random networks of a compact size. Use it to try a machine before training.
+the parameter `planner.kind` says otherwise. With --untrained, CHECKPOINT is a task or its training
+configuration, and the bundle holds random networks of a compact size, which decide at the rate of
+that configuration. Use it to try a machine before training.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='CHECKPOINT is the directory of a run of many learners; the one with '
                         'this seed, at its best')
     parser.add_argument('--untrained', action='store_true',
-                        help='CHECKPOINT is a task; use random networks')
+                        help='CHECKPOINT is a task or its configuration; use random networks')
     parser.add_argument('--set', metavar='SETTING=VALUE', action='append', default=[],
                         help='planner setting that differs, as iterations=3; may be repeated')
 
@@ -37,18 +38,20 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault('OMP_NUM_THREADS', '1')  # more PyTorch threads wait for one another
     from spowl_ros.base.names import BEST
     from spowl_ros.base.settings import assigned, declared
-    from spowl_ros.base.tasks import task_id
     from spowl_ros.control.bundle import MANIFEST
     from spowl_ros.control.planner_settings import PlannerSettings
     from spowl_ros.sim.environment import contract
+    from spowl_ros.training.config import of_task
     from spowl_ros.training.export import export_bundle, export_checkpoint
     from spowl_ros.training.population import folder_of
     from spowl_ros.training.untrained import export_untrained
 
     changes = assigned(declared(PlannerSettings()), args.set)
     if args.untrained:
-        bundle = export_untrained(args.directory, contract(task_id(args.checkpoint), 5),
-                                  settings=PlannerSettings.compact(**changes))
+        config = of_task(args.checkpoint)
+        bundle = export_untrained(
+            args.directory, contract(config.task, config.collect.action_repeat),
+            settings=PlannerSettings.compact(**changes))
     else:
         path = Path(args.checkpoint)
         if args.seed is not None:

@@ -323,6 +323,20 @@ def find(name: Path) -> Path:
     return path
 
 
+def of_task(name: str) -> TrainConfig:
+    """
+    Return the configuration with which a task is trained; without one, the defaults.
+
+    :param name: as :func:`spowl_ros.base.tasks.task_id` takes it
+    :raises SpowlError: as :func:`load`
+    """
+    path = Path(name)
+    task = task_id(name)
+    if path.suffix not in ('.yaml', '.yml'):
+        path = _folder() / f'{task}.yaml'
+    return load(path) if path.is_file() else TrainConfig(task)
+
+
 def beside(name: str) -> Path:
     """Return a file that a configuration names: a path, or a file in config/training/."""
     return Path(name) if Path(name).is_file() else _folder() / name

@@ -1,12 +1,13 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A bundle can be written again with other planner settings, and planning can be off in it."""
+"""A bundle is written before training, or again with other planner settings or without planning."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from spowl_ros.cli.main import main
 from spowl_ros.control import bundle as bundles
@@ -42,3 +43,12 @@ def test_another_search_with_the_same_networks(untrained_bundle: Path, tmp_path:
     assert ours.policy_action == theirs.policy_action
     assert ours.policy_value == theirs.policy_value
     assert ours.iterations == 1
+
+
+@pytest.mark.parametrize(('task', 'repeat'), [
+    ('examples/own_task/crossing.yaml', 2), ('CarGoal1', 2), ('PointGoal1', 4), ('PointPush2', 5)])
+def test_untrained_networks_decide_at_the_rate_of_the_training(
+        task: str, repeat: int, tmp_path: Path) -> None:
+    """An untrained bundle holds actions as long as its task's configuration; 5 steps without."""
+    assert main(['export', '--untrained', task, str(tmp_path / 'model')]) == 0
+    assert bundles.load(tmp_path / 'model').contract.action_repeat == repeat
