@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A bundle is written before training, or again with other planner settings or without planning."""
+"""A bundle is written before training, or again with other settings or without planning."""
 
 from __future__ import annotations
 
