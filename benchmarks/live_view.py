@@ -1,14 +1,12 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Measure what the live view costs: its memory over time, and the latency of commands beside it.
+Measure the memory of the live view over time, of its page and of its browser.
 
-    python -m benchmarks.live_view memory models/SafetyPointGoal1-v0 --seconds 1800
-    python -m benchmarks.live_view latency models/SafetyPointGoal1-v0 --rounds 4
+    python -m benchmarks.live_view models/SafetyPointGoal1-v0 --seconds 1800
 
-The first watches a simulation in a headless Chromium and writes a row per minute. The second
-alternates between no viewer, a viewer without a visitor, and a viewer with that Chromium, while a
-robot on a stand is driven. Chromium draws on the processor here, with every core it gets.
+It watches a simulation in a headless Chromium, which draws on the processor, and writes a row a
+minute.
 """
 
 from __future__ import annotations
@@ -24,16 +22,12 @@ import shutil
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import psutil
 
-from benchmarks.end_to_end_latency import measure
-from benchmarks.faults import running
-from benchmarks.robot_stand import ORDINARY, PRIORITY
+from benchmarks.robot_stand import ORDINARY
 from spowl_ros.control import bundle
-from spowl_ros.ros.process import keep_time
 from spowl_ros.system import nodes as system
 from spowl_ros.system.processes import end_with_parent
 from spowl_ros.system.running import RunningSystem
@@ -44,9 +38,7 @@ if TYPE_CHECKING:
 ARGUMENTS = ('--no-sandbox', '--use-gl=angle', '--use-angle=swiftshader',
              '--enable-unsafe-swiftshader', '--enable-precise-memory-info')
 """Chromium's, for drawing without a graphics card and for an exact heap size."""
-CONDITIONS = ('no viewer', 'viewer', 'viewer and browser')
-SETTLE_S = 5.0
-WAIT_MS = 180_000.0
+WAIT_MS = 500_000.0
 
 
 @dataclass(frozen=True)
@@ -130,45 +122,17 @@ def watch_memory(model: Path, rate: float, seconds: float, every: float) -> list
             page.wait_for_timeout(min(every, left) * 1e3)  # the driver reads what the page says
 
 
-def compare_latency(model: Path, decisions: int, rounds: int) -> list[dict[str, Any]]:
-    """Return a row for each round, condition and quantity, milliseconds."""
-    rows: list[dict[str, Any]] = []
-    with running(model, bundle.read_contract(model)) as stand:
-        for number, condition in ((number, condition) for number in range(rounds)
-                                  for condition in CONDITIONS):
-            with contextlib.ExitStack() as stack:
-                if condition != CONDITIONS[0]:
-                    _, address = stack.enter_context(viewing())
-                    if condition == CONDITIONS[2]:
-                        stack.enter_context(browsing(address))
-                    time.sleep(SETTLE_S)
-                measured = measure(stand, decisions)
-            for quantity, values in measured.items():
-                p50, p99 = np.percentile(values, (50.0, 99.0)).round(3)
-                rows.append({'round': number, 'condition': condition, 'quantity': quantity,
-                             'p50_ms': p50, 'p99_ms': p99})
-                print(*rows[-1].values(), sep=', ', flush=True)
-    return rows
-
-
 def main() -> int:
     """Measure, print and write the table."""
-    parser = argparse.ArgumentParser(description='Measure what the live view costs.')
-    parser.add_argument('what', choices=('memory', 'latency'))
+    parser = argparse.ArgumentParser(description="Measure the live view's memory over time.")
     parser.add_argument('model', type=Path)
     parser.add_argument('--rate', type=float, default=1.0,
-                        help='memory: real-time factor of the simulation')
-    parser.add_argument('--seconds', type=float, default=1800.0, help='memory: in all')
-    parser.add_argument('--every', type=float, default=60.0, help='memory: between samples')
-    parser.add_argument('--decisions', type=int, default=200, help='latency: in each round')
-    parser.add_argument('--rounds', type=int, default=4, help='latency: of each condition')
+                        help='real-time factor of the simulation')
+    parser.add_argument('--seconds', type=float, default=1800.0, help='in all')
+    parser.add_argument('--every', type=float, default=60.0, help='between samples')
     parser.add_argument('--csv', type=Path)
     args = parser.parse_args()
-    if args.what == 'memory':
-        rows = list(map(asdict, watch_memory(args.model, args.rate, args.seconds, args.every)))
-    else:
-        keep_time(PRIORITY)
-        rows = compare_latency(args.model, args.decisions, args.rounds)
+    rows = list(map(asdict, watch_memory(args.model, args.rate, args.seconds, args.every)))
     if args.csv:
         with args.csv.open('w', newline='', encoding='utf-8') as file:
             writer = csv.DictWriter(file, list(rows[0]), lineterminator='\n')

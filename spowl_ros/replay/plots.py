@@ -14,7 +14,7 @@ import numpy as np
 
 from spowl_ros.base.statistics import latency_ms, percentiles
 from spowl_ros.control.decision import SOURCES
-from spowl_ros.drawing.picture import KIND_COLOURS, SOURCE_COLOURS
+from spowl_ros.drawing.picture import COST, KIND_COLOURS, SOURCE_COLOURS
 from spowl_ros.replay.alarms import runs
 from spowl_ros.replay.foresight import HORIZONS, episode_bounds
 
@@ -35,7 +35,9 @@ STYLE: Any = {
     'legend.fontsize': 8.0, 'figure.facecolor': 'white', 'svg.fonttype': 'none',
     'svg.hashsalt': 'spowl'}
 WIDTH = 10.0  # inches
-GREY, BLUE, RED = '#9aa0a8', '#2c62b2', '#c82828'
+GREY, INK = '#9aa0a8', '#38404c'
+VALUE, COST_VALUE = '#556b8e', '#a0684a'
+"""Colours of curves that belong to no source; the sources' own are in SOURCE_HEX."""
 MOST_POINTS = 4000
 """Greatest number of decisions in a time line; a longer series is thinned out."""
 MOST_DOTS = 1500
@@ -51,6 +53,7 @@ def colour(rgb: tuple[int, int, int]) -> str:
 
 
 SOURCE_HEX = {name: colour(SOURCE_COLOURS[name]) for name in SOURCES}
+COST_HEX = colour(COST)
 
 
 def timeline(trace: Trace) -> Figure:
@@ -77,10 +80,10 @@ def timeline(trace: Trace) -> Figure:
         ('cost_threshold', 'of candidates $k^*$', '#7a6a5a', ':')),
         trace.limits['cost_value'], bound)
     rows[3].set_title('Predicted cost value')
-    rows[4].fill_between(time, trace.cost, step='post', color=RED, alpha=0.85, linewidth=0)
+    rows[4].fill_between(time, trace.cost, step='post', color=COST_HEX, alpha=0.85, linewidth=0)
     rows[4].set_title('Cost')
     rows[4].set_ylim(0, float(np.fmax.reduce(trace.cost, initial=1.0)) * 1.15)
-    _lines(rows[5], time, trace.plan, (('model_error', 'error', BLUE, '-'),),
+    _lines(rows[5], time, trace.plan, (('model_error', 'error', VALUE, '-'),),
            trace.limits['model_error'])
     rows[5].set_title('Model error')
     rows[5].set_xlabel('seconds' if ascending else 'decision')
@@ -166,8 +169,8 @@ def calibration(value: Foresight, cost_value: Foresight) -> Figure:
     """Draw what followed against what was predicted, for both value functions."""
     figure = Figure((WIDTH, 3.9), layout='constrained')
     for axes, foresight, title, dots in zip(
-            figure.subplots(1, 2), (cost_value, value), ('Cost value', 'Value'), (RED, BLUE),
-            strict=True):
+            figure.subplots(1, 2), (cost_value, value), ('Cost value', 'Value'),
+            (COST_VALUE, VALUE), strict=True):
         predicted, followed = (part[foresight.known]
                                for part in (foresight.predicted, foresight.followed))
         axes.set_title(title)
@@ -193,8 +196,8 @@ def error_by_horizon(value: Foresight, cost_value: Foresight) -> Figure:
     """Draw bias and error of both value functions over the decisions looked ahead."""
     figure = Figure((WIDTH / 2, 3.3), layout='constrained')
     rows = figure.subplots(2, 1, sharex=True)
-    for axes, foresight, name, line in ((rows[0], cost_value, 'Cost value', RED),
-                                        (rows[1], value, 'Value', BLUE)):
+    for axes, foresight, name, line in ((rows[0], cost_value, 'Cost value', COST_VALUE),
+                                        (rows[1], value, 'Value', VALUE)):
         axes.set_title(f'{name}: predicted − followed, by horizon')
         axes.axhline(0.0, color=GREY, linewidth=0.8)
         if foresight.by_horizon:
@@ -219,9 +222,9 @@ def latency(trace: Trace) -> Figure:
     if milliseconds.size:
         # One slow decision must not squeeze all others into one bar.
         end = percentiles(milliseconds, (99.5,))['p99.5'] * 1.15
-        axes.hist(np.minimum(milliseconds, end), bins=60, color=BLUE, alpha=0.8)
+        axes.hist(np.minimum(milliseconds, end), bins=60, color=VALUE, alpha=0.8)
         for (part, at), style in zip(latency_ms(trace.seconds).items(), ('-', '--', ':')):
-            axes.axvline(at, color='#38404c', linewidth=1.0, linestyle=style,
+            axes.axvline(at, color=INK, linewidth=1.0, linestyle=style,
                          label=f'{part}: {at:.1f} ms')
         axes.legend()
     return figure
@@ -253,7 +256,7 @@ def path(trace: Trace, scene: RecordedScene | None) -> Figure:
         colors=[SOURCE_HEX[SOURCES[source]] for source in shown.source[:-1]]))
     costly = shown.cost > 0.0
     if costly.any():
-        axes.plot(*shown.position[costly].T, 'x', color=RED, markersize=5, label='cost')
+        axes.plot(*shown.position[costly].T, 'x', color=COST_HEX, markersize=5, label='cost')
     axes.plot(*shown.position[:1].T, 'o', color='#26292f', markersize=5, label='start')
     axes.set(xlabel='x (m)', ylabel='y (m)', aspect='equal')
     axes.autoscale_view()
@@ -271,9 +274,10 @@ def difference(recorded: Trace, replayed: Trace, compared: NDArray[np.bool_]) ->
     rows = figure.subplots(2, 1, sharex=True)
     shown = np.arange(0, len(recorded), max(1, len(recorded) // MOST_POINTS))
     action = np.where(compared, np.abs(recorded.action - replayed.action).max(axis=1), np.nan)
-    rows[0].plot(shown, action[shown], color=BLUE, linewidth=1.0)
+    rows[0].plot(shown, action[shown], color=VALUE, linewidth=1.0)
     rows[0].set_title('Action: greatest difference of a component')
-    for quantity, label, line in (('value', 'value', BLUE), ('cost_value', 'cost value', RED)):
+    for quantity, label, line in (
+            ('value', 'value', VALUE), ('cost_value', 'cost value', COST_VALUE)):
         changed = np.where(
             compared, replayed.executed(quantity) - recorded.executed(quantity), np.nan)
         rows[1].plot(shown, changed[shown], color=line, linewidth=1.0, label=label)
@@ -293,8 +297,9 @@ def sweep(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> Figure:
         suffix = ', '.join(f'{name.rpartition(".")[2]} {value}'
                            for name, value in zip(others, key, strict=True))
         at = [row[names[0]] for row in group]
-        for column, line in (('hits', '#1f7750'), ('misses', RED), ('false_alarms', '#de8c14')):
-            left.plot(at, [row[column] for row in group], 'o-', color=line, markersize=3.5,
+        for column, line, style in (('hits', INK, 'o-'), ('misses', COST_VALUE, 's--'),
+                                    ('false_alarms', GREY, '^-')):
+            left.plot(at, [row[column] for row in group], style, color=line, markersize=4.5,
                       label=f'{column.replace("_", " ")} {suffix}'.strip(),
                       alpha=1.0 if len(others) == 0 else 0.7)
         for source in SOURCES:
