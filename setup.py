@@ -20,7 +20,7 @@ NODES = sorted(path.stem for path in Path('spowl_ros/nodes').glob('[!_]*.py'))
 SHARED = ('config', 'launch', 'models')
 EXTRAS = {'sim': 'simulation', 'train': 'training', 'report': 'report', 'view': 'view',
           'scale': 'scale', 'sign': 'sign', 'docs': 'docs', 'wrap': 'wrap',
-          'dataset': 'dataset', 'dev': 'test'}
+          'dataset': 'dataset', 'rerun': 'rerun', 'dev': 'test'}
 """Each extra, and the list in requirements/ that it is."""
 NO_DEPS = ('safety-gymnasium', 'gymnasium-robotics')
 """Of the simulation: their metadata can be installed with --no-deps only."""

@@ -75,6 +75,7 @@ ENVIRONMENTS = {
     'scale': with_extra('sim,scale', NO_DEPS, has=frozenset({'sim', 'scale'})),
     'wrap': with_extra('wrap', has=frozenset({'wrap'})),
     'dataset': with_extra('dataset', has=frozenset({'dataset'})),
+    'rerun': with_extra('rerun', has=frozenset({'rerun'})),
 }
 """The first one makes the bag for the others."""
 NO_EXTRA = ('robot', 'none')
@@ -120,6 +121,7 @@ COMMANDS = {
     'top': Command(('top', '--once', '--seconds', '600'), beside=DRIVING),
     'view': Command(('view', '{bag}', '--no-browser', '--port', '0'), frozenset({'view'}),
                     interrupted=True),
+    'view --rerun': Command(('view', '{bag}', '--rerun', '{here}/bag.rrd'), frozenset({'rerun'})),
     'export': Command(('export', '--untrained', 'SafetyPointGoal1-v0', '{here}/exported'),
                       frozenset({'sim', 'train'})),
     'train': Command(('train', 'SafetyPointGoal1-v0', '--output', '{here}/trained',

@@ -21,6 +21,7 @@ _CONTENTS = {
     'sign': (('model_signing', 'model-signing'),),
     'wrap': (('onnx', 'ONNX'),),
     'dataset': (('pyarrow', 'PyArrow'),),
+    'rerun': (('rerun', 'rerun-sdk'),),
 }
 """Extra or other dependency to the modules that prove it installed, each with its name."""
 _ADVICE = {
@@ -60,7 +61,7 @@ def require(verb: str, args: argparse.Namespace) -> None:
         if extra == 'ros':
             environment.check()
     if verb == 'view':
-        require_extra('view')
+        require_extra('view' if args.rerun is None else 'rerun')
         if args.bag is None:
             require_extra('ros')
             environment.check()

@@ -53,7 +53,6 @@ def run(args: argparse.Namespace) -> int:
 def _show_bag(args: argparse.Namespace) -> int:
     """Show a recording."""
     from spowl_ros.bags.reader import Bag
-    from spowl_ros.view.player import play
     from spowl_ros.view.recording import BagFrames
 
     with Bag(Path(args.bag)) as bag:
@@ -65,5 +64,8 @@ def _show_bag(args: argparse.Namespace) -> int:
         print(f'{len(frames.moments)} decisions are in {args.rerun}; open it with: '
               f'rerun {args.rerun}')
         return 0
+
+    from spowl_ros.view.player import play
+
     play(frames, args.host, args.port, args.token, not args.no_browser)
     return 0

@@ -20,6 +20,7 @@ from spowl_ros.cli import main as cli
     ('matplotlib', 'replay absent absent --report x.html',
      "this needs matplotlib: pip install 'spowl_ros[report]'"),
     ('viser', 'view absent', "this needs viser: pip install 'spowl_ros[view]'"),
+    ('rerun', 'view absent --rerun x.rrd', "this needs rerun-sdk: pip install 'spowl_ros[rerun]'"),
     ('ray', 'sweep absent', "this needs Ray: pip install 'spowl_ros[scale]'"),
     ('ray', 'replay absent absent --address local',
      "this needs Ray: pip install 'spowl_ros[scale]'"),
