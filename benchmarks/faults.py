@@ -38,11 +38,11 @@ from benchmarks.robot_stand import (
     SimulatorObserver,
     tampered,
 )
+from spowl_ros.base.children import end_with_parent
 from spowl_ros.robot.topics import topics
 from spowl_ros.ros.process import LOG_PERIOD_S
 from spowl_ros.supervisor.latch import RELEASE_AFTER_S
 from spowl_ros.system import nodes as systems
-from spowl_ros.system.processes import end_with_parent
 
 if TYPE_CHECKING:
     from spowl_ros.control.contract import Contract

@@ -27,9 +27,9 @@ from typing import TYPE_CHECKING
 import psutil
 
 from benchmarks.robot_stand import ORDINARY
+from spowl_ros.base.children import end_with_parent
 from spowl_ros.control import bundle
 from spowl_ros.system import nodes as system
-from spowl_ros.system.processes import end_with_parent
 from spowl_ros.system.running import RunningSystem
 
 if TYPE_CHECKING:

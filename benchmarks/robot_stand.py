@@ -30,11 +30,11 @@ from rclpy.signals import SignalHandlerOptions
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Bool, Float64MultiArray
 
+from spowl_ros.base.children import end_with_parent
 from spowl_ros.control.decision import Decision
 from spowl_ros.robot.topics import topics
 from spowl_ros.ros.messages import build, message_class
 from spowl_ros.ros.qos import LATCHED
-from spowl_ros.system.processes import end_with_parent
 
 if TYPE_CHECKING:
     from spowl_ros.control.contract import Contract

@@ -7,7 +7,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 import importlib
-import importlib.metadata
 import io
 import os
 import pkgutil
@@ -18,6 +17,7 @@ from spowl_ros.base.environment import prepare
 from spowl_ros.base.errors import INTERRUPTED, SpowlError, crash, one_line
 import spowl_ros.cli
 from spowl_ros.cli._extras import require
+from spowl_ros.cli._interrupt import INTERRUPTS
 
 
 class Verb(Protocol):
@@ -49,6 +49,8 @@ def verbs() -> dict[str, Verb]:
 
 def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     """Return the parser of `spowl`, and the parsers of its commands by name."""
+    import importlib.metadata  # slow to import
+
     parser = argparse.ArgumentParser(
         prog='spowl', description='Train, inspect, simulate and replay safe planning controllers.'
     )
@@ -76,30 +78,59 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `spowl` with the given arguments (the process's own by default)."""
+    """
+    Run `spowl` and return the exit code.
+
+    :param argv: arguments; None: those of this process, which is to end when the command has ended
+    """
+    if argv is not None:
+        return _run(argv)
+    code = INTERRUPTED
+    INTERRUPTS.handle()
+    try:
+        code = _run(sys.argv[1:])
+    except SystemExit as end:  # of the parser of arguments
+        code = end.code if isinstance(end.code, int) else SpowlError.EXIT_CODE
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    finally:
+        INTERRUPTS.ignore(code)
+    return code
+
+
+def _run(argv: Sequence[str]) -> int:
+    """Run the command and report its errors."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors='backslashreplace')  # a locale may lack letters
     try:
         prepare()
-        args = parse(sys.argv[1:] if argv is None else argv)  # imports: Ctrl-C may come meanwhile
+        args = parse(argv)  # imports: Ctrl-C may come meanwhile
         require(args.verb, args)
         return int(args.run(args))
-    except SpowlError as error:
-        print(f'spowl: error: {error}', file=sys.stderr)
-        return error.EXIT_CODE
-    except KeyboardInterrupt:
+    except (Exception, KeyboardInterrupt) as error:
+        return _report(error)
+
+
+def _report(error: BaseException) -> int:
+    """Say in one line why a command did not succeed; return the exit code."""
+    if isinstance(error, KeyboardInterrupt) or INTERRUPTS.told:
+        more = one_line(error) if isinstance(error, KeyboardInterrupt) else ''
+        print(f'spowl: interrupted{more}', file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of our output closed it, as in `spowl ... | head`
+    if isinstance(error, BrokenPipeError):  # the reader closed it, as in `spowl ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:
+    code = SpowlError.EXIT_CODE
+    if isinstance(error, SpowlError):
+        code, text = error.EXIT_CODE, str(error)
+    elif isinstance(error, OSError):
         where = f'{error.filename!r}: ' if error.filename is not None else ''
-        print(f'spowl: error: {where}{one_line(error.strerror or error)}', file=sys.stderr)
-        return SpowlError.EXIT_CODE
-    except Exception as error:
-        print(f'spowl: error: {crash(error)}', file=sys.stderr)
-        return SpowlError.EXIT_CODE
+        text = f'{where}{one_line(error.strerror or error)}'
+    else:
+        text = crash(error)
+    print(f'spowl: error: {text}', file=sys.stderr)
+    return code
 
 
 if __name__ == '__main__':

@@ -73,9 +73,9 @@ def run(args: argparse.Namespace) -> int:
 
         try:
             sweep.run(cluster, Resources(settings.cores, settings.gpus), show)
-        except KeyboardInterrupt:
-            print(f'interrupted; the same command goes on: {_counted(sweep)}', file=sys.stderr)
-            raise
+        except KeyboardInterrupt as interrupt:
+            raise KeyboardInterrupt(
+                f'; the same command goes on: {_counted(sweep)}') from interrupt
         finally:
             sweep.write()
     if installed('report'):

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import atexit
 import os
 from pathlib import Path
 import signal
@@ -12,7 +11,9 @@ import time
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from spowl_ros.base.environment import signals_to_end
 from spowl_ros.base.errors import INTERRUPTED, SpowlError
+from spowl_ros.cli._interrupt import INTERRUPTS, SAME_REQUEST_S
 
 if TYPE_CHECKING:
     from spowl_ros.training.choice import ChoosingPopulation
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from spowl_ros.training.population import Population
     from spowl_ros.training.trainer import Trainer
 
-SAME_REQUEST_S = 1.0
-"""A second signal within this time repeats the first one: `timeout` and others send two."""
 HELP = 'learn world model, policy and values for a task'
 
 
@@ -63,13 +62,11 @@ def run(args: argparse.Namespace) -> int:
             trainer.stop_requested, asked = True, time.monotonic()
             os.write(2, b'\nstopping: the current step ends, then a checkpoint is written\n')
         elif time.monotonic() - asked > SAME_REQUEST_S:
-            signal.default_int_handler(number, frame)  # a second request ends at once
+            INTERRUPTS.interrupt(number, frame)  # a second request ends at once
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in signals_to_end():
         signal.signal(number, stop)
     trainer.run()
-    # A second signal while Python ends must not replace the exit code.
-    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     print(f'{output}: checkpoint written' + (' (interrupted)' if trainer.stop_requested else ''))
     for line in trainer.summary():
         print(line)

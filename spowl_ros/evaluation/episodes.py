@@ -11,18 +11,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 import multiprocessing
 from multiprocessing.sharedctypes import Synchronized
-import signal
 import time
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spowl_ros.base.children import pool
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.statistics import bootstrap, shares
 from spowl_ros.control.window import Wide
@@ -260,18 +260,15 @@ class _EpisodeWorker:
     agent: Agent
     environments: list[environment.AnyEnvironment]
     made: Synchronized[int]
-    stop: Synchronized[int]
 
 
 _worker: _EpisodeWorker | None = None
 
 
 def _open_worker(source: AgentSource, lanes: int, perturbation: Perturbation | None,
-                 made: Synchronized[int], stop: Synchronized[int]) -> None:
+                 made: Synchronized[int]) -> None:
     global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
-    _worker = _EpisodeWorker(source.open(), environments_for(source, lanes, perturbation),
-                             made, stop)
+    _worker = _EpisodeWorker(source.open(), environments_for(source, lanes, perturbation), made)
 
 
 def _run_chunk(seeds: list[int]) -> list[EvaluatedEpisode]:
@@ -281,7 +278,7 @@ def _run_chunk(seeds: list[int]) -> list[EvaluatedEpisode]:
     def count(steps: int) -> bool:
         with worker.made.get_lock():
             worker.made.value += steps
-        return not worker.stop.value
+        return True
 
     return side_by_side(worker.agent, worker.environments, seeds, count)
 
@@ -290,14 +287,11 @@ def _in_processes(source: AgentSource, chunks: list[list[int]], workers: int,
                   perturbation: Perturbation | None, on_steps: Callable[[int], object],
                   on_ended: Callable[[list[EvaluatedEpisode]], object]) -> None:
     """Run the chunks in several processes, and pass on the episodes of each as it ends."""
-    context = multiprocessing.get_context('spawn')  # forked threads of ONNX Runtime would hang
-    made, stop = context.Value('q', 0), context.Value('b', 0)
-    with ProcessPoolExecutor(workers, context, _open_worker,
-                             (source, len(chunks[0]), perturbation, made, stop)) as pool:
-        futures: list[Future[list[EvaluatedEpisode]]] = [
-            pool.submit(_run_chunk, chunk) for chunk in chunks]
+    made = multiprocessing.get_context('spawn').Value('q', 0)
+    with pool(workers, _open_worker, (source, len(chunks[0]), perturbation, made)) as processes:
+        pending: set[Future[list[EvaluatedEpisode]]] = {
+            processes.submit(_run_chunk, chunk) for chunk in chunks}
         try:
-            pending = set(futures)
             while pending:
                 done, pending = wait(pending, _POLL_SECONDS, FIRST_COMPLETED)
                 on_steps(made.get_obj().value)  # a worker may have died while it held the lock
@@ -306,7 +300,3 @@ def _in_processes(source: AgentSource, chunks: list[list[int]], workers: int,
         except BrokenProcessPool as error:
             raise SpowlError('a worker process died (out of memory?); evaluate with fewer '
                              '--workers') from error
-        finally:
-            stop.value = 1
-            for future in futures:
-                future.cancel()

@@ -4,18 +4,17 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass, replace
 import itertools
-import multiprocessing
 from pathlib import Path
-import signal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
 
 from spowl_ros.bags.reader import Bag
+from spowl_ros.base.children import pool
 from spowl_ros.base.statistics import mean, number
 from spowl_ros.control import bundle as bundles
 from spowl_ros.replay.alarms import foreseeing, judge_alarms
@@ -98,26 +97,12 @@ def sweep(bags: Sequence[Path], bundle: Path, sweeps: Mapping[str, Sequence[Any]
     tasks = [(index, Job(bag, bundle, replace(base, values={**base.values, **values}), monitors))
              for index, values in enumerate(chosen) for bag in bags]
     found: list[list[Worth]] = [[] for _ in chosen]
-    # Forking is not safe with the threads of ONNX Runtime.
-    context = multiprocessing.get_context('spawn')
-    with ProcessPoolExecutor(min(jobs, len(tasks)), context, _die_silently) as pool:
-        # Ctrl-C also reaches the workers; ignore it while they start, or they print tracebacks.
-        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        running = {pool.submit(run_job, job): index for index, job in tasks}
-        signal.signal(signal.SIGINT, handler)
-        try:
-            for done in tqdm(as_completed(running), 'replaying', len(running), unit=' replays',
-                             disable=None):
-                found[running[done]].append(done.result())
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    with pool(min(jobs, len(tasks))) as workers:
+        running = {workers.submit(run_job, job): index for index, job in tasks}
+        for done in tqdm(as_completed(running), 'replaying', len(running), unit=' replays',
+                         disable=None):
+            found[running[done]].append(done.result())
     return [{**values, **_sum(worths)} for values, worths in zip(chosen, found, strict=True)]
-
-
-def _die_silently() -> None:
-    """Let a worker end silently on Ctrl-C; the parent process reports it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _sum(worths: list[Worth]) -> dict[str, Any]:

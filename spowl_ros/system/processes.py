@@ -4,9 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 import contextlib
-import ctypes
 from dataclasses import dataclass, field
 import os
 import signal
@@ -14,7 +13,8 @@ import subprocess
 import time
 from typing import IO
 
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
+from spowl_ros.base.children import end_with_parent
+
 TERMINATE_S = 2.0
 """Time for a process to end by itself before it is killed."""
 
@@ -113,21 +113,3 @@ def _signal(child: Child, number: int) -> None:
     """Send a signal to a child's whole session."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.process.pid, number)
-
-
-def end_with_parent() -> Callable[[], None]:
-    """
-    Return a function that a new child calls first: it asks for SIGTERM when this process ends.
-
-    Start the child from the main thread: the kernel ties the signal to the end of that thread.
-    """
-    parent = os.getpid()
-    prctl = getattr(ctypes.CDLL(None), 'prctl', None)  # looked up here: not safe after a fork
-
-    def ask() -> None:
-        if prctl is not None:
-            prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-            if os.getppid() != parent:  # the parent ended before we asked
-                os._exit(1)
-
-    return ask

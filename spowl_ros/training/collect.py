@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 import logging
-import multiprocessing
 from multiprocessing.connection import Connection
 import signal
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from spowl_ros.base.children import ChildContext
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.contract import Contract
 from spowl_ros.sim import environment
@@ -175,7 +175,7 @@ class _Worker:
         self._open()
 
     def _open(self) -> None:
-        context = multiprocessing.get_context('spawn')
+        context = ChildContext()
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_work, daemon=True,
                                         args=(theirs, self._make_stream, self.numbers))
@@ -235,8 +235,6 @@ class _Worker:
 
 def _work(pipe: Connection, make_stream: MakeStream, numbers: Sequence[int]) -> None:
     """Serve requests until the other end closes."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # the trainer handles it
-        signal.signal(number, signal.SIG_IGN)
     try:
         streams = [make_stream(number) for number in numbers]
         while True:

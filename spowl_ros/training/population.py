@@ -15,12 +15,9 @@ from dataclasses import replace
 import itertools
 import json
 import logging
-import multiprocessing
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 import os
 from pathlib import Path
-import signal
 import threading
 import time
 from typing import Any
@@ -29,6 +26,7 @@ import numpy as np
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from spowl_ros.base.children import ChildContext
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.files import write_csv, write_whole
 from spowl_ros.base.settings import swept
@@ -46,7 +44,6 @@ LEARNER = 'learner'
 _TABLE_S = 10.0
 """How often the common progress.csv is written."""
 _MOST = 1000
-_HANDLED = (signal.SIGINT, signal.SIGTERM)
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -224,19 +221,12 @@ class Population:
             raise SpowlError(next(iter(self.failed.values())))
 
     def _start(self, name: str) -> tuple[Connection, Any]:
-        context = multiprocessing.get_context('spawn')
+        context = ChildContext()
         ours, theirs = context.Pipe()
         process = context.Process(target=_train, args=(
             theirs, self._configs[name], self.directory / name, self._resume, self._overrides,
             self.until))
-        # An interrupt goes to the whole process group: children never see it, not even while they
-        # start. The tracker must run before, because it unblocks signals.
-        resource_tracker.ensure_running()
-        signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
-        try:
-            process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
+        process.start()
         theirs.close()  # else this end would not see the process die
         return ours, process
 
@@ -293,8 +283,6 @@ def _tell(pipe: Connection, what: str) -> None:
 def _train(pipe: Connection, config: TrainConfig, directory: Path, resume: bool,
            overrides: list[str], until: int | None) -> None:
     """Train one learner in this process and report its progress."""
-    for number in _HANDLED:  # the parent sends it; blocked until now
-        signal.signal(number, signal.SIG_IGN)
     try:
         if resume and (directory / CHECKPOINT).exists():
             trainer = Trainer.resume(directory, overrides)

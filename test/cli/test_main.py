@@ -72,16 +72,16 @@ def test_a_users_mistake_is_one_line_and_exit_code_two(
     assert capsys.readouterr().err == 'spowl: error: no such thing\n'
 
 
-def test_an_interrupt_is_silent_and_exit_code_130(
+def test_an_interrupt_is_one_line_and_exit_code_130(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Ctrl-C ends a verb without a traceback."""
     monkeypatch.setattr(cli, 'verbs', lambda: {'fail': FailingVerb(KeyboardInterrupt())})
     assert cli.main(['fail']) == 130
-    assert capsys.readouterr().err == ''
+    assert capsys.readouterr().err == 'spowl: interrupted\n'
 
 
-def test_an_interrupt_while_verbs_are_imported_is_silent(
+def test_an_interrupt_while_verbs_are_imported_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The libraries of the verbs take a second to import, in which Ctrl-C may come."""
@@ -91,7 +91,7 @@ def test_an_interrupt_while_verbs_are_imported_is_silent(
 
     monkeypatch.setattr(cli, 'verbs', interrupted)
     assert cli.main(['sim']) == 130
-    assert capsys.readouterr().err == ''
+    assert capsys.readouterr().err == 'spowl: interrupted\n'
 
 
 def test_no_command_is_a_usage_error() -> None:

@@ -19,8 +19,8 @@ import pytest
 from benchmarks.faults import System, running
 from benchmarks.operation import wait
 from benchmarks.robot_stand import ORDINARY, RobotStand
+from spowl_ros.base.children import end_with_parent
 from spowl_ros.control.contract import Contract
-from spowl_ros.system.processes import end_with_parent
 
 pytestmark = pytest.mark.slow
 

@@ -20,11 +20,11 @@ from benchmarks import errands
 from benchmarks.faults import System, running
 from benchmarks.operation import answer, wait
 from benchmarks.robot_stand import RobotStand
+from spowl_ros.base.children import end_with_parent
 from spowl_ros.base.share import share_directory
 from spowl_ros.control.contract import Contract
 from spowl_ros.control.planner_settings import PlannerSettings
 from spowl_ros.sim.environment import contract
-from spowl_ros.system.processes import end_with_parent
 from spowl_ros.training.untrained import COMPACT, export_untrained
 
 pytestmark = pytest.mark.slow
