@@ -138,17 +138,8 @@ def summarise(rounds: Rounds) -> None:
                   f'{high:+.2f}), 95 % interval')
 
 
-def main() -> int:
-    """Measure, write the file, and print the summary."""
-    parser = argparse.ArgumentParser(description='Measure whether a live view delays commands.')
-    parser.add_argument('model', type=Path)
-    parser.add_argument('--rounds', type=int, default=20)
-    parser.add_argument('--decisions', type=int, default=200,
-                        help='in each round, of each condition')
-    parser.add_argument('--period', type=float, help="control period, seconds; the bundle's")
-    parser.add_argument('--conditions', nargs='+', choices=CONDITIONS, default=CONDITIONS)
-    parser.add_argument('--csv', type=Path, required=True)
-    args = parser.parse_args()
+def measure_rounds(args: argparse.Namespace) -> None:
+    """Measure some rounds and append them to the file."""
     keep_time(PRIORITY)
     rounds = read(args.csv)
     first = 1 + max((number for each in rounds.values() for number in each), default=-1)
@@ -168,6 +159,21 @@ def main() -> int:
                     file.flush()
                     print(number, condition, *np.percentile(values, (50.0, 99.0)).round(2),
                           flush=True)
+
+
+def main() -> int:
+    """Measure, write the file, and print the summary."""
+    parser = argparse.ArgumentParser(description='Measure whether a live view delays commands.')
+    parser.add_argument('model', type=Path)
+    parser.add_argument('--rounds', type=int, default=20, help='0: only the summary')
+    parser.add_argument('--decisions', type=int, default=200,
+                        help='in each round, of each condition')
+    parser.add_argument('--period', type=float, help="control period, seconds; the bundle's")
+    parser.add_argument('--conditions', nargs='+', choices=CONDITIONS, default=CONDITIONS)
+    parser.add_argument('--csv', type=Path, required=True)
+    args = parser.parse_args()
+    if args.rounds:
+        measure_rounds(args)
     summarise(read(args.csv))
     return 0
 
