@@ -45,8 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='episodes to run (default: %(default)s)')
     parser.add_argument('--seed', type=int, default=EVALUATION.start, metavar='S',
                         help='seed of the first episode (default: %(default)s)')
-    parser.add_argument('--planner', choices=KINDS, default='adaptive',
-                        help='how candidates are judged (default: %(default)s)')
+    parser.add_argument('--planner', choices=KINDS,
+                        help="how candidates are judged (default: the bundle's or checkpoint's "
+                        'own kind; policy: without planning)')
     parser.add_argument('--workers', type=int, default=1, metavar='K',
                         help='processes that share the episodes (default: %(default)s)')
     parser.add_argument('--set', dest='settings', action='append', default=[],
@@ -83,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
     source, details = open_model(args.model, args.planner, settings_of(args.settings),
                                  authors_planner=args.authors_planner,
                                  monitors=args.monitors == 'on', device=args.device)
+    kind = args.planner or _own_kind(details['settings'])
     perturbation = None
     if args.perturb:
         perturbation = perturbed(args.perturb, source)
@@ -98,10 +100,10 @@ def run(args: argparse.Namespace) -> int:
 
     with _elsewhere(args.address) as elsewhere, tqdm(
             total=args.episodes * RAW_STEPS, unit=' steps', disable=None,
-            desc=f'{source.task} {args.planner}', dynamic_ncols=True) as bar:
+            desc=f'{source.task} {kind}', dynamic_ncols=True) as bar:
         try:
             rollout.evaluate(
-                source, args.planner, range(args.seed, args.seed + args.episodes),
+                source, kind, range(args.seed, args.seed + args.episodes),
                 workers=args.workers, perturbation=perturbation, details=details,
                 on_steps=lambda steps: bar.update(steps - bar.n), on_episodes=keep,
                 elsewhere=elsewhere)
@@ -125,21 +127,21 @@ def _elsewhere(address: str | None) -> Iterator[Elsewhere | None]:
         yield partial(run_chunks, cluster)
 
 
-def open_model(model: Path, kind: str, values: dict[str, Any], *, authors_planner: bool = False,
-               monitors: bool = True, device: str | None = None
+def open_model(model: Path, kind: str | None, values: dict[str, Any], *,
+               authors_planner: bool = False, monitors: bool = True, device: str | None = None
                ) -> tuple[AgentSource, dict[str, Any]]:
     """
     Return the agent source of a bundle or a checkpoint, and a description of it.
 
-    :param kind: of planner; the kinds threshold and unsafe do not switch to the policy, as in the
-        authors' code, unless `values` turns the switch on
+    :param kind: of planner; None: its own. The kinds threshold and unsafe do not switch to the
+        policy, as in the authors' code, unless `values` turns the switch on
     :param values: settings to change; names without a dot are the planner's
     :param monitors: False: a bundle's monitors only report; a checkpoint has no monitors
     :param device: where PyTorch computes; None: a checkpoint on the CPU, and a bundle as on the
         robot, without PyTorch
     :raises SpowlError: neither bundle nor checkpoint, unusable settings, or no such device
     """
-    values = {'planner.kind': kind,
+    values = {**({'planner.kind': kind} if kind else {}),
               **({'planner.switch': False} if kind in ('threshold', 'unsafe') else {}),
               **{name if '.' in name else f'planner.{name}': value
                  for name, value in values.items()}}
@@ -150,6 +152,11 @@ def open_model(model: Path, kind: str, values: dict[str, Any], *, authors_planne
                              'needs the checkpoint')
         return _of_bundle(model, values, details, monitors, device)
     return _of_checkpoint(model, values, details, authors_planner, device or 'cpu')
+
+
+def _own_kind(settings: dict[str, Any]) -> str:
+    """Return the kind of planner that a description of a bundle or a checkpoint names."""
+    return str(settings['planner.kind' if 'planner.kind' in settings else 'kind'])
 
 
 def _of_bundle(model: Path, values: dict[str, Any], details: dict[str, Any], monitors: bool,

@@ -192,6 +192,28 @@ def test_bundle_and_checkpoint_agree(untrained_bundle: Path) -> None:
         verb.open_model(untrained_bundle, 'adaptive', {'samples': 7})
 
 
+def test_a_bundle_is_evaluated_as_it_ships(untrained_bundle: Path, tmp_path: Path) -> None:
+    """Without --planner, one that ships with planning off is evaluated without planning."""
+    off, file = tmp_path / 'off', tmp_path / 'figures.json'
+    assert main.main(['export', str(untrained_bundle), str(off), '--set', 'kind=policy']) == 0
+    for arguments, planner in (([], 'policy'), (['--planner', 'adaptive'], 'adaptive')):
+        assert main.main(['evaluate', str(off), '--episodes', '1', '--json', str(file),
+                          *arguments]) == 0
+        figures = json.loads(file.read_text())
+        assert figures['planner'] == planner
+        assert (figures['source_fraction'] == {'policy': 1.0}) == (planner == 'policy')
+
+
+def test_a_budget_stops_planning(untrained_bundle: Path, tmp_path: Path) -> None:
+    """Once an episode may exceed its budget, the policy acts; without a budget the plan does."""
+    file = tmp_path / 'figures.json'
+    for limit, fraction in ((0.0, {'plan': 1.0}), (1e-9, {'policy': 1.0})):
+        assert main.main(['evaluate', str(untrained_bundle), '--episodes', '1',
+                          '--set', 'switch=false', '--set', f'budget.limit={limit}',
+                          '--json', str(file)]) == 0
+        assert json.loads(file.read_text())['source_fraction'] == fraction
+
+
 def test_networks_of_a_bundle_decide_as_it_does(untrained_bundle: Path) -> None:
     """PyTorch on a device drives a bundle's episodes as the bundle does, many at once."""
     controller, _ = verb.open_model(untrained_bundle, 'policy', {}, monitors=False)

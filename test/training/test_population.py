@@ -17,7 +17,7 @@ import torch
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.names import BEST
 from spowl_ros.training import checkpoint, choice, population
-from spowl_ros.training.config import TrainConfig
+from spowl_ros.training.config import TrainConfig, from_dict
 from spowl_ros.training.trainer import CHECKPOINT, Trainer
 
 
@@ -200,6 +200,34 @@ def test_the_worst_copies_the_best(tiny: TrainConfig, tmp_path: Path, processes:
     assert {state['config']['optimiser']['policy_learning_rate'] for state in ended.values()} == {
         rate, its}
     assert figures(tmp_path, made['learner'])['decisions'][-1] == 120
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('processes', [0, 2])
+def test_copies_go_through_the_phases_of_the_recipe(tiny: TrainConfig, tmp_path: Path,
+                                                    processes: int) -> None:
+    """A choice between two phases leaves both to every learner, with the copy's own setting."""
+    phases = [{'decisions': 30, 'settings': {'constraint.budget': 0.25}},
+              {'decisions': 90, 'kept': True, 'settings': {'constraint.budget': 0.125}}]
+    config = from_dict({**short(tiny).to_dict(), 'phases': phases})
+    varied = ['loss.consistency=10,20']
+    configs = population.members(config, [0], varied)
+
+    def proceed() -> Trainer | population.Population:
+        return (population.Population(None, tmp_path, processes=processes) if processes
+                else Trainer.resume(tmp_path, []))
+
+    first = (population.Population(configs, tmp_path, processes=processes) if processes
+             else Trainer(configs, tmp_path))
+    lineage = choice.begin(config, 60, varied)
+    choice.ChoosingPopulation(first, proceed, lineage).run()
+    (made,) = lineage.choices
+    ended = {name: state['config'] for name, state in states(tmp_path).items()}
+    assert len(ended) == 2
+    assert {one['constraint']['budget'] for one in ended.values()} == {0.125}
+    assert {one['optimiser']['policy_learning_rate'] for one in ended.values()} == {0.0}
+    assert (ended[made['learner']]['loss']['consistency']
+            == made['settings']['loss.consistency'])
 
 
 def test_a_choice_needs_a_validation(tiny: TrainConfig) -> None:
