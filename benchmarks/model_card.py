@@ -3,8 +3,9 @@
 """
 Write measured figures into a bundle and its card: python -m benchmarks.model_card BUNDLE.
 
-Reads evaluations that `benchmarks.ablation` wrote for the bundle's task, the learning curves of
-`benchmarks.learning_curves` if there are any, and the figures of `spowl bench --json`.
+Reads evaluations that `benchmarks.ablation` wrote for the bundle's task, those over many episodes
+if there are any, the learning curves of `benchmarks.learning_curves` if there are any, and the
+figures of `spowl bench --json`; without these the bundle keeps the latency that it has.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from spowl_ros.training.model_card import model_card
 
 KEPT = ('episodes', 'returns', 'costs', 'seeds', 'return', 'cost', 'cost_free_fraction',
         'source_fraction', 'action_change')
-"""Of each evaluation; the first variant's episodes stay, the others' are in the results."""
+"""Of each evaluation."""
+FOLDERS = ('ablation_many_episodes', 'ablation')
+"""Where evaluations of a task are looked for; the first that has some."""
 
 
 def gather(task: str, results: Path, latency: Path | None) -> dict[str, Any]:
@@ -32,8 +35,10 @@ def gather(task: str, results: Path, latency: Path | None) -> dict[str, Any]:
     :raises SpowlError: no evaluation
     """
     evaluations = {}
+    folders = [results / name / task for name in FOLDERS]
+    folder = next((there for there in folders if there.is_dir()), results)
     for variant in VARIANTS:
-        file = results / 'ablation' / task / file_name(variant)
+        file = folder / file_name(variant)
         if file.exists():
             figures = tables.read_figures(file)
             evaluations[variant] = {name: figures[name] for name in KEPT if name in figures}
@@ -56,8 +61,10 @@ def main() -> None:
     parser.add_argument('--results', type=Path, default=Path('benchmarks/results'))
     parser.add_argument('--latency', type=Path, help='what spowl bench --json wrote')
     args = parser.parse_args()
-    task = bundles.read_contract(args.bundle).task
-    bundles.amend(args.bundle, measured=gather(task, args.results, args.latency), card=model_card)
+    bundle = bundles.load(args.bundle)
+    kept = {name: value for name, value in (bundle.measured or {}).items() if name == 'latency_ms'}
+    measured = kept | gather(bundle.contract.task, args.results, args.latency)
+    bundles.amend(args.bundle, measured=measured, card=model_card)
     print(args.bundle / bundles.MODEL_CARD)
 
 

@@ -6,7 +6,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from spowl_ros.control.bundle import Bundle
+
+IDLE = 5.0
+"""An episode that returns less hardly moved: a goal is worth 1 to 2."""
 
 
 def model_card(bundle: Bundle) -> str:
@@ -59,7 +64,8 @@ def _measured(measured: dict[str, Any] | None) -> str:
           f"{figures['cost_free_fraction']:.0%} | "
           f"{figures['source_fraction'].get('plan', 0.0):.0%} |"
           for name, figures in evaluations.items()),
-        '', f'Known failures: {failures(first)}']
+        '', *(f'{name}: {tails(figures)}' for name, figures in evaluations.items()
+              if 'costs' in figures), '', f'Known failures: {failures(first)}']
     if 'action_change' in first:
         change = sum(first['action_change']) / first['episodes']
         lines += ['', 'From one decision to the next a command changes by '
@@ -70,6 +76,15 @@ def _measured(measured: dict[str, Any] | None) -> str:
     if 'learning_curve' in measured:
         lines += ['', f"Learning curve: {measured['learning_curve']}"]
     return '\n'.join(lines)
+
+
+def tails(figures: dict[str, Any]) -> str:
+    """Describe the costliest episodes and the idle ones of an evaluation."""
+    costs, returns = np.array(figures['costs']), np.array(figures['returns'])
+    p95, p99 = np.percentile(costs, [95.0, 99.0])
+    return (f'cost {p95:.1f} at the 95th percentile, {p99:.1f} at the 99th, {costs.max():g} in '
+            f'the worst episode; {np.mean(returns < IDLE):.0%} of the episodes return less than '
+            f'{IDLE:g}.')
 
 
 def failures(figures: dict[str, Any]) -> str:

@@ -189,6 +189,8 @@ def test_card_holds_the_measurements(results: Path, untrained_bundle: Path, tmp_
     assert '| plan and switch | 12.50 [' in card
     assert '3 of 6 episodes had some cost, the most 1, with seed 10005' in card
     assert 'the lowest return was 10.0, with seed 10000' in card
+    assert 'plan and switch: cost 1.0 at the 95th percentile, 1.0 at the 99th, 1 in' in card
+    assert '0% of the episodes return less than 5.' in card
     assert 'a command changes by 5.0% of its range' in card
     with pytest.raises(SpowlError, match='ablation'):
         model_card.gather('SafetyCarGoal1-v0', results, None)
