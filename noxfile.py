@@ -37,9 +37,9 @@ def matrix(session: nox.Session, ros: str) -> None:
     if session.posargs:
         session.run('pytest', *session.posargs)
         return
-    session.run('pytest', *SMOKE)
     session.run('pytest', '--numprocesses', '2', '--dist', 'loadfile', '-m', 'not slow',
                 '--ignore=test/lint')
+    session.run('pytest', *SMOKE)
 
 
 @nox.session
