@@ -4,7 +4,13 @@
 
 from __future__ import annotations
 
+import os
+
 import nox
+
+# nox runs in an environment with ROS 2's wheels, which put these there for their own libraries.
+for name in ('AMENT_PREFIX_PATH', 'LD_LIBRARY_PATH', '_ROS_WHEELS_BOOTSTRAP_COMPLETE'):
+    os.environ.pop(name, None)
 
 nox.options.sessions = ['matrix']
 nox.options.error_on_missing_interpreters = False  # says so, and goes on
