@@ -95,6 +95,13 @@ class Frame:
     position: str = ''
     """Place in a recording; empty while live."""
 
+    @property
+    def margin(self) -> float:
+        """Return the metres that `sensor_margin` keeps free; nan: it has not judged."""
+        readings = () if self.decision is None else self.decision.readings
+        return next((-each.limit for each in readings if each.monitor == 'sensor_margin'),
+                    math.nan)
+
 
 @dataclass
 class History:
