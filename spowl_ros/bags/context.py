@@ -30,7 +30,7 @@ class Trigger:
     """Why a bag of the last seconds was written."""
 
     cause: str
-    """'save', 'stop', 'monitor' or 'cost'."""
+    """'save', 'stop', 'monitor', 'cost' or 'operator'."""
     reason: str
     time_ns: int
     """Nanoseconds since the epoch."""

@@ -45,9 +45,10 @@ class RingSettings:
     after: float = setting(2.0, 'seconds that are recorded after an event', low=0.0,
                            high=600.0, read_only=True)
     events: str = setting(
-        'stop monitor cost', 'events that make a bag, separated by spaces: stop (of the '
-                             'controller or the supervisor), monitor (one takes the lead), '
-                             'cost; the service ~/save always makes one',
+        'stop monitor cost operator',
+        'events that make a bag, separated by spaces: stop (of the controller or the '
+        'supervisor), monitor (one takes the lead), cost, operator (a person takes over); the '
+        'service ~/save always makes one',
         read_only=True)
     cost: float = setting(0.0, 'cost above which a step is an event', read_only=True)
     pause: float = setting(

@@ -116,6 +116,10 @@ class OperatorCommands:
         """Take a command, shape (A,), in the actuators' units, finite."""
         self._hear(tuple(self._spec.action(command).tolist()), now)
 
+    def mishear(self, now: float) -> None:
+        """Take a message that cannot be understood: the button may be held, so that is a stop."""
+        self._hear((), now)
+
     def _hear(self, action: tuple[float, ...] | None, now: float) -> None:
         with self._lock:
             self._action, self._heard = action, now
@@ -142,5 +146,7 @@ class OperatorCommands:
                     return None
                 return Takeover((), f'the operator is silent for {silent:.2f} s, limit '
                                 f'{self._settings.timeout:g} s')
+            if not self._action:
+                return Takeover((), "the operator's message cannot be understood")
             return Takeover(self._action, 'the operator drives',
                             _LEVELS[self._settings.overrules])

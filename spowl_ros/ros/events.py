@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Detects events in a robot's messages: stops, monitors that take the lead, costs."""
+"""Detects events in a robot's messages: stops, monitors or persons that take the lead, costs."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from std_msgs.msg import Float64
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.names import DECISION
+from spowl_ros.control.operator import OPERATOR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-KINDS = ('stop', 'monitor', 'cost')
+KINDS = ('stop', 'monitor', 'cost', OPERATOR)
 STATE, COST = 'supervisor/state', 'cost'
 TOPICS = (DECISION, STATE, COST)
 """Topics that show events."""
@@ -82,7 +83,7 @@ class EventWatch:
             if source == 'stop' and self._source not in ('', 'stop'):
                 events.append(Event('stop', reason))
             if leader and leader != self._leader:
-                events.append(Event('monitor', reason))
+                events.append(Event(OPERATOR if leader == OPERATOR else 'monitor', reason))
             self._source, self._leader = source, leader
             settings = values.get('settings', '') or settings
         return Seen(tuple(events), settings)

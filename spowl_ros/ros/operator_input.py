@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from spowl_ros.robot.command import CommandFormat
 
 
-
 class OperatorInput:
     """
     Subscribes to a person's messages; callbacks only store them in `operator`.
@@ -60,9 +59,11 @@ class OperatorInput:
             self._command.to_command(message), now))
 
     def _hear(self, hear: Callable[[float], None]) -> None:
+        now = time.monotonic()
         try:
-            hear(time.monotonic())
-        except SpowlError as error:  # an invalid message does not count
+            hear(now)
+        except SpowlError as error:
+            self.operator.mishear(now)
             self._node.get_logger().warning(f'operator: {error}',
                                             throttle_duration_sec=LOG_PERIOD_S)
 

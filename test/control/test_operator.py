@@ -84,6 +84,16 @@ def test_what_is_not_understood_is_not_heard(operator: OperatorCommands, axes: t
     assert operator.take(0.31).action == ()
 
 
+def test_a_message_that_is_not_understood_is_a_stop_until_one_is(
+        operator: OperatorCommands) -> None:
+    """Perhaps the button is held: nothing else drives, then as after a silence."""
+    operator.mishear(0.0)
+    assert operator.take(0.1).action == () and 'understood' in operator.take(0.1).reason
+    assert operator.take(0.4).action == () and 'silent' in operator.take(0.4).reason
+    operator.hear_joystick((0.5, 0.0, 2.0), FREE, 0.5)
+    assert operator.take(0.6) is None
+
+
 @pytest.mark.parametrize('axes', ['1', '1 2 3', 'left right', ''])
 def test_axes_must_fit_the_actuators(controller: Controller, axes: str) -> None:
     """One number for each."""

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+import math
 from pathlib import Path
 import time
 
@@ -46,6 +47,8 @@ def test_the_button_takes_over_and_silence_stops(driving: System) -> None:
     joystick.held = False
     wait(lambda: sources(driving, began)[-1] in ('plan', 'policy'))
     assert longest_gap(driving, began, time.monotonic()) < 5 * stand.contract.control_period
+    joystick.axes, joystick.held = [math.nan, 0.0], True
+    wait(lambda: 'understood' in stand.decisions[-1][1].reason)
     take_over(driving, joystick, 0.25)
     lost = time.monotonic()
     joystick.close()

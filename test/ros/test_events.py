@@ -30,9 +30,10 @@ def test_only_a_change_is_an_event() -> None:
     seen = [watch.see(DECISION, decision(source=source, monitor=monitor, reason=f'{number}'))
             for number, (source, monitor) in enumerate((
                 ('stop', ''), ('plan', ''), ('policy', 'model_error'), ('policy', 'model_error'),
-                ('stop', 'staleness'), ('stop', 'staleness'), ('plan', ''), ('stop', '')))]
+                ('stop', 'staleness'), ('stop', 'staleness'), ('plan', ''), ('stop', ''),
+                ('operator', 'operator'), ('operator', 'operator')))]
     assert [(event.kind, event.reason) for one in seen for event in one.events] == [
-        ('monitor', '2'), ('stop', '4'), ('monitor', '4'), ('stop', '7')]
+        ('monitor', '2'), ('stop', '4'), ('monitor', '4'), ('stop', '7'), ('operator', '8')]
 
 
 def test_the_supervisors_stop_and_a_cost_are_events() -> None:
@@ -58,5 +59,5 @@ def test_unwanted_events_and_foreign_bytes_tell_nothing() -> None:
 
 def test_an_unknown_event_is_refused() -> None:
     """The message names those that there are."""
-    with pytest.raises(SpowlError, match='stop, monitor, cost'):
+    with pytest.raises(SpowlError, match='stop, monitor, cost, operator'):
         EventWatch(('crash',), 0.0)
