@@ -3,11 +3,12 @@
 """
 Attack a running supervisor, bundles and bags, and report which attacks succeed.
 
-    python -m benchmarks.attacks models/SafetyPointGoal1-v0 --tries 5
+    python -m benchmarks.attacks models/SafetyPointGoal1-v0
 
 Each attack runs on its own supervisor process, with a scripted controller and a robot on a stand.
-The supervisor survives an attack if the robot stopped and the operator could read why. Attacks by
-files are in `file_attacks.py`. With `--missing --minutes 8` the table is made in pieces.
+The supervisor survives an attack if the robot stopped and the operator could read why. Attacks on
+the adapter are in `adapter_attacks.py`, those by files in `file_attacks.py`. With
+`--missing --minutes 8` the table is made in pieces.
 """
 
 from __future__ import annotations
@@ -25,9 +26,14 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from rcl_interfaces.srv import ListParameters, SetParameters
+from rclpy.parameter import Parameter
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import LaserScan
 from std_srvs.srv import SetBool, Trigger
 
 from benchmarks import tables
+from benchmarks.adapter_attacks import adapter_attacks
 from benchmarks.file_attacks import file_attacks
 from benchmarks.robot_stand import Commander, NodeProcess, RobotStand, tampered
 from spowl_ros.control import bundle
@@ -100,6 +106,7 @@ class Attack:
     words: str
     """Text that the operator must be able to read."""
     margin: str = 'off'
+    simulated_time: bool = False
 
 
 def start_supervisor(model: Path, **parameters: object) -> NodeProcess:
@@ -109,15 +116,18 @@ def start_supervisor(model: Path, **parameters: object) -> NodeProcess:
 
 
 @contextlib.contextmanager
-def scene(model: Path, contract: Contract, margin: str) -> Iterator[Scene]:
+def scene(model: Path, contract: Contract, margin: str, simulated_time: bool = False
+          ) -> Iterator[Scene]:
     """
     Run a robot on a stand whose supervisor passes the commands of a scripted controller.
 
     :raises TimeoutError: the robot does not start to drive
     """
-    stand = RobotStand(contract)
+    stand = RobotStand(contract, simulated_time)
     forward = [0.5, *[0.0] * (contract.action.size - 1)]
-    watched = {} if margin == 'off' else {'limits.margin_response': margin}
+    watched: dict[str, object] = {'use_sim_time': simulated_time}
+    if margin != 'off':
+        watched['limits.margin_response'] = margin
     result = Scene(model, stand, start_supervisor(model, **watched),
                    Commander('controller', 'command_raw', forward, contract.control_period / 2))
     try:
@@ -150,6 +160,15 @@ def attacks() -> list[Attack]:
         *(Attack(f'supervisor ended ({number.name}): the last command', _end(number), '')
           for number in (signal.SIGINT, signal.SIGHUP)),
         Attack('commands that are no numbers, or too many', _nonsense, 'not a finite number'),
+        Attack('parameters: no numbers, no text, 2 MB of text, for each', _parameters, ''),
+        Attack('parameters: use_sim_time where nobody sends /clock', _no_clock, 'no hazards_lidar',
+               'stop'),
+        Attack('hazards_scan: another one sends that all is free', _contradict, '2 publishers',
+               'stop'),
+        Attack('/clock stops', _stop_clock, 'no hazards_lidar', 'stop', True),
+        Attack('/clock 1000 s ahead of the sensors', _advance_clock, 'no hazards_lidar', 'stop',
+               True),
+        Attack('/clock goes back by 100 s, five times', _set_clock_back, '', 'stop', True),
     ]
 
 
@@ -343,20 +362,104 @@ def _nonsense(scene: Scene) -> str:
     return f'{lost} kinds' if lost or scene.drives() else ''
 
 
+HOSTILE = ((Parameter.Type.DOUBLE, math.nan), (Parameter.Type.DOUBLE, math.inf),
+           (Parameter.Type.DOUBLE, 1e308), (Parameter.Type.INTEGER, 2**63 - 1),
+           (Parameter.Type.STRING, 'x' * 2_000_000), (Parameter.Type.STRING, '\x1b[2J\n'),
+           (Parameter.Type.NOT_SET, None), (Parameter.Type.DOUBLE_ARRAY, [math.nan]))
+"""Values that no parameter may take."""
+
+
+def _parameters(scene: Scene) -> str:
+    names = scene.call(ListParameters, 'list_parameters', ListParameters.Request()).result.names
+    taken = []
+    for name in names:
+        for kind, value in HOSTILE:
+            answer = scene.call(SetParameters, 'set_parameters', SetParameters.Request(
+                parameters=[Parameter(name, kind, value).to_parameter_msg()]))
+            if answer is None or answer.results[0].successful:
+                taken.append(name)
+    back = scene.wait(scene.drives, 10.0)
+    return f'{sorted(set(taken))}' if taken else '' if back else 'the robot stands for ever'
+
+
+def _still(scene: Scene) -> str:
+    """Return what is lost if the robot must stop now, and stand for a second."""
+    if not scene.wait(lambda: not scene.drives(), 2.0):
+        return 'the robot drives on'
+    since = time.monotonic()
+    time.sleep(1.0)
+    lost = scene.moving(since)
+    return f'{lost} commands' if lost else ''
+
+
+def _no_clock(scene: Scene) -> str:
+    scene.call(SetParameters, 'set_parameters', SetParameters.Request(
+        parameters=[Parameter('use_sim_time', value=True).to_parameter_msg()]))
+    return _still(scene)
+
+
+def _contradict(scene: Scene) -> str:
+    """Send free scans between the true ones, which have a hazard 5 cm ahead."""
+    sent: list[LaserScan] = []
+
+    def near(message: LaserScan) -> LaserScan:
+        free = tampered(_set('ranges', [math.inf] * len(message.ranges)))(message)
+        free.header.stamp.nanosec = max(free.header.stamp.nanosec - 1000, 0)
+        sent.append(free)
+        publisher.publish(free)
+        return tampered(_near(lambda message: None))(message)
+
+    publisher = scene.stand.node.create_publisher(LaserScan, 'hazards_scan',
+                                                  qos_profile_sensor_data)
+    scene.stand.tamper = {'hazards_scan': near}
+    lost = _still(scene)
+    return lost if sent else 'nothing, since nothing was sent'
+
+
+def _stop_clock(scene: Scene) -> str:
+    scene.stand.clock_runs = False
+    return _still(scene)
+
+
+def _advance_clock(scene: Scene) -> str:
+    scene.stand.clock_ahead_s = 1000.0
+    return _still(scene)
+
+
+def _set_clock_back(scene: Scene) -> str:
+    """Set the clock back under a hazard 5 cm ahead, then without it."""
+    scene.stand.tamper = {'hazards_scan': tampered(_near(lambda message: None))}
+    lost = _still(scene)
+    since = time.monotonic()
+    for _ in range(5):
+        scene.stand.clock_offset_s -= 100.0
+        time.sleep(0.3)
+    lost = lost or (f'{scene.moving(since)} commands' if scene.moving(since) else '')
+    scene.stand.mend()
+    return lost or ('' if scene.wait(scene.drives, 10.0) else 'the robot stands for ever')
+
+
 def attempt(model: Path, contract: Contract, attack: Attack) -> tuple[str, str]:
     """Try an attack once; return what was lost and what the operator could read."""
-    with scene(model, contract, attack.margin) as under:
+    with scene(model, contract, attack.margin, attack.simulated_time) as under:
         lost = attack.run(under)
         if attack.words and not under.wait(lambda: attack.words in under.reads(), 3.0):
             lost = lost or f'the operator is not told; reads {under.reads()!r}'
         return lost, under.reads()
 
 
+def _tried(run: Callable[[], tuple[str, str]]) -> tuple[str, str]:
+    try:
+        return run()
+    except TimeoutError as error:
+        return f'not tried: {error}', ''
+
+
 def main() -> int:
     """Try everything and write the table; fail if anything was lost."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('model', type=Path)
-    parser.add_argument('--tries', type=int, default=5)
+    parser.add_argument('--tries', type=int, default=3)
     parser.add_argument('--only', default='', help='part of the names of the attacks to try')
     parser.add_argument('--missing', action='store_true',
                         help='try only attacks that the table lacks')
@@ -364,24 +467,27 @@ def main() -> int:
                         help='begin no attack after so many minutes')
     parser.add_argument('--output', type=Path, default=Path('benchmarks/results/attacks.csv'))
     arguments = parser.parse_args()
-    end = time.monotonic() + 60.0 * arguments.minutes
+    begin = time.monotonic()
+    end = begin + 60.0 * arguments.minutes
     contract = bundle.read_contract(arguments.model)
     tries: dict[str, Callable[[], tuple[str, str]]] = {
         attack.name: partial(attempt, arguments.model, contract, attack) for attack in attacks()}
-    tries |= {attack.name: partial(attack.attempt, arguments.model) for attack in file_attacks()}
+    tries |= {attack.name: partial(attack.attempt, arguments.model)
+              for attack in (*adapter_attacks(), *file_attacks())}
     table = tables.Growing(arguments.output, COLUMNS, list(tries))
     failed = False
     for name, run in tries.items():
         if arguments.only not in name or time.monotonic() > end or (
                 arguments.missing and not table.lacks(name, arguments.tries)):
             continue
-        results = [run() for _ in range(arguments.tries)]
+        results = [_tried(run) for _ in range(arguments.tries)]
         lost = [text for text, _ in results if text]
         row = dict(zip(COLUMNS, (name, len(results), len(results) - len(lost),
                                  '; '.join(dict.fromkeys(lost)), results[-1][1]), strict=True))
         failed = failed or bool(lost)
         print(row, flush=True)
         table.put(row)
+    print(f'{(time.monotonic() - begin) / 60.0:.1f} minutes')
     return int(failed)
 
 

@@ -81,8 +81,9 @@ class Observer:
     def close(self) -> None:
         """Leave the network."""
         self._executor.shutdown()
-        self._context.try_shutdown()
         self._listening.join(1.0)
+        self.node.destroy_node()
+        self._context.try_shutdown()
 
     def mend(self) -> None:
         """Undo changes to the robot itself; here there are none."""
@@ -174,6 +175,8 @@ class RobotStand(Observer):
         """Rate of sensor messages, in multiples of the control rate."""
         self.clock_runs = True
         self.clock_offset_s = 0.0
+        self.clock_ahead_s = 0.0
+        """Seconds that /clock shows more than the sensors' stamps."""
         self.last_sent = 0.0
         """Steady time at which the last sensor of the last measurement was published."""
         self._simulated_time = simulated_time
@@ -209,7 +212,8 @@ class RobotStand(Observer):
                 if self.clock_runs:
                     self._now_ns += round(period * 1e9)
                 now_ns = self._now_ns + round(self.clock_offset_s * 1e9)
-                self._clock.publish(Clock(clock=_time(now_ns)))
+                self._clock.publish(Clock(clock=_time(
+                    now_ns + round(self.clock_ahead_s * 1e9))))
             else:
                 now_ns = time.time_ns()
             values = self._values()

@@ -200,6 +200,8 @@ class RingWriter:
         self.messages = 0
         """In the bags that were written."""
         self.bytes = 0
+        self.failed = 0
+        """Bags that could not be written."""
         self.written: list[Path] = []
         self.news: list[str] = []
         """Lines about bags written or failed; the reader empties the list."""
@@ -290,12 +292,14 @@ class RingWriter:
 
     def summary(self) -> str:
         """Return one line on what was written."""
-        bags = ', '.join(path.name for path in self.written) or 'none, as nothing happened'
+        bags = ', '.join(path.name for path in self.written) or (
+            'none' if self.failed else 'none, as nothing happened')
+        failed = f'; {self.failed} could NOT be written' if self.failed else ''
         ignored = f'; {self._ignored} more events were not recorded' if self._ignored else ''
         large = (f'; {self.ring.too_large} messages were too large to be kept'
                  if self.ring.too_large else '')
         return (f'{len(self.written)} bags of the last {self.settings.seconds:g} s in '
-                f'{self.path}: {bags}{ignored}{large}')
+                f'{self.path}: {bags}{failed}{ignored}{large}')
 
     def _writes(self) -> bool:
         return self._thread is not None and self._thread.is_alive()
@@ -333,6 +337,7 @@ class RingWriter:
                 bag.write(numbers[message.topic], message.time_ns, message.data)
             bag.close()
         except Exception as error:  # a full disk, a medium that was removed
+            self.failed += 1
             self.news.append(f'cannot write the bag {due.path}: {error}')
             return
         self.messages += len(messages)

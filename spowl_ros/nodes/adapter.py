@@ -46,6 +46,7 @@ from spowl_ros.robot.command import GROUND_AXES, TWISTS, CommandFormat
 from spowl_ros.robot.errand import Errand, Goal, State
 from spowl_ros.robot.topics import FRAME, topics
 from spowl_ros.ros import process
+from spowl_ros.ros.discovery import check_one_publisher
 from spowl_ros.ros.last_command import publish_last
 from spowl_ros.ros.messages import build, message_class
 from spowl_ros.ros.parameters import Parameters, refuse_unknown
@@ -116,6 +117,7 @@ class Adapter(Node):
         self._silent = True
         self._refused: dict[str, tuple[int, str, float]] = {}
         """Topic to number of refused messages, and reason and steady time of the last."""
+        self._leaps = adaptation.Leaps()
         self._stamps = {topic: Stamps(_OLDEST_NS, _FUTURE_NS) for topic in ('scan', 'odom')}
         contract = adaptation.makeable(read_contract(
             Path(self._settings.model), of_key(self._settings.require_signature)))
@@ -161,7 +163,7 @@ class Adapter(Node):
     def _on_scan(self, message: LaserScan) -> None:
         s = self._settings
         try:
-            self._check_stamp('scan', message)
+            self._check_origin('scan', message)
             hits = adaptation.read_laser(message, (s.laser_x, s.laser_y, s.laser_yaw))
         except InvalidReading as error:
             self._refuse('scan', error)
@@ -171,14 +173,21 @@ class Adapter(Node):
 
     def _on_odom(self, message: Odometry) -> None:
         stamp = message.header.stamp
+        seconds = stamp.sec + 1e-9 * stamp.nanosec
         try:
-            self._check_stamp('odom', message)
+            self._check_origin('odom', message)
             motion = adaptation.read_odometry(message)
         except InvalidReading as error:
             self._refuse('odom', error)
             return
-        felt = self._accelerometer.update(stamp.sec + 1e-9 * stamp.nanosec, motion.speed,
-                                          motion.turn_rate)
+        try:
+            self._leaps.check(motion, seconds)
+        except InvalidReading as error:
+            self._refuse('odom', error)
+            self._errand.abort(str(error))
+            self._tell()
+            return
+        felt = self._accelerometer.update(seconds, motion.speed, motion.turn_rate)
         self._publish(stamp, adaptation.sense_motion(felt, motion.speed, motion.turn_rate,
                                                      motion.heading))
         try:
@@ -191,7 +200,13 @@ class Adapter(Node):
             self._publish(stamp, adaptation.sense_goal(
                 (goal.x, goal.y), motion.x, motion.y, motion.heading, self._sectors))
 
-    def _check_stamp(self, topic: str, message: Any) -> None:
+    def _check_origin(self, topic: str, message: Any) -> None:
+        """
+        Check a message's stamp, and that its topic has one publisher.
+
+        :raises InvalidReading: a bad stamp; or several publishers, which may contradict each other
+        """
+        check_one_publisher(self, topic)
         stamp = message.header.stamp
         self._stamps[topic].check(stamp.sec * 10**9 + stamp.nanosec,
                                   self.get_clock().now().nanoseconds)

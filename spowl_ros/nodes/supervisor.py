@@ -39,7 +39,12 @@ from spowl_ros.robot.episode import BEGIN_TOPIC
 from spowl_ros.robot.topics import Edge, RobotCommand, Topic, load_robot, topics
 from spowl_ros.ros import process, senders
 from spowl_ros.ros.bond import Bond
-from spowl_ros.ros.discovery import callers, endpoints, other_publishers
+from spowl_ros.ros.discovery import (
+    callers,
+    check_one_publisher,
+    endpoints,
+    other_publishers,
+)
 from spowl_ros.ros.driver_settings import DriverSettings, priority
 from spowl_ros.ros.last_command import publish_last
 from spowl_ros.ros.lifecycle import TOO_LATE, ManagedNode
@@ -310,6 +315,7 @@ class SupervisorNode(ManagedNode):
             return
         wanted = [field for field in supervision.sensors if field.name in entry.names]
         try:
+            check_one_publisher(self, entry.topic)
             taken = self._edge.take(entry, message)
         except SpowlError as error:  # an invalid message is no reading
             for field in wanted:

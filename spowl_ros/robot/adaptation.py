@@ -32,6 +32,8 @@ OUTPUT = 'cmd_vel'
 FROM_ODOMETRY = ('accelerometer', 'gyro', 'velocimeter', 'magnetometer')
 _PLAUSIBLE = np.array([FARTHEST, FARTHEST, 20.0, 100.0])
 """Greatest magnitude of x, y (m), speed (m/s) and turn rate (rad/s)."""
+_LEAP = 0.5
+"""Metres by which odometry may move between two messages, beside the way at the greatest speed."""
 _NORTH = np.array([0.0, -0.5])
 """MuJoCo's magnetic field in the world's x and y, tesla."""
 
@@ -147,6 +149,29 @@ def read_odometry(message: Any) -> Motion:
     return Motion(float(found[0]), float(found[1]),
                   math.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z)),
                   float(found[2]), float(found[3]), message.header.frame_id)
+
+
+class Leaps:
+    """Notices odometry that jumps, as where its source begins anew, or two sources contradict."""
+
+    def __init__(self) -> None:
+        self._last: tuple[Motion, float] | None = None
+
+    def check(self, motion: Motion, seconds: float) -> None:
+        """
+        Compare a motion with the one before.
+
+        :param seconds: time of the measurement
+        :raises InvalidReading: no robot on the ground gets from there to here in that time
+        """
+        before, self._last = self._last, (motion, seconds)
+        if before is None or before[0].frame != motion.frame:
+            return
+        way = math.hypot(motion.x - before[0].x, motion.y - before[0].y)
+        passed = abs(seconds - before[1])
+        if not way <= _PLAUSIBLE[2] * passed + _LEAP:
+            raise InvalidReading(f'odom leaps by {way:.1f} m within {passed:.2f} s; the goal is '
+                                 'given up, because its place is no longer known')
 
 
 def in_robot_axes(point: tuple[float, float], x: float, y: float,

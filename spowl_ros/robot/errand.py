@@ -96,6 +96,11 @@ class Errand:
         self._become(State.CANCELLED, 'cancelled')
         return True
 
+    def abort(self, reason: str) -> None:
+        """Give the goal up, if there is one."""
+        if self.state in (State.ACCEPTED, State.DRIVING):
+            self._become(State.ABORTED, reason)
+
     def be_at(self, x: float, y: float, frame: str, now: float) -> None:
         """
         Store the robot's position, metres in a frame.

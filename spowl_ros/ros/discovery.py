@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from spowl_ros.control.validity import InvalidReading
+
 if TYPE_CHECKING:
     from rclpy.node import Node
 
@@ -35,6 +37,18 @@ def other_publishers(node: Node, topic: str) -> list[str]:
 def is_unknown(name: str) -> bool:
     """Whether a publisher was discovered before its node."""
     return name.endswith('_NODE_NAME_UNKNOWN_')  # rmw_dds_common's name for it
+
+
+def check_one_publisher(node: Node, topic: str) -> None:
+    """
+    Check that nobody else publishes a sensor's topic, who may contradict the sensor.
+
+    :raises InvalidReading: several publishers
+    """
+    name = node.resolve_topic_name(topic)
+    if (count := node.count_publishers(name)) > 1:
+        raise InvalidReading(f'{count} publishers ({", ".join(sorted(publishers(node, name)))}), '
+                             'which may contradict each other')
 
 
 def endpoints(node: Node, topic: str) -> list[tuple[bytes, str]]:

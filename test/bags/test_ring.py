@@ -150,6 +150,7 @@ def test_a_bag_that_cannot_be_written_is_told_and_ends_nothing(tmp_path: Path) -
     writer.close()
     assert writer.written == []
     assert 'cannot write the bag' in writer.news[0]
+    assert 'none; 1 could NOT be written' in writer.summary()
     (tmp_path / 'bags').unlink()
     writer.trigger('save', 'asked for', asked=True)
     writer.close()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from spowl_ros.control.contract import SCAN_RANGE
+from spowl_ros.control.validity import InvalidReading
 from spowl_ros.robot import adaptation
 from spowl_ros.sim.diff_drive import POST_RADIUS, ROBOT_RADIUS, DiffDriveWorld
 from spowl_ros.sim.environment import Environment, make
@@ -120,3 +121,16 @@ def test_closeness_ends_at_the_scans_range() -> None:
     """A goal beyond three metres is not seen, as in training."""
     assert adaptation.points_closeness(np.array([[SCAN_RANGE - 0.1, 0.0]]), 16).max() > 0.0
     assert adaptation.points_closeness(np.array([[SCAN_RANGE + 0.1, 0.0]]), 16).max() == 0.0
+
+
+def test_odometry_that_leaps_is_no_reading_once() -> None:
+    """A robot cannot be 100 m away after 0.05 s; from its new place it may go on."""
+    def at(x: float) -> adaptation.Motion:
+        return adaptation.Motion(x, 0.0, 0.0, 1.0, 0.0, 'odom')
+
+    leaps = adaptation.Leaps()
+    leaps.check(at(0.0), 10.0)
+    leaps.check(at(0.05), 10.05)
+    with pytest.raises(InvalidReading, match='leaps by 100.0 m within 0.05 s'):
+        leaps.check(at(100.05), 10.10)
+    leaps.check(at(100.1), 10.15)
