@@ -11,7 +11,7 @@ import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from spowl_ros.base.environment import signals_to_end
-from spowl_ros.base.errors import INTERRUPTED
+from spowl_ros.base.errors import INTERRUPTED, SpowlError
 from spowl_ros.base.settings import assigned, changed, declared
 
 if TYPE_CHECKING:
@@ -42,7 +42,13 @@ def launch_arguments(defaults: T, texts: list[str]) -> T:
     :param texts: each `name:=value`
     :raises SpowlError: malformed text, no such argument, or a wrong value
     """
-    return changed(defaults, assigned(declared(defaults), texts, ':='))
+    table = declared(defaults)
+    for text in texts:
+        if ':=' not in text:
+            raise SpowlError(f"'{text}' is not of the form NAME:=VALUE, as in "
+                             f'{table[0].name}:={text}; names are '
+                             f'{", ".join(entry.name for entry in table)}')
+    return changed(defaults, assigned(table, texts, ':='))
 
 
 def watch_signals(nodes: RunningSystem) -> threading.Event:

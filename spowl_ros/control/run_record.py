@@ -98,8 +98,10 @@ class RunRecord:
         lines = ['episode    return      cost     steps'] if rows else []
         lines += [f'{name:>7}{total:>10}{cost:>10}{steps:>10}'
                   for name, total, cost, steps in rows]
-        lines.append(f'decisions  {self.decisions}, of them ' + ', '.join(
-            f'{source} {fraction:.0%}' for source, fraction in self.source_fraction().items()))
+        shares = ', '.join(f'{source} {fraction:.0%}'
+                           for source, fraction in self.source_fraction().items())
+        lines.append(f'decisions  {self.decisions}' + (f', of them {shares}' if self.decisions
+                                                       else ''))
         if latency := self.latency_ms():
             lines.append('latency    ' + ', '.join(
                 f'{name} {value:.1f} ms' for name, value in latency.items())

@@ -12,10 +12,12 @@ import contextlib
 import importlib
 import os
 from pathlib import Path
+import signal
 import sys
+from types import FrameType
 from typing import NoReturn
 
-from spowl_ros.base.environment import check, prepare
+from spowl_ros.base.environment import check, prepare, signals_to_end
 from spowl_ros.base.errors import SpowlError, crash, to_line
 
 
@@ -23,9 +25,19 @@ def main() -> NoReturn:
     """
     Run the node that this process's executable is named after, and end the process.
 
+    The first signal to end stops the start of the node; once it runs, it handles signals itself.
     The process skips Python's own cleanup, during which a second Ctrl-C would kill it: the node
     has already closed everything.
     """
+    told: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        told.append(number)
+        if len(told) == 1:  # `ros2 launch` passes on a Ctrl-C that its nodes have had already
+            raise KeyboardInterrupt
+
+    for number in signals_to_end():
+        signal.signal(number, interrupt)
     try:
         code = run()
     except SystemExit as end:

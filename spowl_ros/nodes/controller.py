@@ -369,7 +369,7 @@ class ControllerNode(ManagedNode):
             if decision.source not in ('monitor', 'stop'):
                 self._drove = True
             elif not self._drove:
-                self.get_logger().info(f'waiting for the first sensors: {decision.reason}',
+                self.get_logger().info(f'no sensors yet: {decision.reason}',
                                        throttle_duration_sec=LOG_PERIOD_S)
             else:
                 self.get_logger().warning(f'{decision.source}: {decision.reason}',

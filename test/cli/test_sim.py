@@ -150,7 +150,7 @@ def test_nodes_end_when_spowl_itself_is_killed(untrained_bundle: Path) -> None:
         (('rate:=fast',), "'rate' is 'fast' (str), wanted a number"),
         (('namespace:=9 lives', 'model:={bundle}'), "'9 lives' is no namespace"),
         (('colour:=red',), "there is no setting 'colour'"),
-        (('episodes',), "'episodes' is not of the form NAME:=VALUE"),
+        (('CarGoal1',), "'CarGoal1' is not of the form NAME:=VALUE, as in task:=CarGoal1"),
         (('--json', '/nowhere/run.json'), '/nowhere/run.json cannot be written'),
         (('--video', 'run.avi'), 'must end in .mp4 or .gif'),
     ],

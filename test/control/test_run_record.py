@@ -71,4 +71,5 @@ def test_stops_after_the_last_episode_are_not_the_runs() -> None:
 
 def test_a_run_without_decisions_has_no_latency() -> None:
     """Nothing is made up where nothing was measured."""
+    assert RunRecord('task').table() == 'decisions  0'
     assert RunRecord('task').summary()['latency_ms'] == {}
