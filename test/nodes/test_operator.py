@@ -46,6 +46,7 @@ def test_the_button_takes_over_and_silence_stops(driving: System) -> None:
     wait(lambda: sources(driving, began)[-1:] == ['operator'])  # told after the command
     joystick.held = False
     wait(lambda: sources(driving, began)[-1] in ('plan', 'policy'))
+    time.sleep(5 * stand.contract.control_period)  # a gap needs two commands
     assert longest_gap(driving, began, time.monotonic()) < 5 * stand.contract.control_period
     joystick.axes, joystick.held = [math.nan, 0.0], True
     wait(lambda: 'understood' in stand.decisions[-1][1].reason)
