@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 from pathlib import Path
+import re
 import sys
 import tempfile
 from typing import TYPE_CHECKING
@@ -48,6 +49,12 @@ def take(page: BrowserPage, name: str) -> None:
     print(f'{file}: {file.stat().st_size / 1e3:.0f} kB', flush=True)
 
 
+def let_drive(page: BrowserPage) -> None:
+    """Wait until the robot that is shown has driven for some time."""
+    page.get_by_text(re.compile('the (plan|policy) acts')).first.wait_for()
+    page.wait_for_timeout(DRIVES_MS)
+
+
 def simulation(model: Path, rate: float, **arguments: object) -> tuple[system.NodeSpec, ...]:
     """Return the nodes of a simulation in real time."""
     return tuple(system.simulation(system.SimulationArguments(
@@ -59,7 +66,7 @@ def live(model: Path, rate: float) -> None:
     """Take a driving and a stopped robot."""
     with (RunningSystem(simulation(model, rate)), viewing() as (_, address),
           browsing(address, SIZE) as page):
-        page.wait_for_timeout(DRIVES_MS)
+        let_drive(page)
         take(page, 'view')
         page.get_by_role('button', name='Stop').dispatch_event('click')
         page.get_by_text('the supervisor has stopped the robot').wait_for()
@@ -81,7 +88,7 @@ def fleet(model: Path, rate: float) -> None:
     specs = (spec for seed, name in enumerate(('red', 'blue'))
              for spec in simulation(model, rate, namespace=name, seed=seed))
     with (RunningSystem(tuple(specs)), viewing() as (_, address), browsing(address, SIZE) as page):
-        page.wait_for_timeout(DRIVES_MS)
+        let_drive(page)
         take(page, 'view_two_robots')
 
 
