@@ -83,11 +83,14 @@ def recorded(model: Path, folder: Path) -> None:
         take(page, 'view_bag')
 
 
-def fleet(model: Path, rate: float) -> None:
-    """Take two robots."""
-    specs = (spec for seed, name in enumerate(('red', 'blue'))
-             for spec in simulation(model, rate, namespace=name, seed=seed))
-    with (RunningSystem(tuple(specs)), viewing() as (_, address), browsing(address, SIZE) as page):
+def fleet(model: Path) -> None:
+    """Take two robots on wheels."""
+    robot = Path(__file__).resolve().parent.parent / 'config' / 'robot' / 'diff_drive.yaml'
+    specs = [spec for name in ('red', 'blue') for spec in (
+        system.NodeSpec('diff_drive', name, {}),
+        *system.robot(system.RobotArguments(robot=str(robot), model=str(model), namespace=name,
+                                            released=True, log_level='warn')))]
+    with (RunningSystem(specs), viewing() as (_, address), browsing(address, SIZE) as page):
         let_drive(page)
         take(page, 'view_two_robots')
 
@@ -97,7 +100,7 @@ def main() -> int:
     acts: dict[str, Callable[[Path, float, Path], None]] = {
         'live': lambda model, rate, _: live(model, rate),
         'bag': lambda model, _, folder: recorded(model, folder),
-        'fleet': lambda model, rate, _: fleet(model, rate)}
+        'fleet': lambda model, _, __: fleet(model)}
     parser = argparse.ArgumentParser(description="Take the documentation's pictures of the view.")
     parser.add_argument('model', type=Path)
     parser.add_argument('--only', choices=list(acts), action='append')
