@@ -31,7 +31,7 @@ def test_every_verb_takes_it(tmp_path: Path) -> None:
           'schedule.evaluate=10000', '--output', str(tmp_path / 'run'))
     spowl('export', '--untrained', TASK, model)
     spowl('evaluate', model, '--episodes', '2')
-    assert 'costs summed over 6 decisions' in spowl('calibrate', model, '--episodes', '3')
+    assert 'costs summed over 15 decisions' in spowl('calibrate', model, '--episodes', '3')
     said = spowl('sim', f'task:={TASK}', f'model:={model}', 'episodes:=2', '--json',
                  str(tmp_path / 'run.json'))
     assert str(tmp_path / 'run.json') in said
