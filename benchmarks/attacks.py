@@ -218,15 +218,20 @@ BLINDING: dict[str, Callable[[Any], None]] = {
 """Changes that could make a scan with a hazard 5 cm ahead look free."""
 
 
+def _still(scene: Scene) -> str:
+    """Return what is lost if the robot must stop now, and stand for a second."""
+    if not scene.wait(lambda: not scene.drives(), 2.0):
+        return 'the robot drives on'
+    since = time.monotonic()
+    time.sleep(1.0)
+    lost = scene.moving(since)
+    return f'{lost} commands' if lost else ''
+
+
 def _blind(change: Callable[[Any], None]) -> Callable[[Scene], str]:
     def run(scene: Scene) -> str:
         scene.stand.tamper = {'hazards_scan': tampered(_near(change))}
-        if not scene.wait(lambda: not scene.drives(), 2.0):
-            return 'the robot drives on'
-        since = time.monotonic()
-        time.sleep(1.0)
-        lost = scene.moving(since)
-        return f'{lost} commands' if lost else ''
+        return _still(scene)
     return run
 
 
@@ -380,16 +385,6 @@ def _parameters(scene: Scene) -> str:
                 taken.append(name)
     back = scene.wait(scene.drives, 10.0)
     return f'{sorted(set(taken))}' if taken else '' if back else 'the robot stands for ever'
-
-
-def _still(scene: Scene) -> str:
-    """Return what is lost if the robot must stop now, and stand for a second."""
-    if not scene.wait(lambda: not scene.drives(), 2.0):
-        return 'the robot drives on'
-    since = time.monotonic()
-    time.sleep(1.0)
-    lost = scene.moving(since)
-    return f'{lost} commands' if lost else ''
 
 
 def _no_clock(scene: Scene) -> str:
