@@ -26,7 +26,7 @@ from rclpy.qos import qos_profile_sensor_data
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import LaserScan
 
-from benchmarks.robot_stand import NodeProcess
+from benchmarks.robot_stand import NodeProcess, wait_until
 
 START_S = 60.0
 TOLD_S = 3.0
@@ -75,12 +75,7 @@ class Robot:
 
     def wait(self, condition: Callable[[], object], seconds: float) -> bool:
         """Return whether a condition comes true in time."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if condition():
-                return True
-            time.sleep(0.01)
-        return False
+        return wait_until(condition, seconds)
 
     def drives(self) -> bool:
         """Whether the adapter made both sensors just now; without a goal the robot stands."""

@@ -35,7 +35,7 @@ from std_srvs.srv import SetBool, Trigger
 from benchmarks import tables
 from benchmarks.adapter_attacks import adapter_attacks
 from benchmarks.file_attacks import file_attacks
-from benchmarks.robot_stand import Commander, NodeProcess, RobotStand, tampered
+from benchmarks.robot_stand import Commander, NodeProcess, RobotStand, tampered, wait_until
 from spowl_ros.control import bundle
 from spowl_ros.supervisor.latch import RELEASE_AFTER_S
 
@@ -75,12 +75,7 @@ class Scene:
 
     def wait(self, condition: Callable[[], bool], seconds: float = START_S) -> bool:
         """Return whether a condition comes true in time."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if condition():
-                return True
-            time.sleep(0.01)
-        return False
+        return wait_until(condition, seconds)
 
     def moving(self, since: float) -> int:
         """Return the number of commands since a steady time that moved the robot."""

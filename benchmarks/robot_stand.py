@@ -48,6 +48,16 @@ ORDINARY = 'import os; os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0
 """First line of a program that must not inherit this priority."""
 
 
+def wait_until(condition: Callable[[], object], seconds: float) -> bool:
+    """Return whether a condition comes true in time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.01)
+    return False
+
+
 class Observer:
     """
     Records what a robot gets, and what its controller and supervisor report.
