@@ -4,9 +4,10 @@
 Measure how fast a device trains many learners: python -m benchmarks.population --device cuda.
 
 First times one update of all learners, with and without a CUDA graph, for several numbers of
-learners of the compact and of the authors' networks. Then trains a population on PointGoal1 for
-the remaining time, and prints its curve. With the defaults, a GPU with 16 CPU cores needs less
-than eight minutes. Files go into OUTPUT as they are made.
+learners of the compact and of the authors' networks; with --compiled also with compiled losses.
+Times the environments alone. Then trains a population on PointGoal1 for the remaining time, and
+prints its curve. With the defaults, a GPU with 16 CPU cores needs less than eight minutes. Files
+go into OUTPUT as they are made.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 from collections.abc import Sequence
 import csv
 from dataclasses import replace
+import itertools
 from pathlib import Path
 import sys
 import time
@@ -22,8 +24,8 @@ import time
 import numpy as np
 import torch
 
+from spowl_ros.training import collect, population
 from spowl_ros.training import config as configuration
-from spowl_ros.training import population
 from spowl_ros.training.buffer import ReplayBuffer
 from spowl_ros.training.capture import WARM_UP, Captured
 from spowl_ros.training.config import TrainConfig
@@ -42,13 +44,12 @@ COLUMNS = ('networks', 'device', 'learners', 'batch', 'ms', 'learner_updates_per
 def learners_of(config: TrainConfig, count: int, device: torch.device) -> Learners:
     """Return new learners for random experience."""
     sizes = replace(config.networks, obs_dim=OBSERVATION, action_dim=ACTION, scan_slices=SCANS)
-    optimiser = replace(config.optimiser, compile=False)
     networks = []
     for seed in range(count):
         torch.manual_seed(seed)
         networks.append(Networks(sizes).to(device))
-    return Learners(networks, [LearnerSettings(config.loss, optimiser, config.constraint)] * count,
-                    range(count))
+    return Learners(networks, [LearnerSettings(
+        config.loss, config.optimiser, config.constraint)] * count, range(count))
 
 
 def buffer_of(count: int, capacity: int, device: torch.device) -> ReplayBuffer:
@@ -117,6 +118,27 @@ def measure(name: str, config: TrainConfig, count: int, capacity: int, seconds: 
             'finite': bool(torch.isfinite(figures['loss']).all())}
 
 
+def environments_alone(config: TrainConfig, seeds: int, seconds: float) -> str:
+    """Step a population's environments by random actions; return a line with their rate."""
+    collector = collect.make(list(population.members(config, range(seeds)).values()))
+    try:
+        rng = np.random.default_rng(0)
+        shape = len(collector.observations), ACTION
+        began, steps = 0.0, -3  # the first ones warm up
+        while steps < 1 or time.perf_counter() - began < seconds:
+            if steps == 0:
+                began = time.perf_counter()
+            collector.start(rng.uniform(-1, 1, shape).astype(np.float32))
+            collector.finish()
+            steps += 1
+        took = time.perf_counter() - began
+    finally:
+        collector.close()
+    rate = steps * shape[0] * config.collect.action_repeat / took
+    return (f'{shape[0]} environments alone in {config.collect.workers} processes: '
+            f'{rate:.0f} raw steps/s')
+
+
 def train(config: TrainConfig, seeds: int, seconds: float, output: Path) -> list[str]:
     """Train a population for about this many seconds; return lines about it."""
     began = time.perf_counter()
@@ -147,6 +169,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument('--device', default='cuda')
     parser.add_argument('--compact', type=int, nargs='*', default=[1, 4, 16, 64, 128])
     parser.add_argument('--authors', type=int, nargs='*', default=[1, 4, 8])
+    parser.add_argument('--compiled', action='store_true',
+                        help='measure compiled losses too; a minute for each row')
     parser.add_argument('--capacity', type=int, default=40_000, help='of each measured replay')
     parser.add_argument('--seconds', type=float, default=3.0, help='for each measurement')
     parser.add_argument('--seeds', type=int, default=16)
@@ -169,8 +193,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             writer.writeheader()
         for name, config, counts in (('compact', compact, args.compact),
                                      ('authors', authors, args.authors)):
-            for count in counts:
-                row = measure(name, config, count, args.capacity, args.seconds)
+            for count, compiled in itertools.product(counts, (False, True)[:1 + args.compiled]):
+                row = measure(f'{name}, compiled' if compiled else name, replace(
+                    config, optimiser=replace(config.optimiser, compile=compiled)), count,
+                    args.capacity, args.seconds)
                 for writer in (table, shown):
                     writer.writerow(row)
                 stream.flush()
@@ -180,9 +206,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     config = configuration.overridden(compact, [
         f'collect.workers={args.workers}', 'schedule.log=400', 'schedule.evaluate=10000000',
         'schedule.checkpoint=10000000', *args.set])
-    lines = train(config, args.seeds, args.train_seconds, args.output / TASK)
+    alone = environments_alone(config, args.seeds, args.seconds)
+    print(alone)
+    lines = [alone, *train(config, args.seeds, args.train_seconds, args.output / TASK)]
     (args.output / 'training.txt').write_text('\n'.join(lines) + '\n')
-    print('\n'.join(lines))
+    print('\n'.join(lines[1:]))
 
 
 if __name__ == '__main__':

@@ -20,17 +20,11 @@ from spowl_ros.training.planner import Memory, Noise, PlannerModule
 
 
 class PlannerLanes:
-    """
-    The planner with a memory for each of several lanes.
+    """The planner with a memory for each of several lanes."""
 
-    :param explore: add noise to the actions, as in collection
-    """
-
-    def __init__(self, networks: Networks, settings: PlannerSettings, lanes: int, *,
-                 explore: bool = False) -> None:
+    def __init__(self, networks: Networks, settings: PlannerSettings, lanes: int) -> None:
         self._device = next(networks.parameters()).device
         self.planner = PlannerModule(networks, settings).to(self._device)
-        self.explore = explore
         self.memory = self.planner.memory(lanes)
 
     def reset(self, lane: int) -> None:
@@ -52,7 +46,7 @@ class PlannerLanes:
         memory = Memory(self.memory.mean[:, index], self.memory.elites[:, index],
                         self.memory.warm[index])
         _, choice, memory = self.planner.plan(
-            torch.from_numpy(observations).to(self._device), memory, noise, explore=self.explore)
+            torch.from_numpy(observations).to(self._device), memory, noise)
         self.memory.mean[:, index] = memory.mean
         self.memory.elites[:, index] = memory.elites
         self.memory.warm[index] = memory.warm

@@ -5,6 +5,7 @@ Parallel environments of one task, stepped together, here or in worker processes
 
 Starting and finishing a step are separate calls: workers step while the trainer learns. The
 placement of environments changes no number: each stream depends only on its seed and actions.
+Workers write what they collect into memory that they share with the trainer.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 import logging
+import math
 from multiprocessing.connection import Connection
 import signal
 from typing import TYPE_CHECKING, Any, Protocol
@@ -36,11 +38,15 @@ START_SECONDS = 180.0
 """How long a worker may take to start, build its environments and restore their states."""
 _ATTEMPTS = 3
 _EXIT_SECONDS = 2.0
+_SEEN = 'seen'
+"""The present observations with their windows, among the shared arrays."""
 
 CHARGES = ('cost_margin', 'least_cost', 'termination_reward')
 """Settings of collection that change what a stream charges."""
 
-Decision = dict[str, Any]
+SUMS = ('reward', 'cost', 'terminated', 'ended')
+"""Parts of a decision that are one number."""
+
 MakeStream = Callable[[int], Stream]
 
 
@@ -49,7 +55,7 @@ class Collected:
     """One decision of every stream; the stream is axis 0 of every array."""
 
     decisions: dict[str, NDArray[np.float32]]
-    """Arrays in the form that the replay buffer takes."""
+    """Arrays in the form that the replay buffer takes; the next step may overwrite them."""
     ended: list[tuple[int, EpisodeSummary]]
     """Episodes that ended, with their streams."""
     fresh: list[int]
@@ -65,7 +71,7 @@ class Collector(Protocol):
 
     @property
     def observations(self) -> NDArray[np.float32]:
-        """Current observations (streams, O), each with its window beside it."""
+        """Current observations (streams, O), each with its window; a step overwrites them."""
 
     def start(self, actions: NDArray[np.float32]) -> None:
         """Begin one step of every stream with actions (streams, A) in [-1, 1]."""
@@ -108,10 +114,11 @@ def make(configs: Sequence[TrainConfig]) -> Collector:
     make_stream = partial(_stream, settings, collect.environments)
     count = collect.environments * len(configs)
     if not collect.workers:
-        return LocalCollector(make_stream, count)
+        return LocalCollector(make_stream, count, first.networks.window)
     return ProcessCollector(
         make_stream, count, min(collect.workers, count),
-        environment.contract(first.task, collect.action_repeat), collect.step_timeout)
+        environment.contract(first.task, collect.action_repeat), first.networks.window,
+        collect.step_timeout)
 
 
 def _stream(settings: Sequence[StreamSettings], environments: int, number: int) -> Stream:
@@ -120,26 +127,86 @@ def _stream(settings: Sequence[StreamSettings], environments: int, number: int) 
     return Stream(**vars(settings[learner]), number=own)
 
 
-def _stacked(steps: Sequence[tuple[Decision, EpisodeSummary | None]], cut: list[int]) -> Collected:
-    decisions, ends = zip(*steps, strict=True)
-    arrays = {name: np.stack([d[name] for d in decisions]).astype(np.float32)
-              for name in decisions[0]}
-    return Collected(arrays, [(i, end) for i, end in enumerate(ends) if end is not None],
-                     [i for i, end in enumerate(ends) if end is not None], cut)
+class Shared:
+    """
+    What the streams collect, in one memory for all processes; each writes its streams' rows.
+
+    :param count: number of streams
+    :param window: rows of the observations' windows
+    """
+
+    def __init__(self, count: int, contract: Contract, window: int) -> None:
+        observation, action = contract.size, contract.action.size
+        self._sizes = {'obs': (observation,), 'next_obs': (observation,), 'action': (action,),
+                       **dict.fromkeys(SUMS, ()),
+                       _SEEN: (observation + window * (observation + action),)}
+        self._count = count
+        # without a name in the file system: it ends with its last process, however that ends
+        self._memory = ChildContext().RawArray(
+            'f', count * sum(math.prod(size) for size in self._sizes.values()))
+
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """Return views: parts of a decision and `_SEEN`, each (streams, ...)."""
+        flat, views, start = np.frombuffer(self._memory, np.float32), {}, 0
+        for name, size in self._sizes.items():
+            end = start + self._count * math.prod(size)
+            views[name] = flat[start:end].reshape(self._count, *size)
+            start = end
+        return views
+
+
+class _Rows:
+    """Streams and their rows of the shared memory."""
+
+    def __init__(self, shared: Shared, numbers: Sequence[int], streams: Sequence[Stream]) -> None:
+        self.numbers, self.streams = numbers, streams
+        self._arrays = shared.arrays()
+
+    def show(self) -> None:
+        """Write the current observations."""
+        for number, stream in zip(self.numbers, self.streams, strict=True):
+            self._arrays[_SEEN][number] = stream.wide
+
+    def load(self, states: Sequence[dict[str, Any]]) -> None:
+        """Restore the streams' states."""
+        for stream, state in zip(self.streams, states, strict=True):
+            stream.load_state(state)
+        self.show()
+
+    def step(self, actions: NDArray[np.float32]) -> list[tuple[int, EpisodeSummary]]:
+        """Step every stream once; return the episodes that ended, with their streams."""
+        ended = []
+        for number, stream, action in zip(self.numbers, self.streams, actions, strict=True):
+            decision, end = stream.step(action)
+            for name, value in decision.items():
+                self._arrays[name][number] = value
+            if end is not None:
+                ended.append((number, end))
+        self.show()
+        return ended
+
+
+def _collected(arrays: dict[str, NDArray[np.float32]], ended: list[tuple[int, EpisodeSummary]],
+               cut: list[int]) -> Collected:
+    return Collected({name: array for name, array in arrays.items() if name != _SEEN}, ended,
+                     [stream for stream, _ in ended], cut)
 
 
 class LocalCollector:
     """Streams in this process."""
 
-    def __init__(self, make_stream: MakeStream, count: int) -> None:
+    def __init__(self, make_stream: MakeStream, count: int, window: int) -> None:
         self.streams = [make_stream(number) for number in range(count)]
         self.contract = self.streams[0].environment.contract
+        shared = Shared(count, self.contract, window)
+        self._rows, self._arrays = _Rows(shared, range(count), self.streams), shared.arrays()
+        self._rows.show()
         self._actions: NDArray[np.float32] | None = None
 
     @property
     def observations(self) -> NDArray[np.float32]:
-        """Current observations (streams, O), each with its window beside it."""
-        return np.stack([s.wide for s in self.streams])
+        """Current observations (streams, O), each with its window; a step overwrites them."""
+        return self._arrays[_SEEN]
 
     def start(self, actions: NDArray[np.float32]) -> None:
         """Keep the actions for `finish`."""
@@ -148,7 +215,7 @@ class LocalCollector:
     def finish(self) -> Collected:
         """Step every stream once."""
         assert self._actions is not None, 'start comes first'
-        return _stacked([s.step(a) for s, a in zip(self.streams, self._actions, strict=True)], [])
+        return _collected(self._arrays, self._rows.step(self._actions), [])
 
     def state(self) -> list[dict[str, Any]]:
         """Return the streams' states, in order."""
@@ -156,8 +223,7 @@ class LocalCollector:
 
     def load_state(self, states: list[dict[str, Any]]) -> None:
         """Restore the state of every stream."""
-        for stream, state in zip(self.streams, states, strict=True):
-            stream.load_state(state)
+        self._rows.load(states)
 
     def close(self) -> None:
         """Do nothing: no process runs."""
@@ -170,15 +236,15 @@ class WorkerLost(Exception):
 class _Worker:
     """One process with some of the streams."""
 
-    def __init__(self, make_stream: MakeStream, numbers: Sequence[int]) -> None:
-        self._make_stream, self.numbers = make_stream, numbers
+    def __init__(self, make_stream: MakeStream, numbers: Sequence[int], shared: Shared) -> None:
+        self._make_stream, self.numbers, self._shared = make_stream, numbers, shared
         self._open()
 
     def _open(self) -> None:
         context = ChildContext()
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_work, daemon=True,
-                                        args=(theirs, self._make_stream, self.numbers))
+        self._process = context.Process(target=_work, daemon=True, args=(
+            theirs, self._make_stream, self.numbers, self._shared))
         self._process.start()
         theirs.close()  # else this end would not see the process die
 
@@ -233,19 +299,18 @@ class _Worker:
         self._pipe.close()
 
 
-def _work(pipe: Connection, make_stream: MakeStream, numbers: Sequence[int]) -> None:
+def _work(pipe: Connection, make_stream: MakeStream, numbers: Sequence[int], shared: Shared
+          ) -> None:
     """Serve requests until the other end closes."""
     try:
-        streams = [make_stream(number) for number in numbers]
+        rows = _Rows(shared, numbers, [make_stream(number) for number in numbers])
         while True:
             request, content = pipe.recv()
             if request == 'load':
-                for stream, state in zip(streams, content, strict=True):
-                    stream.load_state(state)
-                pipe.send(('loaded', [s.wide for s in streams]))
+                rows.load(content)
+                pipe.send(('loaded', None))
             else:
-                steps = [s.step(a) for s, a in zip(streams, content, strict=True)]
-                pipe.send(('stepped', (steps, [s.wide for s in streams])))
+                pipe.send(('stepped', rows.step(content)))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
     except Exception as error:  # report any exception of an environment, then end this process
@@ -263,19 +328,20 @@ class ProcessCollector:
     """
 
     def __init__(self, make_stream: MakeStream, count: int, workers: int, contract: Contract,
-                 timeout: float) -> None:
+                 window: int, timeout: float) -> None:
         self._seconds, self.contract = timeout, contract
         self._states: list[dict[str, Any]] = [{'episode': 0, 'actions': []} for _ in range(count)]
-        self._observations: list[NDArray[np.float32]] = [np.zeros(0, np.float32)] * count
         self._actions = np.zeros((count, contract.action.size), np.float32)
-        self._workers = [_Worker(make_stream, [int(n) for n in numbers])
+        shared = Shared(count, contract, window)
+        self._arrays = shared.arrays()
+        self._workers = [_Worker(make_stream, [int(n) for n in numbers], shared)
                          for numbers in np.array_split(np.arange(count), workers)]
         self.load_state(self._states)
 
     @property
     def observations(self) -> NDArray[np.float32]:
-        """Current observations (streams, O), each with its window beside it."""
-        return np.stack(self._observations)
+        """Current observations (streams, O), each with its window; a step overwrites them."""
+        return self._arrays[_SEEN]
 
     @property
     def pids(self) -> list[int | None]:
@@ -297,25 +363,23 @@ class ProcessCollector:
 
         :raises SpowlError: a worker is lost repeatedly
         """
-        steps: list[tuple[Decision, EpisodeSummary | None]] = []
+        ended: list[tuple[int, EpisodeSummary]] = []
         cut: list[int] = []
         for worker in self._workers:
             try:
-                answer = worker.receive(self._seconds)
+                ended += worker.receive(self._seconds)
             except WorkerLost as lost:
-                answer = self._recovered(worker, lost)
+                ended += self._recovered(worker, lost)
                 cut += worker.numbers
-            mine, observations = answer
-            for number, step, observation in zip(worker.numbers, mine, observations, strict=True):
-                state = self._states[number]
-                state['actions'].append(self._actions[number].tolist())
-                if step[1] is not None:
-                    self._states[number] = {'episode': state['episode'] + 1, 'actions': []}
-                self._observations[number] = observation
-            steps += mine
-        return _stacked(steps, cut)
+        for state, action in zip(self._states, self._actions, strict=True):
+            state['actions'].append(action.tolist())
+        for number, _ in ended:
+            self._states[number] = {'episode': self._states[number]['episode'] + 1,
+                                    'actions': []}
+        return _collected(self._arrays, ended, cut)
 
-    def _recovered(self, worker: _Worker, lost: WorkerLost) -> Any:
+    def _recovered(self, worker: _Worker, lost: WorkerLost
+                   ) -> list[tuple[int, EpisodeSummary]]:
         """Replace a worker, begin new episodes, and take one step in them."""
         for _ in range(_ATTEMPTS):
             log.warning('the worker of environments %d to %d %s; restarted, they go on with new '
@@ -328,7 +392,8 @@ class ProcessCollector:
                 worker.send('load', [self._states[n] for n in worker.numbers])
                 worker.receive(START_SECONDS)
                 worker.send('step', self._actions[worker.numbers])
-                return worker.receive(self._seconds)
+                ended: list[tuple[int, EpisodeSummary]] = worker.receive(self._seconds)
+                return ended
             except WorkerLost as again:
                 lost = again
         raise SpowlError(f'the worker of environments {worker.numbers[0]} to {worker.numbers[-1]} '
@@ -350,9 +415,7 @@ class ProcessCollector:
             for worker in self._workers:
                 worker.send('load', [self._states[n] for n in worker.numbers])
             for worker in self._workers:
-                for number, observation in zip(worker.numbers, worker.receive(START_SECONDS),
-                                               strict=True):
-                    self._observations[number] = observation
+                worker.receive(START_SECONDS)
         except WorkerLost as lost:
             self.close()
             raise SpowlError(f'the worker of environments {worker.numbers[0]} to '

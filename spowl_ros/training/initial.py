@@ -31,7 +31,7 @@ def start_from(path: Path, networks: Networks, contract: Contract) -> None:
     :raises SpowlError: no networks there, or networks of other sizes
     """
     theirs, their_contract = saved.read(path)
-    ours = networks.state_dict()
+    ours = {name: value.cpu() for name, value in networks.state_dict().items()}
     given = theirs.state_dict()
     given[FIRST_LAYER] = _by_name(
         given[FIRST_LAYER], _inputs(theirs, their_contract),

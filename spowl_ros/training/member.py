@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 import torch
 from torch import Tensor
 
-from spowl_ros.training.agent import PlannerLanes
 from spowl_ros.training.config import TrainConfig
 from spowl_ros.training.gait import Gait
-from spowl_ros.training.networks import Networks
 from spowl_ros.training.progress import Progress
 from spowl_ros.training.stream import EpisodeSummary
 
@@ -44,18 +42,13 @@ class Member:
     :param index: its place in the trainer's stacks
     :param name: its name among several learners; empty for a single one
     :param gait: acts first and then guides; None: no gait
+    :param device: of the learner
     """
 
     def __init__(self, index: int, name: str, config: TrainConfig, directory: Path,
-                 networks: Networks, gait: Gait | None) -> None:
+                 gait: Gait | None, device: torch.device) -> None:
         self.index, self.name, self.config = index, name, config
         self.directory, self.gait = directory, gait
-        collect = config.collect
-        # the first environments plan, the others take the policy's action
-        self.lanes = PlannerLanes(networks, config.planner,
-                                  round(collect.planning_share * collect.environments),
-                                  explore=True)
-        device = next(networks.parameters()).device
         self.plan_noise = torch.Generator(device).manual_seed(config.seed)
         self.rng = np.random.default_rng(config.seed)
         self.episodes: deque[EpisodeSummary] = deque(maxlen=RECENT)
@@ -65,14 +58,6 @@ class Member:
         self.failed = ''
         """Why this learner ended before the others; empty while it runs."""
         self.progress: Progress | None = None
-
-    def take(self, config: TrainConfig, networks: Networks) -> None:
-        """Take the configuration of a phase."""
-        self.config = config
-        collect = config.collect
-        planning = round(collect.planning_share * collect.environments)
-        if planning != len(self.lanes.memory.warm):
-            self.lanes = PlannerLanes(networks, config.planner, planning, explore=True)
 
     @property
     def holds(self) -> bool:
@@ -98,19 +83,6 @@ class Member:
         noise = self.rng.standard_normal(shape, np.float32)
         noise[collect.environments - round(collect.quiet_share * collect.environments):] = 0.0
         return torch.from_numpy(noise)
-
-    def plan(self, observations: NDArray[np.float32], actions: NDArray[np.float32]) -> None:
-        """Plan for the first streams, and replace their actions in (streams, A)."""
-        planning = len(self.lanes.memory.warm)
-        if planning:
-            noise = self.lanes.planner.draw(planning, self.plan_noise)
-            actions[:planning], _ = self.lanes.act(range(planning), observations[:planning],
-                                                   noise)
-
-    def begin_episode(self, stream: int) -> None:
-        """Forget the last plan of a stream."""
-        if stream < len(self.lanes.memory.warm):
-            self.lanes.reset(stream)
 
     # -- measuring ----------------------------------------------------------------------------
 
@@ -147,8 +119,6 @@ class Member:
                 'evaluation': dict(self.evaluation), 'evaluation_due': self.evaluation_due,
                 'best_score': float(self.best_score),
                 'episodes': [vars(e) for e in self.episodes],
-                'planner': {'noise': self.plan_noise.get_state(),
-                            'memory': self.lanes.memory._asdict()},
                 'rng': self.rng.bit_generator.state}
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -158,7 +128,4 @@ class Member:
         self.evaluation_due = state['evaluation_due']
         self.best_score = state['best_score']
         self.episodes.extend(EpisodeSummary(**e) for e in state['episodes'])
-        self.plan_noise.set_state(state['planner']['noise'])
-        for name, value in state['planner']['memory'].items():
-            getattr(self.lanes.memory, name).copy_(value)
         self.rng.bit_generator.state = state['rng']

@@ -179,14 +179,15 @@ class PlannerModule(nn.Module):
             normal(batch, a))
 
     @torch.no_grad()
-    def plan(self, observation: Tensor, memory: Memory, noise: Noise, *,
-             explore: bool = False) -> tuple[Encoding, Choice, Memory]:
+    def plan(self, observation: Tensor, memory: Memory, noise: Noise, knobs: Knobs | None = None,
+             *, explore: bool = False) -> tuple[Encoding, Choice, Memory]:
         """
         Decide for observations (B, O), or (B, O + K (O + A)) with their windows.
 
+        :param knobs: None: those of the settings
         :param explore: add noise to the actions, as in collection
         """
-        s, knobs = self.settings, self.knobs()
+        s, knobs = self.settings, self.knobs() if knobs is None else knobs
         encoding = self.encode(observation, knobs, noise.policy_action if explore else None)
         if s.kind == 'policy' or not s.iterations:
             choice = Choice(encoding.policy_action, encoding.policy_action, encoding.policy_next,

@@ -26,6 +26,7 @@ from spowl_ros.training.agent import usable
 from spowl_ros.training.buffer import ReplayBuffer
 from spowl_ros.training.capture import Captured
 from spowl_ros.training.config import PhaseConfig, TrainConfig
+from spowl_ros.training.explore import Explorer
 from spowl_ros.training.gait import Gait
 from spowl_ros.training.learner import Guidance, Learners, LearnerSettings
 from spowl_ros.training.losses import Batch
@@ -116,11 +117,11 @@ class Trainer:
             networks, [LearnerSettings(c.loss, c.optimiser, c.constraint) for c in fitted],
             [c.seed for c in fitted])
         self.members = [
-            Member(index, name, config, directory / name, net,
+            Member(index, name, config, directory / name,
                    Gait(gait.load(configuration.beside(config.guide.gait)), contract, device)
-                   if config.guide.gait else None)
-            for index, (name, config, net) in enumerate(
-                zip(configs, fitted, self.learners.weights.members, strict=True))]
+                   if config.guide.gait else None, device)
+            for index, (name, config) in enumerate(zip(configs, fitted, strict=True))]
+        self.explorer = self._explorer()
         collect = self.config.collect
         self.buffer = ReplayBuffer(collect.replay_capacity, collect.environments, contract.size,
                                    contract.action.size, len(fitted), device,
@@ -136,6 +137,13 @@ class Trainer:
         self.until: int | None = None
         """Decisions at which `run` returns before the configured number."""
         self.origin = checkpoint.origin()
+
+    def _explorer(self) -> Explorer:
+        collect = self.config.collect
+        return Explorer(self.learners, [m.config.planner for m in self.members],
+                        collect.environments,
+                        round(collect.planning_share * collect.environments),
+                        [m.plan_noise for m in self.members])
 
     def _prepare_step(self) -> None:
         """Take the settings into the update; a captured graph holds them."""
@@ -243,8 +251,8 @@ class Trainer:
                 return True
         self.phases_begun += 1
         before = self.config.collect
-        for member, networks in zip(self.members, self.learners.weights.members, strict=True):
-            member.take(configuration.in_phase(member.config, phase), networks)
+        for member in self.members:
+            member.config = configuration.in_phase(member.config, phase)
             if (member.directory / BEST).exists():
                 self._return_to_kept(member, phase)
         self.config = self.members[0].config
@@ -252,6 +260,8 @@ class Trainer:
             m.config.loss, m.config.optimiser, m.config.constraint) for m in self.members])
         self._prepare_step()
         now = self.config.collect
+        if now.planning_share != before.planning_share:
+            self.explorer = self._explorer()
         if any(getattr(now, name) != getattr(before, name) for name in collector.CHARGES):
             state = self.collector.state()
             self.collector.close()
@@ -278,14 +288,10 @@ class Trainer:
             return np.concatenate([member.first_actions(mine)
                                    for member, mine in zip(self.members, seen, strict=True)])
         noise = torch.stack([member.exploration() for member in self.members])
-        device = self.learners.device
-        actions = self.learners.act(torch.from_numpy(seen).to(device),
-                                    noise.to(device)).cpu().numpy()
-        for member, mine, acted in zip(self.members, seen, actions, strict=True):
+        actions = self.explorer.act(seen, noise)
+        for member in self.members:
             if member.failed:
-                acted[:] = 0.0
-            else:
-                member.plan(mine, acted)
+                actions[member.index] = 0.0
         return actions.reshape(len(observations), -1)
 
     def _take(self, collected: collector.Collected) -> None:
@@ -296,7 +302,7 @@ class Trainer:
         self.buffer.add(**collected.decisions)
         for stream in (*collected.fresh, *collected.cut):
             learner, own = divmod(stream, collect.environments)
-            self.members[learner].begin_episode(own)
+            self.explorer.reset(learner, own)
         self.decisions += collect.environments
         self.raw_steps += collect.environments * collect.action_repeat
         for stream, episode in collected.ended:
@@ -446,6 +452,7 @@ class Trainer:
         :raises SpowlError: the file cannot be written
         """
         members = [{**member.state(), 'networks': self._average(member),
+                    'planner': _whole(self.explorer.state(member.index)),
                     'learner': _whole(self.learners.save(member.index)),
                     'buffer': self.buffer.state(member.index)} for member in self.members]
         checkpoint.save(self._checkpoint, {
@@ -465,6 +472,7 @@ class Trainer:
         self.phases_begun = content.get('phases', 0)
         for member, state in zip(self.members, content['members'], strict=True):
             member.load_state(state)
+            self.explorer.load_state(state['planner'], member.index)
             self.learners.load(member.index, state['learner'])
             self.learners.averages.members[member.index].load_state_dict(state['networks'])
             self.buffer.load_state(state['buffer'], member.index)

@@ -27,9 +27,10 @@ COUNT = 3
 
 
 def step(tested: collector.Collector, rng: np.random.Generator) -> Collected:
-    """Act at random once."""
+    """Act at random once; return copies, which later steps do not overwrite."""
     tested.start(rng.uniform(-1, 1, (COUNT, 2)).astype(np.float32))
-    return tested.finish()
+    result = tested.finish()
+    return replace(result, decisions={k: v.copy() for k, v in result.decisions.items()})
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ def test_lost_worker_is_replaced(number: int, workers: ProcessCollector, monkeyp
     assert lost.cut == [0, 1]
     assert [state['episode'] for state in workers.state()] == [
         before[0]['episode'] + 1, before[1]['episode'] + 1, before[2]['episode']]
-    fresh = workers.observations
+    fresh = workers.observations.copy()
     assert np.isfinite(fresh).all()
     after = step(workers, rng)
     assert (after.decisions['obs'] == fresh).all()

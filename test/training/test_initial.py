@@ -96,14 +96,16 @@ def test_other_sizes_are_refused(tmp_path: Path) -> None:
                    environment.contract('SafetyCarGoal1-v0', 4))
 
 
-def test_training_starts_from_a_bundle(untrained_bundle: Path, tiny: TrainConfig,
+@pytest.mark.parametrize('device', ['cpu', pytest.param('cuda', marks=pytest.mark.skipif(
+    not torch.cuda.is_available(), reason='needs a CUDA device'))])
+def test_training_starts_from_a_bundle(device: str, untrained_bundle: Path, tiny: TrainConfig,
                                        tmp_path: Path) -> None:
     """A run with `initial` begins with those networks, in what acts and in what is shipped."""
     bundle = bundles.load(untrained_bundle)
-    config = replace(tiny, task=bundle.contract.task, initial=str(untrained_bundle),
+    config = replace(tiny, task=bundle.contract.task, initial=str(untrained_bundle), device=device,
                      networks=bundle_networks(bundle).config)
     trainer = Trainer(config, tmp_path / 'run')
     wanted = bundle_networks(bundle).state_dict()
     for networks in (trainer.learners.weights.members[0], trainer.learners.averages.members[0]):
         for name, value in networks.state_dict().items():
-            assert torch.equal(value, wanted[name]), name
+            assert torch.equal(value.cpu(), wanted[name]), name

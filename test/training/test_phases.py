@@ -51,7 +51,7 @@ def test_a_recipe_runs_untouched(tiny_data: dict[str, Any], tmp_path: Path) -> N
     now = whole.members[0].config
     assert (now.constraint.budget, now.collect.least_cost) == (0.25, 3.0)
     assert (now.optimiser.policy_learning_rate, now.optimiser.encoder_factor) == (0.0, 0.0)
-    assert len(whole.members[0].lanes.memory.warm) == 2
+    assert whole.explorer.planning == 2
     assert {stream.least_cost for stream in whole.collector.streams} == {3.0}  # type: ignore
 
     parts = tmp_path / 'parts'

@@ -1,0 +1,119 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What the learners do while they collect experience: policies with noise, some streams plan."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+import torch
+from torch import Tensor
+
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.control.planner_settings import PlannerSettings
+from spowl_ros.training.capture import Captured
+from spowl_ros.training.learner import Learners
+from spowl_ros.training.networks import Networks
+from spowl_ros.training.planner import Memory, Noise, PlannerModule
+from spowl_ros.training.weights import MODEL, POLICY, each
+
+
+class Explorer:
+    """
+    Decides for all streams of all learners at once; on a GPU by one captured graph.
+
+    :param settings: of each learner's planner; they may differ in knobs only
+    :param streams: of each learner
+    :param planning: how many of them plan, the first ones
+    :param generators: one per learner, for the noise of its plans
+    :raises SpowlError: learners whose planners differ in more
+    """
+
+    def __init__(self, learners: Learners, settings: Sequence[PlannerSettings], streams: int,
+                 planning: int, generators: Sequence[torch.Generator]) -> None:
+        self._learners, self.planning, self._generators = learners, planning, generators
+        device, count = learners.device, learners.count
+        knobs = [one.knobs() for one in settings]
+        for name, value in vars(settings[0]).items():
+            if planning and name not in knobs[0] and any(
+                    vars(one)[name] != value for one in settings):
+                raise SpowlError(f'planner.{name} differs among learners that are trained as '
+                                 'one and plan while they explore; it may not')
+        networks = learners.weights.members[0]
+        self._planner = PlannerModule(networks, settings[0]).to(device)
+        self._knobs = {name: torch.tensor([[one[name]] for one in knobs], device=device)
+                       for name in knobs[0]}
+        self.memory = Memory(*(part.unsqueeze(0).repeat(count, *[1] * part.dim())
+                               for part in self._planner.memory(planning)))
+        """Of the streams that plan; axis 0 is the learner."""
+        sizes = networks.config
+        self._seen = torch.zeros(count, streams, sizes.wide_dim, device=device)
+        self._noise = torch.zeros(count, streams, sizes.action_dim, device=device)
+        self._decide = Captured(self._work, device, generators)
+
+    def act(self, observations: NDArray[np.float32], noise: Tensor) -> NDArray[np.float32]:
+        """
+        Return actions (M, streams, A).
+
+        :param observations: (M, streams, O), each with its window
+        :param noise: (M, streams, A) standard normal, of the policies
+        """
+        self._seen.copy_(torch.from_numpy(observations))
+        self._noise.copy_(noise)
+        return self._decide()['action'].cpu().numpy()
+
+    def reset(self, learner: int, stream: int) -> None:
+        """Forget the last plan of a stream, as at the beginning of an episode."""
+        if stream < self.planning:
+            self.memory.mean[learner, :, stream] = 0.0
+            self.memory.elites[learner, :, stream] = 0.0
+            self.memory.warm[learner, stream] = 0.0
+
+    @torch.no_grad()
+    def _work(self) -> dict[str, Tensor]:
+        actions = self._learners.act(self._seen, self._noise)
+        if self.planning:
+            drawn = [self._planner.draw(self.planning, generator)
+                     for generator in self._generators]
+            noise = Noise(*(torch.stack(parts) for parts in zip(*drawn, strict=True)))
+            planned, *memory = self._plans(self._seen[:, :self.planning], noise)
+            for mine, now in zip(self.memory, memory, strict=True):
+                mine.copy_(now)
+            actions = torch.cat([planned, actions[:, self.planning:]], dim=1)
+        return {'action': actions}
+
+    def _plans(self, observations: Tensor, noise: Noise) -> tuple[Tensor, ...]:
+        """Return the actions of all learners' plans, then the parts of their memory."""
+        weights = self._learners.weights
+
+        def of_one(rows: dict[str, Tensor], buffers: dict[str, Tensor], seen: Tensor,
+                   memory: Memory, drawn: Noise, knobs: dict[str, Tensor]) -> tuple[Tensor, ...]:
+            def plan(networks: Networks) -> tuple[Tensor, ...]:
+                del networks  # those of the planner, with the weights of this call
+                _, choice, after = self._planner.plan(seen, memory, drawn, knobs, explore=True)
+                return choice.action, *after
+
+            result: tuple[Tensor, ...] = weights.call(rows, buffers, plan)
+            return result
+
+        rows = {group: weights.flat[group] for group in (MODEL, POLICY)}
+        planned: tuple[Tensor, ...] = each(self._learners.count, of_one)(
+            rows, weights.buffers, observations, self.memory, noise, self._knobs)
+        return planned
+
+    # -- what is kept -------------------------------------------------------------------------
+
+    def state(self, learner: int) -> dict[str, Any]:
+        """Return the noise and the memory of a learner's plans."""
+        return {'noise': self._generators[learner].get_state(),
+                'memory': {name: part[learner] for name, part in self.memory._asdict().items()}}
+
+    def load_state(self, state: dict[str, Any], learner: int) -> None:
+        """Restore what :meth:`state` returned; plans begin anew if other streams plan now."""
+        self._generators[learner].set_state(state['noise'].cpu())
+        for name, value in state['memory'].items():
+            mine = getattr(self.memory, name)[learner]
+            if mine.shape == value.shape:
+                mine.copy_(value)
