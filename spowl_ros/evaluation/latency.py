@@ -159,7 +159,8 @@ def _measure(planner: Any, decisions: int, iterations: int) -> dict[str, Any]:
         if step >= warm_up:
             policy.append(time.perf_counter() - start)
     flops = sum(graph.flops * (iterations if name == 'improve' else 1)
-                for name, graph in planner.bundle.graphs.items())
+                for name, graph in planner.bundle.graphs.items()
+                if name in stages)  # without planning only the first
     latency = milliseconds(total)
     return {'latency_ms': latency, 'policy_ms': milliseconds(policy),
             'stages': {name: milliseconds(values) for name, values in stages.items()},
