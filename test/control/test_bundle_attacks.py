@@ -68,7 +68,8 @@ def test_weights_changed_on_the_disk_change_nothing_that_runs(copied: Path, harm
     else:
         shutil.rmtree(copied)
     planner.reset()
-    assert planner.plan(observation, 0) == before
+    again = planner.plan(observation, 0)
+    assert repr(again) == repr(before)  # NaN is no NaN's equal from Python 3.13 on
     assert Planner(loaded, threads=2).plan(observation, 0).policy_action == pytest.approx(
         before.policy_action, abs=1e-5)
 

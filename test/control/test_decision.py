@@ -42,7 +42,8 @@ DECISIONS = st.builds(
 @given(DECISIONS)
 def test_text_gives_the_same_decision(decision: Decision) -> None:
     """Every number comes back equal."""
-    assert Decision.from_items(decision.to_items()) == decision
+    again = Decision.from_items(decision.to_items())
+    assert repr(again) == repr(decision)  # NaN is no NaN's equal from Python 3.13 on
 
 
 def test_not_a_number_survives() -> None:

@@ -27,7 +27,9 @@ def test_planning_off_is_a_setting_of_a_bundle(untrained_bundle: Path, tmp_path:
     observation = np.zeros(after.contract.size, np.float32)
     assert Planner(after).plan(observation, 0).source == 'policy'
     again = after.settings.at_run_time({'kind': before.settings.kind})
-    assert Planner(after, again).plan(observation, 0) == Planner(before).plan(observation, 0)
+    on, as_before = (planner.plan(observation, 0)
+                     for planner in (Planner(after, again), Planner(before)))
+    assert repr(on) == repr(as_before)  # NaN is no NaN's equal from Python 3.13 on
 
 
 def test_another_search_with_the_same_networks(untrained_bundle: Path, tmp_path: Path) -> None:
