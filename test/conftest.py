@@ -25,6 +25,14 @@ ROOT = Path(__file__).resolve().parent.parent
 DOMAINS = range(21, 102)  # isolated on every system; the low ones are left to people
 SESSION_MARK = 'SPOWL_TEST_SESSION'  # in the environment of every process that a test starts
 SHARED_MEMORY = Path('/dev/shm')
+NETWORK = ('ROS_AUTOMATIC_DISCOVERY_RANGE', 'ROS_LOCALHOST_ONLY', 'ROS_STATIC_PEERS',
+           'ROS_DISCOVERY_SERVER', 'FASTRTPS_DEFAULT_PROFILES_FILE',
+           'FASTDDS_DEFAULT_PROFILES_FILE')
+"""
+What a developer's shell says about the network; tests have their own.
+
+A range of LOCALHOST makes rmw_fastrtps use shared memory, whatever the transports are.
+"""
 SHARED_MEMORY_LOOK_S = 0.05
 DDS_PORT_BASE, DDS_PORTS_PER_DOMAIN = 7400, 250  # DDSI-RTPS 2.5, 9.6.2.3
 PROCESS_EXIT_S = 20.0
@@ -115,10 +123,11 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.register_profile(
         'busy', deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
     hypothesis.settings.load_profile('busy')
+    for name in NETWORK:
+        os.environ.pop(name, None)
     os.environ.update(
         {
-            # Shared memory outlives killed nodes; ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST would
-            # make rmw_fastrtps use it all the same.
+            # Shared memory outlives killed nodes.
             'FASTDDS_BUILTIN_TRANSPORTS': 'UDPv4',
             'OMP_NUM_THREADS': '1',
             'PYTHONFAULTHANDLER': '1',
