@@ -10,13 +10,12 @@ import threading
 import time
 from typing import Any
 
-import rclpy
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy
-from rclpy.signals import SignalHandlerOptions
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.clients.spinning import spinning
 from spowl_ros.control.contract import Contract
 from spowl_ros.robot import adaptation
 from spowl_ros.robot.command import COMMAND_TYPES
@@ -25,7 +24,6 @@ from spowl_ros.robot.plausibility import Plausibility
 from spowl_ros.robot.report import Heard
 from spowl_ros.robot.topics import Edge, RobotCommand, Topic, topics
 from spowl_ros.ros.messages import message_class
-from spowl_ros.ros.process import make_executor
 from spowl_ros.ros.qos import EVERY_SENSOR_MESSAGE
 
 STARTUP_S = 15.0
@@ -165,20 +163,10 @@ def listen(contract: Contract, robot: RobotConfig, namespace: str, seconds: floa
 
     :param contract: with the robot's topics and time-outs
     """
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    try:
-        node = LiveCheck(contract, robot, namespace, use_sim_time)
-        executor = make_executor()
-        executor.add_node(node)
-        spinning = threading.Thread(target=executor.spin, name='live_check', daemon=True)
-        spinning.start()
+    with spinning(lambda: LiveCheck(contract, robot, namespace, use_sim_time)) as node:
         latest = time.monotonic() + STARTUP_S
         while not node.complete() and time.monotonic() < latest:
             time.sleep(_LOOK_S)
         node.begin()
         time.sleep(seconds)
-        executor.shutdown()
-        spinning.join(1.0)
         return node.heard(), node.neighbours()
-    finally:
-        rclpy.try_shutdown()
