@@ -40,5 +40,6 @@ def spinning(make_node: Callable[[], N]) -> Iterator[N]:
             rclpy.try_shutdown()  # ends the thread, which must end before the executor goes
             thread.join(1.0)
             executor.shutdown()
+            node.destroy_node()  # else DDS's files in shared memory stay
     finally:
         rclpy.try_shutdown()

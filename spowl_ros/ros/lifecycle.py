@@ -48,6 +48,11 @@ class ManagedNode(LifecycleNode):  # type: ignore[misc]
     def cleanup(self) -> None:
         """Release what `configure` acquired."""
 
+    def destroy_node(self) -> None:
+        """Leave the network; rclpy forgets the state machine, which would stay in it."""
+        super().destroy_node()
+        self._state_machine.destroy_when_not_in_use()
+
     @property
     def active(self) -> bool:
         """Whether the node is in state active."""

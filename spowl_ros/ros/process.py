@@ -183,13 +183,17 @@ def run(make_node: Callable[[], ClosingNode], args: Sequence[str] | None = None)
                        signal_handler_options=SignalHandlerOptions.NO)
     except Exception as error:  # rcl raises several types for a bad argument or parameter file
         return _complain(SpowlError(error))
+    node, code = None, 0
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', RuntimeWarning)  # rclpy warns, then raises it
             node = make_node()
     except Exception as error:
+        code = 0 if told_to_end() else _complain(error)
+    if node is None:
+        gc.collect()  # what was made of it leaves the network
         rclpy.try_shutdown()
-        return 0 if told_to_end() else _complain(error)
+        return code
     executor = make_executor()
     executor.add_node(cast('Node', node))
     crashes: list[BaseException] = []
@@ -221,6 +225,8 @@ def run(make_node: Callable[[], ClosingNode], args: Sequence[str] | None = None)
         crashes.append(error)
     finally:
         executor.shutdown(_SHUTDOWN_S)
+        if not _abandoned:  # a hanging thread may use the node
+            cast('Node', node).destroy_node()  # else DDS's files in shared memory stay
         rclpy.try_shutdown()
         thread.join(_SHUTDOWN_S)
     for reason in _abandoned:
