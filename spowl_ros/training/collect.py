@@ -44,7 +44,7 @@ _SEEN = 'seen'
 CHARGES = ('cost_margin', 'least_cost', 'termination_reward')
 """Settings of collection that change what a stream charges."""
 
-SUMS = ('reward', 'cost', 'terminated', 'ended')
+SCALARS = ('reward', 'cost', 'terminated', 'ended')
 """Parts of a decision that are one number."""
 
 MakeStream = Callable[[int], Stream]
@@ -138,7 +138,7 @@ class Shared:
     def __init__(self, count: int, contract: Contract, window: int) -> None:
         observation, action = contract.size, contract.action.size
         self._sizes = {'obs': (observation,), 'next_obs': (observation,), 'action': (action,),
-                       **dict.fromkeys(SUMS, ()),
+                       **dict.fromkeys(SCALARS, ()),
                        _SEEN: (observation + window * (observation + action),)}
         self._count = count
         # without a name in the file system: it ends with its last process, however that ends
