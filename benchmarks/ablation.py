@@ -11,6 +11,7 @@ OUTPUT becomes ablation.csv and ablation.svg.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from spowl_ros.base.seeds import EVALUATION
 from spowl_ros.base.statistics import TOWARDS, bootstrap
 from spowl_ros.base.tasks import RAW_STEPS
 from spowl_ros.cli.evaluate import open_model
-from spowl_ros.evaluation.episodes import evaluate
+from spowl_ros.evaluation.episodes import AgentSource, evaluate
 from spowl_ros.replay.plots import SOURCE_HEX
 from spowl_ros.sim import environment
 from spowl_ros.sim.perturbation import Perturbation, preset
@@ -82,16 +83,20 @@ def measure(model: Path, variant: str, episodes: int, workers: int, monitors: bo
     file = output / source.task / file_name(variant)
     if file.exists():
         return
-    file.parent.mkdir(parents=True, exist_ok=True)
     raw_period = environment.contract(source.task, source.action_repeat).raw_period
     perturbation = (preset(what.robot, raw_period) if what.robot else
                     replace(what.perturbation, command_delay=what.late / raw_period))
-    with tqdm(total=episodes * RAW_STEPS, unit=' steps', desc=f'{source.task} {variant}',
-              dynamic_ncols=True) as bar:
-        result = evaluate(source, what.kind, EVALUATION[:episodes], workers=workers,
-                          perturbation=perturbation,
-                          details={'variant': variant, **details},
-                          on_steps=lambda steps: bar.update(steps - bar.n))
+    drive(source, what.kind, EVALUATION[:episodes], perturbation, workers, file,
+          f'{source.task} {variant}', {'variant': variant, **details})
+
+
+def drive(source: AgentSource, kind: str, seeds: Sequence[int], perturbation: Perturbation,
+          workers: int, file: Path, title: str, details: dict[str, Any]) -> None:
+    """Evaluate an agent and write its figures into a file, with the details."""
+    with tqdm(total=len(seeds) * RAW_STEPS, unit=' steps', desc=title, dynamic_ncols=True) as bar:
+        result = evaluate(source, kind, seeds, workers=workers, perturbation=perturbation,
+                          details=details, on_steps=lambda steps: bar.update(steps - bar.n))
+    file.parent.mkdir(parents=True, exist_ok=True)
     tables.write_figures(file, result.to_dict())
 
 

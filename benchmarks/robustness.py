@@ -16,14 +16,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from benchmarks import tables
+from benchmarks.ablation import drive
 from spowl_ros.base.names import BEST
 from spowl_ros.base.seeds import VALIDATION
-from spowl_ros.base.tasks import RAW_STEPS
 from spowl_ros.cli.evaluate import open_model
-from spowl_ros.evaluation.episodes import evaluate
 from spowl_ros.sim import environment
 from spowl_ros.sim.perturbation import Perturbation, preset
 from spowl_ros.training import checkpoint
@@ -45,13 +42,8 @@ def measure(model: Path, robot: str, episodes: int, workers: int, file: Path) ->
     source, details = open_model(model, 'policy', {})
     raw_period = environment.contract(source.task, source.action_repeat).raw_period
     perturbation = Perturbation() if robot == 'nominal' else preset(robot, raw_period)
-    with tqdm(total=episodes * RAW_STEPS, unit=' steps', desc=f'{model.parent.name} {robot}',
-              dynamic_ncols=True) as bar:
-        result = evaluate(source, 'policy', VALIDATION[:episodes], workers=workers,
-                          perturbation=perturbation, details={**details, **about},
-                          on_steps=lambda steps: bar.update(steps - bar.n))
-    file.parent.mkdir(parents=True, exist_ok=True)
-    tables.write_figures(file, result.to_dict())
+    drive(source, 'policy', VALIDATION[:episodes], perturbation, workers, file,
+          f'{model.parent.name} {robot}', {**details, **about})
 
 
 def table(output: Path) -> list[dict[str, Any]]:
