@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+from types import ModuleType
 from typing import IO, Any
 
 import hypothesis
@@ -233,6 +234,12 @@ class SharedMemoryWatch:
                 with contextlib.suppress(OSError):
                     maps = Path(f'/proc/{process.pid}/maps').read_text()
                     self.ours |= {path for path in new if f'{path}\n' in maps}
+
+
+@pytest.fixture
+def surroundings() -> ModuleType:
+    """Return this module."""
+    return sys.modules[__name__]
 
 
 @pytest.fixture(scope='session', autouse=True)

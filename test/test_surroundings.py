@@ -14,7 +14,6 @@ from types import ModuleType
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent
 NODE = """
 import time
 import rclpy
@@ -23,14 +22,6 @@ node = rclpy.create_node('stranger')
 print('up', flush=True)
 time.sleep(60)
 """
-
-
-@pytest.fixture
-def surroundings(pytestconfig: pytest.Config) -> ModuleType:
-    """Return test/conftest.py."""
-    module = pytestconfig.pluginmanager.get_plugin(str(ROOT / 'conftest.py'))
-    assert isinstance(module, ModuleType)
-    return module
 
 
 @pytest.mark.slow
