@@ -26,11 +26,11 @@ from spowl_ros.base.settings import setting
 from spowl_ros.control.contract import ActionSpec
 from spowl_ros.robot.command import GROUND_AXES, TWISTS, CommandFormat
 from spowl_ros.ros import process
-from spowl_ros.ros.frames import Frames
+from spowl_ros.ros.frames import Frames, prefix_of
 from spowl_ros.ros.messages import message_class
 from spowl_ros.ros.parameters import Parameters, refuse_unknown
 from spowl_ros.ros.qos import LATCHED
-from spowl_ros.sim.diff_drive import URDF, DiffDriveWorld, DriveLimits
+from spowl_ros.sim.diff_drive import DiffDriveWorld, DriveLimits, urdf
 
 if TYPE_CHECKING:
     from rclpy.publisher import Publisher
@@ -51,8 +51,11 @@ class DiffDriveSettings:
                          read_only=True)
     scan_range: float = setting(5.0, 'greatest range of the laser, metres', low=0.5, high=100.0,
                                 read_only=True)
-    odom_frame: str = setting('odom', 'frame of the pose and the goal', read_only=True)
-    base_frame: str = setting('base_link', 'frame of velocities and the laser', read_only=True)
+    odom_frame: str = setting('odom', 'frame of the pose and the goal, after the namespace',
+                              read_only=True)
+    base_frame: str = setting('base_link', 'frame of velocities and the laser, after the '
+                                           'namespace',
+                              read_only=True)
     goals: bool = setting(True, 'send a goal, and the next goal when one is reached',
                           read_only=True)
     cmd_vel_type: str = setting('TwistStamped', 'message type of `cmd_vel`', choices=TWISTS,
@@ -77,7 +80,10 @@ class DiffDriveRobot(Node):
         self._command = (0.0, 0.0)
         self._commanded = -math.inf
         self._nearest = math.inf
-        self._frames = Frames(self, URDF, self.settings.odom_frame)
+        prefix = prefix_of(self)
+        self._odom_frame = prefix + self.settings.odom_frame
+        self._base_frame = prefix + self.settings.base_frame
+        self._frames = Frames(self, urdf(self.settings.base_frame), self._odom_frame)
         self._odom = self.create_publisher(Odometry, 'odom', qos_profile_sensor_data)
         self._scan = self.create_publisher(LaserScan, 'scan', qos_profile_sensor_data)
         self._format = CommandFormat(self.settings.cmd_vel_type, GROUND)
@@ -121,8 +127,8 @@ class DiffDriveRobot(Node):
     def _publish_odom(self) -> None:
         message = Odometry()
         message.header.stamp = self.get_clock().now().to_msg()
-        message.header.frame_id = self.settings.odom_frame
-        message.child_frame_id = self.settings.base_frame
+        message.header.frame_id = self._odom_frame
+        message.child_frame_id = self._base_frame
         x, y, heading = self.world.pose
         position, orientation = message.pose.pose.position, message.pose.pose.orientation
         position.x, position.y = float(x), float(y)
@@ -131,13 +137,13 @@ class DiffDriveRobot(Node):
         message.twist.twist.angular.z = self.world.turn_rate
         self._odom.publish(message)
         self._frames.publish(lambda: [(
-            self.settings.odom_frame, self.settings.base_frame, (position.x, position.y, 0.0),
+            self._odom_frame, self._base_frame, (position.x, position.y, 0.0),
             (orientation.w, 0.0, 0.0, orientation.z))], message.header.stamp)
 
     def _publish_scan(self) -> None:
         message = LaserScan()
         message.header.stamp = self.get_clock().now().to_msg()
-        message.header.frame_id = self.settings.base_frame
+        message.header.frame_id = self._base_frame
         message.angle_min, message.angle_increment = -math.pi, 2 * math.pi / self.settings.beams
         message.angle_max = math.pi - message.angle_increment
         message.scan_time = PERIOD
@@ -151,7 +157,7 @@ class DiffDriveRobot(Node):
             return
         message = PoseStamped()
         message.header.stamp = self.get_clock().now().to_msg()
-        message.header.frame_id = self.settings.odom_frame
+        message.header.frame_id = self._odom_frame
         message.pose.position.x, message.pose.position.y = map(float, self.world.goal)
         message.pose.orientation.w = 1.0
         self._goal.publish(message)

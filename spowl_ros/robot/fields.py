@@ -28,7 +28,7 @@ messages. This module imports no message package.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 import math
 from typing import TYPE_CHECKING, Any
@@ -51,6 +51,8 @@ Content = dict[str, Any]
 _ANGLE_TOLERANCE = 1e-3
 _COVARIANCE = [-1.0] + [0.0] * 8
 """Covariance of a quantity that a message does not measure, as sensor_msgs/Imu defines it."""
+_UNMEASURED = 1e6
+"""Variance of what an odometry message does not measure: m^2, rad^2, and the same over s^2."""
 
 
 @dataclass(frozen=True)
@@ -199,10 +201,20 @@ def _write_ball_velocity(content: Content, field: Field, values: NDArray[np.floa
     entries[index] = {'angular': dict(zip('xyz', values.tolist(), strict=True))}
 
 
-def _of_world(content: Content) -> None:
-    """Make an odometry message one of a body in the world."""
+def _of_world(content: Content, part: str, measured: Iterable[int]) -> None:
+    """
+    Make an odometry message one of a body in the world, and say what of it is measured.
+
+    :param part: pose or twist
+    :param measured: among x, y, z and the turns about them
+    """
     content.setdefault('child_frame_id', content['header']['frame_id'])
     content['header']['frame_id'] = 'world'
+    for name in ('pose', 'twist'):
+        content.setdefault(name, {}).setdefault(
+            'covariance', np.diag([_UNMEASURED] * 6).ravel().tolist())
+    for axis in measured:
+        content[part]['covariance'][7 * axis] = 0.0
 
 
 def _read_height(message: Any, field: Field) -> NDArray[np.float64]:
@@ -210,12 +222,12 @@ def _read_height(message: Any, field: Field) -> NDArray[np.float64]:
 
 
 def _write_height(content: Content, field: Field, values: NDArray[np.float64]) -> None:
-    _of_world(content)
-    content['pose'] = {'pose': {'position': {'z': float(values[0])}}}
+    _of_world(content, 'pose', (2,))
+    content['pose']['pose'] = {'position': {'z': float(values[0])}}
 
 
 def _write_body_velocity(content: Content, field: Field, values: NDArray[np.float64]) -> None:
-    _of_world(content)
+    _of_world(content, 'twist', (3, 4, 5))
     _writes_vector('twist', 'twist', 'angular')(content, field, values)
 
 

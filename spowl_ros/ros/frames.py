@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from builtin_interfaces.msg import Time
 from geometry_msgs.msg import TransformStamped
 from rclpy.qos import QoSProfile
 from std_msgs.msg import String
@@ -17,7 +18,6 @@ from spowl_ros.ros.messages import message_class
 from spowl_ros.ros.qos import LATCHED
 
 if TYPE_CHECKING:
-    from builtin_interfaces.msg import Time
     from rclpy.node import Node
 
 TRANSFORMS = 'tf2_msgs/msg/TFMessage'
@@ -53,7 +53,7 @@ class Frames:
         self._moving = node.create_publisher(self._message, '/tf', QoSProfile(depth=100))
         self._still = node.create_publisher(self._message, '/tf_static', LATCHED)
         self._still.publish(self._message(transforms=stamped(
-            [(WORLD, odom, *HERE)], node.get_clock().now().to_msg())))
+            [(WORLD, odom, *HERE)], Time())))
 
     def publish(self, transforms: Callable[[], Iterable[Transform]], stamp: Time) -> None:
         """Publish what a function returns, if anybody subscribes."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 import math
+from xml.sax.saxutils import quoteattr
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,22 +18,6 @@ GOAL_RADIUS = 0.3
 """The robot reaches a goal at this distance from its centre."""
 ARENA = 1.5
 """Posts and goals stand within this many metres of the middle, along x and along y."""
-URDF = f"""<robot name="diff_drive">
-  <link name="base_link">
-    <visual>
-      <origin xyz="0 0 0.06"/>
-      <geometry><cylinder radius="{ROBOT_RADIUS}" length="0.08"/></geometry>
-      <material name="body"><color rgba="0.29 0.31 0.35 1"/></material>
-    </visual>
-    <visual>
-      <origin xyz="0.07 0 0.11"/>
-      <geometry><box size="0.08 0.03 0.02"/></geometry>
-      <material name="front"><color rgba="0.87 0.55 0.08 1"/></material>
-    </visual>
-  </link>
-</robot>
-"""
-"""The robot as ROS describes it; the orange box is in front."""
 _APART = 0.55  # between the centres of posts
 _POST_TO_START = 0.6
 _GOAL_TO_POST = 0.45
@@ -132,6 +117,29 @@ class DiffDriveWorld:
             if not near and math.dist(point, self.pose[:2]) >= from_robot:
                 return point
         raise RuntimeError('no free place; the arena is too small for its posts')
+
+
+def urdf(base: str) -> str:
+    """
+    Return the robot as ROS describes it; the orange box is in front.
+
+    :param base: name of its only link
+    """
+    return f"""<robot name="diff_drive">
+  <link name={quoteattr(base)}>
+    <visual>
+      <origin xyz="0 0 0.06"/>
+      <geometry><cylinder radius="{ROBOT_RADIUS}" length="0.08"/></geometry>
+      <material name="body"><color rgba="0.29 0.31 0.35 1"/></material>
+    </visual>
+    <visual>
+      <origin xyz="0.07 0 0.11"/>
+      <geometry><box size="0.08 0.03 0.02"/></geometry>
+      <material name="front"><color rgba="0.87 0.55 0.08 1"/></material>
+    </visual>
+  </link>
+</robot>
+"""
 
 
 def _towards(value: float, target: float, limit: float, step: float) -> float:

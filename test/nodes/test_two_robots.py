@@ -16,6 +16,7 @@ import threading
 import time
 import xml.etree.ElementTree as ElementTree
 
+from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry
 import numpy as np
 import pytest
@@ -23,11 +24,13 @@ import rclpy
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.signals import SignalHandlerOptions
+from sensor_msgs.msg import LaserScan
 
 from benchmarks.errands import without_margin
 from spowl_ros.base import share
 from spowl_ros.clients.watcher import Watcher
 from spowl_ros.ros.process import make_executor
+from spowl_ros.ros.qos import LATCHED
 from spowl_ros.system import nodes as system
 from spowl_ros.system.running import RunningSystem
 
@@ -41,16 +44,22 @@ ROBOT = share.share_directory() / 'config' / 'robot' / 'diff_drive.yaml'
 
 
 class Follower(Node):
-    """Keeps the path of one robot."""
+    """Keeps the path of one robot, and the frames that its messages name."""
 
     def __init__(self, namespace: str) -> None:
         super().__init__('follower', namespace=namespace, start_parameter_services=False)
         self.path: list[tuple[float, float]] = []
+        self.frames: set[str] = set()
         self.create_subscription(Odometry, 'odom', self._on_odom, qos_profile_sensor_data)
+        for kind, topic, qos in ((LaserScan, 'scan', qos_profile_sensor_data),
+                                 (PoseStamped, 'goal_pose', LATCHED)):
+            self.create_subscription(
+                kind, topic, lambda message: self.frames.add(message.header.frame_id), qos)
 
     def _on_odom(self, message: Odometry) -> None:
         position = message.pose.pose.position
         self.path.append((position.x, position.y))
+        self.frames |= {message.header.frame_id, message.child_frame_id}
 
 
 class Fleet:
@@ -111,6 +120,8 @@ def test_each_controller_drives_its_own_robot(fleet: Fleet) -> None:
         assert {f'/red/{topic}', f'/blue/{topic}'} <= names
         assert f'/{topic}' not in names
     assert all(name.startswith('red') for name in red.diagnostics)
+    for name, follower in fleet.followers.items():
+        assert follower.frames == {f'{name}/odom', f'{name}/base_link'}
     paths = [np.array(fleet.followers[name].path[-50:]) for name in NAMESPACES]
     assert not np.allclose(*(path.mean(axis=0) for path in paths))
 

@@ -220,3 +220,15 @@ def test_rotations_survive_as_quaternions(seed: int) -> None:
     matrix = fields._matrix(w, x, y, z)
     again = fields._matrix(*fields._quaternion(matrix.reshape(3, 3)))
     np.testing.assert_allclose(again, matrix, atol=1e-12)
+
+
+def test_odometry_says_what_it_does_not_measure() -> None:
+    """Of Ant: height and turn rates are exact; place, heading and speed as good as unknown."""
+    contract = environment.make('SafetyAntGoal1-v0', action_repeat=5).contract
+    values = {field.name: np.zeros(field.size) for field in contract.fields}
+    entry, = (entry for entry in topics(contract) if entry.type == 'nav_msgs/msg/Odometry')
+    message = build(entry.type, entry.content(values, STAMP_NS))
+    for part, measured in ((message.pose, {2}), (message.twist, {3, 4, 5})):
+        variances = np.diag(part.covariance.reshape(6, 6))
+        assert {axis for axis in range(6) if variances[axis] < 1e-3} == measured
+        assert (np.delete(variances, sorted(measured)) >= 1e6).all()

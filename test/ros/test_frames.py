@@ -11,7 +11,7 @@ import rclpy
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.ros.frames import HERE, TRANSFORMS, Frames, prefix_of, stamped
 from spowl_ros.ros.messages import message_class
-from spowl_ros.sim.diff_drive import URDF
+from spowl_ros.sim.diff_drive import urdf
 
 
 def has_tf() -> bool:
@@ -41,7 +41,7 @@ def test_transforms_are_published_where_their_message_is_installed(
     rclpy.init(args=[])
     node = rclpy.create_node('robot', namespace=namespace)
     try:
-        frames = Frames(node, URDF, 'odom')
+        frames = Frames(node, urdf('base_link'), 'odom')
         frames.publish(lambda: [('odom', 'base_link', *HERE)], Time())
         assert prefix_of(node) == (f'{namespace}/' if namespace else '')
         assert (node.count_publishers('/tf') > 0) is has_tf()

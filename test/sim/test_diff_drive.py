@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import math
+import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 
-from spowl_ros.sim.diff_drive import GOAL_RADIUS, POST_RADIUS, ROBOT_RADIUS, DiffDriveWorld
+from spowl_ros.sim.diff_drive import GOAL_RADIUS, POST_RADIUS, ROBOT_RADIUS, DiffDriveWorld, urdf
 
 STEP = 0.02
 
@@ -81,3 +82,10 @@ def test_laser_measures_the_surface() -> None:
     assert np.isinf(ranges[0]) and np.isinf(ranges[180])
     assert np.isinf(world.scan(360, 0.5)).all()
     assert ROBOT_RADIUS > 0.0
+
+
+def test_description_names_the_robot_s_frame() -> None:
+    """Whatever the frame is called, the one link has its name."""
+    for name in ('base_link', 'chassis', 'a<"b'):
+        link, = ElementTree.fromstring(urdf(name)).iter('link')
+        assert link.attrib['name'] == name
