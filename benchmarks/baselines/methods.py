@@ -15,7 +15,8 @@ from benchmarks.baselines.runs import Run, Training, measure, train
 from spowl_ros.base.errors import SpowlError
 
 _OMNISAFE = 'omnisafe_methods:OmniSafeTraining'
-METHODS = {'PPOLag': _OMNISAFE, 'CPO': _OMNISAFE, 'SACLag': _OMNISAFE, 'RCEPETS': _OMNISAFE}
+METHODS = {'PPOLag': _OMNISAFE, 'CPO': _OMNISAFE, 'SACLag': _OMNISAFE, 'RCEPETS': _OMNISAFE,
+           'MBPPOL': 'mbppol:MBPPOLTraining'}
 """Module and class of each method's `Training`; RCEPETS is the planner of MBRCE."""
 
 

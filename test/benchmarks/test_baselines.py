@@ -19,6 +19,7 @@ import torch
 from benchmarks.baselines import runs
 from benchmarks.baselines.runs import Run, measure, table, train
 from spowl_ros.sim.compat import import_safety_gymnasium
+from spowl_ros.sim.step import StepResult
 
 TASK = 'SafetyPointGoal1-v0'
 needs_omnisafe = pytest.mark.skipif(not importlib.util.find_spec('omnisafe'),
@@ -159,3 +160,70 @@ def test_coordinates_are_those_over_the_plain_package() -> None:
             assert (np.float32(made.reward), made.cost) == (reward.item(), cost.item())
     finally:
         omnisafe_tasks.register()
+
+
+class Lane:
+    """A vehicle on a line: it earns its speed, and pays above a speed of 0.5."""
+
+    def reset(self, seed: int | None = None) -> NDArray[np.float32]:
+        """Stand at the beginning."""
+        self.speed, self.decisions = 0.0, 0
+        return np.zeros(1, np.float32)
+
+    def step(self, action: NDArray[np.float32]) -> StepResult:
+        """Speed up or slow down."""
+        self.speed = 0.5 * self.speed + 0.5 * float(np.clip(action[0], -1.0, 1.0))
+        self.decisions += 1
+        return StepResult(np.array([self.speed], np.float32), self.speed,
+                          float(self.speed > 0.5), False, self.decisions == 50, {'goals': 0})
+
+
+def mean_speed(policy: Any) -> float:
+    """Return the mean speed of an episode in the lane."""
+    lane, speeds = Lane(), []
+    seen = lane.reset()
+    for _ in range(50):
+        seen = lane.step(policy.act([0], seen[None])[0][0]).observation
+        speeds.append(lane.speed)
+    return float(np.mean(speeds))
+
+
+@needs_omnisafe
+@pytest.mark.slow
+def test_mbppol_drives_as_fast_as_the_limit_allows(tmp_path: Path) -> None:
+    """Without a limit it learns full speed, with a limit of 0 a speed that costs nothing."""
+    from benchmarks.baselines.mbppol import MBPPOLTraining, Problem, Settings
+
+    settings = Settings(round_decisions=200, models=3, model_hidden=32, horizon=20,
+                        trajectories=39, batch=200, rate=3e-3, multiplier_rate=0.3)
+    speeds = []
+    for limit in (1e6, 0.0):
+        training = MBPPOLTraining(
+            Run(TASK, 'MBPPOL', 0, 4_000, limit), tmp_path,
+            lambda task, repeat: Problem(Lane(), 1, lambda seen: (seen > 0.5).float()), settings)
+        while training.raw_steps < training.total_steps:
+            training.advance()
+        speeds.append(mean_speed(training.policy()))
+    assert speeds[0] > 0.8 and 0.2 < speeds[1] < 0.5
+
+
+@needs_omnisafe
+@pytest.mark.slow
+def test_mbppol_goes_on_exactly(tmp_path: Path) -> None:
+    """From a checkpoint between two episodes another process learns what this one would have."""
+    from benchmarks.baselines.mbppol import MBPPOLTraining, Settings
+
+    settings = Settings(round_decisions=200, models=2, model_hidden=16, horizon=5,
+                        trajectories=8, most_updates=2)
+
+    def begin() -> Any:
+        return MBPPOLTraining(Run(TASK, 'MBPPOL', 0, 2_000, 1.0), tmp_path, settings=settings)
+
+    one, other = begin(), begin()
+    one.advance()
+    state = one.state()
+    expected = one.advance()
+    other.restore(state)
+    assert other.advance() == expected and other.raw_steps == other.total_steps
+    for mine, theirs in zip(other.policy().parameters(), one.policy().parameters(), strict=True):
+        assert torch.equal(mine, theirs)
