@@ -18,6 +18,7 @@ from torch import Tensor
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.settings import setting
 from spowl_ros.training.adam import Adam
+from spowl_ros.training.compiled import Compiled
 from spowl_ros.training.constraint import AugmentedLagrangian, Constraint
 from spowl_ros.training.losses import Batch, LossConfig, ModelLoss, model_loss, policy_terms
 from spowl_ros.training.networks import Networks
@@ -152,8 +153,8 @@ class Learners:
         if not self.settings.optimiser.compile:
             return each(self.count, function)
         if self.count == 1:  # a plain call adds views, which compilers handle badly
-            return each(1, torch.compile(function, dynamic=False))
-        return torch.compile(each(self.count, function), dynamic=False)
+            return each(1, Compiled(function))
+        return Compiled(each(self.count, function))
 
     def _each_of(self, values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=self.device)

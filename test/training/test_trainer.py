@@ -212,6 +212,22 @@ def test_full_disk_is_one_line_and_leaves_the_checkpoint(uninterrupted: Path, co
     assert not list(command.output.glob('*.part'))
 
 
+@pytest.mark.slow
+def test_without_a_compiler_the_run_is_the_same_but_slower(
+        uninterrupted: Path, command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+        ) -> None:
+    """One line says so, and the networks are those that are not compiled."""
+    monkeypatch.setenv('CXX', str(tmp_path / 'no such compiler'))
+    monkeypatch.setenv('TORCHINDUCTOR_CACHE_DIR', str(tmp_path / 'cache'))
+    process = command.start('optimiser.compile=true')
+    _, errors = process.communicate(timeout=200)
+    assert process.returncode == 0, errors
+    assert errors.count('torch.compile fails here') == 1 and 'Traceback' not in errors
+    found, expected = (checkpoint.load(run / CHECKPOINT)['members'][0] for run in (
+        command.output, uninterrupted))
+    assert_equal(found['learner'], expected['learner'])
+
+
 @pytest.mark.parametrize('net', ['reward_value', 'policy'])
 def test_not_a_number_ends_the_run(net: str, tiny: TrainConfig, tmp_path: Path) -> None:
     """A loss that is not finite ends the run with advice; the checkpoint is from before."""
