@@ -34,6 +34,8 @@ _PLAUSIBLE = np.array([FARTHEST, FARTHEST, 20.0, 100.0])
 """Greatest magnitude of x, y (m), speed (m/s) and turn rate (rad/s)."""
 _LEAP = 0.5
 """Metres by which odometry may move between two messages, beside the way at the greatest speed."""
+_LEAST = 1e-6
+"""Least distance with a direction, metres."""
 _NORTH = np.array([0.0, -0.5])
 """MuJoCo's magnetic field in the world's x and y, tesla."""
 
@@ -83,8 +85,10 @@ def obstacles(points: NDArray[np.float64], hazard_radius: float,
         piece = points[start:index]
         distances = np.hypot(piece[:, 0], piece[:, 1])
         nearest = int(distances.argmin())
-        behind = 1.0 + (hazard_radius - robot_radius) / max(float(distances[nearest]), 1e-6)
-        centres.append(piece[nearest] * behind)
+        distance = max(float(distances[nearest]), _LEAST)
+        # a hit within the hull stays on its side, or it would look like a hazard behind the robot
+        centres.append(piece[nearest] * max(distance + hazard_radius - robot_radius, _LEAST)
+                       / distance)
         start = index
     return np.array(centres).reshape(-1, 2)
 

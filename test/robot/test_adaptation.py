@@ -86,6 +86,19 @@ def test_every_hit_is_covered() -> None:
         assert math.isclose(nearest, world.clearance(), abs_tol=0.01)
 
 
+@pytest.mark.parametrize(('distance', 'radius'), [(0.3, 0.9), (0.25, 0.5), (0.01, 5.0)])
+@pytest.mark.parametrize('bearing', [0.2, 1.8, -2.9])
+def test_a_hit_within_the_hull_is_touched_and_on_its_side(distance: float, radius: float,
+                                                          bearing: float) -> None:
+    """However great the hull's radius, a hit within it is a hazard that costs, where it was hit."""
+    hit = distance * np.array([[math.cos(bearing), math.sin(bearing)]])
+    centre, = adaptation.obstacles(hit, HAZARD_RADIUS, radius)
+    assert np.hypot(*centre) <= HAZARD_RADIUS
+    assert math.atan2(centre[1], centre[0]) == pytest.approx(bearing)
+    seen = adaptation.sense_obstacles(hit, HAZARD_RADIUS, radius, 16)['hazards_lidar']
+    assert seen.argmax() == int(bearing % (2.0 * math.pi) / (2.0 * math.pi / 16))
+
+
 def test_wall_becomes_a_row() -> None:
     """A wall two metres long, half a metre ahead, has no gap that the robot could see."""
     y = np.linspace(-1.0, 1.0, 200)
