@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _CONFLICT_PERIODS = 5.0
 """Control periods for which the robot stays stopped after another node sent a command."""
 _ROUNDING = 1e-6
-"""Fraction by which a command may exceed the contract's greatest change: messages round."""
+"""Fraction by which messages round: of the contract's greatest change, and of the stop command."""
 
 STATES = ('passing', 'limited', 'slowed', 'stopped')
 """What the supervisor did to a command, from the least to the most intrusive."""
@@ -61,13 +61,15 @@ class Supervision:
         self.latch = latch or Latch(held=False)
         self._steady = steady
         low, high = np.array(contract.action.low), np.array(contract.action.high)
-        self._middle, self._half = (low + high) / 2, (high - low) / 2
+        self._below, self._above = low - self.stop_command, high - self.stop_command
+        self._half = (high - low) / 2
         self._region = HazardRegion(contract, steady)
         self._last = self.stop_command
         self._heard = -math.inf
         self._conflict = -math.inf
         self._refusal = ''
         self._moved = -math.inf
+        self._slowed = False
 
     @property
     def sensors(self) -> list[Field]:
@@ -90,7 +92,7 @@ class Supervision:
     def start(self, now: float) -> None:
         """Begin to count silences; `now` is the steady clock, seconds."""
         self._heard = now
-        self._last = self.stop_command
+        self.begin_episode()
 
     def begin_episode(self) -> None:
         """Forget the last command and all readings, as at the start."""
@@ -123,12 +125,14 @@ class Supervision:
             return self._stopped(self._refusal, now)
         if command.shape != self.stop_command.shape or not np.isfinite(command).all():
             return self._stopped('the command is not a finite number for each actuator', now)
-        allowed = self._middle + np.clip(command - self._middle,
-                                         -self.settings.magnitude * self._half,
-                                         self.settings.magnitude * self._half)
-        parts = min(self.settings.change, self.contract.action.change * (1.0 + _ROUNDING))
-        change = 2.0 * parts * self._half
-        allowed = np.clip(allowed, self._last - change, self._last + change)
+        allowed = self.stop_command + np.clip(command - self.stop_command,
+                                              self.settings.magnitude * self._below,
+                                              self.settings.magnitude * self._above)
+        # neither limit turns the controller's own stop into a movement
+        if not (np.abs(command - self.stop_command) <= _ROUNDING * self._half).all():
+            parts = min(self.settings.change, self.contract.action.change * (1.0 + _ROUNDING))
+            change = 2.0 * parts * self._half
+            allowed = np.clip(allowed, self._last - change, self._last + change)
         self._moved = now
         return self._sent(allowed, command, now)
 
@@ -145,7 +149,7 @@ class Supervision:
         if not self._steady or np.array_equal(self._last, self.stop_command):
             return None
         before = self._last
-        result = self._sent(before, before, now)
+        result = self._sent(before, before, now, self._slowed)
         return None if np.array_equal(result.command, before) else result
 
     def silent(self, now: float) -> Supervised | None:
@@ -170,8 +174,13 @@ class Supervision:
         return np.array_equal(self._last, self.stop_command)
 
     def _sent(self, allowed: NDArray[np.float64], command: NDArray[np.float64],
-              now: float) -> Supervised:
-        """Return the command after the region around hazards; `allowed` is within its limits."""
+              now: float, slowed: bool = False) -> Supervised:
+        """
+        Return the command after the region around hazards.
+
+        :param allowed: within its limits
+        :param slowed: it was slowed before, and is not slowed again
+        """
         state, reason = 'limited', 'command beyond its limits'
         if self.settings.margin_response in ('slow', 'stop'):
             wanted = (allowed - self.stop_command) / self._half
@@ -180,13 +189,14 @@ class Supervision:
             if (verdict.reason and not verdict.unknown
                     and self.settings.margin_response == 'slow'):
                 state = 'slowed'
-                allowed = self.stop_command + self.settings.slow_factor * (
-                    allowed - self.stop_command)
+                if not slowed:
+                    allowed = self.stop_command + self.settings.slow_factor * (
+                        allowed - self.stop_command)
             elif verdict.reason:
                 allowed = self.stop_command + verdict.command * self._half
                 if not verdict.command.any():
                     return self._stopped(reason, now)
-        self._last = allowed
+        self._last, self._slowed = allowed, state == 'slowed'
         if state == 'limited' and np.array_equal(allowed, command):
             return Supervised(allowed, 'passing', '')
         return Supervised(allowed, state, reason)

@@ -23,11 +23,11 @@ class SupervisionSettings:
     """What commands the supervisor lets through."""
 
     magnitude: float = setting(
-        1.0, "greatest command, as a fraction of the actuators' range around its middle",
-        low=0.0, high=1.0)
+        1.0, "greatest command, as a fraction of the actuators' range on each side of the stop "
+             'command', low=0.0, high=1.0)
     change: float = setting(
         1.0, 'greatest change from one command to the next, as a fraction of the whole range; '
-             "the contract's limit holds too", low=0.001, high=1.0)
+             "the contract's limit holds too; a stop command passes at once", low=0.001, high=1.0)
     silence: float = setting(
         1.7, 'control periods of the steady clock without a command after which the robot stops; '
         f'at most {GREATEST_SILENCE:g} on a real robot', low=1.0, high=100.0)

@@ -70,6 +70,28 @@ def test_the_contract_bounds_changes_too() -> None:
     check(supervision.command(np.array([1.0, 1.0]), 0.1), [0.25, 0.75], 'limited')
 
 
+@pytest.mark.parametrize('limits', [{'magnitude': 0.0}, {'magnitude': 0.5}, {'change': 0.001}])
+@pytest.mark.parametrize('low', [-1.0, 0.0])
+def test_no_limit_turns_a_stop_into_a_movement(limits: dict[str, float], low: float) -> None:
+    """The controller's own stop passes whole, also where rest is not the middle of the range."""
+    contract = replace(CONTRACT, action=replace(CONTRACT.action, low=(low, -3.0), change=0.1))
+    supervision = Supervision(contract, SupervisionSettings())
+    supervision.start(0.0)
+    for tick in range(6):
+        supervision.command(np.array([1.0, 0.0]), 0.1 * tick)
+    supervision.settings = SupervisionSettings(**limits)
+    check(supervision.command(np.zeros(2), 0.6), [0, 0], 'passing')
+
+
+def test_all_of_the_range_is_allowed_where_rest_is_at_its_edge() -> None:
+    """A magnitude of 1 limits nothing, a half one half of the way from rest to the edge."""
+    contract = replace(CONTRACT, action=replace(CONTRACT.action, low=(0.0, -3.0)))
+    supervision = Supervision(contract, SupervisionSettings())
+    check(supervision.command(np.array([1.0, 3.0]), 0.1), [1.0, 3.0], 'passing')
+    supervision.settings = SupervisionSettings(magnitude=0.5)
+    check(supervision.command(np.array([1.0, 3.0]), 0.2), [0.5, 1.5], 'limited')
+
+
 @pytest.mark.parametrize('command', [[np.nan, 0.0], [np.inf, 0.0], [0.0], [0.0, 0.0, 0.0], []])
 def test_stops_at_nonsense(command: list[float]) -> None:
     """What is not a finite number for each actuator never reaches them."""
@@ -224,6 +246,28 @@ def test_a_hazard_that_comes_while_a_command_is_held_stops_it() -> None:
     assert supervision.again(0.02) is None
     show_hazard(supervision, 0.2, 0.05)
     check(supervision.again(0.06), [0, 0], 'stopped', 'hazard at 0.20 m')
+
+
+def test_a_held_command_is_slowed_once() -> None:
+    """Judged anew between two commands, it keeps its factor, and stops where no scan comes."""
+    supervision = make(margin_response='slow', slow_factor=0.3)
+    show_hazard(supervision, 0.3)
+    check(supervision.command(np.array([1.0, 0.0]), 0.01), [0.3, 0], 'slowed')
+    for tick in range(2, 10):
+        assert supervision.again(0.01 * tick) is None
+    check(supervision.again(0.3), [0, 0], 'stopped', 'no hazards_lidar for')
+    check(supervision.command(np.array([1.0, 0.0]), 0.31), [0, 0], 'stopped')
+
+
+@pytest.mark.parametrize('steady', [True, False])
+def test_a_new_start_knows_no_reading_of_the_time_before(steady: bool) -> None:
+    """What was seen before a pause counts neither as present nor as free."""
+    supervision = make(steady, margin_response='stop')
+    show_hazard(supervision, 2.7)
+    check(supervision.command(np.array([1.0, 0.0]), 0.01), [1, 0], 'passing')
+    supervision.start(0.02)
+    check(supervision.command(np.array([1.0, 0.0]), 0.03), [0, 0], 'stopped',
+          'no hazards_lidar yet')
 
 
 NUMBER = st.floats(-1e6, 1e6) | st.sampled_from([np.nan, np.inf, -np.inf])
