@@ -90,7 +90,7 @@ def test_every_hit_is_covered() -> None:
 @pytest.mark.parametrize('bearing', [0.2, 1.8, -2.9])
 def test_a_hit_within_the_hull_is_touched_and_on_its_side(distance: float, radius: float,
                                                           bearing: float) -> None:
-    """However great the hull's radius, a hit within it is a hazard that costs, where it was hit."""
+    """However great the radius, a hit within it is a hazard that costs, where it was hit."""
     hit = distance * np.array([[math.cos(bearing), math.sin(bearing)]])
     centre, = adaptation.obstacles(hit, HAZARD_RADIUS, radius)
     assert np.hypot(*centre) <= HAZARD_RADIUS
