@@ -16,8 +16,12 @@ from spowl_ros.sim.step import StepResult
 
 RECENT = 20
 """Episodes whose mean the learning curve shows."""
+NAMES = ('obs', 'action', 'reward', 'cost', 'next_obs', 'terminated', 'begins', 'goal_moved')
+"""Parts of a decision; the last three are 0 or 1."""
 Experience = dict[str, NDArray[np.float32]]
-"""`obs`, `action`, `reward`, `cost`, `next_obs`, each (N, its size)."""
+"""Arrays (N, size of the part) by the names of `NAMES`."""
+Act = Callable[[NDArray[np.float32], bool], NDArray[np.float32]]
+"""From an observation (O,), and whether an episode begins, to an action (A,)."""
 
 
 class World(Protocol):
@@ -34,8 +38,6 @@ class Driver:
     """
     Drives a world, one episode after another, each with a training seed of its own.
 
-    It remembers all decisions but those after which a goal moved: nobody could foretell where to.
-
     :param action_repeat: raw steps of a decision
     """
 
@@ -43,37 +45,53 @@ class Driver:
         self._world, self._seed, self._repeat = world, seed, action_repeat
         self.raw_steps = 0
         self._episode = 0
-        self._rows: dict[str, list[Any]] = {name: [] for name in (
-            'obs', 'action', 'reward', 'cost', 'next_obs')}
+        self._rows: list[tuple[Any, ...]] = []
         self._recent: deque[tuple[float, float]] = deque(maxlen=RECENT)
         self._begin()
 
     def _begin(self) -> None:
         words = np.random.SeedSequence([self._seed, self._episode])
         self.seen = self._world.reset(FIRST_TRAINING + int(words.generate_state(1)[0]) % 2 ** 31)
-        self._sums = np.zeros(2)
+        self._sums, self._begins = np.zeros(2), True
 
-    def drive(self, act: Callable[[NDArray[np.float32]], NDArray[np.float32]], decisions: int
-              ) -> None:
-        """Make decisions by a function from an observation (O,) to an action (A,)."""
+    def drive(self, act: Act, decisions: int) -> None:
+        """Make decisions."""
         for _ in range(decisions):
-            action = act(self.seen)
+            action = act(self.seen, self._begins)
             made = self._world.step(action)
             self.raw_steps += self._repeat
             self._sums += made.reward, made.cost
-            if not made.info['goals']:
-                values = self.seen, action, [made.reward], [made.cost], made.observation
-                for rows, value in zip(self._rows.values(), values, strict=True):
-                    rows.append(value)
+            self._rows.append((self.seen, action, [made.reward], [made.cost], made.observation,
+                               [made.terminated], [self._begins], [made.info['goals'] > 0]))
+            self._begins = False
             self.seen = made.observation
             if made.terminated or made.truncated:
                 self._recent.append((self._sums[0], self._sums[1]))
                 self._episode += 1
                 self._begin()
 
+    def __len__(self) -> int:
+        """Return the number of decisions."""
+        return len(self._rows)
+
     def experience(self) -> Experience:
-        """Return all that it remembers."""
-        return {name: np.array(rows, np.float32) for name, rows in self._rows.items()}
+        """Return all decisions."""
+        return self._stack(self._rows)
+
+    def sequences(self, count: int, length: int) -> Experience:
+        """Return random sequences (count, length, ...), each of one episode; NumPy draws them."""
+        chosen: list[tuple[Any, ...]] = []
+        while len(chosen) < count * length:
+            start = int(np.random.randint(len(self._rows) - length + 1))
+            rows = self._rows[start:start + length]
+            if not any(row[NAMES.index('begins')][0] for row in rows[1:]):
+                chosen += rows
+        return {name: array.reshape(count, length, -1)
+                for name, array in self._stack(chosen).items()}
+
+    def _stack(self, rows: list[tuple[Any, ...]]) -> Experience:
+        return {name: np.array(parts, np.float32)
+                for name, parts in zip(NAMES, zip(*rows, strict=True), strict=True)}
 
     def recent(self) -> tuple[float, float]:
         """Return the means of return and cost of recent episodes; NaN before one has ended."""
@@ -84,12 +102,12 @@ class Driver:
 
     def state(self) -> dict[str, Any]:
         """Return what `load` needs."""
-        return {'rows': self.experience(), 'raw_steps': self.raw_steps,
+        return {'rows': self._rows, 'raw_steps': self.raw_steps,
                 'episode': self._episode, 'recent': list(self._recent)}
 
     def load(self, state: dict[str, Any]) -> None:
         """Go back to a state; the episode that was under way begins anew."""
-        self._rows = {name: list(rows) for name, rows in state['rows'].items()}
-        self.raw_steps, self._episode = state['raw_steps'], state['episode']
+        self._rows, self.raw_steps = state['rows'], state['raw_steps']
+        self._episode = state['episode']
         self._recent.extend(state['recent'])
         self._begin()

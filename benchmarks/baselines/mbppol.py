@@ -264,13 +264,15 @@ class MBPPOLTraining:
         policy = self._learner.policy
 
         @torch.no_grad()
-        def act(seen: NDArray[np.float32]) -> NDArray[np.float32]:
+        def act(seen: NDArray[np.float32], begins: bool) -> NDArray[np.float32]:
             action = policy.distribution(torch.as_tensor(seen)).sample()
             drawn: NDArray[np.float32] = action.clamp(-1.0, 1.0).numpy()
             return drawn
 
         self._driver.drive(act, self._settings.round_decisions)
-        self._learner.learn(self._driver.experience())
+        experience = self._driver.experience()
+        foreseeable = experience['goal_moved'][:, 0] == 0.0
+        self._learner.learn({name: part[foreseeable] for name, part in experience.items()})
         return self._driver.recent()
 
     def state(self) -> bytes:

@@ -16,7 +16,7 @@ from spowl_ros.base.errors import SpowlError
 
 _OMNISAFE = 'omnisafe_methods:OmniSafeTraining'
 METHODS = {'PPOLag': _OMNISAFE, 'CPO': _OMNISAFE, 'SACLag': _OMNISAFE, 'RCEPETS': _OMNISAFE,
-           'MBPPOL': 'mbppol:MBPPOLTraining'}
+           'MBPPOL': 'mbppol:MBPPOLTraining', 'SafeDreamer': 'safedreamer:SafeDreamerTraining'}
 """Module and class of each method's `Training`; RCEPETS is the planner of MBRCE."""
 
 

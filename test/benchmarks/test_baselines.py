@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 import pytest
 import torch
 
-from benchmarks.baselines import runs
+from benchmarks.baselines import runs, safedreamer
 from benchmarks.baselines.runs import Run, measure, table, train
+from benchmarks.baselines.safedreamer import SafeDreamerTraining
 from spowl_ros.sim.compat import import_safety_gymnasium
 from spowl_ros.sim.step import StepResult
 
@@ -188,6 +189,15 @@ def mean_speed(policy: Any) -> float:
     return float(np.mean(speeds))
 
 
+def dreaming(limit: float, folder: Path) -> SafeDreamerTraining:
+    """Return a small SafeDreamer that learns to drive in the lane."""
+    return SafeDreamerTraining(
+        Run(TASK, 'SafeDreamer', 0, 2_000, limit), folder, Lane(), 1, safedreamer.Settings(
+            deter=32, units=32, groups=4, classes=4, layers=1, length=10, random_decisions=200,
+            round_decisions=50, updates_per_decision=1.0, model_rate=3e-3, rate=1e-3, horizon=5,
+            samples=60, elites=10, iterations=3))
+
+
 @needs_omnisafe
 @pytest.mark.slow
 def test_mbppol_drives_as_fast_as_the_limit_allows(tmp_path: Path) -> None:
@@ -205,6 +215,34 @@ def test_mbppol_drives_as_fast_as_the_limit_allows(tmp_path: Path) -> None:
             training.advance()
         speeds.append(mean_speed(training.policy()))
     assert speeds[0] > 0.8 and 0.2 < speeds[1] < 0.5
+
+
+@pytest.mark.slow
+def test_safedreamer_drives_as_fast_as_the_limit_allows(tmp_path: Path) -> None:
+    """Without a limit it learns full speed; with a low one it still drives, and pays little."""
+    speeds = []
+    for limit in (1e6, 1.0):
+        training = dreaming(limit, tmp_path)
+        while training.raw_steps < training.total_steps:
+            training.advance()
+        policy = training.policy()
+        policy.begin([1])
+        speeds.append(mean_speed(policy))
+    assert speeds[0] > 0.8 and 0.0 < speeds[1] < 0.5
+
+
+@pytest.mark.slow
+def test_safedreamer_goes_on_exactly(tmp_path: Path) -> None:
+    """From a checkpoint between two episodes another process learns what this one would have."""
+    one, other = dreaming(1.0, tmp_path), dreaming(1.0, tmp_path)
+    for _ in range(5):
+        one.advance()
+    state = one.state()
+    expected = one.advance()
+    other.restore(state)
+    assert other.advance() == expected and other.raw_steps == one.raw_steps
+    for mine, theirs in zip(other.policy().parameters(), one.policy().parameters(), strict=True):
+        assert torch.equal(mine, theirs)
 
 
 @needs_omnisafe
