@@ -32,7 +32,7 @@ MODEL = str(ROOT / 'models/SafetyPointGoal1-v0')
 ROBOT = str(ROOT / 'config/robot/diff_drive.yaml')
 POLICY = str(ROOT / 'test/training/policies/sb3')
 """Of another library, without the suffix of its files."""
-SWEEP = str(ROOT / 'examples/sweep.yaml')
+SWEEP = ROOT / 'examples/sweep.yaml'
 PINS = ('-c', 'requirements/constraints.txt')
 NO_DEPS = ('--no-deps', '-r', 'requirements/simulation.txt')
 RUNS, ASKS = 'runs', 'says what to install'
@@ -72,10 +72,10 @@ ENVIRONMENTS = {
     'report': with_extra('report', has=frozenset({'report'})),
     'view': with_extra('view', has=frozenset({'view'})),
     'sign': with_extra('sign', has=frozenset({'sign'})),
-    'scale': with_extra('sim,scale', NO_DEPS, has=frozenset({'sim', 'scale'})),
+    'scale': with_extra('sim,scale', NO_DEPS, has=frozenset({'sim', 'scale', 'dataset'})),
     'wrap': with_extra('wrap', has=frozenset({'wrap'})),
     'dataset': with_extra('dataset', has=frozenset({'dataset'})),
-    'rerun': with_extra('rerun', has=frozenset({'rerun'})),
+    'rerun': with_extra('rerun', has=frozenset({'rerun', 'dataset'})),
 }
 """The first one makes the bag for the others."""
 NO_EXTRA = ('robot', 'none')
@@ -129,7 +129,7 @@ COMMANDS = {
     'dataset': Command(('dataset', MODEL, '{here}/dataset', '{bag}'), frozenset({'dataset'})),
     'wrap': Command(('wrap', f'{POLICY}.onnx', f'{POLICY}.yaml', '{here}/wrapped', '--golden',
                      f'{POLICY}.npz'), frozenset({'wrap'})),
-    'sweep': Command(('sweep', SWEEP), frozenset({'sim', 'scale'})),
+    'sweep': Command(('sweep', '{here}/sweep.yaml'), frozenset({'sim', 'scale'})),
     'sign': Command(('sign', '{here}/model', '--key', '{here}/key.pem'), frozenset({'sign'})),
 }
 
@@ -244,6 +244,8 @@ def try_out(names: Iterable[str], folder: Path, ros: str, everything: bool = Tru
         subprocess.run(['openssl', 'ecparam', '-name', 'prime256v1', '-genkey', '-noout', '-out',
                         here / 'key.pem'], check=True)
         (here / 'rules.yaml').write_text(RULES, encoding='utf-8')
+        (here / 'sweep.yaml').write_text(SWEEP.read_text(encoding='utf-8').replace(
+            'models/', f'{ROOT}/models/'), encoding='utf-8')
         installed = Installed(here / 'environment')
         installed.install(ENVIRONMENTS[name], ros)
         made = time.monotonic()
