@@ -188,7 +188,7 @@ class Dreamer(nn.Module):
 
     def __init__(self, size: int, actions: int, limit: float, decisions: int, s: Settings) -> None:
         super().__init__()
-        self._s, self._limit, self._decisions, self._actions = s, limit, decisions, actions
+        self._s, self._limit, self._decisions, self.actions = s, limit, decisions, actions
         self.model = WorldModel(size, actions, s)
         features = s.deter + s.groups * s.classes
         self.actor = mlp(features, s.units, 2 * actions, s.layers)
@@ -212,8 +212,8 @@ class Dreamer(nn.Module):
     def stand(self, lanes: int) -> None:
         """Forget what was seen, done and planned in all lanes."""
         self._state = self.model.begin(lanes)
-        self._action = torch.zeros(lanes, self._actions)
-        self._mean = torch.zeros(lanes, self._s.horizon, self._actions)
+        self._action = torch.zeros(lanes, self.actions)
+        self._mean = torch.zeros(lanes, self._s.horizon, self.actions)
 
     def paid(self, lane: int, cost: float) -> None:
         """Do nothing: it knows costs by its model only."""
@@ -356,11 +356,10 @@ class SafeDreamerTraining:
     def advance(self) -> tuple[float, float]:
         """Drive and learn; return return and cost of recent episodes."""
         s, dreamer = self._s, self._dreamer
-        actions = dreamer._actions
 
         def act(seen: NDArray[np.float32], begins: bool) -> NDArray[np.float32]:
             if len(self._driver) < s.random_decisions:
-                return np.random.uniform(-1.0, 1.0, actions).astype(np.float32)
+                return np.random.uniform(-1.0, 1.0, dreamer.actions).astype(np.float32)
             if begins or len(self._driver) == s.random_decisions:
                 dreamer.stand(1)
             return dreamer.act([0], seen[None])[0][0]
