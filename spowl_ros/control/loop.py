@@ -116,7 +116,7 @@ class DecisionLoop:
         self._jumped = False
         self._begins_ns: int | None = None
         self._settings: ControllerSettings | None = None
-        self._cost = math.nan
+        self._cost: float | None = None
         self._due = math.inf
         self._decided_ns: int | None = None
         self._begun = 0
@@ -185,9 +185,9 @@ class DecisionLoop:
             time.sleep(_HANDOVER_S)
 
     def put_cost(self, cost: float) -> None:
-        """Add to the cost since the last decision."""
+        """Add to the cost since the last decision; after one that is none, it is not known."""
         with self._condition:
-            self._cost = cost + (0.0 if math.isnan(self._cost) else self._cost)
+            self._cost = (self._cost or 0.0) + (cost if 0.0 <= cost < math.inf else math.nan)
 
     def clock_set_back(self) -> None:
         """Reset after the clock went back."""
@@ -278,13 +278,14 @@ class DecisionLoop:
                 observation = self._assembler.observe(self._assembler.newest_ns())
             else:
                 observation = self._assembler.observe(now_ns, now, self._rate)
-            cost, self._cost = self._cost, math.nan
+            cost, self._cost = self._cost, None
             arrival = now - min(self._assembler.silences(now).values())
         if observation is None:
             decision = self._controller.stop(now_ns, f'waiting for {", ".join(missing)}')
         else:
             self._decided_ns = observation.stamp_ns
-            decision = self._controller.decide(observation, self._deadline, cost=cost,
+            decision = self._controller.decide(observation, self._deadline,
+                                               cost=math.nan if cost is None else cost,
                                                operator=self._operator(now))
         self._before = decision
         self._due = now + (self._patience() if complete else self._period)

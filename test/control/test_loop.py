@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+import math
 from pathlib import Path
 import time
 
@@ -153,6 +154,24 @@ def test_costs_add_up_to_the_next_decision(make: Callable[[float], Harness]) -> 
     harness.sense()
     harness.wait(1)
     assert harness.decisions[0].cost == 1.5
+
+
+@pytest.mark.parametrize('bad', [math.nan, math.inf, -math.inf, -1.0])
+@pytest.mark.parametrize('after', [0.0, 1.0])
+def test_a_cost_that_is_none_is_not_a_cost_of_zero(make: Callable[[float], Harness], bad: float,
+                                                   after: float) -> None:
+    """Whatever comes before or after it, the cost of that decision is not known."""
+    harness = make(0.0)
+    for cost in (0.5, bad, after):
+        harness.loop.put_cost(cost)
+    harness.sense()
+    harness.wait(1)
+    harness.loop.put_cost(0.5)
+    harness.now_ns += PERIOD_NS
+    harness.sense()
+    harness.wait(2)
+    assert math.isnan(harness.decisions[0].cost)
+    assert harness.decisions[1].cost == 0.5
 
 
 def test_what_ends_the_loop_is_reported(make: Callable[[float], Harness]) -> None:
