@@ -266,7 +266,7 @@ class Adapter(Node):
         """
         latched = {
             bytes(info.endpoint_gid) for info in
-            self.get_publishers_info_by_topic(self.resolve_topic_name('goal_pose'))
+            self.get_publishers_info_by_topic('goal_pose')
             if info.qos_profile.durability is DurabilityPolicy.TRANSIENT_LOCAL}
         if latched - self._asked and self._latched is None:
             self._latched = self.create_subscription(PoseStamped, 'goal_pose', self._on_latched,

@@ -60,6 +60,8 @@ if TYPE_CHECKING:
     from spowl_ros.control.decision import Decision
     from spowl_ros.control.observation import Observation
 
+COMMAND = 'command'
+"""Topic of the commands."""
 _LONGEST_WAIT_S = 1.0
 _HANGS_PERIODS = 2.0
 """Control periods after which a decision counts as hanging."""
@@ -156,7 +158,7 @@ class ControllerNode(ManagedNode):
             raise
         self._bundle, self._declared = loaded, parameters
         self._command: Publisher[Any] = self.create_publisher(
-            message_class(self._command_format.type), 'command', 1)
+            message_class(self._command_format.type), COMMAND, 1)
         self._decisions = self.create_publisher(DiagnosticArray, '~/decision', KEPT)
         if self._unseen is not None:
             self._shadow_decisions = self.create_publisher(
@@ -196,7 +198,7 @@ class ControllerNode(ManagedNode):
 
         :raises SpowlError: another node commands the robot
         """
-        self.refuse_others(self._command.topic_name)
+        self.refuse_others(COMMAND)
         settings = self._node_parameters.settings
         self._controller = Controller(self._bundle, self._declared.settings, settings.seed,
                                       settings.threads)

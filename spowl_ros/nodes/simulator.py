@@ -226,7 +226,7 @@ class SimulatorNode(Node):
 
         :raises SpowlError: names the other node
         """
-        if names := other_publishers(self, self._clock_publisher.topic_name):
+        if names := other_publishers(self, '/clock'):
             raise SpowlError(f'another simulator runs in this domain: {", ".join(names)} '
                              'publishes /clock; end it, or use another ROS_DOMAIN_ID')
 
@@ -446,7 +446,7 @@ class SimulatorNode(Node):
     def _missing(self) -> str:
         """Return a sentence on which node is missing."""
         topic = self._subscription.topic_name
-        names = publishers(self, topic)
+        names = publishers(self, 'command')
         if not names:
             return (f'nobody publishes {topic}; start and activate a supervisor, or a controller '
                     'that is remapped to it')

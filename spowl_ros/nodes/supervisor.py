@@ -188,7 +188,7 @@ class SupervisorNode(ManagedNode):
 
         :raises SpowlError: another node commands the actuators
         """
-        self.refuse_others(self._command.topic_name)
+        self.refuse_others(self._robot.command.topic)
         if self._rate > 0.0:
             self.keep_time(self._declared.settings.priority)
         self._say_margin()
@@ -347,7 +347,7 @@ class SupervisorNode(ManagedNode):
 
     def _look_around(self, supervision: Supervision) -> None:
         """Stop the robot at once if a node other than the controller may command it."""
-        others = other_publishers(self, self._command.topic_name)
+        others = other_publishers(self, self._robot.command.topic)
         foreign = '' if not others else (
             f'{", ".join(sorted(others))} publishes {self._command.topic_name} too, which the '
             'supervisor cannot overrule')

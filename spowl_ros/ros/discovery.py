@@ -1,6 +1,11 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a node knows about other nodes on its topics."""
+"""
+What a node knows about other nodes on its topics.
+
+Topics are named as a node's own code names them: rclpy remaps the name of a topic whose publishers
+are asked for, so a name that was remapped already may become that of another topic.
+"""
 
 from __future__ import annotations
 
@@ -47,14 +52,14 @@ def check_one_publisher(node: Node, topic: str) -> None:
     """
     name = node.resolve_topic_name(topic)
     if (count := node.count_publishers(name)) > 1:
-        raise InvalidReading(f'{count} publishers ({", ".join(sorted(publishers(node, name)))}), '
+        raise InvalidReading(f'{count} publishers ({", ".join(sorted(publishers(node, topic)))}), '
                              'which may contradict each other')
 
 
 def endpoints(node: Node, topic: str) -> list[tuple[bytes, str]]:
     """Return the gid of each publisher of a topic, and its node's full name or an empty text."""
     found = []
-    for info in node.get_publishers_info_by_topic(node.resolve_topic_name(topic)):
+    for info in node.get_publishers_info_by_topic(topic):
         name = f'{info.node_namespace.rstrip("/")}/{info.node_name}'
         found.append((bytes(info.endpoint_gid), '' if is_unknown(name) else name))
     return found

@@ -92,8 +92,9 @@ class ManagedNode(LifecycleNode):  # type: ignore[misc]
             ended = time.monotonic() - self._made >= DISCOVERY_S
             names = other_publishers(self, topic)
             if names and (ended or not any(map(is_unknown, names))):
-                raise SpowlError(f'{", ".join(names)} publishes {topic} already, and two cannot '
-                                 'drive one robot; end the other one, or use another namespace')
+                raise SpowlError(f'{", ".join(names)} publishes {self.resolve_topic_name(topic)} '
+                                 'already, and two cannot drive one robot; end the other one, or '
+                                 'use another namespace')
             if ended:
                 return
             time.sleep(_POLL_S)

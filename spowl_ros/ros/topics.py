@@ -134,8 +134,8 @@ class RobotTopics:
 
         :param listener: name of a node that must be among them; empty: none
         """
-        for publisher in self._sensors:
-            known = self._node.get_subscriptions_info_by_topic(publisher.topic_name)
+        for entry, publisher in zip(self._inputs, self._sensors, strict=True):
+            known = self._node.get_subscriptions_info_by_topic(entry.topic)
             absent = listener and listener not in [info.node_name for info in known]
             if absent or publisher.get_subscription_count() < len(known):
                 return False
