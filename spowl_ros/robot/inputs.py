@@ -66,6 +66,9 @@ def check_path(name: str, type_name: str, path: str) -> None:
                              f'ros2 interface show {type_name} lists what it has')
         kind, value = members[match[1]]
         if match[2] is not None:
+            if kind.name not in ('ARRAY', 'SEQUENCE'):
+                raise SpowlError(f"field '{name}': {match[1]} in '{path}' of {type_name} is no "
+                                 'array; leave the brackets out')
             kind, value = value[0]  # the array's elements
         members = dict(store.fielddefs[value][1]) if kind.name == 'NAME' else {}
 

@@ -34,7 +34,8 @@ class Plausibility:
             if sensor is None or part.field.name not in taken.values or sensor.usual is None:
                 continue
             magnitude = (float(np.linalg.norm(taken.values[part.field.name]))
-                         if sensor.magnitude is None else sensor.magnitude(message, part.field))
+                         if sensor.magnitude is None or part.convert.given.type
+                         else sensor.magnitude(message, part.field))
             _, known = self._magnitudes.setdefault(
                 part.field.name, (part.field, deque(maxlen=_RECENT)))
             known.append(magnitude)

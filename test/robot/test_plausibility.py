@@ -4,13 +4,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 import math
 
 import numpy as np
 import pytest
-from sensor_msgs.msg import JointState
+from sensor_msgs.msg import Imu, JointState
 
 from spowl_ros.control.contract import Field
+from spowl_ros.robot.config import Input, RobotConfig
 from spowl_ros.robot.plausibility import Plausibility, implausible
 from spowl_ros.robot.topics import topics
 from spowl_ros.ros.messages import build
@@ -65,3 +67,16 @@ def test_joint_angles_in_degrees_are_told() -> None:
         judge.add(entry, message, entry.read(message))
     assert set(judge.problems()) == {part.field.name for part in entry.parts
                                      if part.field.sensor == 'joint_position'}
+
+
+def test_a_joint_from_another_message_has_no_angle_to_judge() -> None:
+    """Sine and cosine that a robot sends in a message of its own choice are taken as they are."""
+    joint = replace(field('joint_position', '1'), name='hip', size=2)
+    contract = replace(environment.contract('SafetyPointGoal1-v0'), fields=(joint,))
+    entry, = topics(contract, RobotConfig(inputs={'hip': Input(
+        type='sensor_msgs/msg/Imu', field='orientation_covariance[0:2]')}))
+    judge = Plausibility()
+    message = Imu()
+    message.header.stamp.sec = 1
+    judge.add(entry, message, entry.read(message))
+    assert judge.problems() == {}
