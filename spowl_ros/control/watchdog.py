@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 import threading
+import traceback
 
 _CHECKS = 8
 """Number of checks before a limit is reached."""
@@ -46,4 +47,7 @@ class Watchdog:
             looks += 1
             while done < len(self._limits) and looks * self._period >= self._limits[done][0]:
                 done += 1
-                self._limits[done - 1][1]()
+                try:
+                    self._limits[done - 1][1]()
+                except Exception:  # the next limit acts all the same
+                    traceback.print_exc()

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 import faulthandler
 from functools import partial
@@ -54,7 +54,7 @@ from spowl_ros.ros.succession import Model, Succession
 if TYPE_CHECKING:
     from rclpy.clock import TimeJump
     from rclpy.publisher import Publisher
-    from rclpy.subscription import MessageInfo
+    from rclpy.subscription import MessageInfo, Subscription
 
     from spowl_ros.control.bundle import Bundle
     from spowl_ros.control.decision import Decision
@@ -148,6 +148,8 @@ class ControllerNode(ManagedNode):
             if settings.shadow_model:
                 self._unseen = self._load(settings.shadow_model)
                 require_same(loaded.contract, self._unseen.contract)
+            sensors = [(entry, message_class(entry.type))
+                       for entry in topics(loaded.contract, robot)]
             self._command_format = CommandFormat(settings.command_type, loaded.contract.action)
             self._controller = Controller(loaded, parameters.settings, settings.seed,
                                           settings.threads)
@@ -172,10 +174,8 @@ class ControllerNode(ManagedNode):
         # Made before the sensors' and read before them: see `_on_sensor`.
         self._begins = self.create_subscription(Header, BEGIN_TOPIC, self._on_begin, 10)
         self._sensors = [
-            (entry, self.create_subscription(message_class(entry.type), entry.topic,
-                                             partial(self._on_sensor, entry),
-                                             qos_profile_sensor_data))
-            for entry in topics(loaded.contract, robot)]
+            (entry, self.create_subscription(kind, entry.topic, partial(self._on_sensor, entry),
+                                             qos_profile_sensor_data)) for entry, kind in sensors]
         self._cost = (self.create_subscription(Float64, 'cost', self._store_cost, 10)
                       if settings.observe_cost else None)
         backwards = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1))
@@ -227,18 +227,20 @@ class ControllerNode(ManagedNode):
     def deactivate(self) -> None:
         """Stop the robot, then stop deciding."""
         loop, self._loop = self._loop, None
-        self._succession.end()
-        if loop is not None and self._watchdog is not None:
-            if loop.end():
-                self._watchdog.end()
-            else:  # the watchdog ends the process, or `process.run` does
-                process.abandon(_hangs(loop))
-        if self._shadow is not None:
-            self._shadow.end()
-            self._shadow = None
-        self._mode.publish(String(data='stop'))
-        self._ramp_down()
-        publish_last(self._command, self._command_message(self._controller.stop_action))
+        try:
+            self._succession.end()
+            if loop is not None and self._watchdog is not None:
+                if loop.end():
+                    self._watchdog.end()
+                else:  # the watchdog ends the process, or `process.run` does
+                    process.abandon(_hangs(loop))
+            if self._shadow is not None:
+                self._shadow.end()
+                self._shadow = None
+            self._mode.publish(String(data='stop'))
+            self._ramp_down()
+        finally:  # even if its mode cannot be published
+            publish_last(self._command, self._command_message(self._controller.stop_action))
 
     def cleanup(self) -> None:
         """Forget the bundle."""
@@ -312,19 +314,11 @@ class ControllerNode(ManagedNode):
         The sensors of one measurement come in a burst. Taking them together saves a round of the
         executor through all entities of the node for each.
         """
-        while True:
-            with self._begins.handle:
-                begin = self._begins.handle.take_message(self._begins.msg_type, False)
-            if begin is None:
-                break
+        for begin in _waiting(self._begins):
             self._on_begin(begin[0])
         self._store(entry, message, info)
         for other, subscription in self._sensors:
-            while True:
-                with subscription.handle:
-                    taken = subscription.handle.take_message(subscription.msg_type, False)
-                if taken is None:
-                    break
+            for taken in _waiting(subscription):
                 self._store(other, *taken)
 
     def _store(self, entry: Topic, message: Any, info: MessageInfo) -> None:
@@ -421,9 +415,9 @@ class ControllerNode(ManagedNode):
     def _stop_hanging(self) -> None:
         """Stop the robot while the deciding thread hangs."""
         self._hanging = True
-        self._mode.publish(String(data='stop'))
         self._ramp_down()
         self._publish_command(self._controller.stop_action)
+        self._mode.publish(String(data='stop'))
         self._report()
 
     def _end_hanging(self, loop: DecisionLoop) -> None:
@@ -442,6 +436,8 @@ class ControllerNode(ManagedNode):
 
     def _on_failure(self) -> None:
         self.get_logger().error(f'deciding failed: {self._failure!r}')
+        if not self.active:  # it was deactivated meanwhile
+            return
         self.problem = f'deciding failed: {self._failure!r}; activate again once that is mended'
         problem = self.problem
         self.trigger_deactivate()
@@ -475,6 +471,20 @@ def _hangs(loop: DecisionLoop) -> str:
     where = loop.where
     return ('the controller hangs in one decision' + (f' ({where})' if where else '')
             + '; the robot was told to stop, and the process ends; start it again')
+
+
+def _waiting(subscription: Subscription[Any]) -> Iterator[tuple[Any, MessageInfo]]:
+    """
+    Yield the messages that wait in a subscription's queue, at most as many as it holds.
+
+    A sender that is faster than the receiver then cannot keep the executor to itself.
+    """
+    for _ in range(subscription.qos_profile.depth):
+        with subscription.handle:
+            taken = subscription.handle.take_message(subscription.msg_type, False)
+        if taken is None:
+            return
+        yield taken
 
 
 def _waited(info: MessageInfo) -> float:

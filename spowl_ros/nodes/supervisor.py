@@ -152,21 +152,22 @@ class SupervisorNode(ManagedNode):
                                    steady=settings.rate > 0.0, latch=self._latch)
         self._rate = settings.rate
         self._robot_command = RobotCommand(robot, self._contract.action)
-        self._command = self.create_publisher(message_class(self._robot_command.type),
-                                              robot.command.topic, 1)
-        if self._command.topic_name == self.resolve_topic_name(RAW):
-            self.destroy_publisher(self._command)
+        if self.resolve_topic_name(robot.command.topic) == self.resolve_topic_name(RAW):
             raise SpowlError(f"the robot takes commands on '{robot.command.topic}', where the "
                              "supervisor listens to the controller; set another command.topic")
+        names = {field.name for field in self._limits.sensors}
+        sensors = [(entry, message_class(entry.type)) for entry in topics(self._contract, robot)
+                   if names & set(entry.names)]
+        # What follows is in the network: nothing after this line refuses the robot.
+        self._command = self.create_publisher(message_class(self._robot_command.type),
+                                              robot.command.topic, 1)
         self._edge = Edge()
         # Made before the sensors' and so read before them; a real robot has no episodes.
         begins = [self.create_subscription(Header, BEGIN_TOPIC, self._on_begin, 10)
                   ] if settings.simulation else []
-        names = {field.name for field in self._limits.sensors}
         self._entities = begins + [
-            self.create_subscription(message_class(entry.type), entry.topic,
-                                     partial(self._on_sensor, entry), qos_profile_sensor_data)
-            for entry in topics(self._contract, robot) if names & set(entry.names)]
+            self.create_subscription(kind, entry.topic, partial(self._on_sensor, entry),
+                                     qos_profile_sensor_data) for entry, kind in sensors]
         self._end_commands = self._listen_to_commands(message_class(self._format.type))
         period = self._contract.control_period / (self._rate or 1.0)
         self._bond = Bond(self, 'controller', period, self._rate, self._on_bond)
@@ -216,11 +217,13 @@ class SupervisorNode(ManagedNode):
         supervision, self._supervision = self._supervision, None
         if supervision is not None:
             reason, pause = 'supervisor not active', self._contract.control_period / 2.0
-            while self._rate > 0.0 and not supervision.rests:
-                self._send(supervision.stopped(reason, self._now()))
-                time.sleep(pause / self._rate)
-            self._note(supervision.stopped(reason, self._now()))
-            publish_last(self._command, self._message(supervision.stop_command))
+            try:
+                while self._rate > 0.0 and not supervision.rests:
+                    self._send(supervision.stopped(reason, self._now()))
+                    time.sleep(pause / self._rate)
+                self._note(supervision.stopped(reason, self._now()))
+            finally:  # even if its state cannot be published
+                publish_last(self._command, self._message(supervision.stop_command))
 
     def cleanup(self) -> None:
         """Forget the contract."""

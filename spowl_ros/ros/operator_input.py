@@ -14,6 +14,7 @@ from std_srvs.srv import Trigger
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.operator import OperatorCommands, OperatorSettings
+from spowl_ros.ros.discovery import check_one_publisher
 from spowl_ros.ros.messages import message_class
 from spowl_ros.ros.process import LOG_PERIOD_S
 
@@ -52,15 +53,17 @@ class OperatorInput:
             self._node.destroy_subscription(self._subscription)
 
     def _on_joystick(self, message: Joy) -> None:
-        self._hear(lambda now: self.operator.hear_joystick(message.axes, message.buttons, now))
+        self._hear('joy', lambda now: self.operator.hear_joystick(
+            message.axes, message.buttons, now))
 
     def _on_command(self, message: Any) -> None:
-        self._hear(lambda now: self.operator.hear_command(
+        self._hear('command_operator', lambda now: self.operator.hear_command(
             self._command.to_command(message), now))
 
-    def _hear(self, hear: Callable[[float], None]) -> None:
+    def _hear(self, topic: str, hear: Callable[[float], None]) -> None:
         now = time.monotonic()
         try:
+            check_one_publisher(self._node, topic)
             hear(now)
         except SpowlError as error:
             self.operator.mishear(now)

@@ -32,6 +32,15 @@ def test_work_that_hangs_is_acted_on_once_for_each_limit() -> None:
     assert acts(lambda: 7, 1.0) == ['stop', 'end']
 
 
+def test_an_action_that_fails_does_not_keep_the_next_one_back() -> None:
+    """Where stopping fails, the process ends all the same."""
+    done: list[str] = []
+    watchdog = Watchdog(lambda: 7, [(0.1, lambda: done[7]), (0.2, lambda: done.append('end'))])
+    time.sleep(1.0)
+    watchdog.end()
+    assert done == ['end']
+
+
 def test_work_that_goes_on_is_left_alone() -> None:
     """Many short pieces of work, and none at all, are no work that hangs."""
     assert acts(lambda: time.monotonic_ns(), 0.6) == []

@@ -1,0 +1,171 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Whatever fails in a node that drives, its last command is the stop, and nothing stays behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+import rclpy
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.signals import SignalHandlerOptions
+from sensor_msgs.msg import Joy
+from std_msgs.msg import Header
+
+from spowl_ros.nodes.controller import ControllerNode
+from spowl_ros.nodes.supervisor import SupervisorNode
+from spowl_ros.ros import lifecycle
+from spowl_ros.supervisor.rules import Supervised
+
+ROBOT = 'limits: {x: 1.0, z: 1.0}\ncommand: {stop_ramp: 1.0}\n'
+KINDS = {'controller': ControllerNode, 'supervisor': SupervisorNode}
+WAIT_S = 10.0
+
+
+@pytest.fixture
+def make(untrained_bundle: Path, ros_domain: int, tmp_path: Path,
+         monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+    """Return a function that makes a node in this process, with a robot's file."""
+    monkeypatch.setattr(lifecycle, 'DISCOVERY_S', 0.2)
+    nodes = []
+
+    def make(kind: str, robot: str = ROBOT, **parameters: object) -> Any:
+        (tmp_path / 'robot.yaml').write_text(robot)
+        given = {'model': untrained_bundle, 'robot': tmp_path / 'robot.yaml',
+                 'autostart': 'false', **parameters}
+        rclpy.init(args=['--ros-args', *(part for name, value in given.items()
+                                         for part in ('-p', f'{name}:={value}'))],
+                   signal_handler_options=SignalHandlerOptions.NO)
+        nodes.append(KINDS[kind]())
+        return nodes[-1]
+    yield make
+    for node in nodes:
+        node.close()
+        node.destroy_node()
+    rclpy.try_shutdown()
+
+
+def wait(condition: Callable[[], object]) -> None:
+    """Wait until a condition holds."""
+    end = time.monotonic() + WAIT_S
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert condition()
+
+
+def fail(*_: object) -> None:
+    """Fail as a publisher does whose middleware is gone."""
+    raise RuntimeError('nothing can be published')
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_a_refused_configuration_leaves_nothing_in_the_network(
+        make: Callable[..., Any], tmp_path: Path, kind: str) -> None:
+    """A robot's file that names an unknown message can be mended, and the node then drives."""
+    scan = 'hazards_lidar' if kind == 'supervisor' else 'accelerometer'
+    node = make(kind, ROBOT + f'inputs: {{velocimeter: {{type: no_msgs/msg/No, field: {scan}}}}}')
+    before = [publisher.topic_name for publisher in node.publishers]
+    assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    assert 'no_msgs' in node.problem
+    assert [publisher.topic_name for publisher in node.publishers] == before
+    (tmp_path / 'robot.yaml').write_text(ROBOT)
+    assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+    assert node.trigger_activate() == TransitionCallbackReturn.SUCCESS, node.problem
+
+
+@pytest.mark.parametrize(('kind', 'broken'), [('controller', '_mode'), ('supervisor', '_state')])
+def test_the_last_command_is_the_stop_where_nothing_else_can_be_published(
+        make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, kind: str, broken: str,
+        ) -> None:
+    """A robot that brakes by a ramp stops at once where its state cannot be told."""
+    node = make(kind)
+    node.trigger_configure()
+    assert node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+    if kind == 'supervisor':
+        node._supervision._last = np.array([0.05, 1.0])
+        node._last = Supervised(node._supervision._last, 'passing', '')
+    commands: list[list[float]] = []
+    publish = node._command.publish
+    monkeypatch.setattr(node._command, 'publish', lambda message: (
+        commands.append(list(message.data)), publish(message)))
+    monkeypatch.setattr(getattr(node, broken), 'publish', fail)
+    assert node.trigger_deactivate() == TransitionCallbackReturn.ERROR
+    assert commands[-1] == [0.0, 0.0]
+
+
+def test_a_hanging_controller_stops_the_robot_before_it_tells(
+        make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stop goes out although the mode cannot be published."""
+    node = make('controller')
+    node.trigger_configure()
+    node.trigger_activate()
+    node._sent = (1.0, 1.0)
+    commands: list[list[float]] = []
+    monkeypatch.setattr(node, '_publish_command', lambda action: commands.append(list(action)))
+    with monkeypatch.context() as patch:
+        patch.setattr(node._mode, 'publish', fail)
+        with pytest.raises(RuntimeError, match='nothing'):
+            node._stop_hanging()
+    assert [0.0, 0.0] in commands
+
+
+def test_a_failure_that_comes_after_the_deactivation_ends_nothing(make: Callable[..., Any],
+                                                                  ) -> None:
+    """The node can be activated again."""
+    node = make('controller')
+    node.trigger_configure()
+    node.trigger_activate()
+    node.trigger_deactivate()
+    node._fail(RuntimeError('late'))
+    for _ in range(5):
+        rclpy.spin_once(node, timeout_sec=0.05)
+    assert node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+
+
+def test_a_sender_faster_than_the_controller_does_not_keep_its_executor(
+        make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """One callback takes no more messages than the queues hold, however many come meanwhile."""
+    node = make('controller')
+    node.trigger_configure()
+    entry, subscription = node._sensors[0]
+    sender = node.create_publisher(subscription.msg_type, entry.topic, 10)
+    begins = node.create_publisher(Header, 'episode_begin', 10)
+    wait(sender.get_subscription_count)
+    wait(begins.get_subscription_count)
+    handled = 0
+
+    def handle(*_: object) -> None:
+        nonlocal handled
+        handled += 1
+        assert handled < 1000, 'no end'
+        sender.publish(subscription.msg_type())
+        begins.publish(Header())
+        time.sleep(0.001)
+
+    monkeypatch.setattr(node, '_store', handle)
+    monkeypatch.setattr(node, '_on_begin', handle)
+    begins.publish(Header())
+    sender.publish(subscription.msg_type())
+    time.sleep(0.1)
+    node._on_sensor(entry, subscription.msg_type(), {})
+    assert handled > 2
+
+
+def test_two_joysticks_stop_the_robot(make: Callable[..., Any]) -> None:
+    """While one person holds the button, another joystick must not hand back to the plan."""
+    node = make('controller', **{'operator.input': 'joy'})
+    node.trigger_configure()
+    person, idle = (node.create_publisher(Joy, 'joy', 10) for _ in range(2))
+    wait(lambda: node.count_publishers('joy') == 2)
+    wait(lambda: person.get_subscription_count() and idle.get_subscription_count())
+    person.publish(Joy(axes=[1.0, 1.0], buttons=[0, 0, 0, 0, 1]))
+    idle.publish(Joy(axes=[0.0, 0.0], buttons=[0] * 5))
+    for _ in range(20):
+        rclpy.spin_once(node, timeout_sec=0.02)
+    takeover = node._person.operator.take(time.monotonic())
+    assert takeover is not None and takeover.action == ()
