@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import math
 from pathlib import Path
 import sys
+import threading
 import time
 from typing import Any
 
@@ -115,6 +116,7 @@ class Adapter(Node):
         self._thrust = self._turn = 0.0
         self._commanded = -math.inf
         self._silent = True
+        self._closed, self._sending = False, threading.Lock()
         self._refused: dict[str, tuple[int, str, float]] = {}
         """Topic to number of refused messages, and reason and steady time of the last."""
         self._leaps = adaptation.Leaps()
@@ -147,7 +149,9 @@ class Adapter(Node):
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._report, clock=steady)
 
     def close(self) -> None:
-        """Stop the robot."""
+        """Stop the robot for good, while the executor still runs in its own thread."""
+        with self._sending:
+            self._closed = True
         self._drive.stop()
         publish_last(self._cmd_vel, self._velocity())
 
@@ -307,10 +311,9 @@ class Adapter(Node):
             self._drive.stop()  # the stop action brakes; the Point would glide on
         else:
             self._drive.update(self._thrust, self._turn, COMMAND_PERIOD)
-        self._publish_velocity()
-
-    def _publish_velocity(self) -> None:
-        self._cmd_vel.publish(self._velocity())
+        with self._sending:
+            if not self._closed:
+                self._cmd_vel.publish(self._velocity())
 
     def _velocity(self) -> Any:
         return build(self._format.type, self._format.content(

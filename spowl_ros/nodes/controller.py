@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 import faulthandler
 from functools import partial
@@ -48,21 +48,19 @@ from spowl_ros.ros.operator_input import OperatorInput
 from spowl_ros.ros.parameters import Parameters, refuse_unknown
 from spowl_ros.ros.process import DIAGNOSTICS_PERIOD_S, LOG_PERIOD_S
 from spowl_ros.ros.qos import KEPT, LATCHED
+from spowl_ros.ros.queues import waited, waiting
 from spowl_ros.ros.statistics import Statistics
 from spowl_ros.ros.succession import Model, Succession
 
 if TYPE_CHECKING:
     from rclpy.clock import TimeJump
     from rclpy.publisher import Publisher
-    from rclpy.subscription import MessageInfo, Subscription
+    from rclpy.subscription import MessageInfo
 
     from spowl_ros.control.bundle import Bundle
     from spowl_ros.control.decision import Decision
     from spowl_ros.control.observation import Observation
 
-COMMAND = 'command'
-"""Topic of the commands."""
-_LONGEST_WAIT_S = 1.0
 _HANGS_PERIODS = 2.0
 """Control periods after which a decision counts as hanging."""
 _LAST_WORDS_S = 2.0
@@ -160,7 +158,7 @@ class ControllerNode(ManagedNode):
             raise
         self._bundle, self._declared = loaded, parameters
         self._command: Publisher[Any] = self.create_publisher(
-            message_class(self._command_format.type), COMMAND, 1)
+            message_class(self._command_format.type), 'command', 1)
         self._decisions = self.create_publisher(DiagnosticArray, '~/decision', KEPT)
         if self._unseen is not None:
             self._shadow_decisions = self.create_publisher(
@@ -198,7 +196,7 @@ class ControllerNode(ManagedNode):
 
         :raises SpowlError: another node commands the robot
         """
-        self.refuse_others(COMMAND)
+        self.refuse_others('command')
         settings = self._node_parameters.settings
         self._controller = Controller(self._bundle, self._declared.settings, settings.seed,
                                       settings.threads)
@@ -314,11 +312,11 @@ class ControllerNode(ManagedNode):
         The sensors of one measurement come in a burst. Taking them together saves a round of the
         executor through all entities of the node for each.
         """
-        for begin in _waiting(self._begins):
+        for begin in waiting(self._begins):
             self._on_begin(begin[0])
         self._store(entry, message, info)
         for other, subscription in self._sensors:
-            for taken in _waiting(subscription):
+            for taken in waiting(subscription):
                 self._store(other, *taken)
 
     def _store(self, entry: Topic, message: Any, info: MessageInfo) -> None:
@@ -329,7 +327,7 @@ class ControllerNode(ManagedNode):
         try:
             taken = self._edge.take(entry, message)
             self._plausibility.add(entry, message, taken)
-            loop.put(taken.values.items(), taken.stamp_ns, _waited(info))
+            loop.put(taken.values.items(), taken.stamp_ns, waited(info))
         except SpowlError as error:
             self._statistics.refused(entry.topic, str(error))
             self.get_logger().warning(f'{entry.topic}: {error}',
@@ -471,26 +469,6 @@ def _hangs(loop: DecisionLoop) -> str:
     where = loop.where
     return ('the controller hangs in one decision' + (f' ({where})' if where else '')
             + '; the robot was told to stop, and the process ends; start it again')
-
-
-def _waiting(subscription: Subscription[Any]) -> Iterator[tuple[Any, MessageInfo]]:
-    """
-    Yield the messages that wait in a subscription's queue, at most as many as it holds.
-
-    A sender that is faster than the receiver then cannot keep the executor to itself.
-    """
-    for _ in range(subscription.qos_profile.depth):
-        with subscription.handle:
-            taken = subscription.handle.take_message(subscription.msg_type, False)
-        if taken is None:
-            return
-        yield taken
-
-
-def _waited(info: MessageInfo) -> float:
-    """Return the seconds that a message lay in the middleware's queue; 0 after a clock step."""
-    waited = (time.time_ns() - info['received_timestamp']) * 1e-9
-    return waited if 0.0 <= waited < _LONGEST_WAIT_S else 0.0
 
 
 def _check(loaded: Bundle, settings: ControllerSettings) -> None:

@@ -19,6 +19,7 @@ from functools import partial
 import math
 from pathlib import Path
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +105,7 @@ class SupervisorNode(ManagedNode):
                                     applied=self._change)
         refuse_unknown(self, SupervisorNodeSettings())
         self._supervision: Supervision | None = None
+        self._sending = threading.Lock()
         self._latch = Latch(self._declared.settings.start_held)
         self._binding = Binding()
         self._counts: dict[str, int] = {}
@@ -214,12 +216,13 @@ class SupervisorNode(ManagedNode):
 
     def deactivate(self) -> None:
         """Stop the robot and pass no more commands."""
-        supervision, self._supervision = self._supervision, None
+        with self._sending:
+            supervision, self._supervision = self._supervision, None
         if supervision is not None:
             reason, pause = 'supervisor not active', self._contract.control_period / 2.0
             try:
                 while self._rate > 0.0 and not supervision.rests:
-                    self._send(supervision.stopped(reason, self._now()))
+                    self._put(supervision.stopped(reason, self._now()))
                     time.sleep(pause / self._rate)
                 self._note(supervision.stopped(reason, self._now()))
             finally:  # even if its state cannot be published
@@ -411,6 +414,12 @@ class SupervisorNode(ManagedNode):
             command, self.get_clock().now().nanoseconds))
 
     def _send(self, supervised: Supervised) -> None:
+        """Publish a command, unless another thread has deactivated the node meanwhile."""
+        with self._sending:
+            if self._supervision is not None:
+                self._put(supervised)
+
+    def _put(self, supervised: Supervised) -> None:
         self._command.publish(self._message(supervised.command))
         self._sent = self._now()
         self._note(supervised)

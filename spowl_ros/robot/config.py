@@ -37,6 +37,7 @@ UNITS = {
 }
 """A robot's unit to the contract's unit and the factor into it."""
 
+_GREATEST_SCALE = 1e9
 _TYPE = re.compile(r'[a-z][a-z0-9_]*/msg/[A-Z][A-Za-z0-9]*')
 _VECTORS = ('linear_acceleration', 'angular_velocity', 'linear_velocity', 'magnetic_field')
 
@@ -239,6 +240,7 @@ def _command_misfits(command: Command, contract: Contract) -> list[str]:
         found.append('command.joints: an entry stands twice')
     if command.scale and len(command.scale) != len(actuators):
         found.append(f'command.scale: {len(command.scale)} numbers for {len(actuators)} actuators')
-    if not all(math.isfinite(scale) and scale != 0.0 for scale in command.scale):
-        found.append(f'command.scale: {list(command.scale)} holds zero or no number')
+    if not all(0.0 < abs(scale) <= _GREATEST_SCALE for scale in command.scale):
+        found.append(f'command.scale: {list(command.scale)} holds zero, or no number up to '
+                     f'{_GREATEST_SCALE:g}')
     return found

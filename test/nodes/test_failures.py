@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+import threading
 import time
 from typing import Any
 
@@ -15,11 +17,16 @@ import rclpy
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Joy
-from std_msgs.msg import Header
+from std_msgs.msg import Float64MultiArray, Header
 
+from spowl_ros.base.share import share_directory
+from spowl_ros.nodes import adapter
+from spowl_ros.nodes.adapter import Adapter
 from spowl_ros.nodes.controller import ControllerNode
 from spowl_ros.nodes.supervisor import SupervisorNode
+from spowl_ros.robot.errand import Goal
 from spowl_ros.ros import lifecycle
+from spowl_ros.ros.last_command import publish_last
 from spowl_ros.supervisor.rules import Supervised
 
 ROBOT = 'limits: {x: 1.0, z: 1.0}\ncommand: {stop_ramp: 1.0}\n'
@@ -169,3 +176,67 @@ def test_two_joysticks_stop_the_robot(make: Callable[..., Any]) -> None:
         rclpy.spin_once(node, timeout_sec=0.02)
     takeover = node._person.operator.take(time.monotonic())
     assert takeover is not None and takeover.action == ()
+
+
+def test_a_command_in_progress_does_not_follow_the_stop_of_the_end(
+        make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The main thread closes the supervisor while its executor handles a command."""
+    node = make('supervisor', start_held='false', **{'simulation': 'true'})
+    node.trigger_configure()
+    node.trigger_activate()
+    commands: list[list[float]] = []
+    publish = node._command.publish
+    monkeypatch.setattr(node._command, 'publish', lambda message: (
+        commands.append(list(message.data)), publish(message)))
+    began, closed = threading.Event(), threading.Event()
+
+    def judge(*_: object) -> str:
+        began.set()
+        assert closed.wait(WAIT_S)
+        return ''
+
+    monkeypatch.setattr(node, '_refusal', judge)
+    command = Float64MultiArray(data=[0.05, 1.0])
+    executor = threading.Thread(target=node._on_command, args=(
+        command, {'source_timestamp': time.time_ns()}))
+    executor.start()
+    assert began.wait(WAIT_S)
+    node.close()
+    closed.set()
+    executor.join(WAIT_S)
+    assert commands == [[0.0, 0.0]]
+
+
+def test_the_adapters_stop_is_its_last_command_while_a_listener_hangs(
+        ros_domain: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It waits for the acknowledgement while its executor still runs, and commands nothing."""
+    model = share_directory() / 'models' / 'SafetyPointGoal1-v0'
+    rclpy.init(args=['--ros-args', '-p', f'model:={model}'],
+               signal_handler_options=SignalHandlerOptions.NO)
+    node = Adapter()
+    try:
+        speeds: list[float] = []
+        publish = node._cmd_vel.publish
+        monkeypatch.setattr(node._cmd_vel, 'publish', lambda message: (
+            speeds.append(message.twist.linear.x), publish(message)))
+        monkeypatch.setattr(node._cmd_vel, 'wait_for_all_acked', lambda longest: False)
+        monkeypatch.setattr(adapter, 'publish_last', partial(publish_last, longest=0.2))
+        node._errand.be_at(0.0, 0.0, 'odom', time.monotonic())
+        node._errand.send(Goal(5.0, 0.0, 'odom'), time.monotonic())
+
+        def drive() -> None:
+            while not ended.wait(0.01):
+                node._on_command(Float64MultiArray(data=[1.0, 0.0]))
+                node._command()
+
+        ended = threading.Event()
+        executor = threading.Thread(target=drive)
+        executor.start()
+        wait(lambda: speeds and speeds[-1] > 0.1)
+        node.close()
+        ended.set()
+        executor.join(WAIT_S)
+        assert speeds[-1] == 0.0
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()

@@ -55,6 +55,7 @@ def test_an_empty_robot_is_the_contract(point: Contract) -> None:
     ({'command': {'joints': ['x', 'y']}}, ['x, y', 'actuators x, z']),
     ({'command': {'joints': ['x', 'x']}}, ['stands twice']),
     ({'command': {'scale': [1.0, 0.0]}}, ['zero']),
+    ({'command': {'scale': [1.0, -1e308]}}, ['no number up to']),
     ({'inputs': {'gyro': {'topic': 'front imu'}}}, ['inputs.gyro.topic', "'front imu'"]),
     ({'command': {'topic': '2/effort'}}, ['command.topic', 'no digit']),
     ({'remappings': {'adapter': [['scan', 'laser-1']]}}, ['remappings.adapter', "'laser-1'"]),
