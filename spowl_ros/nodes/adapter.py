@@ -290,12 +290,16 @@ class Adapter(Node):
     # Commands
 
     def _on_command(self, message: Float64MultiArray) -> None:
-        if len(message.data) == 2 and all(map(math.isfinite, message.data)):
-            self._thrust, self._turn = message.data
-            self._commanded = time.monotonic()
+        try:
+            check_one_publisher(self, 'command')
+            if len(message.data) != 2 or not all(map(math.isfinite, message.data)):
+                raise SpowlError(f'{list(message.data)[:9]} is not two numbers')
+        except SpowlError as error:
+            self._commanded = -math.inf
+            self._refuse('command', error)
             return
-        self._commanded = -math.inf
-        self._refuse('command', SpowlError(f'{list(message.data)[:9]} is not two numbers'))
+        self._thrust, self._turn = message.data
+        self._commanded = time.monotonic()
 
     def _command(self) -> None:
         """Carry out the last command while it is recent and there is an errand."""

@@ -207,36 +207,61 @@ def test_a_command_in_progress_does_not_follow_the_stop_of_the_end(
     assert commands == [[0.0, 0.0]]
 
 
-def test_the_adapters_stop_is_its_last_command_while_a_listener_hangs(
-        ros_domain: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It waits for the acknowledgement while its executor still runs, and commands nothing."""
+@pytest.fixture
+def wheels(ros_domain: int) -> Iterator[Adapter]:
+    """Return an adapter whose robot is on its way to a goal."""
     model = share_directory() / 'models' / 'SafetyPointGoal1-v0'
     rclpy.init(args=['--ros-args', '-p', f'model:={model}'],
                signal_handler_options=SignalHandlerOptions.NO)
     node = Adapter()
-    try:
-        speeds: list[float] = []
-        publish = node._cmd_vel.publish
-        monkeypatch.setattr(node._cmd_vel, 'publish', lambda message: (
-            speeds.append(message.twist.linear.x), publish(message)))
-        monkeypatch.setattr(node._cmd_vel, 'wait_for_all_acked', lambda longest: False)
-        monkeypatch.setattr(adapter, 'publish_last', partial(publish_last, longest=0.2))
-        node._errand.be_at(0.0, 0.0, 'odom', time.monotonic())
-        node._errand.send(Goal(5.0, 0.0, 'odom'), time.monotonic())
+    node._errand.be_at(0.0, 0.0, 'odom', time.monotonic())
+    node._errand.send(Goal(5.0, 0.0, 'odom'), time.monotonic())
+    yield node
+    node.destroy_node()
+    rclpy.try_shutdown()
 
-        def drive() -> None:
-            while not ended.wait(0.01):
-                node._on_command(Float64MultiArray(data=[1.0, 0.0]))
-                node._command()
 
-        ended = threading.Event()
-        executor = threading.Thread(target=drive)
-        executor.start()
-        wait(lambda: speeds and speeds[-1] > 0.1)
-        node.close()
-        ended.set()
-        executor.join(WAIT_S)
-        assert speeds[-1] == 0.0
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
+def test_the_adapters_stop_is_its_last_command_while_a_listener_hangs(
+        wheels: Adapter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It waits for the acknowledgement while its executor still runs, and commands nothing."""
+    speeds: list[float] = []
+    publish = wheels._cmd_vel.publish
+    monkeypatch.setattr(wheels._cmd_vel, 'publish', lambda message: (
+        speeds.append(message.twist.linear.x), publish(message)))
+    monkeypatch.setattr(wheels._cmd_vel, 'wait_for_all_acked', lambda longest: False)
+    monkeypatch.setattr(adapter, 'publish_last', partial(publish_last, longest=0.2))
+    ended = threading.Event()
+
+    def drive() -> None:
+        while not ended.wait(0.01):
+            wheels._on_command(Float64MultiArray(data=[1.0, 0.0]))
+            wheels._command()
+
+    executor = threading.Thread(target=drive)
+    executor.start()
+    wait(lambda: speeds and speeds[-1] > 0.1)
+    wheels.close()
+    ended.set()
+    executor.join(WAIT_S)
+    assert speeds[-1] == 0.0
+
+
+def test_the_adapter_obeys_neither_of_two_who_command(wheels: Adapter) -> None:
+    """A supervisor cannot overrule a node that commands beside it; the adapter then stands."""
+    command = Float64MultiArray(data=[1.0, 0.0])
+    supervisor = wheels.create_publisher(Float64MultiArray, 'command', 1)
+    wait(lambda: wheels.count_publishers('command') == 1)
+    wheels._on_command(command)
+    wheels._command()
+    assert wheels._drive.speed > 0.0
+    stranger = wheels.create_publisher(Float64MultiArray, 'command', 1)
+    wait(lambda: wheels.count_publishers('command') == 2)
+    wheels._on_command(command)
+    wheels._command()
+    assert wheels._drive.speed == 0.0
+    wheels.destroy_publisher(stranger)
+    wait(lambda: wheels.count_publishers('command') == 1)
+    wheels._on_command(command)
+    wheels._command()
+    assert wheels._drive.speed > 0.0
+    wheels.destroy_publisher(supervisor)
