@@ -379,8 +379,13 @@ class SupervisorNode(ManagedNode):
         return response
 
     def _on_estop(self, message: Bool) -> None:
-        now = time.monotonic()
-        self._estop.hear(message.data, now if self._declared.settings.rate > 0.0 else math.inf)
+        now, doubt = time.monotonic(), ''
+        try:
+            check_one_publisher(self, 'estop')
+        except SpowlError as error:  # one may hide that the other is pressed or silent
+            doubt = str(error)
+        self._estop.hear(message.data, now if self._declared.settings.rate > 0.0 else math.inf,
+                         doubt)
         self._heed_estop(now)
 
     def _heed_estop(self, now: float) -> None:

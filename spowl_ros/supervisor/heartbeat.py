@@ -15,11 +15,12 @@ class Heartbeat:
     def __init__(self, timeout: float) -> None:
         self.timeout = timeout
         self._pressed = False
+        self._doubt = ''
         self._heard: float | None = None
 
-    def hear(self, pressed: bool, now: float) -> None:
-        """Receive a message: whether the robot must stop."""
-        self._pressed, self._heard = pressed, now
+    def hear(self, pressed: bool, now: float, doubt: str = '') -> None:
+        """Receive a message: whether the robot must stop, and why it may be wrong, if it may."""
+        self._pressed, self._heard, self._doubt = pressed, now, doubt
 
     def complaint(self, now: float) -> str:
         """Return why the robot must stop, or an empty text; an e-stop never heard is no reason."""
@@ -27,6 +28,8 @@ class Heartbeat:
             return ''
         if self._pressed:
             return 'the e-stop is pressed'
+        if self._doubt:
+            return f'the e-stop has {self._doubt}'
         if not now - self._heard <= self.timeout:
             return f'the e-stop was not heard for more than {self.timeout:g} s'
         return ''

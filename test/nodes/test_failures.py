@@ -17,7 +17,8 @@ import rclpy
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Joy
-from std_msgs.msg import Float64MultiArray, Header
+from std_msgs.msg import Bool, Float64MultiArray, Header
+from std_srvs.srv import Trigger
 
 from spowl_ros.base.share import share_directory
 from spowl_ros.nodes import adapter
@@ -27,6 +28,7 @@ from spowl_ros.nodes.supervisor import SupervisorNode
 from spowl_ros.robot.errand import Goal
 from spowl_ros.ros import lifecycle
 from spowl_ros.ros.last_command import publish_last
+from spowl_ros.supervisor.latch import RELEASE_AFTER_S
 from spowl_ros.supervisor.rules import Supervised
 
 ROBOT = 'limits: {x: 1.0, z: 1.0}\ncommand: {stop_ramp: 1.0}\n'
@@ -205,6 +207,32 @@ def test_a_command_in_progress_does_not_follow_the_stop_of_the_end(
     closed.set()
     executor.join(WAIT_S)
     assert commands == [[0.0, 0.0]]
+
+
+def test_one_estop_does_not_hide_another(make: Callable[..., Any]) -> None:
+    """With two on a topic nobody knows that both are heard and not pressed: the robot is held."""
+    node = make('supervisor', start_held='false')
+    pressed, beating = (node.create_publisher(Bool, 'estop', 10) for _ in range(2))
+    wait(lambda: node.count_publishers('estop') == 2)
+
+    def hear(sender: Any, data: bool) -> None:
+        sender.publish(Bool(data=data))
+        for _ in range(5):
+            rclpy.spin_once(node, timeout_sec=0.02)
+
+    hear(pressed, True)
+    assert node._latch.held
+    hear(beating, False)
+    time.sleep(RELEASE_AFTER_S)
+    hear(beating, False)
+    answer = node._on_release(Trigger.Request(), Trigger.Response())
+    assert not answer.success and 'contradict' in answer.message and node._latch.held
+    node.destroy_publisher(pressed)
+    wait(lambda: node.count_publishers('estop') == 1)
+    hear(beating, False)
+    time.sleep(RELEASE_AFTER_S)
+    hear(beating, False)
+    assert node._on_release(Trigger.Request(), Trigger.Response()).success
 
 
 @pytest.fixture
