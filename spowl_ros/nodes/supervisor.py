@@ -197,7 +197,7 @@ class SupervisorNode(ManagedNode):
         self._say_margin()
         self._limits.start(self._now())
         self._sent = self._awake = self._now()
-        self._frozen_ns = 0
+        self._frozen = -math.inf
         self._foreign = ''
         self._supervision = self._limits
 
@@ -295,9 +295,9 @@ class SupervisorNode(ManagedNode):
         limit = self._limits.silence / self._rate
         self._notice_freeze(now)
         sent_ns = int(info['source_timestamp'] or 0)
-        if sent_ns and sent_ns < self._frozen_ns:
-            return 'a command from before the supervisor was frozen'
         age = (time.time_ns() - sent_ns) * 1e-9
+        if sent_ns and age > (now - self._frozen) / self._rate:
+            return 'a command from before the supervisor was frozen'
         if not sent_ns or abs(age) <= limit:
             return ''
         return (f'a command {age:.2f} s old, limit {limit:.2f} s; are the clocks of all machines '
@@ -306,7 +306,7 @@ class SupervisorNode(ManagedNode):
     def _notice_freeze(self, now: float) -> None:
         """Record when this process did not run for longer than the limit of silence."""
         if now - self._awake > self._limits.silence:
-            self._frozen_ns = time.time_ns()
+            self._frozen = now  # of the steady clock: the other one may be set back
             self.get_logger().warning(f'frozen for {(now - self._awake) / self._rate:.2f} s; what '
                                       'was sent before is not obeyed')
         self._awake = now

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+import math
 from pathlib import Path
 import threading
 import time
@@ -207,6 +208,28 @@ def test_a_command_in_progress_does_not_follow_the_stop_of_the_end(
     closed.set()
     executor.join(WAIT_S)
     assert commands == [[0.0, 0.0]]
+
+
+@pytest.mark.parametrize('step_s', [-3600.0, 3600.0])
+def test_a_clock_that_is_set_after_a_freeze_keeps_no_command_back(
+        make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, step_s: float) -> None:
+    """What was sent before the freeze is not obeyed, what is sent after it is, at any hour."""
+    node = make('supervisor', start_held='false', simulation='true')
+    node.trigger_configure()
+    node.trigger_activate()
+
+    def command() -> str:
+        node._on_command(Float64MultiArray(data=[0.05, 1.0]), {'source_timestamp': sent})
+        return str(node._last.reason)
+
+    sent = time.time_ns()
+    node._awake = -math.inf
+    assert 'frozen' in command()
+    wall = time.time_ns
+    monkeypatch.setattr(time, 'time_ns', lambda: wall() + round(step_s * 1e9))
+    time.sleep(0.01)
+    sent = time.time_ns()
+    assert command() == ''
 
 
 def test_one_estop_does_not_hide_another(make: Callable[..., Any]) -> None:
