@@ -45,6 +45,7 @@ from spowl_ros.ros.discovery import (
     check_one_publisher,
     endpoints,
     other_publishers,
+    unheard,
 )
 from spowl_ros.ros.driver_settings import DriverSettings, priority
 from spowl_ros.ros.last_command import publish_last
@@ -118,7 +119,7 @@ class SupervisorNode(ManagedNode):
         self._estop = Heartbeat(self._declared.settings.estop_timeout)
         self.create_subscription(Bool, 'estop', self._on_estop, 10)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(DIAGNOSTICS_PERIOD_S, self._report, clock=self._steady)
+        self.create_timer(DIAGNOSTICS_PERIOD_S, self._on_second, clock=self._steady)
         if self._declared.settings.autostart:
             self.start()
 
@@ -388,6 +389,10 @@ class SupervisorNode(ManagedNode):
                          doubt)
         self._heed_estop(now)
 
+    def _look_for_estop(self) -> None:
+        """Notice an e-stop whose messages do not arrive here."""
+        self._estop.unheard = unheard(self, 'estop', 'std_msgs/msg/Bool')
+
     def _heed_estop(self, now: float) -> None:
         """Hold the robot at once if the e-stop demands it or has fallen silent."""
         complaint = self._estop.complaint(now)
@@ -400,6 +405,7 @@ class SupervisorNode(ManagedNode):
     def _on_release(self, request: Trigger.Request, response: Trigger.Response,
                     ) -> Trigger.Response:
         now = time.monotonic()
+        self._look_for_estop()
         refusal = self._estop.complaint(now) or self._latch.release(
             now, callers(self, '~/release'))
         response.success = not refusal
@@ -477,6 +483,12 @@ class SupervisorNode(ManagedNode):
             level=level, name=name, hardware_id=self._contract.task,
             message=message,
             values=[KeyValue(key=key, value=value) for key, value in values.items()])
+
+    def _on_second(self) -> None:
+        self._look_for_estop()
+        if self._estop.unheard:
+            self._heed_estop(time.monotonic())
+        self._report()
 
     def _report(self) -> None:
         message = DiagnosticArray(status=[self._status()])

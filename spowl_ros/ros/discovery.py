@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rclpy.qos import ReliabilityPolicy
+
 from spowl_ros.control.validity import InvalidReading
 
 if TYPE_CHECKING:
@@ -54,6 +56,21 @@ def check_one_publisher(node: Node, topic: str) -> None:
     if (count := node.count_publishers(name)) > 1:
         raise InvalidReading(f'{count} publishers ({", ".join(sorted(publishers(node, topic)))}), '
                              'which may contradict each other')
+
+
+def unheard(node: Node, topic: str, kind: str) -> str:
+    """
+    Return which publisher a reliable subscription never hears, and why; empty if it hears all.
+
+    :param kind: message type of the subscription
+    """
+    for info in node.get_publishers_info_by_topic(topic):
+        name = f'{info.node_namespace.rstrip("/")}/{info.node_name}'
+        if info.topic_type != kind:
+            return f'{name} publishes {info.topic_type}, {kind} is needed'
+        if info.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT:
+            return f'{name} publishes best effort, reliable is needed'
+    return ''
 
 
 def endpoints(node: Node, topic: str) -> list[tuple[bytes, str]]:

@@ -17,13 +17,17 @@ class Heartbeat:
         self._pressed = False
         self._doubt = ''
         self._heard: float | None = None
+        self.unheard = ''
+        """Why a sender cannot be heard, if there is one."""
 
     def hear(self, pressed: bool, now: float, doubt: str = '') -> None:
         """Receive a message: whether the robot must stop, and why it may be wrong, if it may."""
         self._pressed, self._heard, self._doubt = pressed, now, doubt
 
     def complaint(self, now: float) -> str:
-        """Return why the robot must stop, or an empty text; an e-stop never heard is no reason."""
+        """Return why the robot must stop; empty if nothing says so, as without a sender."""
+        if self.unheard:
+            return f'an e-stop is not heard: {self.unheard}'
         if self._heard is None:
             return ''
         if self._pressed:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import rclpy
 from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.qos import qos_profile_sensor_data
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Joy
 from std_msgs.msg import Bool, Float64MultiArray, Header
@@ -255,6 +256,28 @@ def test_one_estop_does_not_hide_another(make: Callable[..., Any]) -> None:
     hear(beating, False)
     time.sleep(RELEASE_AFTER_S)
     hear(beating, False)
+    assert node._on_release(Trigger.Request(), Trigger.Response()).success
+
+
+@pytest.mark.parametrize(('kind', 'qos'), [
+    (Bool, qos_profile_sensor_data), (Float64MultiArray, 10)])
+def test_an_estop_that_cannot_be_heard_holds_the_robot(
+        make: Callable[..., Any], kind: type, qos: Any) -> None:
+    """Its publisher is there, but best effort or of another type: nothing of it ever arrives."""
+    node = make('supervisor', start_held='false')
+    context = rclpy.Context()  # one participant of DDS cannot have two types on a topic
+    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+    other = rclpy.create_node('other', context=context)
+    other.create_publisher(kind, 'estop', qos)
+    wait(lambda: node.count_publishers('estop') == 1)
+    node._on_second()
+    assert node._latch.held and 'is needed' in node._latch.reason
+    time.sleep(RELEASE_AFTER_S)
+    answer = node._on_release(Trigger.Request(), Trigger.Response())
+    assert not answer.success and 'an e-stop is not heard' in answer.message
+    other.destroy_node()
+    context.try_shutdown()
+    wait(lambda: node.count_publishers('estop') == 0)
     assert node._on_release(Trigger.Request(), Trigger.Response()).success
 
 
