@@ -119,6 +119,8 @@ class Adapter(Node):
         self._closed, self._sending = False, threading.Lock()
         self._refused: dict[str, tuple[int, str, float]] = {}
         """Topic to number of refused messages, and reason and steady time of the last."""
+        self._looks = (False, False)
+        """Whether the laser sees ahead, and back."""
         self._leaps = adaptation.Leaps()
         self._stamps = {topic: Stamps(_OLDEST_NS, _FUTURE_NS) for topic in ('scan', 'odom')}
         contract = adaptation.makeable(read_contract(
@@ -172,6 +174,8 @@ class Adapter(Node):
         except InvalidReading as error:
             self._refuse('scan', error)
             return
+        self._looks = adaptation.looks(len(message.ranges), message.angle_min,
+                                       message.angle_increment, s.laser_yaw)
         self._publish(message.header.stamp, adaptation.sense_obstacles(
             hits, self._hazard_radius, s.robot_radius, self._sectors))
 
@@ -315,6 +319,12 @@ class Adapter(Node):
             self._drive.stop()  # the stop action brakes; the Point would glide on
         else:
             self._drive.update(self._thrust, self._turn, COMMAND_PERIOD)
+            ahead, back = self._looks
+            if self._drive.speed > 0.0 and not ahead or self._drive.speed < 0.0 and not back:
+                self._drive.speed = 0.0  # what nobody sees is not free
+                self.get_logger().warning(
+                    f'the laser does not look {"back" if ahead else "ahead"}: the robot does not '
+                    'drive there', once=True)
         with self._sending:
             if not self._closed:
                 self._cmd_vel.publish(self._velocity())

@@ -10,6 +10,7 @@ sensors. Commands for the Point's motors become the velocities that the Point wo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 import math
 from typing import Any
 
@@ -34,6 +35,10 @@ _PLAUSIBLE = np.array([FARTHEST, FARTHEST, 20.0, 100.0])
 """Greatest magnitude of x, y (m), speed (m/s) and turn rate (rad/s)."""
 _LEAP = 0.5
 """Metres by which odometry may move between two messages, beside the way at the greatest speed."""
+_WAY = np.radians(np.arange(-60.0, 61.0, 5.0))
+"""Directions that must be seen where the robot drives, radians from straight ahead."""
+_BETWEEN_BEAMS = 0.2
+"""Greatest angle from such a direction to a beam, radians: half a sector of the scans."""
 _LEAST = 1e-6
 """Least distance with a direction, metres."""
 _NORTH = np.array([0.0, -0.5])
@@ -62,6 +67,22 @@ def laser_points(ranges: NDArray[np.float64], first: float, increment: float,
     angles = first + increment * hit + mounting[2]
     return np.stack([mounting[0] + ranges[hit] * np.cos(angles),
                      mounting[1] + ranges[hit] * np.sin(angles)], axis=1)
+
+
+@lru_cache(maxsize=8)
+def looks(beams: int, first: float, increment: float, yaw: float) -> tuple[bool, bool]:
+    """
+    Return whether a laser sees where the robot drives to: forwards, and backwards.
+
+    :param beams: number of them; first, increment: their angles, radians
+    :param yaw: of the laser in robot axes, radians
+    """
+    angles = first + increment * np.arange(beams) + yaw
+    ahead, back = (
+        bool(beams) and (np.abs(np.angle(np.exp(1j * (wanted[:, None] - angles)))).min(1)
+                         <= _BETWEEN_BEAMS).all()
+        for wanted in (_WAY, _WAY + np.pi))
+    return bool(ahead), bool(back)
 
 
 def obstacles(points: NDArray[np.float64], hazard_radius: float,

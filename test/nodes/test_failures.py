@@ -18,7 +18,7 @@ import rclpy
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.signals import SignalHandlerOptions
-from sensor_msgs.msg import Joy
+from sensor_msgs.msg import Joy, LaserScan
 from std_msgs.msg import Bool, Float64MultiArray, Header
 from std_srvs.srv import Trigger
 
@@ -281,6 +281,16 @@ def test_an_estop_that_cannot_be_heard_holds_the_robot(
     assert node._on_release(Trigger.Request(), Trigger.Response()).success
 
 
+def see(node: Adapter, beams: int) -> None:
+    """Give an adapter a scan of so many degrees around straight ahead, in which nothing is."""
+    step = math.pi / 180
+    scan = LaserScan(angle_min=-beams / 2 * step, angle_increment=step, range_max=5.0,
+                     angle_max=(beams / 2 - 1) * step, range_min=0.05,
+                     ranges=[math.inf] * beams)
+    scan.header.stamp = node.get_clock().now().to_msg()
+    node._on_scan(scan)
+
+
 @pytest.fixture
 def wheels(ros_domain: int) -> Iterator[Adapter]:
     """Return an adapter whose robot is on its way to a goal."""
@@ -290,6 +300,7 @@ def wheels(ros_domain: int) -> Iterator[Adapter]:
     node = Adapter()
     node._errand.be_at(0.0, 0.0, 'odom', time.monotonic())
     node._errand.send(Goal(5.0, 0.0, 'odom'), time.monotonic())
+    see(node, 360)
     yield node
     node.destroy_node()
     rclpy.try_shutdown()
@@ -339,3 +350,18 @@ def test_the_adapter_obeys_neither_of_two_who_command(wheels: Adapter) -> None:
     wheels._command()
     assert wheels._drive.speed > 0.0
     wheels.destroy_publisher(supervisor)
+
+
+def test_the_adapter_does_not_drive_where_its_laser_does_not_look(wheels: Adapter) -> None:
+    """Behind a laser of 270 degrees it turns, but does not move; nor ahead by one of a few."""
+    def speed(thrust: float) -> tuple[bool, bool]:
+        wheels._drive.stop()
+        wheels._on_command(Float64MultiArray(data=[thrust, 0.5]))
+        wheels._command()
+        return wheels._drive.speed != 0.0, wheels._drive.turn_rate != 0.0
+
+    assert speed(1.0) == speed(-1.0) == (True, True)
+    see(wheels, 270)
+    assert speed(1.0) == (True, True) and speed(-1.0) == (False, True)
+    see(wheels, 3)
+    assert speed(1.0) == speed(-1.0) == (False, True)

@@ -147,3 +147,18 @@ def test_odometry_that_leaps_is_no_reading_once() -> None:
     with pytest.raises(InvalidReading, match='leaps by 100.0 m within 0.05 s'):
         leaps.check(at(100.05), 10.10)
     leaps.check(at(100.1), 10.15)
+
+
+@pytest.mark.parametrize(('degrees', 'beams', 'yaw', 'seen'), [
+    (360.0, 360, 0.0, (True, True)), (360.0, 24, 1.0, (True, True)),
+    (270.0, 271, 0.0, (True, False)), (180.0, 181, 0.0, (True, False)),
+    (180.0, 181, math.pi, (False, True)), (180.0, 181, math.pi / 2, (False, False)),
+    (90.0, 91, 0.0, (False, False)), (360.0, 8, 0.0, (False, False)),
+    (0.0, 1, 0.0, (False, False)), (0.0, 0, 0.0, (False, False))])
+def test_where_a_laser_looks(degrees: float, beams: int, yaw: float, seen: tuple[bool, bool],
+                             ) -> None:
+    """The whole way ahead and back must be among its beams, without a gap as wide as a sector."""
+    angle = math.radians(degrees)
+    step = angle / max(beams if degrees == 360.0 else beams - 1, 1)
+    assert adaptation.looks(beams, -angle / 2.0, step, yaw) == seen
+    assert adaptation.looks(beams, angle / 2.0, -step, yaw) == seen
