@@ -12,12 +12,14 @@ OmniSafe's methods need.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 from pathlib import Path
+import signal
 import sys
 
 from benchmarks.baselines.methods import METHODS, complete
 from benchmarks.baselines.runs import RESULT, Run, table
+from spowl_ros.base.children import pool
+from spowl_ros.base.errors import SpowlError, crash, to_line
 from spowl_ros.base.tasks import task_id
 from spowl_ros.training.population import parse_seeds
 
@@ -42,11 +44,15 @@ def main() -> int:
         if (folder / RESULT).exists():
             print(f'{folder}: done before')
             continue
-        process = multiprocessing.get_context('spawn').Process(
-            target=complete, args=(run, folder, args.episodes, args.workers))
-        process.start()
-        process.join()
-        if process.exitcode:
+        try:
+            with pool(1) as process:  # it ends with this one
+                process.submit(complete, run, folder, args.episodes, args.workers).result()
+        except KeyboardInterrupt:
+            print(f'{folder}: interrupted; the same command continues it', file=sys.stderr)
+            return 128 + signal.SIGINT
+        except Exception as error:
+            print(to_line(error if isinstance(error, SpowlError) else crash(error)),
+                  file=sys.stderr)
             failed.append(folder)
         table(args.runs)
     for row in table(args.runs):

@@ -7,12 +7,10 @@ from __future__ import annotations
 from collections.abc import Callable
 import importlib
 from pathlib import Path
-import sys
 
 from tqdm import tqdm
 
 from benchmarks.baselines.runs import Run, Training, measure, train
-from spowl_ros.base.errors import SpowlError
 
 _OMNISAFE = 'omnisafe_methods:OmniSafeTraining'
 METHODS = {'PPOLag': _OMNISAFE, 'CPO': _OMNISAFE, 'SACLag': _OMNISAFE, 'RCEPETS': _OMNISAFE,
@@ -33,13 +31,14 @@ def start(run: Run, folder: Path) -> Training:
 
 
 def complete(run: Run, folder: Path, episodes: int, workers: int) -> None:
-    """Train and evaluate a run in this process, which is its own, and end with what went wrong."""
+    """
+    Train and evaluate a run in this process, which is its own.
+
+    :raises SpowlError: see `start`; or the evaluation failed
+    """
     with tqdm(unit='raw step', desc=folder.name, dynamic_ncols=True, mininterval=5.0) as bar:
         def show(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        try:
-            measure(run, folder, train(run, folder, start, show), episodes, workers)
-        except SpowlError as error:
-            sys.exit(str(error))
+        measure(run, folder, train(run, folder, start, show), episodes, workers)
