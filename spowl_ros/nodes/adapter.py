@@ -323,8 +323,7 @@ class Adapter(Node):
             if self._drive.speed > 0.0 and not ahead or self._drive.speed < 0.0 and not back:
                 self._drive.speed = 0.0  # what nobody sees is not free
                 self.get_logger().warning(
-                    f'the laser does not look {"back" if ahead else "ahead"}: the robot does not '
-                    'drive there', once=True)
+                    'the robot does not drive where its laser does not look', once=True)
         with self._sending:
             if not self._closed:
                 self._cmd_vel.publish(self._velocity())

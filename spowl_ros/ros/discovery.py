@@ -17,6 +17,7 @@ from spowl_ros.control.validity import InvalidReading
 
 if TYPE_CHECKING:
     from rclpy.node import Node
+    from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 DISCOVERY_S = 4.0
 """
@@ -26,10 +27,14 @@ Discovery takes 0.2 s; if a packet is lost, Fast DDS sends the next one after 3 
 """
 
 
+def _name(info: TopicEndpointInfo) -> str:
+    """Return the full name of an endpoint's node."""
+    return f'{info.node_namespace.rstrip("/")}/{info.node_name}'
+
+
 def publishers(node: Node, topic: str) -> list[str]:
     """Return the full names of all nodes that publish a topic; a name may occur twice."""
-    return [f'{info.node_namespace.rstrip("/")}/{info.node_name}'
-            for info in node.get_publishers_info_by_topic(topic)]
+    return [_name(info) for info in node.get_publishers_info_by_topic(topic)]
 
 
 def other_publishers(node: Node, topic: str) -> list[str]:
@@ -65,7 +70,7 @@ def unheard(node: Node, topic: str, kind: str) -> str:
     :param kind: message type of the subscription
     """
     for info in node.get_publishers_info_by_topic(topic):
-        name = f'{info.node_namespace.rstrip("/")}/{info.node_name}'
+        name = _name(info)
         if info.topic_type != kind:
             return f'{name} publishes {info.topic_type}, {kind} is needed'
         if info.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT:
@@ -77,7 +82,7 @@ def endpoints(node: Node, topic: str) -> list[tuple[bytes, str]]:
     """Return the gid of each publisher of a topic, and its node's full name or an empty text."""
     found = []
     for info in node.get_publishers_info_by_topic(topic):
-        name = f'{info.node_namespace.rstrip("/")}/{info.node_name}'
+        name = _name(info)
         found.append((bytes(info.endpoint_gid), '' if is_unknown(name) else name))
     return found
 
