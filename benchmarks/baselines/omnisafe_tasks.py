@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.baselines.stand_ins import import_omnisafe
-from spowl_ros.base.seeds import FIRST_TRAINING
+from spowl_ros.base.seeds import training_seed
 from spowl_ros.base.tasks import RAW_STEPS
 from spowl_ros.sim import environment, tasks
 from spowl_ros.sim.compat import import_safety_gymnasium
@@ -51,10 +51,9 @@ class Episodes:
         """Begin the next episode; a seed begins another sequence of them."""
         if seed is not None:
             self.seed, self.begun = seed, 0
-        words = np.random.SeedSequence([self.seed, self.begun])
+        drawn = training_seed(self.seed, self.begun)
         self.begun += 1
-        return self.environment.reset(
-            FIRST_TRAINING + int(words.generate_state(1)[0]) % 2 ** 31)
+        return self.environment.reset(drawn)
 
 
 def spaces(size: int, actions: int) -> tuple[gymnasium.spaces.Box, gymnasium.spaces.Box]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spowl_ros.base.seeds import FIRST_TRAINING
+from spowl_ros.base.seeds import training_seed
 from spowl_ros.control.contract import SAME_OBJECT, SCAN_RANGE, Contract
 from spowl_ros.control.window import Wide
 from spowl_ros.sim import environment
@@ -104,9 +104,10 @@ class Stream:
         self._begin()
 
     def _begin(self) -> None:
-        words = np.random.SeedSequence([self.seed, self.number, self.episode])
-        seed = FIRST_TRAINING + int(words.generate_state(1)[0]) % (2 ** 31)
+        numbers = self.seed, self.number, self.episode
+        seed = training_seed(*numbers)
         if self.randomisation.active:
+            words = np.random.SeedSequence(numbers)
             self.environment.perturb(self.randomisation.draw(
                 np.random.default_rng(words.spawn(1)[0]), self.environment.contract.raw_period))
         self.actions = []
