@@ -6,12 +6,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+import pickle
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+import torch
 
-from spowl_ros.base.seeds import FIRST_TRAINING
+from benchmarks.baselines.runs import Run
+from spowl_ros.base.seeds import training_seed
 from spowl_ros.sim.step import StepResult
 
 RECENT = 20
@@ -50,8 +53,7 @@ class Driver:
         self._begin()
 
     def _begin(self) -> None:
-        words = np.random.SeedSequence([self._seed, self._episode])
-        self.seen = self._world.reset(FIRST_TRAINING + int(words.generate_state(1)[0]) % 2 ** 31)
+        self.seen = self._world.reset(training_seed(self._seed, self._episode))
         self._sums, self._begins = np.zeros(2), True
 
     def drive(self, act: Act, decisions: int) -> None:
@@ -111,3 +113,41 @@ class Driver:
         self._episode = state['episode']
         self._recent.extend(state['recent'])
         self._begin()
+
+
+class DrivenTraining:
+    """
+    What the trainings that are written here share: a driver, a learner, and going on.
+
+    :param learner_of: from the size of an observation to the learner; PyTorch is seeded before
+    :param round_decisions: decisions between two times of learning
+    """
+
+    action_repeat = 5
+
+    def __init__(self, run: Run, world: World, learner_of: Callable[[int], Any],
+                 round_decisions: int) -> None:
+        torch.set_num_threads(1)
+        torch.manual_seed(run.seed)
+        np.random.seed(run.seed)
+        self._driver = Driver(world, run.seed, self.action_repeat)
+        self._learner = learner_of(len(self._driver.seen))
+        each = round_decisions * self.action_repeat
+        self.total_steps = -(-run.raw_steps // each) * each
+
+    @property
+    def raw_steps(self) -> int:
+        """Return the raw steps so far."""
+        return self._driver.raw_steps
+
+    def state(self) -> bytes:
+        """Return all that `restore` needs."""
+        return pickle.dumps((self._learner, self._driver.state(), torch.get_rng_state(),
+                             np.random.get_state()))
+
+    def restore(self, state: bytes) -> None:
+        """Go back to a state; the episode that was under way begins anew."""
+        self._learner, driver, of_torch, of_numpy = pickle.loads(state)
+        self._driver.load(driver)
+        torch.set_rng_state(of_torch)
+        np.random.set_state(of_numpy)

@@ -16,7 +16,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-import pickle
 from types import SimpleNamespace
 
 import numpy as np
@@ -26,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.baselines.coordinates import CoordinateEnvironment, HazardCost
-from benchmarks.baselines.driving import Driver, Experience, World
+from benchmarks.baselines.driving import DrivenTraining, Experience, World
 from benchmarks.baselines.runs import COORDINATES, Run
 from spowl_ros.base.tasks import RAW_STEPS
 from spowl_ros.evaluation.episodes import Agent
@@ -235,29 +234,18 @@ class Learner:
                 self._adam.step()
 
 
-class MBPPOLTraining:
+class MBPPOLTraining(DrivenTraining):
     """MBPPOL in training, on coordinates."""
 
-    observation, action_repeat = COORDINATES, 5
+    observation = COORDINATES
 
     def __init__(self, run: Run, folder: Path,
                  problem_of: Callable[[str, int], Problem] = in_coordinates,
                  settings: Settings | None = None) -> None:
-        torch.set_num_threads(1)
-        torch.manual_seed(run.seed)
-        np.random.seed(run.seed)  # OmniSafe's ensemble shuffles by it
         self._settings = s = settings or Settings()
         problem = problem_of(run.task, self.action_repeat)
-        self._driver = Driver(problem.world, run.seed, self.action_repeat)
-        self._learner = Learner(len(self._driver.seen), problem,
-                                run.cost_limit * self.action_repeat / RAW_STEPS, s)
-        each = s.round_decisions * self.action_repeat
-        self.total_steps = -(-run.raw_steps // each) * each
-
-    @property
-    def raw_steps(self) -> int:
-        """Return the raw steps so far."""
-        return self._driver.raw_steps
+        super().__init__(run, problem.world, lambda size: Learner(
+            size, problem, run.cost_limit * self.action_repeat / RAW_STEPS, s), s.round_decisions)
 
     def advance(self) -> tuple[float, float]:
         """Drive and learn; return return and cost of recent episodes."""
@@ -275,18 +263,7 @@ class MBPPOLTraining:
         self._learner.learn({name: part[foreseeable] for name, part in experience.items()})
         return self._driver.recent()
 
-    def state(self) -> bytes:
-        """Return all that `restore` needs."""
-        return pickle.dumps((self._learner, self._driver.state(), torch.get_rng_state(),
-                             np.random.get_state()))
-
-    def restore(self, state: bytes) -> None:
-        """Go back to a state; the episode that was under way begins anew."""
-        self._learner, driver, of_torch, of_numpy = pickle.loads(state)
-        self._driver.load(driver)
-        torch.set_rng_state(of_torch)
-        np.random.set_state(of_numpy)
-
     def policy(self) -> Agent:
         """Return the policy."""
-        return self._learner.policy
+        policy: Policy = self._learner.policy
+        return policy

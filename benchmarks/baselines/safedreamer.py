@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-import pickle
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.baselines.driving import Driver, Experience, World
+from benchmarks.baselines.driving import DrivenTraining, Experience, World
 from benchmarks.baselines.runs import SCANS, Run
 from spowl_ros.base.tasks import RAW_STEPS
 from spowl_ros.evaluation.episodes import Agent
@@ -328,34 +327,24 @@ class Dreamer(nn.Module):
                 slow.lerp_(fast, s.slow_rate)
 
 
-class SafeDreamerTraining:
+class SafeDreamerTraining(DrivenTraining):
     """SafeDreamer in training, on scans."""
 
-    observation, action_repeat = SCANS, 5
+    observation = SCANS
 
     def __init__(self, run: Run, folder: Path, world: World | None = None, actions: int = 0,
                  settings: Settings | None = None) -> None:
-        torch.set_num_threads(1)
-        torch.manual_seed(run.seed)
-        np.random.seed(run.seed)  # draws the sequences
         self._s = s = settings or Settings()
         if world is None:
             made = environment.make(run.task, action_repeat=self.action_repeat)
             world, actions = made, made.contract.action.size
-        self._driver = Driver(world, run.seed, self.action_repeat)
-        self._dreamer = Dreamer(len(self._driver.seen), actions, run.cost_limit,
-                                RAW_STEPS // self.action_repeat, s)
-        each = s.round_decisions * self.action_repeat
-        self.total_steps = -(-run.raw_steps // each) * each
-
-    @property
-    def raw_steps(self) -> int:
-        """Return the raw steps so far."""
-        return self._driver.raw_steps
+        super().__init__(run, world, lambda size: Dreamer(
+            size, actions, run.cost_limit, RAW_STEPS // self.action_repeat, s), s.round_decisions)
 
     def advance(self) -> tuple[float, float]:
         """Drive and learn; return return and cost of recent episodes."""
-        s, dreamer = self._s, self._dreamer
+        s = self._s
+        dreamer: Dreamer = self._learner
 
         def act(seen: NDArray[np.float32], begins: bool) -> NDArray[np.float32]:
             if len(self._driver) < s.random_decisions:
@@ -373,18 +362,7 @@ class SafeDreamerTraining:
                 dreamer.learn(self._driver.sequences(s.batch, s.length))
         return recent
 
-    def state(self) -> bytes:
-        """Return all that `restore` needs."""
-        return pickle.dumps((self._dreamer, self._driver.state(), torch.get_rng_state(),
-                             np.random.get_state()))
-
-    def restore(self, state: bytes) -> None:
-        """Go back to a state; the episode that was under way begins anew."""
-        self._dreamer, driver, of_torch, of_numpy = pickle.loads(state)
-        self._driver.load(driver)
-        torch.set_rng_state(of_torch)
-        np.random.set_state(of_numpy)
-
     def policy(self) -> Agent:
         """Return the planner."""
-        return self._dreamer
+        dreamer: Dreamer = self._learner
+        return dreamer
