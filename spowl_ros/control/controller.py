@@ -10,7 +10,7 @@ missed deadlines) is recorded in each decision, and a replay passes it in again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 import dataclasses
 import json
 import math
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from spowl_ros.control.plan import Plan
 
 LEAP_PERIODS = 5.0
-"""Control periods between two measurements, beyond which the controller is reset."""
+"""Control periods between two measurements, beyond which the planner starts anew."""
 
 
 class Controller:
@@ -67,6 +67,7 @@ class Controller:
         self._settings = settings
         self._monitors = self._new_monitors()
         self._measured_ns: float | None = None
+        self._decided_ns: int | None = None
         self.reset()
 
     def _new_monitors(self) -> tuple[Monitor[Any], ...]:
@@ -109,18 +110,25 @@ class Controller:
         self._step = 0
         self._last_action = self.stop_action
         self._announce = True
+        self._begin_anew()
+        for monitor in self._monitors:
+            monitor.reset()
+
+    def _begin_anew(self) -> None:
+        """Forget what leads from one measurement to the next; the episode goes on."""
         self._restart_planner = True
         self._arbiter.reset()
         self._hazards.reset()
         for monitor in self._monitors:
-            monitor.reset()
+            monitor.interrupt()
 
     def succeed(self, before: Decision) -> None:
         """
         Take over from another controller of the same contract.
 
-        Actions continue from its last one, and its tripped monitors stay so until released. This
-        controller forgets what its monitors learned before.
+        Actions continue from its last one, its tripped monitors stay so until released, and what
+        the episode has spent stays spent. What else its monitors learned, of the other model, is
+        forgotten.
 
         :param before: the other controller's last decision
         """
@@ -129,8 +137,9 @@ class Controller:
         self.reset()
         self._step = before.step + 1
         self._last_action = before.action
-        self._measured_ns = None
+        self._measured_ns = self._decided_ns = None
         self._arbiter.restore(before.tripped)
+        self._recall(before, [monitor for monitor in self._monitors if monitor.of_the_episode])
 
     def resume(self, step: int, before: Decision) -> None:
         """
@@ -142,9 +151,14 @@ class Controller:
         self.reset()
         self._step = step
         self._last_action = before.action
-        self._measured_ns = None
+        self._measured_ns = self._decided_ns = None
         self._arbiter.restore(before.tripped)
-        for monitor in self._monitors:
+        self._recall(before, self._monitors)
+
+    @staticmethod
+    def _recall(before: Decision, monitors: Iterable[Monitor[Any]]) -> None:
+        """Restore what monitors had learned by a decision."""
+        for monitor in monitors:
             monitor.recall(*(getattr(before, name) for name in monitor.learned_in))
 
     def decide(self, observation: Observation, deadline_s: float | None = None,
@@ -214,16 +228,17 @@ class Controller:
 
     def _follow_time(self, observation: Observation) -> None:
         """
-        Reset if time went back or leapt, because a clock was set or sensors were silent.
+        Begin anew if time went back or leapt, because a clock was set or sensors were silent.
 
-        A topic announces the beginning of an episode; in older recordings only a leap shows it.
+        That is no new episode: only `reset` begins one.
         """
         measured = float(np.median(observation.stamps_ns))  # one wrong stamp is not a leap
-        if self._measured_ns is not None:
+        if self._measured_ns is not None and self._decided_ns is not None:
             elapsed = (measured - self._measured_ns) * 1e-9
-            if not 0.0 <= elapsed <= LEAP_PERIODS * self.contract.control_period:
-                self.reset()
-        self._measured_ns = measured
+            if (observation.now_ns < self._decided_ns
+                    or not 0.0 <= elapsed <= LEAP_PERIODS * self.contract.control_period):
+                self._begin_anew()
+        self._measured_ns, self._decided_ns = measured, observation.now_ns
 
     def stop(self, now_ns: int, reason: str) -> Decision:
         """

@@ -190,7 +190,7 @@ class DecisionLoop:
             self._cost = (self._cost or 0.0) + (cost if 0.0 <= cost < math.inf else math.nan)
 
     def clock_set_back(self) -> None:
-        """Reset after the clock went back."""
+        """Forget measurements of the time that the clock went back over."""
         with self._condition:
             self._jumped = True
             self._condition.notify()
@@ -263,10 +263,10 @@ class DecisionLoop:
             if self._jumped or self._begins_ns is not None:
                 if self._begins_ns is not None:
                     self._assembler.forget_before(self._begins_ns)
-                if self._jumped:
+                    self._controller.reset()
+                if self._jumped:  # no new episode: the controller sees the step itself
                     self._assembler.forget_after(now_ns)
                 self._jumped, self._begins_ns, self._decided_ns = False, None, None
-                self._controller.reset()
                 if not self._ready():
                     return
             if self._settings is not None:

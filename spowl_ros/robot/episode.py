@@ -4,8 +4,9 @@
 The topic that announces the beginning of an episode, before the episode's first measurement.
 
 The message is a `std_msgs/Header` with the stamp of that measurement. The controller then resets
-and forgets earlier measurements. A clock that leaps or goes back without this message is a fault;
-the controller resets then as well (`spowl_ros.control.controller.LEAP_PERIODS`).
+and forgets earlier measurements. Without this message no episode begins: after a silence, or a
+clock that went back, the planner starts anew (`spowl_ros.control.controller.LEAP_PERIODS`), and
+what the episode has spent of its budget stays spent.
 """
 
 from __future__ import annotations

@@ -211,19 +211,21 @@ def test_bad_settings_are_refused(loaded: Bundle, values: dict[str, object], wor
         ControllerSettings(planner=loaded.settings).change(values)
 
 
-def test_another_episode_resets(loaded: Bundle) -> None:
-    """Time that leaps or goes back begins anew; one sensor's wrong stamp does not."""
+def test_an_interruption_begins_the_plan_anew_and_no_episode(loaded: Bundle) -> None:
+    """After a silence or a clock set back no model error is known; one wrong stamp is neither."""
     controller = Controller(loaded)
     fields = len(loaded.contract.fields)
-    steps = []
+    found = []
     for seconds in (10.0, 10.1, 50.0, 50.1, 0.0, 0.1):
         stamps = np.full(fields, round(seconds * 1e9))
         observation = dataclasses.replace(observe(loaded, 0), stamps_ns=stamps,
                                           now_ns=int(stamps[0]))
-        steps.append(controller.decide(observation).step)
-    assert steps == [0, 1, 0, 1, 0, 1]
+        found.append(controller.decide(observation))
     stamps[0] += 10**12
-    assert controller.decide(dataclasses.replace(observation, stamps_ns=stamps)).step == 2
+    found.append(controller.decide(dataclasses.replace(observation, stamps_ns=stamps)))
+    assert [one.step for one in found] == list(range(7))
+    assert [one.plan is not None and math.isnan(one.plan.model_error) for one in found] == [
+        True, False, True, False, True, False, False]
 
 
 def test_stop_without_an_observation(loaded: Bundle) -> None:

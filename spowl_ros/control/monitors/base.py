@@ -143,6 +143,8 @@ class Monitor(ABC, Generic[S]):
     """Whether the controller skips planning while this monitor leads."""
     learned_in: ClassVar[tuple[str, ...]] = ()
     """Fields of a Decision that record what it has `learned`."""
+    of_the_episode: ClassVar[bool] = False
+    """Whether what it `learned` holds for the episode, whichever model drives."""
     table: ClassVar[str] = ''
     """Key of its table in a bundle's calibration; empty if it needs none."""
 
@@ -162,7 +164,10 @@ class Monitor(ABC, Generic[S]):
         self.settings = settings
 
     def reset(self) -> None:
-        """Begin a new episode; keep what was learned."""
+        """Begin a new episode; keep what was learned. `interrupt` comes first."""
+
+    def interrupt(self) -> None:
+        """Forget what leads from one measurement to the next: they were interrupted."""
 
     @property
     def patience(self) -> float:

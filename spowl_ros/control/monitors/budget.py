@@ -102,6 +102,7 @@ class BudgetMonitor(Monitor[BudgetSettings]):
     rank = 30
     learned_in = ('budget_spent', 'budget_left', 'budget_offset', 'budget_coverage',
                   'budget_judged')
+    of_the_episode = True
 
     def __init__(self, settings: BudgetSettings, grounds: Grounds) -> None:
         super().__init__(settings, grounds)
@@ -120,6 +121,9 @@ class BudgetMonitor(Monitor[BudgetSettings]):
         """Begin an episode: nothing is spent; keep what the bound learned."""
         self._spent = 0.0
         self._first = True
+
+    def interrupt(self) -> None:
+        """Drop the windows that did not end; what is spent stays spent."""
         self._remaining.begin()
 
     @property

@@ -130,8 +130,8 @@ class CostValueMonitor(Monitor[CostValueSettings]):
         if (now.coverage, now.window, now.rate) != (before.coverage, before.window, before.rate):
             self._bound = self._new_bound()
 
-    def reset(self) -> None:
-        """Begin a new episode; keep the learned offset."""
+    def interrupt(self) -> None:
+        """Drop pending predictions; keep the learned offset."""
         self._bound.reset()
         self._expected = math.nan
 

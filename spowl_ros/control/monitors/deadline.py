@@ -53,7 +53,7 @@ class DeadlineMonitor(Monitor[DeadlineSettings]):
         self._late = deque(maxlen=settings.window)
 
     def reset(self) -> None:
-        """Forget past decisions."""
+        """Forget past decisions, but not when measurements were interrupted: late ones do that."""
         self._late.clear()
 
     def record(self, decision: Decision) -> None:

@@ -108,6 +108,26 @@ def test_the_policy_leads_once_the_budget_may_be_exceeded(controller: Controller
     assert decide(controller, 4, 0.0).budget_spent == 0.0
 
 
+@pytest.mark.parametrize('step', [60, -60], ids=['a silence', 'a clock set back'])
+def test_an_interruption_gives_no_new_budget(controller: Controller, step: int) -> None:
+    """What is spent stays spent until another episode begins by word."""
+    for earlier in range(3):
+        decide(controller, earlier, 30.0)
+    found = decide(controller, step, 1.0)
+    assert found.budget_spent == 61.0
+    assert found.step == 3
+
+
+def test_another_model_gets_no_new_budget(controller: Controller, untrained_bundle: Path) -> None:
+    """What the episode has spent binds whichever model drives."""
+    before = [decide(controller, step, 30.0) for step in range(3)][-1]
+    other = Controller(bundle.load(untrained_bundle), controller.settings)
+    other.succeed(before)
+    found = decide(other, 3, 50.0)
+    assert found.budget_spent == 110.0
+    assert (found.source, found.monitor) == ('policy', 'budget')
+
+
 def test_a_cost_that_is_not_observed_is_not_zero(controller: Controller) -> None:
     """Without costs the policy leads from the second decision on, and the reason says why."""
     decide(controller, 0, math.nan)
