@@ -446,7 +446,8 @@ class ControllerNode(ManagedNode):
         elapsed, self._reported = now - self._reported, now
         name = self.get_fully_qualified_name().lstrip('/')
         level = DiagnosticStatus.OK if self.active else DiagnosticStatus.WARN
-        problem = self.problem or (self._bond.complaint if self._bond is not None else '')
+        problem = self.problem or (self._bond.complaint if self._bond is not None else '') or (
+            self._person.complaint if self.configured else '')
         if problem:
             level = DiagnosticStatus.ERROR
         statuses = [DiagnosticStatus(

@@ -63,17 +63,18 @@ def check_one_publisher(node: Node, topic: str) -> None:
                              'which may contradict each other')
 
 
-def unheard(node: Node, topic: str, kind: str) -> str:
+def unheard(node: Node, topic: str, kind: str, reliable: bool = True) -> str:
     """
-    Return which publisher a reliable subscription never hears, and why; empty if it hears all.
+    Return which publisher a subscription never hears, and why; empty if it hears all.
 
     :param kind: message type of the subscription
+    :param reliable: whether it hears only publishers that are reliable
     """
     for info in node.get_publishers_info_by_topic(topic):
         name = _name(info)
         if info.topic_type != kind:
             return f'{name} publishes {info.topic_type}, {kind} is needed'
-        if info.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT:
+        if reliable and info.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT:
             return f'{name} publishes best effort, reliable is needed'
     return ''
 

@@ -9,17 +9,17 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from rclpy.qos import qos_profile_sensor_data
-from sensor_msgs.msg import Joy
 from std_srvs.srv import Trigger
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.operator import OperatorCommands, OperatorSettings
-from spowl_ros.ros.discovery import check_one_publisher
+from spowl_ros.ros.discovery import check_one_publisher, unheard
 from spowl_ros.ros.messages import message_class
 from spowl_ros.ros.process import LOG_PERIOD_S
 
 if TYPE_CHECKING:
     from rclpy.node import Node
+    from sensor_msgs.msg import Joy
 
     from spowl_ros.control.contract import ActionSpec
     from spowl_ros.robot.command import CommandFormat
@@ -38,13 +38,20 @@ class OperatorInput:
         self._node, self._command = node, command
         self._service = node.create_service(Trigger, '~/hand_back', self._on_hand_back)
         self._subscription: Any = None
-        if settings.input == 'joy':
+        self._topic, self._type = {
+            'joy': ('joy', 'sensor_msgs/msg/Joy'),
+            'command': ('command_operator', command.type)}.get(settings.input, ('', ''))
+        if self._topic:
             self._subscription = node.create_subscription(
-                Joy, 'joy', self._on_joystick, qos_profile_sensor_data)
-        elif settings.input == 'command':
-            self._subscription = node.create_subscription(
-                message_class(command.type), 'command_operator', self._on_command,
+                message_class(self._type), self._topic,
+                self._on_joystick if settings.input == 'joy' else self._on_command,
                 qos_profile_sensor_data)
+
+    @property
+    def complaint(self) -> str:
+        """Who tries to take over but cannot be heard, and why; empty if nobody does."""
+        said = unheard(self._node, self._topic, self._type, reliable=False) if self._topic else ''
+        return said and f'an operator is not heard: {said}'
 
     def close(self) -> None:
         """Stop listening."""

@@ -10,8 +10,10 @@ import math
 from pathlib import Path
 import threading
 import time
+from types import SimpleNamespace
 from typing import Any
 
+from diagnostic_msgs.msg import DiagnosticStatus
 import numpy as np
 import pytest
 import rclpy
@@ -279,6 +281,25 @@ def test_an_estop_that_cannot_be_heard_holds_the_robot(
     context.try_shutdown()
     wait(lambda: node.count_publishers('estop') == 0)
     assert node._on_release(Trigger.Request(), Trigger.Response()).success
+
+
+def test_an_operator_who_cannot_be_heard_is_told(make: Callable[..., Any]) -> None:
+    """A takeover whose messages have another type never arrives; /diagnostics says so."""
+    node = make('controller', **{'operator.input': 'joy'})
+    node.trigger_configure()
+    assert node._person.complaint == ''
+    context = rclpy.Context()
+    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+    other = rclpy.create_node('other', context=context)
+    other.create_publisher(Float64MultiArray, 'joy', 10)
+    wait(lambda: node.count_publishers('joy') == 1)
+    told: list[Any] = []
+    node._diagnostics = SimpleNamespace(publish=told.append)
+    node._report()
+    assert told[0].status[0].level == DiagnosticStatus.ERROR
+    assert 'publishes std_msgs/msg/Float64MultiArray, sensor_msgs/msg/Joy' in told[0].status[0].message
+    other.destroy_node()
+    context.try_shutdown()
 
 
 def see(node: Adapter, beams: int) -> None:
