@@ -41,6 +41,7 @@ from spowl_ros.robot.topics import Edge, Topic, load_robot, topics
 from spowl_ros.ros import process
 from spowl_ros.ros.bond import Bond
 from spowl_ros.ros.controller_settings import ControllerNodeSettings
+from spowl_ros.ros.discovery import check_one_publisher
 from spowl_ros.ros.last_command import publish_last
 from spowl_ros.ros.lifecycle import TOO_LATE, ManagedNode
 from spowl_ros.ros.messages import build, message_class
@@ -164,6 +165,7 @@ class ControllerNode(ManagedNode):
             self._shadow_decisions = self.create_publisher(
                 DiagnosticArray, '~/shadow/decision', KEPT)
         self._mode = self.create_publisher(String, '~/mode', LATCHED)
+        self._doubted: dict[str, SpowlError] = {}
         self._edge = Edge()
         self._plausibility = Plausibility()
         self._bond = Bond(self, 'supervisor', self._steady_period,
@@ -210,6 +212,7 @@ class ControllerNode(ManagedNode):
                     self._kept()), settings.seed, settings.threads),
                 lambda decision: self._shadow_decisions.publish(
                     self._decision_message(decision, 'shadow')), self._on_shadow_failure)
+        self._look_for_doubt()
         if settings.rate > 0.0:
             self.keep_time(settings.priority)
         loop = self._loop
@@ -325,6 +328,8 @@ class ControllerNode(ManagedNode):
         if loop is None:
             return
         try:
+            if entry.topic in self._doubted:
+                raise self._doubted[entry.topic]
             taken = self._edge.take(entry, message)
             self._plausibility.add(entry, message, taken)
             loop.put(taken.values.items(), taken.stamp_ns, waited(info))
@@ -441,7 +446,19 @@ class ControllerNode(ManagedNode):
         self.trigger_deactivate()
         self.problem = problem
 
+    def _look_for_doubt(self) -> None:
+        """Find the sensors with several publishers: what they say counts as silence."""
+        doubted: dict[str, SpowlError] = {}
+        for entry, _ in self._sensors:
+            try:
+                check_one_publisher(self, entry.topic)
+            except SpowlError as error:
+                doubted[entry.topic] = error
+        self._doubted = doubted
+
     def _report(self) -> None:
+        if self.configured:
+            self._look_for_doubt()
         now = time.monotonic()
         elapsed, self._reported = now - self._reported, now
         name = self.get_fully_qualified_name().lstrip('/')

@@ -283,6 +283,34 @@ def test_an_estop_that_cannot_be_heard_holds_the_robot(
     assert node._on_release(Trigger.Request(), Trigger.Response()).success
 
 
+def test_a_sensor_with_two_publishers_is_silent(make: Callable[..., Any]) -> None:
+    """What either says may be wrong, so neither reaches the planner; /diagnostics names both."""
+    node = make('controller')
+    node.trigger_configure()
+    node.trigger_activate()
+    entry, subscription = node._sensors[0]
+    stored: list[Any] = []
+    node._loop.put = lambda *parts: stored.append(parts)
+    topic = (subscription.msg_type, entry.topic, qos_profile_sensor_data)
+    node.create_publisher(*topic)
+    second = node.create_publisher(*topic)
+    wait(lambda: node.count_publishers(entry.topic) == 2)
+    told: list[Any] = []
+    node._diagnostics = SimpleNamespace(publish=told.append)
+    node._report()
+    measured = subscription.msg_type()
+    measured.header.stamp = node.get_clock().now().to_msg()
+    node._on_sensor(entry, measured, {'received_timestamp': 0})
+    node._report()
+    assert not stored
+    assert any('2 publishers' in status.message for status in told[-1].status)
+    node.destroy_publisher(second)
+    wait(lambda: node.count_publishers(entry.topic) == 1)
+    node._report()
+    node._on_sensor(entry, measured, {'received_timestamp': 0})
+    assert stored
+
+
 def test_an_operator_who_cannot_be_heard_is_told(make: Callable[..., Any]) -> None:
     """A takeover whose messages have another type never arrives; /diagnostics says so."""
     node = make('controller', **{'operator.input': 'joy'})
@@ -297,7 +325,7 @@ def test_an_operator_who_cannot_be_heard_is_told(make: Callable[..., Any]) -> No
     node._diagnostics = SimpleNamespace(publish=told.append)
     node._report()
     assert told[0].status[0].level == DiagnosticStatus.ERROR
-    assert 'publishes std_msgs/msg/Float64MultiArray, sensor_msgs/msg/Joy' in told[0].status[0].message
+    assert 'Float64MultiArray, sensor_msgs/msg/Joy is needed' in told[0].status[0].message
     other.destroy_node()
     context.try_shutdown()
 
