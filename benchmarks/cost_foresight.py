@@ -5,15 +5,18 @@ Measure how well the cost value ranks what follows: python -m benchmarks.cost_fo
 
 Each bundle drives held-out episodes, of the nominal robot and of the robot `ordinary`. The table
 has the rank correlation of the executed actions' cost value with the cost of the next decisions.
-`correlation_closed` is that with their discounted cost, closed by the prediction at their end, as
-reports of replays have it.
+`correlation_best` is the greatest that any prediction could have: where most decisions are
+followed by no cost, their ties keep it far below 1. `concordance` has no such ceiling: it is the
+chance that a decision before a cost is ranked above one before none (area under the ROC curve; 0.5
+as chance would, 1 without error). `correlation_closed` is the rank correlation with the discounted
+cost, closed by the prediction at its end, as reports of replays have it.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -23,13 +26,16 @@ from spowl_ros.base.seeds import CALIBRATION
 from spowl_ros.control import bundle
 from spowl_ros.control.controller import Controller
 from spowl_ros.evaluation.calibration import run_episode
-from spowl_ros.replay.foresight import CLOSING, foresight, rank_correlation, sums_after
+from spowl_ros.replay.foresight import CLOSING, foresight, rank_correlation, ranks, sums_after
 from spowl_ros.replay.trace import TraceBuilder
 from spowl_ros.sim.environment import make
 from spowl_ros.sim.perturbation import PRESETS, Perturbation, preset
 
-COLUMNS = ('task', 'robot', 'episodes', 'decisions', 'cost', 'costly_share', 'correlation',
-           'correlation_closed')
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+COLUMNS = ('model', 'robot', 'episodes', 'decisions', 'cost', 'costly_share', 'correlation',
+           'correlation_best', 'concordance', 'correlation_closed')
 
 
 def measure(model: Path, robot: str, episodes: int) -> dict[str, Any]:
@@ -50,11 +56,30 @@ def measure(model: Path, robot: str, episodes: int) -> dict[str, Any]:
     followed = sums_after(trace.episode, trace.cost, 1.0, CLOSING)
     known = np.isfinite(predicted) & np.isfinite(followed)
     closed = foresight(trace, 'cost_value', loaded.settings.cost_discount).to_dict()
-    return {'task': contract.task, 'robot': robot, 'episodes': episodes, 'decisions': len(trace),
+    return {'model': model.name, 'robot': robot, 'episodes': episodes, 'decisions': len(trace),
             'cost': round(float(trace.cost.sum()) / episodes, 3),
             'costly_share': round(float(np.mean(followed[known] > 0)), 4),
             'correlation': _rounded(rank_correlation(predicted[known], followed[known])),
+            'correlation_best': _rounded(best_rank_correlation(followed[known])),
+            'concordance': _rounded(concordance(predicted[known], followed[known])),
             'correlation_closed': _rounded(closed['correlation'])}
+
+
+def best_rank_correlation(followed: NDArray[np.float64]) -> float | None:
+    """Return the rank correlation of a prediction without ties in the order of what followed."""
+    perfect = np.empty(followed.size)
+    perfect[np.argsort(followed, kind='stable')] = np.arange(followed.size)
+    return rank_correlation(perfect, followed)
+
+
+def concordance(predicted: NDArray[np.float64], followed: NDArray[np.float64]) -> float | None:
+    """Return how often a decision before a cost is ranked above one before none; ties are half."""
+    costly = followed > 0.0
+    first, second = int(costly.sum()), int((~costly).sum())
+    if not first or not second:
+        return None
+    above = ranks(predicted)[costly].sum() - first * (first + 1) / 2
+    return float(above / (first * second))
 
 
 def _rounded(value: float | None) -> float | None:

@@ -96,10 +96,10 @@ def rank_correlation(first: NDArray[np.float64], second: NDArray[np.float64]) ->
         first, second = first[chosen], second[chosen]
     if first.size < 3 or np.ptp(first) == 0.0 or np.ptp(second) == 0.0:
         return None
-    return float(np.corrcoef(_ranks(first), _ranks(second))[0, 1])
+    return float(np.corrcoef(ranks(first), ranks(second))[0, 1])
 
 
-def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return ranks, equal values sharing their mean rank."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)
