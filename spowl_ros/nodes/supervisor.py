@@ -385,13 +385,18 @@ class SupervisorNode(ManagedNode):
             check_one_publisher(self, 'estop')
         except SpowlError as error:  # one may hide that the other is pressed or silent
             doubt = str(error)
-        self._estop.hear(message.data, now if self._declared.settings.rate > 0.0 else math.inf,
-                         doubt)
+        self._estop.hear(message.data, self._never_late(now), doubt)
         self._heed_estop(now)
 
+    def _never_late(self, now: float) -> float:
+        """Return a time after which, in lock-step, no silence counts."""
+        return now if self._declared.settings.rate > 0.0 else math.inf
+
     def _look_for_estop(self) -> None:
-        """Notice an e-stop whose messages do not arrive here."""
-        self._estop.unheard = unheard(self, 'estop', 'std_msgs/msg/Bool')
+        """Notice an e-stop of which nothing arrives here."""
+        self._estop.look(self.count_publishers('estop') > 0,
+                         unheard(self, 'estop', 'std_msgs/msg/Bool'),
+                         self._never_late(time.monotonic()))
 
     def _heed_estop(self, now: float) -> None:
         """Hold the robot at once if the e-stop demands it or has fallen silent."""
@@ -406,7 +411,7 @@ class SupervisorNode(ManagedNode):
                     ) -> Trigger.Response:
         now = time.monotonic()
         self._look_for_estop()
-        refusal = self._estop.complaint(now) or self._latch.release(
+        refusal = self._estop.refusal(now) or self._latch.release(
             now, callers(self, '~/release'))
         response.success = not refusal
         response.message = refusal or self._latch.last
@@ -486,8 +491,7 @@ class SupervisorNode(ManagedNode):
 
     def _on_second(self) -> None:
         self._look_for_estop()
-        if self._estop.unheard:
-            self._heed_estop(time.monotonic())
+        self._heed_estop(time.monotonic())
         self._report()
 
     def _report(self) -> None:

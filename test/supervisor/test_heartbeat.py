@@ -21,3 +21,18 @@ def test_pressed_and_lost_are_stops_and_never_heard_is_none() -> None:
     assert heartbeat.complaint(11.0) == 'the e-stop is pressed'
     heartbeat.hear(False, 11.1)
     assert heartbeat.complaint(11.2) == ''
+
+
+def test_a_sender_that_says_nothing_is_no_released_one() -> None:
+    """From its timeout on it is a stop, and a release before counts as little."""
+    heartbeat = Heartbeat(0.5)
+    heartbeat.look(True, '', 10.0)
+    assert 'nothing was heard' in heartbeat.refusal(10.0)
+    assert heartbeat.complaint(10.5) == ''
+    heartbeat.look(True, '', 10.6)
+    assert 'nothing was heard' in heartbeat.complaint(10.6)
+    heartbeat.look(False, '', 10.7)
+    assert heartbeat.refusal(10.7) == ''
+    heartbeat.look(True, '', 10.8)
+    heartbeat.hear(False, 10.9)
+    assert heartbeat.refusal(11.0) == ''
