@@ -21,7 +21,7 @@ from pathlib import Path
 import sys
 import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from action_msgs.msg import GoalStatus
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -53,6 +53,9 @@ from spowl_ros.ros.messages import build, message_class
 from spowl_ros.ros.parameters import Parameters, refuse_unknown
 from spowl_ros.ros.process import DIAGNOSTICS_PERIOD_S, LOG_PERIOD_S
 from spowl_ros.ros.qos import LATCHED
+
+if TYPE_CHECKING:
+    from rclpy.subscription import MessageInfo
 
 COMMAND_PERIOD = 0.02
 _OLDEST_NS, _FUTURE_NS = 10**9, 10**8
@@ -117,6 +120,8 @@ class Adapter(Node):
         self._commanded = -math.inf
         self._silent = True
         self._closed, self._sending = False, threading.Lock()
+        self._settled_ns = 0
+        """System clock when a goal was last accepted or cancelled."""
         self._refused: dict[str, tuple[int, str, float]] = {}
         """Topic to number of refused messages, and reason and steady time of the last."""
         self._looks = (False, False)
@@ -240,12 +245,14 @@ class Adapter(Node):
                     stamp.sec * 10**9 + stamp.nanosec)
         try:
             if self._errand.send(goal, time.monotonic()):
+                self._settled_ns = time.time_ns()
                 self._tell()
         except SpowlError as error:
             self._refuse('goal_pose', error)
 
     def _on_cancel(self, request: Trigger.Request, response: Trigger.Response,
                    ) -> Trigger.Response:
+        self._settled_ns = time.time_ns()
         response.success = self._errand.cancel()
         response.message = ('cancelled; the robot stops' if response.success
                             else f'no goal to cancel: {self._errand.reason}')
@@ -282,9 +289,11 @@ class Adapter(Node):
             self._answer_due = time.monotonic() + _ANSWER_S
         self._asked |= latched
 
-    def _on_latched(self, message: PoseStamped) -> None:
+    def _on_latched(self, message: PoseStamped, info: MessageInfo) -> None:
+        """Take a goal of before, unless a later goal or a cancellation has settled it."""
         self._answer_due = -math.inf
-        self._on_goal(message)
+        if info['source_timestamp'] > self._settled_ns:
+            self._on_goal(message)
 
     def _forget_latched(self) -> None:
         if self._latched is not None and time.monotonic() >= self._answer_due:

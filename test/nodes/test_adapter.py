@@ -18,6 +18,7 @@ import rclpy
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import LaserScan
+from std_srvs.srv import Trigger
 
 from benchmarks.errands import driving
 from benchmarks.robot_stand import NodeProcess
@@ -129,6 +130,15 @@ def test_a_latched_goal_is_heard_late_and_nobody_warns(
         goal.header.stamp.sec = 8
         volatile.publish(goal)
         robot.wait(lambda: len(robot.statuses) > 1)
+        cancel = robot.node.create_client(Trigger, 'cancel')
+        assert cancel.wait_for_service(30.0)
+        cancel.call_async(Trigger.Request())
+        robot.wait(lambda: robot.statuses[-1] == GoalStatus.STATUS_CANCELED)
+        told = len(robot.statuses)
+        robot.node.destroy_publisher(volatile)  # else it warns of the subscription that latches
+        robot.node.create_publisher(PoseStamped, 'goal_pose', LATCHED)  # so that it asks all
+        time.sleep(3.0)
+        assert len(robot.statuses) == told, 'it took a goal of before the cancellation'
     finally:
         adapter.end()
     assert 'incompatible' not in adapter.output + capfd.readouterr().err
