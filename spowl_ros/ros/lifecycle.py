@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import traceback
 
@@ -35,6 +36,9 @@ class ManagedNode(LifecycleNode):  # type: ignore[misc]
         self._active = False
         self._configured = False
         self._starting = False
+        self._closed = False
+        # Transitions come in the executor, the end in the main thread: one after the other.
+        self._changing = threading.RLock()
 
     def configure(self) -> None:
         """Get ready."""
@@ -101,38 +105,46 @@ class ManagedNode(LifecycleNode):  # type: ignore[misc]
         raise SpowlError('told to end before it was clear that nobody else drives the robot')
 
     def close(self) -> None:
-        """Shut down cleanly from any state."""
-        self._leave()
+        """Shut down cleanly from any state; later transitions fail."""
+        with self._changing:
+            self._closed = True
+            self._leave()
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Enter *inactive*."""
-        result = self._attempt(self.configure)
-        self._configured = result == TransitionCallbackReturn.SUCCESS
-        return result
+        with self._changing:
+            result = self._attempt(self.configure)
+            self._configured = result == TransitionCallbackReturn.SUCCESS
+            return result
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Enter *active*."""
-        result = self._attempt(self.activate)
-        self._active = result == TransitionCallbackReturn.SUCCESS
-        return result
+        with self._changing:
+            result = self._attempt(self.activate)
+            self._active = result == TransitionCallbackReturn.SUCCESS
+            return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Enter *inactive* again."""
-        self._active = False
-        return self._attempt(self.deactivate)
+        with self._changing:
+            self._active = False
+            return self._attempt(self.deactivate)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Enter *unconfigured* again."""
-        self._configured = False
-        return self._attempt(self.cleanup)
+        with self._changing:
+            self._configured = False
+            return self._attempt(self.cleanup)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Enter *finalized*."""
-        return self._attempt(self._leave)
+        with self._changing:
+            return self._attempt(self._leave)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Return to *unconfigured* after an unexpected exception."""
-        return self._attempt(self._leave)
+        with self._changing:
+            return self._attempt(self._leave)
 
     def _leave(self) -> None:
         if self._active:
@@ -144,6 +156,8 @@ class ManagedNode(LifecycleNode):  # type: ignore[misc]
 
     def _attempt(self, step: object) -> TransitionCallbackReturn:
         assert callable(step)
+        if self._closed:  # what a step would use is gone
+            return TransitionCallbackReturn.FAILURE
         try:
             step()
         except SpowlError as error:

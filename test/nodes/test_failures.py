@@ -255,9 +255,9 @@ def test_one_estop_does_not_hide_another(make: Callable[..., Any]) -> None:
     assert not answer.success and 'contradict' in answer.message and node._latch.held
     node.destroy_publisher(pressed)
     wait(lambda: node.count_publishers('estop') == 1)
-    hear(beating, False)
-    time.sleep(RELEASE_AFTER_S)
-    hear(beating, False)
+    end = time.monotonic() + 2 * RELEASE_AFTER_S
+    while time.monotonic() < end:
+        hear(beating, False)
     assert node._on_release(Trigger.Request(), Trigger.Response()).success
 
 
@@ -281,6 +281,48 @@ def test_an_estop_that_cannot_be_heard_holds_the_robot(
     context.try_shutdown()
     wait(lambda: node.count_publishers('estop') == 0)
     assert node._on_release(Trigger.Request(), Trigger.Response()).success
+
+
+def test_an_estop_that_says_nothing_holds_the_robot(make: Callable[..., Any]) -> None:
+    """Its publisher fits, but hangs: no release counts, and soon the robot is held."""
+    node = make('supervisor', start_held='false')
+    node.create_publisher(Bool, 'estop', 10)
+    wait(lambda: node.count_publishers('estop') == 1)
+    node._on_second()
+    answer = node._on_release(Trigger.Request(), Trigger.Response())
+    assert not answer.success and 'nothing was heard' in answer.message
+    time.sleep(node._declared.settings.estop_timeout)
+    node._on_second()
+    assert node._latch.held and 'nothing was heard' in node._latch.reason
+
+
+@pytest.mark.parametrize('first', ['deactivate', 'close'])
+def test_the_end_and_a_transition_leave_the_stop_whole(make: Callable[..., Any], first: str,
+                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C in the ramp of a deactivation, or the reverse, cuts the ramp in neither case."""
+    node = make('supervisor', start_held='false', **{'limits.margin_response': '"off"'})
+    node.trigger_configure()
+    node.trigger_activate()
+    node._supervision._last = np.ones(2)
+    commands: list[list[float]] = []
+    publish = node._command.publish
+
+    def note(message: Any) -> None:
+        publish(message)
+        commands.append(list(message.data))
+
+    monkeypatch.setattr(node._command, 'publish', note)
+
+    steps = [node.trigger_deactivate, node.close]
+    if first == 'close':
+        steps.reverse()
+    thread = threading.Thread(target=steps[0])
+    thread.start()
+    wait(lambda: len(commands) > 2)
+    assert any(commands[-1])
+    steps[1]()
+    thread.join(WAIT_S)
+    assert not any(commands[-1])
 
 
 def test_a_sensor_with_two_publishers_is_silent(make: Callable[..., Any]) -> None:
