@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from spowl_ros.base.environment import signals_to_end
 from spowl_ros.base.errors import INTERRUPTED, SpowlError
 from spowl_ros.base.settings import assigned, changed, declared
+from spowl_ros.system.processes import TERMINATE_S
 
 if TYPE_CHECKING:
     from spowl_ros.system.running import RunningSystem
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar('T')
 
 POLL_S = 0.05
-LATEST_S = 2.6
+LATEST_S = TERMINATE_S + 0.6
 """Seconds from an interrupt until the process ends by force, as while a library still loads.
 
 The nodes have been killed by then, see `spowl_ros.system.processes`."""

@@ -29,6 +29,8 @@ from spowl_ros.system.parameters import ParameterFile, Value
 
 DEFAULT_TASK = 'SafetyPointGoal1-v0'
 RAW_COMMAND = ('command', 'command_raw')
+_DRIVING = ('supervisor', 'controller', 'adapter')
+"""The nodes through which a command passes to a robot."""
 """Between controller and supervisor; the robot hears what the supervisor makes of it."""
 LOG_LEVELS = ('debug', 'info', 'warn', 'error', 'fatal')
 
@@ -236,8 +238,7 @@ def robot(arguments: RobotArguments) -> tuple[NodeSpec, ...]:
 
 def _required_key(described: RobotConfig) -> str:
     """Return the public key that a driving node demands a signature of; empty if none does."""
-    keys = [str(described.parameters[node].get('require_signature', ''))
-            for node in ('supervisor', 'controller', 'adapter')]
+    keys = [str(described.parameters[node].get('require_signature', '')) for node in _DRIVING]
     return next(filter(None, keys), '')
 
 
@@ -251,8 +252,7 @@ def check_robot(described: RobotConfig, contract: Contract) -> None:
     found = unfit_for_a_robot(described.parameters.get('supervisor', {}), described.limits,
                               contract)
     found += [f'remappings.{node}: {list(pair)} leads commands past the supervisor'
-              for node in ('controller', 'supervisor')
-              for pair in described.remappings.get(node, ())
+              for node in _DRIVING for pair in described.remappings.get(node, ())
               if {name.rpartition('/')[2] for name in pair} & {
                   *RAW_COMMAND, described.command.topic.rpartition('/')[2]}]
     if described.command.topic.rpartition('/')[2] == RAW_COMMAND[1]:

@@ -14,9 +14,10 @@ import time
 from typing import IO
 
 from spowl_ros.base.children import end_with_parent
+from spowl_ros.control.contract import LONGEST_STOP_RAMP
 
-TERMINATE_S = 2.0
-"""Time for a process to end by itself before it is killed."""
+TERMINATE_S = LONGEST_STOP_RAMP + 1.5
+"""Time for a process to end by itself, its longest stop ramp included, before it is killed."""
 
 
 @dataclass

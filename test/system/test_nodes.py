@@ -205,6 +205,7 @@ def test_a_robot_starts_what_its_file_says(model: Path, tmp_path: Path) -> None:
     ('command: {topic: /command_raw}', "command.topic: '/command_raw'"),
     ('remappings: {controller: [[command, cmd]]}', 'past the supervisor'),
     ('remappings: {supervisor: [[command_raw, other]]}', 'past the supervisor'),
+    ('remappings: {adapter: [[command, command_raw]]}', 'past the supervisor'),
 ])
 def test_a_robot_does_not_start_unguarded(model: Path, tmp_path: Path, text: str,
                                           words: str) -> None:

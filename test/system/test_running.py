@@ -12,10 +12,10 @@ import time
 
 import pytest
 
-from spowl_ros.cli._nodes import INTERRUPTED
+from spowl_ros.cli._nodes import INTERRUPTED, LATEST_S
 from spowl_ros.system import running
 
-END_S = 3.0
+END_S = LATEST_S + 0.5
 STUCK = """
 import time
 from spowl_ros.cli._nodes import watch_signals
