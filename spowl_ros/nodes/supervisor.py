@@ -268,7 +268,7 @@ class SupervisorNode(ManagedNode):
         command = np.zeros(0)
         if message is not None:
             with contextlib.suppress(SpowlError):
-                command = self._format.to_command(message)
+                command = self._robot_command.effective(self._format.to_command(message))
         refusal = self._refusal(info)
         if not refusal and self._rate > 0.0 and (stale := self._stale(info, now)):
             self._send(supervision.stopped(self._latch.reason or stale, now))

@@ -41,6 +41,8 @@ _BETWEEN_BEAMS = 0.2
 """Greatest angle from such a direction to a beam, radians: half a sector of the scans."""
 _LEAST = 1e-6
 """Least distance with a direction, metres."""
+SATURATION = {'x': 0.05}
+"""Actuator of the Point to the command at and above which it already gives all it can."""
 _NORTH = np.array([0.0, -0.5])
 """MuJoCo's magnetic field in the world's x and y, tesla."""
 
@@ -273,7 +275,7 @@ class PointDynamics:
     """Final speed at full thrust, m/s."""
     time_constant: float = 0.53
     """Time constant in which the speed comes within 1/e of that, seconds."""
-    saturation: float = 0.05
+    saturation: float = SATURATION['x']
     """Command at and above which the thrust is full."""
     turn_rate_per_command: float = 3.0
     """rad/s."""

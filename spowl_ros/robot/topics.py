@@ -17,7 +17,7 @@ import numpy as np
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.contract import JOINT_SENSORS, ContractError
-from spowl_ros.robot import config
+from spowl_ros.robot import adaptation, config
 from spowl_ros.robot.command import GROUND_AXES, TWISTS, CommandFormat
 from spowl_ros.robot.config import Command, Input, RobotConfig
 from spowl_ros.robot.fields import SENSORS, Content
@@ -203,6 +203,10 @@ class RobotCommand:
     """
     Converts a contract's commands to a robot's order, units, limits and message.
 
+    Behind the adapter the thrust already is full at a twentieth of its range. `effective` spreads
+    that part over the range, `content` undoes it: what limits, slows or ramps a command between
+    the two does the same to the robot's speed.
+
     :param robot: checked against the contract
     """
 
@@ -216,8 +220,21 @@ class RobotCommand:
         self._order = (list(range(len(names))) if twist
                        else [names.index(name) for name in command.joints or names])
         self._scale = np.array(command.scale or [1.0] * len(names))
+        saturation = adaptation.SATURATION if robot.adapter else {}
+        self._full = np.array([saturation.get(name, 1.0) for name in names])
+        self._low, self._high = np.array(action.low), np.array(action.high)
+
+    def effective(self, command: ArrayLike) -> NDArray[np.float64]:
+        """
+        Return what a controller's command has of each actuator's effect, as part of its range.
+
+        :param command: shape (A,), as the result; what is beyond the range stays beyond it
+        """
+        command = np.asarray(command, np.float64)
+        return np.clip(command / self._full, np.minimum(self._low, command),
+                       np.maximum(self._high, command))
 
     def content(self, command: ArrayLike, stamp_ns: int) -> Content:
-        """Return the message content for a command (A,) in the contract's order and units."""
+        """Return the message content for an effective command (A,) in the contract's order."""
         limited = np.clip(np.asarray(command, np.float64), -self._limits, self._limits)
-        return self._format.content(limited[self._order] * self._scale, stamp_ns)
+        return self._format.content((limited * self._full)[self._order] * self._scale, stamp_ns)

@@ -235,6 +235,23 @@ def test_a_clock_that_is_set_after_a_freeze_keeps_no_command_back(
     assert command() == ''
 
 
+@pytest.mark.parametrize(('adapter', 'sent'), [('true', 0.005), ('false', 0.1)])
+def test_a_limit_is_a_part_of_the_speed_behind_the_adapter(
+        make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, adapter: str, sent: float,
+        ) -> None:
+    """A tenth leaves a tenth of the thrust that is full there; elsewhere of the range."""
+    node = make('supervisor', f'adapter: {adapter}\nlimits: {{x: 0.1, z: 1.0}}\n',
+                start_held='false', **{'limits.margin_response': "'off'"})
+    node.trigger_configure()
+    node.trigger_activate()
+    commands: list[list[float]] = []
+    monkeypatch.setattr(node._command, 'publish',
+                        lambda message: commands.append(list(message.data)))
+    monkeypatch.setattr(node, '_refusal', lambda info: '')
+    node._on_command(Float64MultiArray(data=[1.0, -0.5]), {'source_timestamp': time.time_ns()})
+    assert commands[-1] == pytest.approx([sent, -0.5])
+
+
 def test_one_estop_does_not_hide_another(make: Callable[..., Any]) -> None:
     """With two on a topic nobody knows that both are heard and not pressed: the robot is held."""
     node = make('supervisor', start_held='false')

@@ -16,11 +16,13 @@ from sensor_msgs.msg import Imu, JointState
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.contract import ActionSpec, Contract
-from spowl_ros.robot import config
+from spowl_ros.robot import adaptation, config
 from spowl_ros.robot.command import COMMAND_TYPES, CommandFormat
 from spowl_ros.robot.topics import RobotCommand, topics
 from spowl_ros.ros.messages import build
 from spowl_ros.sim.environment import contract
+from spowl_ros.supervisor.rules import Supervision
+from spowl_ros.supervisor.settings import SupervisionSettings
 
 STAMP = Stamp(sec=3, nanosec=5)
 
@@ -137,6 +139,57 @@ def test_twist(point: Contract, kind: str) -> None:
     assert (twist.linear.x, twist.angular.z) == (1.0, -1.0)
     if kind == 'TwistStamped':
         assert (message.header.frame_id, message.header.stamp.sec) == ('base_link', 4)
+
+
+def top_speed(of: Contract, thrust: float, limit: float = 1.0, **settings: float) -> float:
+    """Return the speed that a thrust reaches through supervisor and adapter, m/s."""
+    described, agreed = robot({'adapter': True, 'limits': {'x': limit, 'z': 1.0}}, of)
+    command, drive = RobotCommand(described, agreed.action), adaptation.PointDrive()
+    supervision = Supervision(agreed, SupervisionSettings(**settings))
+    supervision.start(0.0)
+    for tick in range(100):
+        result = supervision.command(command.effective([thrust, 0.0]), 0.1 * tick)
+        drive.update(*command.content(result.command, 0)['data'], 0.1)
+    return drive.speed
+
+
+@pytest.mark.parametrize('thrust', [-1.0, -0.02, 0.01, 0.05, 0.3, 1.0])
+def test_a_limit_behind_the_adapter_limits_the_speed(point: Contract, thrust: float) -> None:
+    """The Point is as fast as unsupervised; with a limit never faster than that part of 1.5."""
+    alone = adaptation.PointDrive()
+    for _ in range(100):
+        alone.update(thrust, 0.0, 0.1)
+    assert top_speed(point, thrust) == pytest.approx(alone.speed)
+    wanted = max(-0.15, min(alone.speed, 0.15))
+    assert top_speed(point, thrust, limit=0.1) == pytest.approx(wanted)
+    assert top_speed(point, thrust, magnitude=0.1) == pytest.approx(wanted)
+
+
+def test_slowed_behind_the_adapter_is_slower(point: Contract) -> None:
+    """Near a hazard, a command has that part of the speed which the factor says."""
+    described, agreed = robot({'adapter': True}, point)
+    command = RobotCommand(described, agreed.action)
+    scan, velocity = agreed.field('hazards_lidar'), agreed.field('velocimeter')
+    settings = SupervisionSettings(margin_response='slow', slow_factor=0.2)
+    supervision = Supervision(agreed, settings)
+    supervision.start(0.0)
+    supervision.see(scan, adaptation.points_closeness(np.array([[0.3, 0.0]]), 16), 10**9, 0.0)
+    supervision.see(velocity, np.zeros(3), 10**9, 0.0)
+    drive = adaptation.PointDrive()
+    result = supervision.command(command.effective([0.7, 0.0]), 0.0)
+    assert result.state == 'slowed'
+    drive.update(*command.content(result.command, 0)['data'], 10.0)
+    assert drive.speed == pytest.approx(0.2 * 1.5)
+
+
+def test_only_the_adapters_thrust_is_spread(point: Contract) -> None:
+    """What is beyond the range stays beyond it; other robots' commands stay as they are."""
+    wheels = RobotCommand(config.from_dict({'adapter': True}), point.action)
+    assert wheels.effective([5.0, -7.0]).tolist() == [5.0, -7.0]
+    assert wheels.effective([0.025, 0.5]).tolist() == [0.5, 0.5]
+    other = RobotCommand(config.from_dict({}), point.action)
+    assert other.effective([0.025, -7.0]).tolist() == [0.025, -7.0]
+    assert other.content([0.025, 0.5], 0) == {'data': [0.025, 0.5]}
 
 
 @pytest.mark.parametrize('kind', COMMAND_TYPES)
