@@ -4,8 +4,8 @@
 The page: a scene, a panel, and buttons that call an `Operator`.
 
 One thread calls `Page.show`; viser calls the buttons' functions in its own threads. The page
-rejects visitors that come from another web site. If other machines can reach the page, it also
-rejects visitors without the token.
+rejects visitors that come from another web site, or from a web page without an origin. If other
+machines can reach the page, it also rejects visitors without the token.
 """
 
 from __future__ import annotations
@@ -164,13 +164,32 @@ class Page:
         connection = self._server._websock_server._live_connections[visitor.client_id]
         request = connection.request
         assert request is not None  # it has been answered
-        origin = urlsplit(request.headers.get('Origin', ''))
-        if origin.netloc and origin.netloc != request.headers.get('Host', ''):
+        if not _from_here(request.headers, self._host in LOOPBACK):
             await connection.close(1008, 'opened from another web site')
         elif self._token:
             brought = parse_qs(urlsplit(request.path).query).get('token', [''])[0]
-            if not hmac.compare_digest(brought, self._token):
+            if not hmac.compare_digest(brought.encode(), self._token.encode()):
                 await connection.close(1008, 'the token is missing or wrong')
+
+
+def _from_here(headers: Any, loopback: bool) -> bool:
+    """
+    Return whether a visitor is no web page, or one that this server has sent.
+
+    A browser names the origin of the page that asks: 'null' for one without an origin, such as
+    a frame in a sandbox. A web site can give its own name the address of this machine (DNS
+    rebinding); then the origin equals the header Host, but the name is no loopback name.
+
+    :param loopback: whether the page is served to this machine only
+    """
+    try:
+        origin, host = headers.get('Origin'), headers.get('Host', '')
+        if origin is None:
+            return True
+        site, name = urlsplit(origin).netloc, urlsplit(f'//{host}').hostname
+    except (LookupError, ValueError):  # two of one header, or no address
+        return False
+    return site != '' and site == host and (not loopback or name in LOOPBACK)
 
 
 def _free_port(host: str, port: int) -> int:

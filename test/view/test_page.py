@@ -86,12 +86,18 @@ def test_a_browser_shows_who_acts_and_its_button_reaches_the_operator(
     browser_page.get_by_text('the robot is stopped').wait_for(timeout=90_000)
 
 
-async def connect(page: Page, path: str, origin: str) -> int:
-    """Connect as viser's page does; return the code it is closed with, 0: it is served."""
+async def connect(page: Page, path: str, origin: str | None, host: str = '127.0.0.1') -> int:
+    """
+    Connect as viser's page does; return the code it is closed with, 0: it is served.
+
+    :param origin: header Origin; None: without it
+    :param host: name of this machine's address, as a browser that believed it sends it
+    """
     port = page._server.get_port()
     protocol = websockets.Subprotocol(f'viser-v{viser.__version__}')
-    async with websockets.connect(f'ws://127.0.0.1:{port}{path}', subprotocols=[protocol],
-                                  origin=websockets.Origin(origin)) as connection:
+    async with websockets.connect(
+            f'ws://{host}:{port}{path}', subprotocols=[protocol], host='127.0.0.1', port=port,
+            additional_headers={} if origin is None else {'Origin': origin}) as connection:
         try:
             await asyncio.wait_for(connection.recv(), 5.0)
         except websockets.ConnectionClosed as closed:
@@ -106,6 +112,22 @@ def test_another_web_site_cannot_reach_the_buttons(page: Page) -> None:
     assert asyncio.run(connect(page, '/', 'http://evil.example')) == 1008
 
 
+@pytest.mark.parametrize('origin', ['null', '', 'file://', 'http://[', 'data:,'])
+def test_a_page_without_an_origin_cannot_reach_the_buttons(page: Page, origin: str) -> None:
+    """A web site's frame in a sandbox is turned away; a program that is no browser is served."""
+    assert asyncio.run(connect(page, '/', origin)) == 1008
+    assert asyncio.run(connect(page, '/', None)) == 0
+
+
+def test_a_name_that_a_web_site_gave_to_this_machine_is_refused(page: Page) -> None:
+    """After DNS rebinding a site's origin equals the host; but it is no loopback name."""
+    port = page._server.get_port()
+    evil = f'http://evil.example:{port}'
+    assert asyncio.run(connect(page, '/', evil, host='evil.example')) == 1008
+    own = f'http://localhost:{port}'
+    assert asyncio.run(connect(page, '/', own, host='localhost')) == 0
+
+
 def test_visitors_of_an_open_page_bring_the_token() -> None:
     """A page that other machines reach is for those who know its token."""
     page = Page('0.0.0.0', 0)
@@ -115,6 +137,7 @@ def test_visitors_of_an_open_page_bring_the_token() -> None:
         assert len(token) > 15
         assert asyncio.run(connect(page, f'/?token={token}', own)) == 0
         assert asyncio.run(connect(page, '/?token=guess', own)) == 1008
+        assert asyncio.run(connect(page, '/?token=%C3%A9', own)) == 1008
         assert asyncio.run(connect(page, '/', own)) == 1008
     finally:
         page.close()
