@@ -12,6 +12,7 @@ from spowl_ros.base.settings import changed, declared, unknown
 from spowl_ros.control import bundle
 from spowl_ros.robot import adaptation, config
 from spowl_ros.robot.topics import RobotCommand, topics
+from spowl_ros.system.nodes import check_robot
 
 if TYPE_CHECKING:
     from spowl_ros.control.bundle import Bundle
@@ -32,18 +33,17 @@ def fit(robot_file: Path, model: Path) -> tuple[RobotConfig, Contract]:
     RobotCommand(robot, contract.action)
     if robot.adapter:
         adaptation.makeable(contract)
-    for node, given in robot.parameters.items():
-        _check_parameters(node, given, loaded)
+    found = [problem for node, given in robot.parameters.items()
+             for problem in _parameter_problems(node, given, loaded)]
+    if found:
+        raise SpowlError('; '.join(found))
+    check_robot(robot, contract)
     return robot, contract
 
 
-def _check_parameters(node: str, given: dict[str, bool | int | float | str],
-                      loaded: Bundle) -> None:
-    """
-    Make sure that a node accepts these parameters.
-
-    :raises SpowlError: no such parameter, or a value that it does not accept
-    """
+def _parameter_problems(node: str, given: dict[str, bool | int | float | str],
+                        loaded: Bundle) -> list[str]:
+    """Return why a node does not accept these parameters; empty if it does."""
     from spowl_ros.control.settings import ControllerSettings
     from spowl_ros.nodes import adapter, recorder, supervisor
     from spowl_ros.ros import controller_settings
@@ -54,13 +54,19 @@ def _check_parameters(node: str, given: dict[str, bool | int | float | str],
         'controller': (controller_settings.ControllerNodeSettings(),
                        ControllerSettings(planner=loaded.settings))}
     names = {entry.name for table in tables[node] for entry in declared(table)}
-    for name in given.keys() - names:
-        raise SpowlError(f'parameters.{node}: {unknown("parameter", name, sorted(names))}')
+    found = [str(unknown('parameter', name, sorted(names)))
+             for name in sorted(given.keys() - names)]
     for table in tables[node]:
         own = {entry.name for entry in declared(table)}
-        try:
-            settings = changed(table, {key: value for key, value in given.items() if key in own})
-            if isinstance(settings, ControllerSettings):
-                loaded.settings.at_run_time(settings.planner.to_dict())
-        except SpowlError as error:
-            raise SpowlError(f'parameters.{node}: {error}') from error
+        accepted = table
+        for name in sorted(given.keys() & own):  # each by itself, so that all are named
+            try:
+                accepted = changed(accepted, {name: given[name]})
+            except SpowlError as error:
+                found.append(str(error))
+        if isinstance(accepted, ControllerSettings):
+            try:
+                loaded.settings.at_run_time(accepted.planner.to_dict())
+            except SpowlError as error:
+                found.append(str(error))
+    return [f'parameters.{node}: {problem}' for problem in found]
