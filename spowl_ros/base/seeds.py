@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
+LAST = 2 ** 32 - 1
+"""Greatest seed of an episode."""
 EVALUATION = range(10_000, 20_000)
 CALIBRATION = range(20_000, 30_000)
 VALIDATION = range(30_000, 40_000)

@@ -19,6 +19,7 @@ from typing import Any
 
 from spowl_ros.base.files import write_csv
 from spowl_ros.cli._extras import installed
+from spowl_ros.cli._numbers import between
 from spowl_ros.cli._output import check_writable, write_json
 
 HELP = "measure the latency of a bundle's planner"
@@ -31,11 +32,12 @@ SOAK_BLOCKS = 100
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument('bundle', metavar='BUNDLE', type=Path, help='directory of the bundle')
-    parser.add_argument('--decisions', type=int, default=2000, help='decisions to time')
+    parser.add_argument('--decisions', type=between(int, 1), default=2000,
+                        help='decisions to time')
     parser.add_argument('--json', metavar='FILE', type=Path, help='write everything measured')
     parser.add_argument('--no-paper-size', action='store_true',
                         help="leave out the authors' sizes (they take a minute)")
-    parser.add_argument('--soak', metavar='DECISIONS', type=int,
+    parser.add_argument('--soak', metavar='DECISIONS', type=between(int, 1),
                         help='plan that many times and watch memory and latency')
     parser.add_argument('--csv', metavar='FILE', type=Path, help='write the blocks of --soak')
 

@@ -13,7 +13,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from spowl_ros.base.seeds import CALIBRATION
+from spowl_ros.base.seeds import CALIBRATION, LAST
+from spowl_ros.cli._numbers import between
 
 HELP = 'calibrate the run-time monitors of a bundle on held-out episodes'
 
@@ -21,10 +22,10 @@ HELP = 'calibrate the run-time monitors of a bundle on held-out episodes'
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""
     parser.add_argument('bundle', type=Path, metavar='BUNDLE', help='directory of the bundle')
-    parser.add_argument('--episodes', type=int, default=20, metavar='N',
+    parser.add_argument('--episodes', type=between(int, 1), default=20, metavar='N',
                         help='episodes to run (default: %(default)s)')
-    parser.add_argument('--seed', type=int, default=CALIBRATION.start, metavar='S',
-                        help='seed of the first episode (default: %(default)s)')
+    parser.add_argument('--seed', type=between(int, 0, LAST), default=CALIBRATION.start,
+                        metavar='S', help='seed of the first episode (default: %(default)s)')
 
 
 def run(args: argparse.Namespace) -> int:

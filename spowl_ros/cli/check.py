@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spowl_ros.cli._fit import fit
+from spowl_ros.cli._numbers import between
 from spowl_ros.system.nodes import adapter, check_namespace
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('robot', type=Path, metavar='ROBOT.yaml')
     parser.add_argument('model', type=Path, metavar='BUNDLE', help='directory of the bundle')
     parser.add_argument('--live', action='store_true', help="listen to the robot's topics")
-    parser.add_argument('--seconds', type=float, default=5.0, help='for so long (default: 5)')
+    parser.add_argument('--seconds', type=between(float, 0.1, 3600.0), default=5.0,
+                        help='for so long (default: 5)')
     parser.add_argument('--namespace', default='', help="the robot's namespace")
     parser.add_argument('--use-sim-time', action='store_true', help='take the time from /clock')
 

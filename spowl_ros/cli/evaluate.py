@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.seeds import EVALUATION
+from spowl_ros.base.seeds import EVALUATION, LAST
 from spowl_ros.base.settings import assigned, changed, declared, flattened
 from spowl_ros.base.tasks import RAW_STEPS
+from spowl_ros.cli._numbers import between
 from spowl_ros.cli._output import check_writable, write_json
 from spowl_ros.control.planner_settings import KINDS
 
@@ -41,14 +42,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""
     parser.add_argument('model', type=Path, metavar='BUNDLE_OR_CHECKPOINT',
                         help='directory of a bundle, or a checkpoint of a training run')
-    parser.add_argument('--episodes', type=int, default=50, metavar='N',
+    parser.add_argument('--episodes', type=between(int, 1), default=50, metavar='N',
                         help='episodes to run (default: %(default)s)')
-    parser.add_argument('--seed', type=int, default=EVALUATION.start, metavar='S',
-                        help='seed of the first episode (default: %(default)s)')
+    parser.add_argument('--seed', type=between(int, 0, LAST), default=EVALUATION.start,
+                        metavar='S', help='seed of the first episode (default: %(default)s)')
     parser.add_argument('--planner', choices=KINDS,
                         help="how candidates are judged (default: the bundle's or checkpoint's "
-                        'own kind; policy: without planning)')
-    parser.add_argument('--workers', type=int, default=1, metavar='K',
+                        'own kind; policy: without planning; threshold and unsafe: without '
+                        'the switch too, unless --set switch=true)')
+    parser.add_argument('--workers', type=between(int, 1), default=1, metavar='K',
                         help='processes that share the episodes (default: %(default)s)')
     parser.add_argument('--set', dest='settings', action='append', default=[],
                         metavar='NAME=VALUE', help="another value of a planner setting, as "

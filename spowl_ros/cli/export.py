@@ -16,6 +16,8 @@ import argparse
 import os
 from pathlib import Path
 
+from spowl_ros.cli._numbers import between
+
 HELP = 'write a bundle from a training checkpoint or from another bundle'
 
 
@@ -23,8 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument('checkpoint', metavar='CHECKPOINT',
                         help='file written by spowl train, or directory of a bundle')
-    parser.add_argument('directory', metavar='DIRECTORY', type=Path, help='bundle to write')
-    parser.add_argument('--seed', type=int, metavar='K',
+    parser.add_argument('directory', metavar='DIRECTORY', type=Path,
+                        help='bundle to write; one that is there is replaced')
+    parser.add_argument('--seed', type=between(int, 0), metavar='K',
                         help='CHECKPOINT is the directory of a run of many learners; the one with '
                         'this seed, at its best')
     parser.add_argument('--untrained', action='store_true',
@@ -36,16 +39,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Export and print what was written."""
     os.environ.setdefault('OMP_NUM_THREADS', '1')  # more PyTorch threads wait for one another
+    from spowl_ros.base.errors import SpowlError
     from spowl_ros.base.names import BEST
     from spowl_ros.base.settings import assigned, declared
     from spowl_ros.control.bundle import MANIFEST
     from spowl_ros.control.planner_settings import PlannerSettings
+    from spowl_ros.control.signature import SIGNATURE
     from spowl_ros.sim.environment import contract
     from spowl_ros.training.config import of_task
     from spowl_ros.training.export import export_bundle, export_checkpoint
     from spowl_ros.training.population import folder_of
     from spowl_ros.training.untrained import export_untrained
 
+    if (args.directory / SIGNATURE).exists():
+        raise SpowlError(f'{args.directory} is signed and would lose its signature; name another '
+                         'directory, or delete it first')
     changes = assigned(declared(PlannerSettings()), args.set)
     if args.untrained:
         config = of_task(args.checkpoint)
@@ -60,5 +68,6 @@ def run(args: argparse.Namespace) -> int:
         bundle = write(path, args.directory, changes)
     size = sum(path.stat().st_size for path in args.directory.iterdir())
     print(f'{args.directory}: {bundle.contract.task}, {size / 2**20:.1f} MB, verified')
-    print(f'next: spowl evaluate {args.directory}, spowl sim model:={args.directory}')
+    calibrated = '' if bundle.calibration else f'spowl calibrate {args.directory}, '
+    print(f'next: {calibrated}spowl evaluate {args.directory}, spowl sim model:={args.directory}')
     return 0

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.settings import assigned, declared, swept
 from spowl_ros.cli import _scaled
+from spowl_ros.cli._numbers import between
 from spowl_ros.cli._output import check_writable, write_json
 from spowl_ros.control.planner_settings import KINDS
 
@@ -51,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--namespace', help="the robot's in the bag; found where there is one")
     parser.add_argument('--robot', default='', metavar='FILE',
                         help='YAML file of a robot of your own, as for `spowl robot`')
-    parser.add_argument('--jobs', type=int, default=os.cpu_count() or 1, metavar='N',
+    parser.add_argument('--jobs', type=between(int, 1), default=os.cpu_count() or 1, metavar='N',
                         help='replays at a time (default: %(default)s)')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write all figures as JSON')
     parser.add_argument('--report', type=Path, metavar='FILE.html',
@@ -62,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     live.add_argument('--live', action='store_true',
                       help='play the bag onto topics, with a controller that commands '
                       'shadow/command only')
-    live.add_argument('--rate', type=float, default=1.0, metavar='FACTOR',
+    live.add_argument('--rate', type=between(float, 0.01, 100.0), default=1.0, metavar='FACTOR',
                       help='how much faster than recorded to play (default: %(default)s)')
     live.add_argument('--loop', action='store_true', help='play again and again')
 
@@ -90,8 +91,6 @@ def run(args: argparse.Namespace) -> int:
     from spowl_ros.control import bundle as bundles
     from spowl_ros.replay.measures import measure
 
-    if args.jobs < 1:
-        raise SpowlError(f'--jobs is {args.jobs}, wanted at least 1')
     if args.csv and not args.sweep:
         raise SpowlError('--csv holds the rows of a --sweep, and there is none')
     if args.successor and args.sweep:

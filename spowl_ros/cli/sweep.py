@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from spowl_ros.base.files import absolute
 from spowl_ros.cli._extras import installed, require_extra
+from spowl_ros.cli._numbers import between
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -38,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--address', default='local', metavar='ADDRESS',
                         help="Ray cluster to join: 'auto' for the one of this machine, or "
                         'HOST:PORT (default: %(default)s, this machine alone)')
-    parser.add_argument('--cores', type=int, metavar='N',
+    parser.add_argument('--cores', type=between(int, 1), metavar='N',
                         help='cores of this machine to use, without a cluster (default: all)')
     parser.add_argument('--dry-run', action='store_true', help='list the runs, and make none')
 

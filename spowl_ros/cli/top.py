@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 
+from spowl_ros.cli._numbers import between
 from spowl_ros.system.nodes import check_namespace
 
 HELP = 'watch a running controller'
@@ -21,7 +22,7 @@ ONCE_S = 10.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument('--namespace', default='', help="the controller's namespace")
-    parser.add_argument('--seconds', type=float,
+    parser.add_argument('--seconds', type=between(float, 0.0),
                         help='leave after so long (default: watch until Ctrl-C; with --once: '
                         f'{ONCE_S:g})')
     parser.add_argument('--once', action='store_true',

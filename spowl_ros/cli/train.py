@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from spowl_ros.base.environment import signals_to_end
 from spowl_ros.base.errors import INTERRUPTED, SpowlError
 from spowl_ros.cli._interrupt import INTERRUPTS, SAME_REQUEST_S
+from spowl_ros.cli._numbers import between
 
 if TYPE_CHECKING:
     from spowl_ros.training.choice import ChoosingPopulation
@@ -36,14 +37,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='continue the run in the output directory')
     parser.add_argument('--seeds', metavar='0-7', help='train a learner for each seed: on CPUs '
                         'in a process for each core, on a GPU all at once')
-    parser.add_argument('--processes', type=int, metavar='N', help='of --seeds and --vary on '
-                        'CPUs: learners at a time (default: one for each core)')
+    parser.add_argument('--processes', type=between(int, 1), metavar='N',
+                        help='of --seeds and --vary on CPUs: learners at a time (default: one '
+                        'for each core)')
     parser.add_argument('--vary', action='append', default=[], metavar='section.key=V1,V2',
                         help='train a learner for each value of a number, with each seed; '
                         'repeatable: every combination')
-    parser.add_argument('--choose', type=int, metavar='DECISIONS', help='after each so many '
-                        'decisions of a learner the worst by validation copies the best and '
-                        'changes its settings of --vary (default: never)')
+    parser.add_argument('--choose', type=between(int, 1), metavar='DECISIONS',
+                        help='after each so many decisions of a learner the worst by validation '
+                        'copies the best and changes its settings of --vary (default: never)')
 
 
 def run(args: argparse.Namespace) -> int:

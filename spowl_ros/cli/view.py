@@ -13,6 +13,7 @@ import argparse
 from pathlib import Path
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.cli._numbers import between
 
 HELP = 'show a running system or a bag in the browser'
 
@@ -23,7 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--namespace', default=None, help='of the robot in the bag')
     parser.add_argument('--host', default='127.0.0.1',
                         help='address to serve the page on (default: this machine only)')
-    parser.add_argument('--port', type=int, default=8080, help='0: a free one (default 8080)')
+    parser.add_argument('--port', type=between(int, 0, 65535), default=8080,
+                        help='0: a free one (default 8080)')
     parser.add_argument('--token', default='', help='what visitors must bring')
     parser.add_argument('--rerun', metavar='FILE.rrd',
                         help='write the bag for the Rerun viewer instead of serving a page')

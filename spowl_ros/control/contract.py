@@ -227,7 +227,9 @@ class Contract:
                           'action': ActionSpec(**action)})
         except ContractError:
             raise
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except KeyError as error:
+            raise ContractError(f'malformed contract: {error} is missing') from error
+        except (TypeError, ValueError, AttributeError) as error:
             raise ContractError(f'malformed contract: {error}') from error
 
 

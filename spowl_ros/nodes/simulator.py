@@ -28,6 +28,7 @@ from rosgraph_msgs.msg import Clock
 from std_srvs.srv import SetBool, Trigger
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.seeds import LAST
 from spowl_ros.base.settings import setting
 from spowl_ros.robot.command import COMMAND_TYPES, CommandFormat
 from spowl_ros.ros import process
@@ -61,7 +62,7 @@ class SimulatorSettings:
     task: str = setting('SafetyPointGoal1-v0', 'SafetyGymnasium task', read_only=True)
     episodes: int = setting(0, 'number of episodes to drive; 0: no end', low=0, read_only=True)
     seed: int = setting(0, 'seed of the first episode; each later one adds 1', low=0,
-                        high=2**32 - 1, read_only=True)
+                        high=LAST, read_only=True)
     rate: float = setting(1.0, 'real-time factor; 0: lock-step', low=0.0, high=1000.0,
                           read_only=True)
     action_repeat: int = setting(5, 'raw steps of the simulation for each command', low=1,

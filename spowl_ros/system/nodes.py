@@ -16,6 +16,7 @@ from pathlib import Path
 from spowl_ros.base import names
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.files import absolute
+from spowl_ros.base.seeds import LAST
 from spowl_ros.base.settings import setting
 from spowl_ros.base.share import share_directory
 from spowl_ros.base.tasks import task_id
@@ -43,7 +44,7 @@ class SimulationArguments:
     model: str = setting('', 'directory of the bundle; empty: the one shipped for the task')
     episodes: int = setting(3, 'episodes to drive; 0: until interrupted', low=0)
     seed: int = setting(0, 'seed of the first episode; each later one adds 1', low=0,
-                        high=2**32 - 1)
+                        high=LAST)
     rate: float = setting(
         0.0, 'real-time factor; 0: lock-step, as fast as it goes and exactly repeatable', low=0.0,
         high=1000.0)

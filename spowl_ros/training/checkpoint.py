@@ -79,7 +79,8 @@ def load(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise SpowlError(f'no checkpoint at {path}') from error
     except Exception as error:  # torch raises many exception types for a damaged file
-        raise SpowlError(f'{path} is not a checkpoint, or is damaged: {error}') from error
+        raise SpowlError(f'{path} is not a checkpoint that spowl train wrote, or is damaged'
+                         + (f': {error}' if str(error) else '')) from error
     if not isinstance(content, dict) or 'config' not in content or not (
             'networks' in content or 'members' in content):
         raise SpowlError(f'{path} is not a checkpoint of this package')
