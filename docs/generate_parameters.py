@@ -21,6 +21,7 @@ from spowl_ros.nodes import (
     viewer,
 )
 from spowl_ros.ros import controller_settings
+from spowl_ros.ros.driver_settings import DriverSettings
 from spowl_ros.system import nodes as system
 
 PAGE = Path(__file__).resolve().parent / 'parameters.md'
@@ -30,15 +31,15 @@ HEAD = """# Parameters
 Written by `python docs/generate_parameters.py` from the declarations; do not edit. The same text
 is what `ros2 param describe NODE PARAMETER` shows.
 
-*Fixed* parameters cannot change while the node is active; all others take effect between two
-decisions. A value that is refused leaves everything as it was, and the reason is in the answer.
-The controller's `planner.*` defaults are those of the bundle that it loads; what a bundle fixes
-(`spowl inspect` shows it) is refused.
+*Fixed* parameters are set at the start only. Those *at configure* can change until the node is
+configured. All others take effect between two decisions. A value that is refused leaves everything
+as it was, and the reason is in the answer. The controller's `planner.*` defaults are those of the
+bundle that it loads; what a bundle fixes (`spowl inspect --all` shows it) is refused.
 """
 TABLES = (
     ('Arguments of `spowl sim` and `sim.launch.py`', (system.SimulationArguments(),)),
     ('Arguments of `spowl robot` and `robot.launch.py`', (system.RobotArguments(),)),
-    ('Arguments of `spowl replay --live` and `replay.launch.py`', (system.ReplayArguments(),)),
+    ('Arguments of `replay.launch.py`', (system.ReplayArguments(),)),
     ('controller', (controller_settings.ControllerNodeSettings(), ControllerSettings())),
     ('supervisor', (supervisor.SupervisorNodeSettings(),)),
     ('recorder', (recorder.RecorderSettings(),)),
@@ -62,16 +63,25 @@ def page() -> str:
 
 def table(title: str, settings: tuple[Any, ...]) -> str:
     """Return one node's section."""
-    rows = [row(entry) for part in settings for entry in declared(part)]
+    rows = [row(entry, when(entry, part)) for part in settings for entry in declared(part)]
     return (f'\n## {title}\n\n| name | default | takes | meaning |\n|---|---|---|---|\n'
             + '\n'.join(rows) + '\n')
 
 
-def row(entry: Setting) -> str:
+def when(entry: Setting, part: Any) -> str:
+    """Return until when a parameter can change."""
+    if entry.read_only:
+        return ', fixed'
+    at_configure = (isinstance(part, DriverSettings)
+                    and entry.name.partition('.')[0] not in part.AT_RUN_TIME)
+    return ', at configure' if at_configure else ''
+
+
+def row(entry: Setting, until: str) -> str:
     """Return one parameter's row."""
     description = entry.description.replace('|', '\\|').replace('\n', ' ')
     return (f'| `{entry.name}` | `{shown(entry.default)}` | {entry.wanted()}'
-            f'{", fixed" if entry.read_only else ""} | {description} |')
+            f'{until} | {description} |')
 
 
 def shown(default: object) -> str:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 import math
 from pathlib import Path
@@ -73,6 +73,7 @@ _CHECKS_PER_PERIOD = 10
 class SupervisorNodeSettings(DriverSettings):
     """What the supervisor's node needs."""
 
+    AT_RUN_TIME = ('limits',)
     model: str = setting('', 'directory of the bundle; only its contract is read')
     simulation: bool = setting(
         False, 'the robot is simulated, so `rate` may differ from 1', read_only=True)
@@ -131,8 +132,7 @@ class SupervisorNode(ManagedNode):
         """
         if self.configured:
             self._check_fit(settings)
-        if self.configured and replace(settings, limits=self._declared.settings.limits) != (
-                self._declared.settings):
+        if self.configured and settings.held_beside(self._declared.settings):
             raise SpowlError(TOO_LATE)
 
     # Lifecycle

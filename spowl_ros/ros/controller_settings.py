@@ -18,6 +18,7 @@ from spowl_ros.ros.succession import RollbackSettings
 class ControllerNodeSettings(DriverSettings):
     """What the controller's node needs beside the settings of the controller itself."""
 
+    AT_RUN_TIME = ('model', 'rollback')
     model: str = setting('', 'directory of the bundle; a change while the node is active loads '
                              'the new bundle beside the old one, and it takes over between two '
                              'decisions')
@@ -44,7 +45,8 @@ class ControllerNodeSettings(DriverSettings):
         "bundle's golden vectors, is replaced by the CPU with one line in the log",
         choices=tuple(PROVIDERS))
     observe_cost: bool = setting(
-        False, 'subscribe to `cost`, so that the bound of the cost value follows it')
+        False, 'subscribe to `cost`: a budget needs it, and the bound of the cost value follows '
+               'it')
     rollback: RollbackSettings = group(RollbackSettings)
     operator: OperatorSettings = group(OperatorSettings)
     shadow_model: str = setting(

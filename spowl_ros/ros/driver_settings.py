@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
 
 from spowl_ros.base.settings import setting
 
@@ -14,6 +14,9 @@ from spowl_ros.base.settings import setting
 class DriverSettings:
     """What both need: the bundle, who must have signed it, and the robot."""
 
+    AT_RUN_TIME: ClassVar[tuple[str, ...]] = ()
+    """Fields that can change once the node is configured."""
+
     model: str = setting('', 'directory of the bundle')
     require_signature: str = setting(
         '', 'public key (PEM) of the signature that a bundle must have, checked before the '
@@ -21,6 +24,10 @@ class DriverSettings:
     robot: str = setting('', "YAML file of the robot's topics, units and limits; empty: those of "
                          'the contract', read_only=True)
     autostart: bool = setting(False, 'configure and activate at once', read_only=True)
+
+    def held_beside(self, now: Self) -> bool:
+        """Whether something differs from the present settings that a configured node holds."""
+        return replace(self, **{name: getattr(now, name) for name in self.AT_RUN_TIME}) != now
 
 
 def priority(default: int) -> Any:
