@@ -212,7 +212,8 @@ class SupervisorNode(ManagedNode):
             self.get_logger().info(
                 f'keeps {limits.margin:g} m around hazards free, for a robot of at most '
                 f'{limits.top_speed:g} m/s and {limits.acceleration:g} m/s^2 that comes to rest '
-                f'in {limits.lookahead:g} s; limits.top_speed, limits.acceleration and '
+                f'in {limits.lookahead + limits.ramp(self._contract.action):g} s; '
+                'limits.top_speed, limits.acceleration and '
                 'limits.lookahead are to be those of this robot')
 
     def deactivate(self) -> None:

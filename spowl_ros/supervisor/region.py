@@ -6,7 +6,8 @@ The region around hazards into which no command may drive.
 The region needs no difference of two scans. Its size follows from the measured speed, the age of
 the scan and the time in which the robot comes to rest:
 
-    radius = margin + (speed + acceleration * hold) * (hold + lookahead),  hold = age + period
+    radius = margin + (speed + acceleration * hold) * (hold + lookahead + ramp)
+    hold = age + period,  ramp = seconds in which a stop reaches the stop command
 
 Acceleration adds to the speed only up to the top speed. Inside the region a command may turn the
 robot on the spot, or drive it straight if that leaves behind or passes every hazard. Nothing else
@@ -81,6 +82,7 @@ class HazardRegion:
     def __init__(self, contract: Contract, steady: bool) -> None:
         self._steady = steady
         self._period = contract.control_period
+        self._action = contract.action
         # In lock-step the clock's message may come after the scan's, and leaps between episodes.
         future = _FUTURE_PERIODS * self._period if steady else math.inf
         self._scans = {field.name: _Sensor(field, min(future, 3600.0))
@@ -188,7 +190,7 @@ class HazardRegion:
         hold = (max(0.0, now - sensor.measured) if self._steady else 0.0) + self._period
         speed = self._speed(now, settings)
         expected = min(speed + settings.acceleration * hold, max(settings.top_speed, speed))
-        reach = hold + settings.lookahead
+        reach = hold + settings.lookahead + settings.ramp(self._action)
         radius = settings.margin + expected * reach + (_HYSTERESIS if self._inside else 0.0)
         edges = centres - field.hazard_radius
         near = edges < radius

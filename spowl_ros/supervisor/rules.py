@@ -205,7 +205,7 @@ class Supervision:
         spec, period = self.contract.action, self.contract.control_period
         elapsed = min(max(now - self._moved, 0.0), period) if self._steady else period
         self._moved = now
-        ramp = min(spec.stop_ramp, self.settings.stop_ramp)
+        ramp = self.settings.ramp(spec)
         if ramp > 0.0 and np.isfinite(elapsed):
             action = spec.stopping(spec.action(self._last), elapsed * spec.stop_ramp / ramp)
             self._last = (self.stop_command if np.array_equal(action, spec.rest)

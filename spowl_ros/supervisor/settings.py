@@ -12,7 +12,7 @@ from spowl_ros.base.settings import setting
 from spowl_ros.control.contract import LONGEST_STOP_RAMP
 
 if TYPE_CHECKING:
-    from spowl_ros.control.contract import Contract
+    from spowl_ros.control.contract import ActionSpec, Contract
 
 GREATEST_SILENCE = 5.0
 """Longest silence of a real robot's commands, control periods."""
@@ -39,7 +39,7 @@ class SupervisionSettings:
                             low=0.0, high=3.0)
     lookahead: float = setting(
         0.6, 'seconds until the stop command has brought the robot to rest, including the '
-             "actuators' delay", low=0.0, high=10.0)
+             "actuators' delay; the ramp to the stop command comes on top", low=0.0, high=10.0)
     top_speed: float = setting(
         1.5, 'greatest speed of the robot, m/s; used as its speed if the speed is not measured',
         low=0.01, high=100.0)
@@ -56,6 +56,10 @@ class SupervisionSettings:
         if self.margin_response != 'auto':
             return self
         return replace(self, margin_response='off' if simulation else 'stop')
+
+    def ramp(self, action: ActionSpec) -> float:
+        """Return the seconds in which a stop ramps from the far end of the range to rest."""
+        return min(action.stop_ramp, self.stop_ramp)
 
 
 def unfit_for_a_robot(given: Mapping[str, Any], limits: Mapping[str, float],

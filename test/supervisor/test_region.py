@@ -23,10 +23,11 @@ Hazards = tuple[tuple[float, float], ...]
 Policy = Callable[[float, 'Robot'], tuple[float, float]]
 
 
-def contract(measured: bool = True, robot: str = 'Point') -> Contract:
+def contract(measured: bool = True, robot: str = 'Point', stop_ramp: float = 0.0) -> Contract:
     """Return a contract of thrust and turn, with or without a measured velocity."""
     return Contract('Test-v0', robot, (SCAN, VELOCITY) if measured else (SCAN,),
-                    ActionSpec(('x', 'z'), (-1.0, -1.0), (1.0, 1.0), 'effort', (0.0, 0.0)),
+                    ActionSpec(('x', 'z'), (-1.0, -1.0), (1.0, 1.0), 'effort', (0.0, 0.0),
+                               stop_ramp=stop_ramp),
                     raw_period=PERIOD / 5, action_repeat=5)
 
 
@@ -74,15 +75,17 @@ def ahead(now: float, robot: Robot) -> tuple[float, float]:
 
 def drive(robot: Robot, seconds: float, policy: Policy = ahead, *, measured: bool = True,
           noise: float = 0.0, latency: float = 0.0, delay: float = 0.0, dropped: float = 0.0,
-          seed: int = 0) -> float:
+          seed: int = 0, stop_ramp: float = 0.0) -> float:
     """
     Drive under supervision; return the least clearance there was, metres.
 
     :param latency: seconds by which readings are late; delay: by which commands are
     :param dropped: share of the scans that never come
+    :param stop_ramp: seconds of a stop from full command
     """
     random = np.random.default_rng(seed)
-    supervision = Supervision(contract(measured), SupervisionSettings(margin_response='stop'))
+    supervision = Supervision(contract(measured, stop_ramp=stop_ramp),
+                              SupervisionSettings(margin_response='stop', stop_ramp=2.0))
     supervision.start(0.0)
     readings: list[tuple[float, float, NDArray[np.float64], float]] = []
     commands: list[tuple[float, NDArray[np.float64]]] = []
@@ -119,6 +122,18 @@ def test_a_robot_told_to_drive_into_a_hazard_does_not(top: float, measured: bool
                       delay=delay, dropped=dropped)
         assert least > 0.0, (lag, noise, latency, angle)
         assert least < 1.3, 'it may come nearer until then'
+
+
+@pytest.mark.parametrize('measured', [True, False])
+@pytest.mark.parametrize('stop_ramp', [0.3, 1.0, 3.0])
+@pytest.mark.parametrize('top', [0.5, 1.5])
+def test_one_that_stops_by_a_ramp_stops_farther_away(top: float, stop_ramp: float,
+                                                     measured: bool) -> None:
+    """The region has the way of the ramp too, up to the longest that the supervisor allows."""
+    for lag in (0.0, 0.5):
+        robot = Robot(((3.5, 0.0),), top, lag)
+        least = drive(robot, 2.0 + 4.0 / top, measured=measured, stop_ramp=stop_ramp)
+        assert 0.0 < least < 2.9, lag
 
 
 @pytest.mark.parametrize('seed', range(4))
