@@ -298,11 +298,16 @@ class PointDrive:
         """
         Return speed (m/s) and turn rate (rad/s) after holding a command, each in [-1, 1].
 
+        A thrust of exactly 0 brakes at once, where the Point would glide on: the supervisor takes
+        the thrust out of a command that must not drive on, and leaves its turn.
+
         :param seconds: for how long
         """
         d = self.dynamics
         target = d.greatest_speed * min(max(thrust / d.saturation, -1.0), 1.0)
         self.speed += (target - self.speed) * -math.expm1(-seconds / d.time_constant)
+        if thrust == 0.0:
+            self.speed = 0.0
         target = d.turn_rate_per_command * min(max(turn, -1.0), 1.0)
         self.turn_rate += (target - self.turn_rate) * -math.expm1(-seconds / d.turn_time_constant)
         return self.speed, self.turn_rate

@@ -460,6 +460,16 @@ def test_the_adapter_obeys_neither_of_two_who_command(wheels: Adapter) -> None:
     wheels.destroy_publisher(supervisor)
 
 
+@pytest.mark.parametrize('turn', [0.0, 0.3])
+def test_the_adapter_brakes_without_thrust(wheels: Adapter, turn: float) -> None:
+    """Where the supervisor lets only the turn pass, the robot turns on the spot at once."""
+    for thrust, moves in ((1.0, True), (0.0, False)):
+        wheels._on_command(Float64MultiArray(data=[thrust, turn]))
+        wheels._command()
+        assert (wheels._drive.speed != 0.0) is moves
+    assert (wheels._drive.turn_rate != 0.0) is (turn != 0.0)
+
+
 def test_the_adapter_does_not_drive_where_its_laser_does_not_look(wheels: Adapter) -> None:
     """Behind a laser of 270 degrees it turns, but does not move; nor ahead by one of a few."""
     def speed(thrust: float) -> tuple[bool, bool]:

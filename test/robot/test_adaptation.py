@@ -63,6 +63,16 @@ def test_drive_moves_as_the_point(point: Environment, thrust: float, turn: float
         assert abs(observation[slices['gyro']][2] - turn_rate) < 0.05
 
 
+@pytest.mark.parametrize('turn', [0.0, 0.01, -1.0])
+def test_no_thrust_brakes_whatever_the_turn(turn: float) -> None:
+    """The Point glides on; a robot from whose command the thrust was taken stands and turns."""
+    drive = adaptation.PointDrive()
+    assert drive.update(1.0, turn, 1.0)[0] > 1.0
+    speed, turn_rate = drive.update(0.0, turn, 0.02)
+    assert speed == 0.0 and turn_rate == pytest.approx(3.0 * turn)
+    assert drive.update(-1e-6, turn, 0.02)[0] < 0.0
+
+
 def test_one_post_is_one_hazard() -> None:
     """A post ahead becomes one hazard there, whose edge is where the hull would touch."""
     world = DiffDriveWorld(seed=0)
