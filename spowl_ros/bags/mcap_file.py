@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
+from itertools import islice
 import struct
 import sys
 from typing import TYPE_CHECKING, BinaryIO
@@ -107,24 +108,27 @@ class _Scan:
 
         :raises DamageError: it is not whole; the readable part has been added
         """
-        first, damage = None, None
+        first, count, damage = None, 0, None
         try:
             for time_ns, topic, _ in self._messages(begin, end, chunked, learn=True):
                 topic.messages += 1
+                count += 1
                 first = time_ns if first is None else min(first, time_ns)
         except DamageError as error:
             damage = error
+        except (struct.error, UnicodeDecodeError) as error:
+            damage = DamageError(f'a record cannot be decoded ({error})')
         if first is not None:
-            self.file.blocks.append(Block(first, partial(self._read, begin, end, chunked)))
+            self.file.blocks.append(Block(first, partial(self._read, begin, end, chunked, count)))
         if damage:
             raise damage
 
-    def _read(self, begin: int, end: int, chunked: bool,
+    def _read(self, begin: int, end: int, chunked: bool, count: int,
               topics: Collection[str] | None) -> Iterator[StoredMessage]:
-        """Yield the messages of a block in the order of their time."""
+        """Yield the first `count` messages of a block in the order of their time."""
         found, damage = [], None
         try:
-            for time_ns, topic, content in self._messages(begin, end, chunked):
+            for time_ns, topic, content in islice(self._messages(begin, end, chunked), count):
                 if topics is None or topic.name in topics:
                     found.append(StoredMessage(
                         topic.name, topic.type, topic.definition, time_ns, content))

@@ -95,12 +95,21 @@ class Bag:
     def messages(self, topics: Collection[str] | None = None) -> Iterator[StoredMessage]:
         """Yield the messages of all or some topics, ordered by time."""
         wanted = self.topics.keys() if topics is None else self.topics.keys() & set(topics)
-        read: dict[str, int] = dict.fromkeys(self._files, 0)
-        streams = [self._stream(name, block, wanted, read)
+        read = dict.fromkeys(self._files, 0)
+        ended: set[str] = set()
+        streams = [_stream(name, block, wanted, ended)
                    for name, file in self._files.items() for block in file.blocks]
-        for _, message in heapq.merge(*streams, key=lambda item: item[0]):
-            if message is not None:
-                yield message
+        for _, name, found in heapq.merge(*streams, key=lambda item: item[0]):
+            if name in ended:
+                continue
+            if isinstance(found, DamageError):
+                ended.add(name)
+                if str(found) != self._files[name].damage:  # else it was told at the opening
+                    self._report(f'{name} is damaged: {found}; read {read[name]} messages up to '
+                                 'there')
+            elif found is not None:
+                read[name] += 1
+                yield found
 
     def decode(self, message: StoredMessage) -> Any:
         """
@@ -130,26 +139,6 @@ class Bag:
         store = installed_types()
         store.register({name: fields for name, fields in types.items()
                         if name not in store.fielddefs})
-
-    def _stream(self, name: str, block: Block, topics: Collection[str], read: dict[str, int],
-                ) -> Iterator[tuple[int, StoredMessage | None]]:
-        """
-        Yield the time at which a block begins, then its messages; read the block only then.
-
-        :param read: file to number of messages read; a file found damaged is removed
-        """
-        yield block.start_ns, None
-        try:
-            for message in block.read(topics) if name in read else ():
-                # A recorder may compress every message; CDR itself never begins like this.
-                if message.data[:4] == ZSTD_MAGIC:
-                    message = message._replace(data=_decompressed(message))
-                yield message.time_ns, message
-                read[name] += 1
-        except DamageError as damage:
-            if not self._files[name].damage:  # it was whole when it was opened
-                self._report(f'{name} is damaged: {damage}; read {read.pop(name)} messages up to '
-                             'there')
 
     def _report(self, line: str) -> None:
         if line not in self.damage:
@@ -223,6 +212,28 @@ class Bag:
             raise SpowlError(f'{file} cannot be unpacked into {folder}: {error.strerror}; set '
                              'TMPDIR to where there is room') from None
         return unpacked, _magic(unpacked)
+
+
+def _stream(name: str, block: Block, topics: Collection[str], ended: Collection[str],
+            ) -> Iterator[tuple[int, str, StoredMessage | DamageError | None]]:
+    """
+    Yield the time at which a block begins, then its messages, and its damage as the last.
+
+    Each item is time, name of the file, and content. The block is read after the first item.
+
+    :param ended: files found damaged until then; no further block of them is read
+    """
+    time_ns = block.start_ns
+    yield time_ns, name, None
+    try:
+        for message in block.read(topics) if name not in ended else ():
+            time_ns = message.time_ns
+            # A recorder may compress every message; CDR itself never begins like this.
+            if message.data[:4] == ZSTD_MAGIC:
+                message = message._replace(data=_decompressed(message))
+            yield time_ns, name, message
+    except DamageError as damage:
+        yield time_ns, name, damage
 
 
 def digest_of(file: Path) -> str:

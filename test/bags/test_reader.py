@@ -181,6 +181,52 @@ def test_damaged_message_ends_the_reading_and_is_reported(samples) -> None:
     assert 'read 40 messages' in damage[0]
 
 
+@pytest.mark.parametrize('closed', [True, False])
+@pytest.mark.parametrize('overlapping', [True, False])
+def test_one_damaged_message_ends_its_file_and_the_line_counts_what_was_read(
+        samples, tmp_path: Path, closed: bool, overlapping: bool) -> None:
+    """Also where another block is open at that time, and where the file was damaged before."""
+    bag = BagWriter(tmp_path / 'bag')
+    topic = bag.add_topic('/a', samples.TYPE)
+    blocks = ((0, 2, 4, 6), (1, 3, 5, 7)) if overlapping else ((0, 1, 2, 3), (4, 5, 6, 7))
+    for block in blocks:
+        for index in block:
+            data = zstd.compress(samples.encoded(index))
+            bag.write(topic, samples.START_NS + index, data[:-3] if index == 2 else data)
+        bag.flush()
+    if closed:
+        bag.close()
+    else:
+        bag._storage.abort()
+    texts, damage = read(bag.path)
+    assert texts == [samples.text(index) for index in range(2)]
+    assert len(damage) == (1 if closed else 2)
+    assert 'cut off' in damage[-1] and 'read 2 messages' in damage[-1]
+
+
+def test_messages_before_an_unreadable_record_are_read(samples, tmp_path: Path) -> None:
+    """As many are read as the line says: none is lost with the record, none after it is read."""
+    def record(code: int, content: bytes) -> bytes:
+        return bytes([code]) + len(content).to_bytes(8, 'little') + content
+
+    def string(text: str) -> bytes:
+        return len(text).to_bytes(4, 'little') + text.encode()
+
+    def message(index: int) -> bytes:
+        return record(5, bytes(2) + bytes(4) + (samples.START_NS + index).to_bytes(8, 'little')
+                      + bytes(8) + samples.encoded(index))
+
+    path = tmp_path / 'other.mcap'
+    path.write_bytes(
+        b'\x89MCAP0\r\n' + record(1, string('ros2') + string(''))
+        + record(3, b'\1\0' + string(samples.TYPE) + string('ros2msg') + string('string data'))
+        + record(4, bytes(2) + b'\1\0' + string('/a') + string('cdr') + bytes(4))
+        + message(0) + message(1) + record(4, b'\1') + message(2))
+    texts, damage = read(path)
+    assert texts == [samples.text(0), samples.text(1)]
+    assert len(damage) == 1 and 'read 2 messages' in damage[0]
+
+
 def test_only_the_topics_asked_for(samples) -> None:
     """Topics are known before reading, with types and numbers of messages."""
     path = samples.write(100)
