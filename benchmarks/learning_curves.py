@@ -5,7 +5,8 @@ Draw learning curves of the committed runs: python -m benchmarks.learning_curves
 
 `--add RUN...` first copies progress.csv and the configuration of runs (directories that
 `spowl train` wrote) to RESULTS/<task>/seed_<seed>.csv and .yaml. The figure also shows other
-methods: the curve.csv of a run of `benchmarks.baselines`, copied there, and papers' figures.
+methods: the curve.csv of a run of `benchmarks.baselines`, copied there as METHOD_SEED.csv, and
+papers' figures.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import csv
 from dataclasses import dataclass
+import itertools
 import json
 from pathlib import Path
 import shutil
@@ -87,7 +89,8 @@ def read(path: Path) -> Curve:
     with path.open(newline='') as stream:
         rows = list(csv.DictReader(stream))
     columns = {name: np.array([float(row[name] or 'nan') for row in rows]) for name in rows[0]}
-    return Curve(path.stem.removeprefix('seed_'), columns['raw_steps'], columns)
+    name = path.stem.removeprefix('seed_').replace('_', ', seed ')
+    return Curve(name, columns['raw_steps'], columns)
 
 
 def draw(task: str, curves: list[Curve], others: list[Curve]) -> Figure:
@@ -104,8 +107,8 @@ def draw(task: str, curves: list[Curve], others: list[Curve]) -> Figure:
             fresh = fresh[np.isfinite(validated[fresh])]
             axis.plot(curve.raw_steps[fresh], validated[fresh], 'o-', color=colour, ms=3,
                       label=f'seed {curve.name}, validation (policy)')
-        for curve in others:
-            axis.plot(curve.raw_steps, curve.columns[name], color='black', lw=1,
+        for curve, style in zip(others, itertools.cycle(('-', '--', ':'))):
+            axis.plot(curve.raw_steps, curve.columns[name], color='black', lw=1, ls=style,
                       label=f'{curve.name}, training (OmniSafe)')
         _published(axis, task, name)
         axis.set_xlabel('raw environment steps, millions')
