@@ -175,7 +175,8 @@ class Adapter(Node):
         s = self._settings
         try:
             self._check_origin('scan', message)
-            hits = adaptation.read_laser(message, (s.laser_x, s.laser_y, s.laser_yaw))
+            hits = adaptation.read_laser(message, (s.laser_x, s.laser_y, s.laser_yaw),
+                                         s.robot_radius)
         except InvalidReading as error:
             self._refuse('scan', error)
             return

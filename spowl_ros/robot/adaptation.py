@@ -146,17 +146,39 @@ class Motion:
     frame: str
 
 
-def read_laser(message: Any, mounting: tuple[float, float, float]) -> NDArray[np.float64]:
+def read_laser(message: Any, mounting: tuple[float, float, float],
+               robot_radius: float) -> NDArray[np.float64]:
     """
     Return the points that a sensor_msgs/LaserScan hit, as `laser_points` does.
 
-    A hit too near to be measured counts at the least range.
+    A hit too near to be measured counts where it is nearest to the robot without being in it.
 
+    :param robot_radius: of the circle around the hull, metres
     :raises InvalidReading: a part of the message has no clear meaning
     """
     ranges = checked_ranges(message)
-    return laser_points(np.where(ranges == -np.inf, float(message.range_min), ranges),
-                        float(message.angle_min), float(message.angle_increment), mounting)
+    first, increment = float(message.angle_min), float(message.angle_increment)
+    hull = hull_ranges(first + increment * np.arange(ranges.size), mounting, robot_radius)
+    nearest = np.minimum(hull, max(float(message.range_min), _LEAST))  # 0 has no direction
+    return laser_points(np.where(ranges == -np.inf, nearest, ranges), first, increment, mounting)
+
+
+def hull_ranges(angles: NDArray[np.floating[Any]], mounting: tuple[float, float, float],
+                robot_radius: float) -> NDArray[np.float64]:
+    """
+    Return the range at which each beam is nearest to the robot but not in it, shape (n,), metres.
+
+    A laser within the hull sees nothing nearer than where its beams leave the hull.
+
+    :param angles: of the beams in the laser's axes, radians, shape (n,)
+    :param mounting: x, y, yaw of the laser in robot axes
+    :param robot_radius: of the circle around the hull, metres
+    """
+    x, y, yaw = mounting
+    along = x * np.cos(angles + yaw) + y * np.sin(angles + yaw)
+    inside = robot_radius**2 - x**2 - y**2
+    half = np.sqrt(np.maximum(along**2 + inside, 0.0))  # of the beam's way through the hull
+    return half - along if inside > 0.0 else np.maximum(-along - half, 0.0)
 
 
 def read_odometry(message: Any) -> Motion:

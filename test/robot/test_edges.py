@@ -24,6 +24,8 @@ from spowl_ros.robot.fields import SENSORS
 from spowl_ros.robot.topics import Topic, topics
 from spowl_ros.ros.messages import build
 from spowl_ros.sim.environment import contract
+from spowl_ros.supervisor.rules import Supervision
+from spowl_ros.supervisor.settings import SupervisionSettings
 
 TASKS = ('SafetyPointGoal1-v0', 'SafetyCarGoal1-v0', 'SafetyAntGoal1-v0', 'SafetyDoggoGoal1-v0',
          'examples.own_task.crossing:make')
@@ -133,14 +135,14 @@ def test_the_adapter_never_sees_less_than_the_laser(data: st.DataObject) -> None
     """A scan is refused, or the nearest thing that any beam tells of is a hazard as near."""
     message = spoil(scan(), data)
     try:
-        hits = adaptation.read_laser(message, (0.0, 0.0, 0.0))
+        hits = adaptation.read_laser(message, (0.0, 0.0, 0.0), ROBOT_RADIUS)
     except SpowlError:
         return
     closeness = adaptation.sense_obstacles(hits, HAZARD_RADIUS, ROBOT_RADIUS, 16)['hazards_lidar']
     assert np.isfinite(closeness).all()
     assert not any(map(math.isnan, message.ranges))
-    nearest = min(message.range_min if distance < message.range_min else distance
-                  for distance in message.ranges)
+    nearest = min(min(message.range_min, ROBOT_RADIUS) if distance < message.range_min
+                  else distance for distance in message.ranges)
     touch = nearest + HAZARD_RADIUS - ROBOT_RADIUS
     assert closeness.max() >= min(1.0, 1.0 - touch / SCAN_RANGE) - 1e-6
 
@@ -154,19 +156,45 @@ def test_the_adapter_never_sees_less_than_the_laser(data: st.DataObject) -> None
 def test_what_a_scan_may_not_say(change: dict[str, Any]) -> None:
     """Each of these was, or could be, taken for free space; each is refused."""
     message = scan()
-    assert len(adaptation.read_laser(message, (0.0, 0.0, 0.0))) == 2
+    assert len(adaptation.read_laser(message, (0.0, 0.0, 0.0), ROBOT_RADIUS)) == 2
     for name, value in change.items():
         setattr(message, name, value)
     with pytest.raises(SpowlError):
-        adaptation.read_laser(message, (0.0, 0.0, 0.0))
+        adaptation.read_laser(message, (0.0, 0.0, 0.0), ROBOT_RADIUS)
 
 
-def test_too_close_is_a_hazard_at_the_least_range() -> None:
-    """-Inf is something nearer than the laser can measure (REP-117)."""
+@pytest.mark.parametrize(('laser_x', 'radius', 'range_min', 'ahead', 'behind'), [
+    (0.0, 0.12, 0.05, 0.05, -0.05), (0.0, 0.12, 0.45, 0.12, -0.12), (0.0, 0.12, 0.0, 0.0, 0.0),
+    (0.1, 0.12, 0.45, 0.12, -0.12), (0.1, 0.12, 0.15, 0.12, -0.05),
+    (0.3, 0.12, 0.45, 0.3, 0.12), (0.3, 0.12, 0.1, 0.3, 0.2)])
+@pytest.mark.parametrize('measured', [False, True])
+def test_too_close_is_as_near_as_it_can_be(laser_x: float, radius: float, range_min: float,
+                                           ahead: float, behind: float, measured: bool) -> None:
+    """Nearer than the laser measures (REP-117) is at the hull, or at the least range within."""
     message = scan()
-    message.ranges[12] = -math.inf
-    hits = adaptation.read_laser(message, (0.0, 0.0, 0.0))
-    np.testing.assert_allclose(hits[1], [message.range_min, 0.0], atol=1e-9)
+    message.range_min = range_min
+    message.ranges = [math.inf] * 24
+    below = range_min / 2.0 if measured and range_min else -math.inf
+    message.ranges[12] = message.ranges[0] = below  # ahead, and back
+    hits = adaptation.read_laser(message, (laser_x, 0.0, 0.0), radius)
+    np.testing.assert_allclose(hits, [[behind, 0.0], [ahead, 0.0]], atol=2e-6)
+
+
+def test_an_obstacle_in_the_blind_zone_stops_the_robot() -> None:
+    """A wall too near for a laser from 0.45 m on blocks the way ahead, not the way back."""
+    agreed = contract('SafetyPointGoal1-v0', 4)
+    message = scan()
+    message.range_min = 0.45
+    message.ranges = [math.inf] * 24
+    message.ranges[10:15] = [-math.inf] * 5
+    hits = adaptation.read_laser(message, (0.0, 0.0, 0.0), ROBOT_RADIUS)
+    seen = adaptation.sense_obstacles(hits, HAZARD_RADIUS, ROBOT_RADIUS, 16)['hazards_lidar']
+    supervision = Supervision(agreed, SupervisionSettings(margin_response='stop'))
+    supervision.start(0.0)
+    supervision.see(agreed.field('hazards_lidar'), seen, 10**9, 0.0)
+    supervision.see(agreed.field('velocimeter'), np.zeros(3), 10**9, 0.0)
+    assert supervision.command(np.array([1.0, 0.0]), 0.0).state == 'stopped'
+    assert supervision.command(np.array([-1.0, 0.0]), 0.0).state == 'passing'
 
 
 @settings(max_examples=300, deadline=None)
