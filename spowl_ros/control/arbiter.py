@@ -59,7 +59,8 @@ class Arbiter:
     A monitor trips after ``trigger`` alarms in a row and is released after ``release`` clear
     readings in a row. A reading that is neither breaks both rows and changes nothing else. So a
     monitor never switches faster than in ``trigger`` decisions up and ``release`` decisions down.
-    A reading that is not known is ignored.
+    A reading that is not known is ignored. A monitor that has nothing to judge by its settings is
+    released.
 
     :param rules: monitor's name to its rule
     """
@@ -81,6 +82,11 @@ class Arbiter:
         """Set exactly these monitors to tripped."""
         for name, latch in self._latches.items():
             latch.tripped = name in tripped
+
+    def release(self, monitor: str) -> None:
+        """Release a monitor that judges no more, so that no reading will."""
+        latch = self._latches[monitor]
+        latch.tripped, latch.alarms, latch.clears = False, 0, 0
 
     def update(self, reading: Reading) -> None:
         """

@@ -176,6 +176,9 @@ class Controller:
         """
         start = time.perf_counter()
         self._follow_time(observation)
+        for each in self._monitors:
+            if each.silent:
+                self._arbiter.release(each.name)
         deadline = None if deadline_s is None else start + deadline_s
         context = Context(observation, self._hazards.update(observation), cost=cost)
         readings = self._judge(Stage.BEFORE_PLANNING, context)

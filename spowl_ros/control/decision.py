@@ -47,11 +47,13 @@ class Decision:
     plan: Plan | None = None
     """None if no plan was made."""
     cost: float = math.nan
-    """Cost since the last decision, if observable."""
+    """Cost since the last decision; not-a-number if none was observed, infinity if a message held
+    no cost."""
     cost_offset: float = math.nan
     """Upper bound of the plan's cost value, minus the cost value."""
     budget_spent: float = math.nan
-    """Cost of the episode so far; like the next four, not-a-number without a budget."""
+    """Cost of the episode so far, infinity if a part of it is unknown; like the next four,
+    not-a-number without a budget."""
     budget_left: float = math.nan
     budget_offset: float = math.nan
     """Upper bound of the policy's remaining cost, minus its cost value."""

@@ -185,9 +185,9 @@ class DecisionLoop:
             time.sleep(_HANDOVER_S)
 
     def put_cost(self, cost: float) -> None:
-        """Add to the cost since the last decision; after one that is none, it is not known."""
+        """Add to the cost since the last decision; one that is no cost may have been any."""
         with self._condition:
-            self._cost = (self._cost or 0.0) + (cost if 0.0 <= cost < math.inf else math.nan)
+            self._cost = (self._cost or 0.0) + (cost if 0.0 <= cost < math.inf else math.inf)
 
     def clock_set_back(self) -> None:
         """Forget measurements of the time that the clock went back over."""

@@ -101,7 +101,8 @@ def remarks(measured: dict[str, Any]) -> list[str]:
         lines.append(f'the bag was made with the robot of {measured["other_robot"]}; give its '
                      'file with --robot')
     if measured['cost'] is None:
-        lines.append('no costs were recorded; what the alarms were worth is not known')
+        lines.append('no costs were recorded, or one was no number; what the alarms were worth is '
+                     'not known')
     if count := measured['decisions_without_inputs']:
         lines.append(f'the bag lacks inputs of {count} decisions; these were made with others')
     if count := measured['decisions_without_past']:
@@ -146,12 +147,15 @@ def _budget(trace: Trace, settings: BudgetSettings) -> dict[str, float | None] |
     """Return what episodes spent of their budget, and how often its bound held; None without."""
     if not settings.limit:
         return None
-    ends = [end - 1 for _, end in episode_bounds(trace.episode)]
+    said = np.flatnonzero(~np.isnan(trace.budget['spent']))  # a stop does not say it
+    ends = said[[end - 1 for _, end in episode_bounds(trace.episode[said])]]
+    if not len(ends):
+        return None
     spent = trace.budget['spent'][ends]
-    return {'limit': settings.limit, 'spent': number(mean(spent)),
-            'left': number(mean(trace.budget['left'][ends])),
+    return {'limit': settings.limit, 'spent': number(float(spent.mean())),
+            'left': number(float(trace.budget['left'][ends].mean())),
             'exceeded': int(np.sum(spent > settings.limit)),
-            'coverage': number(float(trace.budget['coverage'][-1])),
+            'coverage': number(float(trace.budget['coverage'][ends[-1]])),
             'wanted': settings.coverage}
 
 

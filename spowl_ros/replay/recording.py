@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,6 +54,7 @@ class Outcome:
     name: str
     """One of OUTCOMES."""
     amount: float
+    """Not-a-number for a cost that is none: negative or not finite."""
 
 
 @dataclass(frozen=True)
@@ -265,7 +267,9 @@ def _begins(_: str, message: Any) -> Iterator[Begin]:
 
 
 def _outcomes(name: str, message: Any) -> Iterator[Outcome]:
-    yield Outcome(name, float(message.data))
+    amount = float(message.data)
+    known = name != 'cost' or 0.0 <= amount < math.inf
+    yield Outcome(name, amount if known else math.nan)
 
 
 def _scenes(_: str, message: Any) -> Iterator[RecordedScene]:

@@ -45,9 +45,9 @@ class BundleSums:
     cost_errors: int = 0
     """How many there are."""
     misses: float = 0.0
-    """Costs not warned of; NaN if costs were not recorded."""
+    """Costs not warned of; NaN if any cost is unknown."""
     false_alarms: float = 0.0
-    """Alarms that no cost followed; NaN if costs were not recorded."""
+    """Alarms that no cost followed; NaN if any cost is unknown."""
 
     @classmethod
     def of(cls, replay: Replay) -> Self:
@@ -57,7 +57,7 @@ class BundleSums:
         errors = (seen.predicted - seen.followed)[seen.known]
         cost_values = trace.executed('cost_value')
         cost_values = cost_values[np.isfinite(cost_values)]
-        alarms, known = judge_alarms(trace), not np.isnan(trace.cost).all()
+        alarms, known = judge_alarms(trace), not np.isnan(trace.cost).any()
         return cls(
             stops=int(np.sum(trace.source == SOURCES.index('stop'))),
             cost_value=float(cost_values.sum()), cost_values=cost_values.size,

@@ -161,7 +161,7 @@ def test_costs_add_up_to_the_next_decision(make: Callable[[float], Harness]) -> 
 @pytest.mark.parametrize('after', [0.0, 1.0])
 def test_a_cost_that_is_none_is_not_a_cost_of_zero(make: Callable[[float], Harness], bad: float,
                                                    after: float) -> None:
-    """Whatever comes before or after it, the cost of that decision is not known."""
+    """Whatever comes before or after it, the cost of that decision may be any."""
     harness = make(0.0)
     for cost in (0.5, bad, after):
         harness.loop.put_cost(cost)
@@ -171,7 +171,7 @@ def test_a_cost_that_is_none_is_not_a_cost_of_zero(make: Callable[[float], Harne
     harness.now_ns += PERIOD_NS
     harness.sense()
     harness.wait(2)
-    assert math.isnan(harness.decisions[0].cost)
+    assert harness.decisions[0].cost == math.inf
     assert harness.decisions[1].cost == 0.5
 
 

@@ -12,6 +12,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 import numpy as np
 import pytest
 from rclpy.serialization import serialize_message
+from std_msgs.msg import Float64
 
 from spowl_ros.bags.reader import Bag
 from spowl_ros.bags.writer import BagWriter, Settings
@@ -19,6 +20,7 @@ from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.bundle import Bundle
 from spowl_ros.control.decision import SOURCES, Decision
 from spowl_ros.control.planner_settings import PlannerSettings
+from spowl_ros.replay.gate import GateRules, judge, tally
 from spowl_ros.replay.measures import measure, remarks
 from spowl_ros.replay.replay import Changes, Replay, Replayer
 from spowl_ros.sim.environment import contract
@@ -71,6 +73,45 @@ def test_rewards_and_costs_belong_to_their_decisions(
     with Bag(tmp_path / 'bag') as bag:
         rewards = [bag.decode(message).data for message in bag.messages(['/reward'])]
     np.testing.assert_allclose(trace.reward, np.sum(np.reshape(rewards, (5, 5)), axis=1))
+
+
+@pytest.mark.parametrize('bad', [-5.0, float('nan'), float('inf')])
+def test_a_recorded_cost_that_is_none_is_not_known(
+        driver, drive, tmp_path: Path, bundle: Bundle, bad: float) -> None:
+    """Neither the cost nor what alarms were worth is known then, and a gate lets nothing pass."""
+    driver.record(tmp_path / 'whole', drive(steps=5))
+    with Bag(tmp_path / 'whole') as bag:
+        writer = BagWriter(tmp_path / 'bag')
+        numbers = {name: writer.add_topic(name, topic.type) for name, topic in bag.topics.items()}
+        costs = 0
+        for message in bag.messages():
+            costs += message.topic == '/cost'
+            writer.write(numbers[message.topic], message.time_ns,
+                         serialize_message(Float64(data=bad))
+                         if message.topic == '/cost' and costs == 7 else message.data)
+        writer.close()
+    found = replay(tmp_path / 'bag', bundle)
+    assert np.isnan(found.recorded.cost).tolist() == [False, True, False, False, False]
+    figures = measure(found)
+    assert figures['cost'] is None and 'was no number' in remarks(figures)[0]
+    unknown = {finding.rule for finding in judge(
+        tally(tmp_path / 'bag', bundle, bundle), GateRules(), bundle.contract.control_period)
+        if finding.figure is None}
+    assert {'misses', 'false_alarms'} <= unknown
+
+
+def test_a_stop_at_the_end_does_not_hide_what_was_spent(
+        driver, drive, tmp_path: Path, bundle: Bundle) -> None:
+    """The report takes the last decision that says it; what is not known is over the budget."""
+    driver.record(tmp_path / 'bag', drive(steps=4, settings={'budget.limit': 100.0}))
+    found = replay(tmp_path / 'bag', bundle)
+    for spent, said, exceeded in ((150.0, 150.0, 1), (float('inf'), None, 1), (50.0, 50.0, 0)):
+        budget = {'spent': np.array([0.0, 0.0, spent, np.nan]),
+                  'left': np.array([100.0, 100.0, 100.0 - spent, np.nan]),
+                  'coverage': np.array([0.5, 0.5, 0.5, np.nan])}
+        figures = measure(replace(found, replayed=replace(found.replayed, budget=budget)))
+        assert (figures['budget']['spent'], figures['budget']['exceeded']) == (said, exceeded)
+        assert figures['budget']['coverage'] == 0.5
 
 
 def test_another_setting_shows_where_it_matters(lock_step_bag: Path, bundle: Bundle) -> None:

@@ -109,7 +109,8 @@ class Context:
     plan: Plan | None = None
     """None before planning, and if no plan was made."""
     cost: float = math.nan
-    """Cost of the last decision; not-a-number if not observable."""
+    """Cost of the last decision, as in `Decision`: not-a-number if not observed, infinity if it
+    may have been any."""
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,8 @@ class BudgetMonitor(Monitor[BudgetSettings]):
 
     The idea is that of SOOPER (arXiv 2601.19612). The bound covers what follows in the monitor's
     window, whoever acts: the plan acts only where it is no less safe than the policy. A cost that
-    is not observed is no cost of zero: the monitor then alarms.
+    is not observed is no cost of zero: the monitor then alarms. After a cost that is no number it
+    alarms until the episode ends, because nobody knows what is spent.
     """
 
     name = 'budget'
@@ -141,11 +142,18 @@ class BudgetMonitor(Monitor[BudgetSettings]):
                            reason='cost was not observed, so the budget cannot be kept')
         if not first:
             self._spent += context.cost
+            if math.isinf(self._spent):
+                self._remaining.begin()
+                return Reading(self.name, math.inf, limit, alarm=True, reason=(
+                    'a cost of this episode was no number, so what is spent is not known'))
             self._remaining.pay(context.cost)
         predicted = math.nan if context.plan is None else context.plan.policy_cost_value
         bound = self._remaining.over(predicted)
         if math.isnan(predicted):  # no plan, or a policy without a cost value
             self._remaining.begin()
+            if self._spent >= limit:
+                return Reading(self.name, self._spent, limit, alarm=True, reason=(
+                    f'{self._spent:.3g} spent, budget {limit:.3g}'))
             return Reading(self.name, math.nan, limit)
         self._remaining.expect(bound)
         total = self._spent + bound

@@ -84,11 +84,11 @@ class AdaptiveBound:
         Record one decision.
 
         :param predicted: cost value of the action executed at the last decision
-        :param cost: the cost of that action; not-a-number if cost is not observable
+        :param cost: the cost of that action; not finite if it is not known
         """
         if self._settings.rate == 0.0:
             return
-        if math.isnan(cost) or math.isnan(predicted):
+        if not math.isfinite(cost) or math.isnan(predicted):
             self.reset()
             return
         self._pending.append(predicted)

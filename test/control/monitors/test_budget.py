@@ -16,7 +16,9 @@ import pytest
 from spowl_ros.control import bundle
 from spowl_ros.control.controller import Controller
 from spowl_ros.control.decision import Decision
-from spowl_ros.control.monitors.budget import BudgetSettings, RemainingCost
+from spowl_ros.control.monitors.base import Context, Grounds
+from spowl_ros.control.monitors.budget import BudgetMonitor, BudgetSettings, RemainingCost
+from spowl_ros.control.monitors.calibration import Calibration
 from spowl_ros.control.observation import Observation
 
 MOST = 5.0
@@ -78,13 +80,17 @@ def controller(untrained_bundle: Path) -> Controller:
     return made
 
 
-def decide(controller: Controller, step: int, cost: float) -> Decision:
-    """Let a robot that stands still decide."""
+def observe(controller: Controller, step: int) -> Observation:
+    """Return what a robot that stands still senses."""
     count = len(controller.contract.fields)
     now_ns = 10**12 + step * round(controller.contract.control_period * 1e9)
-    return controller.decide(Observation(
-        np.full(controller.contract.size, 0.1, np.float32), np.full(count, now_ns), now_ns,
-        np.zeros(count)), cost=cost)
+    return Observation(np.full(controller.contract.size, 0.1, np.float32),
+                       np.full(count, now_ns), now_ns, np.zeros(count))
+
+
+def decide(controller: Controller, step: int, cost: float) -> Decision:
+    """Let a robot that stands still decide."""
+    return controller.decide(observe(controller, step), cost=cost)
 
 
 def test_the_policy_leads_once_the_budget_may_be_exceeded(controller: Controller) -> None:
@@ -134,6 +140,57 @@ def test_a_cost_that_is_not_observed_is_not_zero(controller: Controller) -> None
     found = decide(controller, 1, math.nan)
     assert (found.source, found.monitor) == ('policy', 'budget')
     assert 'not observed' in found.reason
+
+
+def test_after_a_cost_that_is_no_number_the_budget_counts_as_spent(
+        controller: Controller) -> None:
+    """A valid cost does not clear the alarm; the next episode does. The bound learns nothing."""
+    for step, cost in enumerate((0.0, 60.0, 1.0)):
+        known = decide(controller, step, cost)
+    for step, cost in enumerate((math.inf, 0.0, 0.0, math.nan, 0.0), 3):
+        found = decide(controller, step, cost)
+        assert (found.source, found.monitor) == ('policy', 'budget')
+        assert (found.budget_spent, found.budget_left) == (math.inf, -math.inf)
+        assert found.budget_judged == known.budget_judged
+        assert Decision.from_items(found.to_items()).to_items() == found.to_items()
+    assert 'no number' in found.reason
+    controller.reset()
+    assert decide(controller, 8, 0.0).budget_spent == 0.0
+    assert decide(controller, 9, 1.0).budget_spent == 1.0
+
+
+@pytest.mark.parametrize(('spent', 'alarm'), [(9.0, False), (10.0, True), (15.0, True)])
+def test_a_policy_without_a_cost_value_has_a_budget_too(controller: Controller, spent: float,
+                                                        alarm: bool) -> None:
+    """What may follow is unknown, but what is spent is not."""
+    monitor = BudgetMonitor(BudgetSettings(limit=10.0),
+                            Grounds(controller.contract, Calibration(), 0.99))
+    plan = decide(controller, 0, 0.0).plan
+    assert plan is not None
+    unknown = replace(plan, policy_cost_value=math.nan)
+    for cost in (0.0, spent):
+        reading = monitor.judge(Context(observe(controller, 0), plan=unknown, cost=cost))
+    assert (reading.alarm, reading.clear, reading.known) == (alarm, False, alarm)
+    assert ('budget 10' in reading.reason) == alarm
+
+
+@pytest.mark.parametrize('level', ['policy', 'stop'])
+@pytest.mark.parametrize('other', [False, True], ids=['the same model', 'another model'])
+def test_a_budget_that_is_taken_away_lets_the_plan_lead(
+        controller: Controller, untrained_bundle: Path, level: str, other: bool) -> None:
+    """A monitor that judges no more would never release what it tripped."""
+    controller.change(controller.settings.change({'budget.rule.level': level}))
+    decide(controller, 0, 0.0)
+    tripped = decide(controller, 1, 150.0)
+    assert tripped.monitor == 'budget'
+    settings = controller.settings.change({'budget.limit': 0.0})
+    if other:
+        controller = Controller(bundle.load(untrained_bundle), settings)
+        controller.succeed(tripped)
+    else:
+        controller.change(settings)
+    found = decide(controller, 2, 0.0)
+    assert found.source == 'plan' and 'budget' not in found.tripped
 
 
 def test_without_a_budget_nothing_is_recorded(untrained_bundle: Path) -> None:

@@ -162,7 +162,7 @@ def test_adaptive_bound_reaches_its_coverage() -> None:
 
 def test_adaptive_bound_stays_without_observed_costs() -> None:
     """Where cost is not observable, or following is off, the calibrated offset stands."""
-    for rate, cost in ((0.1, math.nan), (0.0, 100.0)):
+    for rate, cost in ((0.1, math.nan), (0.1, math.inf), (0.0, 100.0)):
         bound = AdaptiveBound(1.5, 0.99, CostValueSettings(window=1, rate=rate))
         for _ in range(10):
             bound.record(0.0, cost)
