@@ -152,7 +152,8 @@ class SupervisorNode(ManagedNode):
         self._check_fit(settings)
         self._format = CommandFormat(settings.command_type, self._contract.action)
         self._limits = Supervision(self._contract, settings.limits.resolved(settings.simulation),
-                                   steady=settings.rate > 0.0, latch=self._latch)
+                                   steady=settings.rate > 0.0, latch=self._latch,
+                                   limits=robot.limits)
         self._rate = settings.rate
         self._robot_command = RobotCommand(robot, self._contract.action)
         if self.resolve_topic_name(robot.command.topic) == self.resolve_topic_name(RAW):
@@ -450,7 +451,7 @@ class SupervisorNode(ManagedNode):
             self._state.publish(self._status())
             if supervised.state != 'stopped' or not self.active:
                 return
-            if 'passing' not in self._counts:  # it waits for the controller, or for a release
+            if self._counts.keys() == {'stopped'}:  # it waits for the controller, or for a release
                 self.get_logger().info(f'not driving yet: {supervised.reason}',
                                        throttle_duration_sec=LOG_PERIOD_S)
             else:

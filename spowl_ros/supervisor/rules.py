@@ -19,6 +19,8 @@ from spowl_ros.supervisor.region import HazardRegion
 from spowl_ros.supervisor.settings import SupervisionSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from spowl_ros.control.contract import Contract, Field
@@ -51,10 +53,11 @@ class Supervision:
     :param contract: actuators, scans and control period
     :param steady: whether silences are judged by the steady clock; not in lock-step
     :param latch: the operator's stop; by default released
+    :param limits: of the robot's own file, actuator to its greatest magnitude
     """
 
-    def __init__(self, contract: Contract, settings: SupervisionSettings,
-                 steady: bool = True, latch: Latch | None = None) -> None:
+    def __init__(self, contract: Contract, settings: SupervisionSettings, steady: bool = True,
+                 latch: Latch | None = None, limits: Mapping[str, float] | None = None) -> None:
         self.settings = settings
         self.contract = contract
         self.stop_command = np.array(contract.action.stop)
@@ -63,6 +66,9 @@ class Supervision:
         low, high = np.array(contract.action.low), np.array(contract.action.high)
         self._below, self._above = low - self.stop_command, high - self.stop_command
         self._half = (high - low) / 2
+        own = np.array([(limits or {}).get(name, np.inf) for name in contract.action.names])
+        self._least = np.minimum(np.maximum(low, -own), self.stop_command)
+        self._greatest = np.maximum(np.minimum(high, own), self.stop_command)
         self._region = HazardRegion(contract, steady)
         self._last = self.stop_command
         self._heard = -math.inf
@@ -128,6 +134,7 @@ class Supervision:
         allowed = self.stop_command + np.clip(command - self.stop_command,
                                               self.settings.magnitude * self._below,
                                               self.settings.magnitude * self._above)
+        allowed = np.clip(allowed, self._least, self._greatest)
         # neither limit turns the controller's own stop into a movement
         if not (np.abs(command - self.stop_command) <= _ROUNDING * self._half).all():
             parts = min(self.settings.change, self.contract.action.change * (1.0 + _ROUNDING))

@@ -56,6 +56,33 @@ def test_limits_magnitude_and_change() -> None:
     check(supervision.command(np.array([-1.0, 3.0]), 0.2), [0.0, 1.5], 'limited')
 
 
+def test_limits_of_the_robots_file_narrow_all_others() -> None:
+    """What was sent is known: the state names the limit, and changes count from there."""
+    supervision = Supervision(CONTRACT, SupervisionSettings(change=0.25),
+                              limits={'x': 0.1, 'z': 9.0})
+    supervision.start(0.0)
+    for tick in range(5):
+        result = supervision.command(np.array([1.0, 0.0]), 0.1 * tick)
+        check(result, [0.1, 0.0], 'limited', 'beyond its limits')
+    check(supervision.command(np.array([-1.0, 0.0]), 0.5), [-0.1, 0.0], 'limited')
+    check(supervision.command(np.array([0.05, 9.0]), 0.6), [0.05, 1.5], 'limited')
+    check(supervision.command(np.array([0.05, 1.5]), 0.7), [0.05, 1.5], 'passing')
+
+
+@pytest.mark.parametrize('limit', [0.1, 0.5, 1.0])
+def test_a_ramp_begins_at_what_was_sent(limit: float) -> None:
+    """A robot limited to a part of the range takes that part of the ramp's time to stop."""
+    contract = replace(CONTRACT, action=replace(CONTRACT.action, stop_ramp=1.0))
+    supervision = Supervision(contract, SupervisionSettings(), limits={'x': limit})
+    supervision.start(0.0)
+    for tick in range(5):
+        supervision.command(np.array([1.0, 0.0]), 0.1 * tick)
+    sent = [float(supervision.stopped('a test', 0.4 + 0.05 * tick).command[0])
+            for tick in range(1, 21)]
+    wanted = [max(0.0, limit - 0.05 * tick) for tick in range(1, 21)]
+    np.testing.assert_allclose(sent, wanted, atol=1e-6)
+
+
 def test_the_contract_bounds_changes_too() -> None:
     """The tighter of setting and contract holds; what a message rounded off passes."""
     contract = replace(CONTRACT, action=replace(CONTRACT.action, change=0.25))
