@@ -91,7 +91,7 @@ def _trainer(args: argparse.Namespace, config: TrainConfig, output: Path
         if args.vary or args.seeds or args.choose:
             raise SpowlError('--resume continues the learners that the directory holds; leave '
                              '--seeds, --vary and --choose out')
-        lineage = choice.read(output)
+        lineage = choice.read(output, args.overrides)
         first = proceed()
         return choice.ChoosingPopulation(first, proceed, lineage) if lineage else first
     if not args.seeds and not args.vary:

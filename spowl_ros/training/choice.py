@@ -13,13 +13,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.settings import swept
+from spowl_ros.base.settings import assigned, swept
 from spowl_ros.training import checkpoint
 from spowl_ros.training import config as configuration
 from spowl_ros.training.config import TrainConfig
@@ -30,6 +32,12 @@ from spowl_ros.training.trainer import CHECKPOINT, Trainer
 LINEAGE = 'lineage.json'
 FACTORS = 0.8, 1.25
 """A varied setting of a copy is multiplied by one of these."""
+SEARCHED = ('batch_size', 'horizon', 'loss.', 'optimiser.', 'constraint.', 'randomisation.',
+            'planner.', 'guide.weight', 'guide.last_weight', 'guide.updates',
+            'collect.updates_per_decision', 'collect.cost_margin', 'collect.least_cost',
+            'collect.termination_reward', 'collect.costly_share', 'collect.quiet_share',
+            'collect.planning_share')
+"""Prefixes of the settings that a copy may change: those that act in a run that has begun."""
 _COPIED = 'evaluation', 'networks'
 
 
@@ -61,33 +69,47 @@ class Lineage:
                              'continue with --resume') from error
 
 
-def read(directory: Path) -> Lineage | None:
+def read(directory: Path, overrides: Sequence[str] = ()) -> Lineage | None:
     """
     Return a population's lineage, or None if it does not choose.
 
-    :raises SpowlError: damaged
+    :param overrides: ``section.key=value`` of a resumed run
+    :raises SpowlError: damaged, or an override would undo what copies change
     """
     path = directory / LINEAGE
     try:
-        return Lineage(**json.loads(path.read_text()))
+        lineage = Lineage(**json.loads(path.read_text()))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError) as error:
         raise SpowlError(f'cannot read the lineage {path}: {error}') from error
+    for name in assigned(configuration.settings(), overrides):
+        if name in lineage.varied:
+            raise SpowlError(f'override {name!r} would undo what --choose chose; leave it out')
+    return lineage
 
 
 def begin(config: TrainConfig, every: int, varied: Sequence[str]) -> Lineage:
     """
     Return the lineage of a new population.
 
+    :param every: decisions of a learner between two choices; all environments of a learner decide
+        at once, so these are rounded up to a multiple of their number
     :param varied: texts ``section.key=value1,value2`` of the settings that copies change
-    :raises SpowlError: a choice would come before a validation
+    :raises SpowlError: a choice would come before a validation, or a setting would have no effect
+        on a copy
     """
     if every < config.schedule.evaluate:
         raise SpowlError(f'a choice after each {every} decisions needs a validation before it, '
                          f'and schedule.evaluate is {config.schedule.evaluate}; give --choose at '
                          'least as many')
-    return Lineage(every, list(swept(configuration.settings(), varied)))
+    names = list(swept(configuration.settings(), varied))
+    for name in names:
+        if not name.startswith(SEARCHED) or name in configuration.starting(config):
+            raise SpowlError(f'{name} cannot vary with --choose: a copy goes on from another '
+                             'learner, and there a change of it has no effect; leave it out')
+    side_by_side = config.collect.environments
+    return Lineage(math.ceil(every / side_by_side) * side_by_side, names)
 
 
 @dataclass(frozen=True)
@@ -187,6 +209,9 @@ def _copy(source: _Learner, target: _Learner, settings: dict[str, float]) -> Non
     changed = configuration.overridden(
         source.config, [f'{name}={value!r}' for name, value in settings.items()])
     state['config'] = {**changed.to_dict(), **own}
+    if changed.optimiser.entropy_target is None:  # then the weight is the setting and never moves
+        weight = state['learner']['entropy_weight']
+        state['learner']['entropy_weight'] = torch.full_like(weight, changed.optimiser.entropy)
     if len(content['members']) == 1:
         content['config'], content['networks'] = state['config'], state['networks']
     checkpoint.save(target.path, content)

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from pathlib import Path
@@ -185,7 +185,8 @@ def _check_phases(config: TrainConfig) -> None:
     """
     Try every phase.
 
-    :raises SpowlError: phases out of order, or a setting that a phase cannot change
+    :raises SpowlError: phases out of order, or a setting that a phase cannot change, or that
+        would have no effect then
     """
     begins = [phase.decisions for phase in config.phases]
     if begins != sorted(begins):
@@ -196,7 +197,27 @@ def _check_phases(config: TrainConfig) -> None:
             if not name.startswith(PHASED):
                 raise SpowlError(f'phases[{number}] changes {name!r}; a phase may change '
                                  f'{", ".join(PHASED)}')
+        _check_acts(config, phase.values, f'phases[{number}]')
         in_phase(replace(config, phases=()), phase)
+
+
+def starting(config: TrainConfig) -> set[str]:
+    """Return the full names of the settings that only begin what then moves by itself."""
+    names = {f'constraint.{name}' for name in config.constraint.starting}
+    if config.optimiser.entropy_target is not None:
+        names.add('optimiser.entropy')
+    return names
+
+
+def _check_acts(config: TrainConfig, names: Iterable[str], where: str) -> None:
+    """
+    Refuse what has no effect in a run that has begun.
+
+    :raises SpowlError: a setting that only begins what then moves by itself
+    """
+    for name in sorted(starting(config) & set(names)):
+        raise SpowlError(f'{where} changes {name}, which only has an effect at the beginning of a '
+                         'run; leave it out, or start a new run')
 
 
 def in_phase(config: TrainConfig, phase: PhaseConfig) -> TrainConfig:
@@ -258,13 +279,15 @@ def resumed(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
     """
     Return a stored configuration with the overrides of a resumed run.
 
-    :raises SpowlError: a key that would make it another run, or as :func:`load`
+    :raises SpowlError: a key that would make it another run or would have no effect, or as
+        :func:`load`
     """
     values = _values(overrides)
     for name in values:
         if not name.startswith(RESUMABLE):
             raise SpowlError(f'override {name!r} would make this another run; with --resume '
                              f'only {", ".join(RESUMABLE)}* can change')
+    _check_acts(config, values, '--resume')
     fresh = _overridden(config.to_dict(), values)
     if fresh.constraint.kind != config.constraint.kind:
         raise SpowlError(f'constraint.kind {fresh.constraint.kind!r} would make this another run, '

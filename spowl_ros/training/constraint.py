@@ -41,6 +41,11 @@ class Constraint(ABC):
     def start(self) -> dict[str, float]:
         """Return the state of a fresh run, by name."""
 
+    @property
+    def starting(self) -> set[str]:
+        """Return the names of its settings that only begin a state, which then moves by itself."""
+        return self.start().keys() & {f.name for f in fields(self)}
+
     @abstractmethod
     def loss(self, state: State, value: Tensor, cost_value: Tensor, weight: Tensor,
              scale: Tensor) -> Tensor:

@@ -103,3 +103,6 @@ def test_resumed_runs_keep_what_they_learn_from() -> None:
     for override in ('seed=4', 'collect.environments=2', 'optimiser.learning_rate=1'):
         with pytest.raises(SpowlError, match='another run'):
             resumed(config, [override])
+    for started in ('constraint.multiplier=0.5', 'constraint.penalty=0.5'):
+        with pytest.raises(SpowlError, match='only has an effect at the beginning'):
+            resumed(config, [started])

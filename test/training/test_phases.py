@@ -74,7 +74,8 @@ def test_a_recipe_runs_untouched(tiny_data: dict[str, Any], tmp_path: Path) -> N
     ([{'decisions': 9, 'settings': {'networks.latent_dim': 64}}], 'a phase may change'),
     ([{'decisions': 9, 'settings': {'constraint.bugdet': 1.0}}], 'did you mean'),
     ([{'decisions': 9, 'settings': {'constraint.budget': 'much'}}], 'a number'),
-    ([{'decisions': 9, 'settings': {'constraint.kind': 'augmented'}}], 'kind')])
+    ([{'decisions': 9, 'settings': {'constraint.kind': 'augmented'}}], 'kind'),
+    ([{'decisions': 9, 'settings': {'constraint.multiplier': 0.3}}], 'only .* at the beginning')])
 def test_senseless_phases_are_refused(phases: list[dict[str, Any]], said: str,
                                       tiny_data: dict[str, Any]) -> None:
     """The message says which phase, and what it may do."""

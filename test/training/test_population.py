@@ -164,7 +164,7 @@ def test_the_worst_copies_the_best(tiny: TrainConfig, tmp_path: Path, processes:
     Choosing again changes nothing, as after an interruption; the resumed run does not repeat it.
     """
     tiny = short(replace(tiny, collect=replace(tiny.collect, planning_share=0.0)))
-    varied = ['optimiser.policy_learning_rate=0.001,0.002']
+    varied = ['optimiser.entropy=0.001,0.004']
     configs = population.members(tiny, [0], varied)
     lineage = choice.begin(tiny, 60, varied)
 
@@ -185,9 +185,9 @@ def test_the_worst_copies_the_best(tiny: TrainConfig, tmp_path: Path, processes:
     assert copy['learner']['model_optimiser']['first'].equal(
         best['learner']['model_optimiser']['first'])
     assert copy['rng'] == before[made['learner']]['rng']
-    rate, its = (state['config']['optimiser']['policy_learning_rate'] for state in (best, copy))
-    assert its in [pytest.approx(rate * factor) for factor in choice.FACTORS]
-    assert made['settings'] == {'optimiser.policy_learning_rate': its}
+    weight, its = (state['config']['optimiser']['entropy'] for state in (best, copy))
+    assert its in [pytest.approx(weight * factor) for factor in choice.FACTORS]
+    assert made['settings'] == {'optimiser.entropy': its}
 
     kept = choice.read(tmp_path)
     assert kept == lineage
@@ -197,8 +197,10 @@ def test_the_worst_copies_the_best(tiny: TrainConfig, tmp_path: Path, processes:
     run.run()
     assert len(run.summary()) >= 2 and kept == lineage
     ended = states(tmp_path)
-    assert {state['config']['optimiser']['policy_learning_rate'] for state in ended.values()} == {
-        rate, its}
+    assert {state['config']['optimiser']['entropy'] for state in ended.values()} == {weight, its}
+    for state in ended.values():  # what the updates used
+        assert float(state['learner']['entropy_weight']) == pytest.approx(
+            state['config']['optimiser']['entropy'])
     assert figures(tmp_path, made['learner'])['decisions'][-1] == 120
 
 
@@ -234,3 +236,32 @@ def test_a_choice_needs_a_validation(tiny: TrainConfig) -> None:
     """One that would come before any validation is refused."""
     with pytest.raises(SpowlError, match='schedule.evaluate is 180'):
         choice.begin(tiny, 100, [])
+
+
+def test_a_choice_comes_when_all_environments_have_acted(tiny: TrainConfig) -> None:
+    """Three environments decide at once, so learners can stop after a multiple of three only."""
+    assert choice.begin(tiny, 180, []).every == 180
+    assert choice.begin(tiny, 181, []).every == 183
+
+
+@pytest.mark.parametrize(('varied', 'target'), [
+    ('constraint.multiplier=0.1,0.2', None), ('optimiser.entropy=0.1,0.2', -1.0),
+    ('seed=1,2', None), ('networks.window=0,3', None), ('collect.environments=2,4', None),
+    ('collect.random_decisions=30,60', None)])
+def test_what_cannot_act_on_a_copy_cannot_be_searched(varied: str, target: float | None,
+                                                      tiny: TrainConfig) -> None:
+    """Settings of a run's beginning are refused in one line; those of a running one are not."""
+    config = replace(tiny, optimiser=replace(tiny.optimiser, entropy_target=target))
+    with pytest.raises(SpowlError, match=f'{varied.partition("=")[0]} cannot vary.*leave') as said:
+        choice.begin(config, 180, [varied])
+    assert '\n' not in str(said.value)
+    acting = ['optimiser.entropy', 'constraint.budget', 'constraint.multiplier_max', 'loss.rho']
+    assert choice.begin(tiny, 180, [f'{name}=0.1,0.2' for name in acting]).varied == acting
+
+
+def test_a_resume_does_not_undo_a_choice(tmp_path: Path) -> None:
+    """An override would hold for all learners from each part on, whatever was chosen."""
+    choice.Lineage(60, ['constraint.budget']).write(tmp_path)
+    assert choice.read(tmp_path, ['collect.decisions=90'])
+    with pytest.raises(SpowlError, match='constraint.budget.*leave it out'):
+        choice.read(tmp_path, ['constraint.budget=0.5'])
