@@ -15,6 +15,7 @@ import torch
 
 from benchmarks.baselines.runs import Run
 from spowl_ros.base.seeds import training_seed
+from spowl_ros.control.contract import ActionSpec
 from spowl_ros.sim.step import StepResult
 
 RECENT = 20
@@ -41,11 +42,14 @@ class Driver:
     """
     Drives a world, one episode after another, each with a training seed of its own.
 
+    Limits actions to the contract's greatest change, as evaluation does, and remembers the limited
+    ones.
+
     :param action_repeat: raw steps of a decision
     """
 
-    def __init__(self, world: World, seed: int, action_repeat: int) -> None:
-        self._world, self._seed, self._repeat = world, seed, action_repeat
+    def __init__(self, world: World, action: ActionSpec, seed: int, action_repeat: int) -> None:
+        self._world, self._spec, self._seed, self._repeat = world, action, seed, action_repeat
         self.raw_steps = 0
         self._episode = 0
         self._rows: list[tuple[Any, ...]] = []
@@ -55,11 +59,12 @@ class Driver:
     def _begin(self) -> None:
         self.seen = self._world.reset(training_seed(self._seed, self._episode))
         self._sums, self._begins = np.zeros(2), True
+        self._last = self._spec.rest.astype(np.float32)
 
     def drive(self, act: Act, decisions: int) -> None:
         """Make decisions."""
         for _ in range(decisions):
-            action = act(self.seen, self._begins)
+            action = self._last = self._spec.held(act(self.seen, self._begins), self._last)
             made = self._world.step(action)
             self.raw_steps += self._repeat
             self._sums += made.reward, made.cost
@@ -125,12 +130,12 @@ class DrivenTraining:
 
     action_repeat = 5
 
-    def __init__(self, run: Run, world: World, learner_of: Callable[[int], Any],
-                 round_decisions: int) -> None:
+    def __init__(self, run: Run, world: World, action: ActionSpec,
+                 learner_of: Callable[[int], Any], round_decisions: int) -> None:
         torch.set_num_threads(1)
         torch.manual_seed(run.seed)
         np.random.seed(run.seed)
-        self._driver = Driver(world, run.seed, self.action_repeat)
+        self._driver = Driver(world, action, run.seed, self.action_repeat)
         self._learner = learner_of(len(self._driver.seen))
         each = round_decisions * self.action_repeat
         self.total_steps = -(-run.raw_steps // each) * each

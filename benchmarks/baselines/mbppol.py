@@ -28,6 +28,7 @@ from benchmarks.baselines.coordinates import CoordinateEnvironment, HazardCost
 from benchmarks.baselines.driving import DrivenTraining, Experience, World
 from benchmarks.baselines.runs import COORDINATES, Run
 from spowl_ros.base.tasks import RAW_STEPS
+from spowl_ros.control.contract import ActionSpec
 from spowl_ros.evaluation.episodes import Agent
 
 from omnisafe.algorithms.model_based.base.ensemble import (  # type: ignore[import-not-found]  # isort: skip
@@ -107,7 +108,7 @@ class Problem:
     """What is to be learned."""
 
     world: World
-    actions: int
+    action: ActionSpec
     cost_of: Callable[[Tensor], Tensor]
     """From observations (..., O) after a decision to its cost (..., 1)."""
 
@@ -115,7 +116,7 @@ class Problem:
 def in_coordinates(task: str, action_repeat: int) -> Problem:
     """Return a task of ours on coordinates; each raw step costs what the decision's last does."""
     world, cost = CoordinateEnvironment(task, action_repeat), HazardCost(task)
-    return Problem(world, world.contract.action.size, partial(_repeated, cost, action_repeat))
+    return Problem(world, world.contract.action, partial(_repeated, cost, action_repeat))
 
 
 def _repeated(cost_of: HazardCost, times: int, seen: Tensor) -> Tensor:
@@ -147,9 +148,9 @@ class Learner:
             batch_size=256, max_epoch=5, reward_size=1, cost_size=1, predict_reward=True,
             predict_cost=False, use_cost=True, use_decay=True, use_terminal=False, use_var=False,
             use_reward_critic=False, use_cost_critic=False), torch.device('cpu'), (size,),
-            (problem.actions,), cost_func=problem.cost_of)
+            (problem.action.size,), cost_func=problem.cost_of)
         self._ensemble.ensemble_model.scaler = Scaler(torch.device('cpu'))
-        self.policy = Policy(size, problem.actions, s.hidden)
+        self.policy = Policy(size, problem.action.size, s.hidden)
         self._values = network(size, s.hidden, 2)
         self._price = nn.Parameter(torch.tensor(0.5))
         self._adam = torch.optim.Adam([
@@ -244,7 +245,7 @@ class MBPPOLTraining(DrivenTraining):
                  settings: Settings | None = None) -> None:
         self._settings = s = settings or Settings()
         problem = problem_of(run.task, self.action_repeat)
-        super().__init__(run, problem.world, lambda size: Learner(
+        super().__init__(run, problem.world, problem.action, lambda size: Learner(
             size, problem, run.cost_limit * self.action_repeat / RAW_STEPS, s), s.round_decisions)
 
     def advance(self) -> tuple[float, float]:

@@ -26,6 +26,7 @@ from spowl_ros.base.tasks import RAW_STEPS
 from spowl_ros.sim import environment, tasks
 from spowl_ros.sim.compat import import_safety_gymnasium
 from spowl_ros.sim.environment import Environment
+from spowl_ros.sim.step import StepResult
 
 import_safety_gymnasium()  # OmniSafe imports it, and it only imports with our changes
 import_omnisafe()
@@ -39,7 +40,12 @@ _SENSORS_OFF = int(mujoco.mjtDisableBit.mjDSBL_SENSOR)
 
 
 class Episodes:
-    """Our environment at raw steps; each episode has a training seed of its own."""
+    """
+    Our environment at raw steps; each episode has a training seed of its own.
+
+    Limits actions to the contract's greatest change, as evaluation does. OmniSafe's methods learn
+    from the actions that they wanted: the limit is a part of the task to them.
+    """
 
     def __init__(self, task: str) -> None:
         self.environment = environment.make(task)
@@ -53,7 +59,13 @@ class Episodes:
             self.seed, self.begun = seed, 0
         drawn = training_seed(self.seed, self.begun)
         self.begun += 1
+        self._last = self.environment.contract.action.rest.astype(np.float32)
         return self.environment.reset(drawn)
+
+    def step(self, action: NDArray[np.float32]) -> StepResult:
+        """Make one raw step with a limited action (A,)."""
+        self._last = self.environment.contract.action.held(np.clip(action, -1.0, 1.0), self._last)
+        return self.environment.step(self._last)
 
 
 def spaces(size: int, actions: int) -> tuple[gymnasium.spaces.Box, gymnasium.spaces.Box]:
@@ -89,7 +101,7 @@ class ScanTask(CMDP):
 
     def step(self, action: Tensor) -> tuple[Any, ...]:
         """Make one raw step."""
-        made = self.episodes.environment.step(np.clip(action.detach().cpu().numpy(), -1.0, 1.0))
+        made = self.episodes.step(action.detach().cpu().numpy())
         values = made.observation, made.reward, made.cost, made.terminated, made.truncated
         return (*(torch.as_tensor(value, dtype=torch.float32, device=self._device)
                   for value in values), {})
@@ -131,7 +143,7 @@ class CoordinateTask:
 
     def step(self, action: NDArray[np.float32]) -> tuple[Any, ...]:
         """Make one raw step."""
-        made = self.episodes.environment.step(np.clip(action, -1.0, 1.0))
+        made = self.episodes.step(action)
         info = {'goal_met': True} if made.info['goals'] else {}
         return (made.observation, made.reward, made.cost, made.terminated, made.truncated, info)
 

@@ -7,8 +7,9 @@ DreamerV3's world model with a head for cost; an actor and two critics that lear
 and a planner over the model, by the cross-entropy method: it ranks plans by cost while too few
 keep the limit, else those that do by return less the multiplier times cost. The multiplier follows
 the costs of episodes by a PID controller. It departs from the paper in this: observations are
-vectors, networks are smaller, the recurrent cell is PyTorch's GRU, critics learn towards a slow
-copy's values, and fewer updates are made for each decision (`Settings`).
+vectors and decoded through symlog, networks are smaller, the recurrent cell is PyTorch's GRU,
+critics learn towards a slow copy's values, and fewer updates are made for each decision
+(`Settings`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from torch.nn import functional
 from benchmarks.baselines.driving import DrivenTraining, Experience, World
 from benchmarks.baselines.runs import SCANS, Run
 from spowl_ros.base.tasks import RAW_STEPS
+from spowl_ros.control.contract import ActionSpec
 from spowl_ros.evaluation.episodes import Agent
 from spowl_ros.sim import environment
 from spowl_ros.training.networks import BinConfig, TwoHot, symlog
@@ -49,6 +51,10 @@ class Settings:
     layers: int = 2
     batch: int = 16
     length: int = 32
+    observation_weight: float = 5.0
+    """Of the loss of decoded observations; the authors' of vectors."""
+    cost_weight: float = 10.0
+    """Of the loss of a cost of at least 1; the authors'."""
     random_decisions: int = 1_000
     round_decisions: int = 200
     updates_per_decision: float = 0.25
@@ -144,11 +150,14 @@ class WorldModel(nn.Module):
         h, z = (torch.stack(parts) for parts in zip(*states, strict=True))
         features = torch.cat([h, z], -1)
         decoded = (self.decoder(features) - symlog(seen)).square().sum(-1)
-        gains = sum(_CODE.loss(getattr(self, name)(features[1:]), batch[name].squeeze(-1))
-                    for name in ('reward', 'cost'))
+        reward, cost = (_CODE.loss(getattr(self, name)(features[1:]), batch[name].squeeze(-1))
+                        for name in ('reward', 'cost'))
+        costly = batch['cost'].squeeze(-1) >= 1.0
+        gains = reward + torch.where(costly, self._s.cost_weight * cost, cost)
         goes_on = functional.binary_cross_entropy_with_logits(
             self.goes_on(features[1:]), 1.0 - batch['terminated'], reduction='none').squeeze(-1)
-        loss = (decoded + torch.stack(divergences)).mean() + (gains + goes_on).mean()
+        loss = (self._s.observation_weight * decoded + torch.stack(divergences)).mean() + (
+            gains + goes_on).mean()
         return loss, (h.detach().flatten(0, 1), z.detach().flatten(0, 1))
 
 
@@ -185,9 +194,11 @@ class Dreamer(nn.Module):
 
     window = 0
 
-    def __init__(self, size: int, actions: int, limit: float, decisions: int, s: Settings) -> None:
+    def __init__(self, size: int, action: ActionSpec, limit: float, decisions: int,
+                 s: Settings) -> None:
         super().__init__()
-        self._s, self._limit, self._decisions, self.actions = s, limit, decisions, actions
+        self._s, self._limit, self._decisions = s, limit, decisions
+        self._spec, self.actions = action, (actions := action.size)
         self.model = WorldModel(size, actions, s)
         features = s.deter + s.groups * s.classes
         self.actor = mlp(features, s.units, 2 * actions, s.layers)
@@ -227,9 +238,11 @@ class Dreamer(nn.Module):
         mean = self._plan(state, self._mean[rows])
         for kept, new in zip(self._state, state, strict=True):
             kept[rows] = new
-        self._action[rows] = mean[:, 0]
+        # the model is to see the action that is executed
+        action = self._spec.held(mean[:, 0].numpy(), self._action[rows].numpy())
+        self._action[rows] = torch.from_numpy(action)
         self._mean[rows] = torch.cat([mean[:, 1:], mean[:, -1:]], 1)
-        return mean[:, 0].numpy(), ['plan'] * len(lanes)
+        return action, ['plan'] * len(lanes)
 
     def _plan(self, state: State, mean: Tensor) -> Tensor:
         """Return the mean plan (n, H, A) from states (n, ...) and the last means (n, H, A)."""
@@ -332,14 +345,14 @@ class SafeDreamerTraining(DrivenTraining):
 
     observation = SCANS
 
-    def __init__(self, run: Run, folder: Path, world: World | None = None, actions: int = 0,
-                 settings: Settings | None = None) -> None:
+    def __init__(self, run: Run, folder: Path, world: World | None = None,
+                 action: ActionSpec | None = None, settings: Settings | None = None) -> None:
         self._s = s = settings or Settings()
-        if world is None:
+        if world is None or action is None:
             made = environment.make(run.task, action_repeat=self.action_repeat)
-            world, actions = made, made.contract.action.size
-        super().__init__(run, world, lambda size: Dreamer(
-            size, actions, run.cost_limit, RAW_STEPS // self.action_repeat, s), s.round_decisions)
+            world, action = made, made.contract.action
+        super().__init__(run, world, action, lambda size: Dreamer(
+            size, action, run.cost_limit, RAW_STEPS // self.action_repeat, s), s.round_decisions)
 
     def advance(self) -> tuple[float, float]:
         """Drive and learn; return return and cost of recent episodes."""

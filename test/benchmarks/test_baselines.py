@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import csv
+from dataclasses import replace
 import importlib.util
 from pathlib import Path
 import pickle
@@ -16,9 +17,12 @@ from numpy.typing import NDArray
 import pytest
 import torch
 
-from benchmarks.baselines import runs, safedreamer
+from benchmarks.baselines import driving, runs, safedreamer
 from benchmarks.baselines.runs import Run, measure, table, train
 from benchmarks.baselines.safedreamer import SafeDreamerTraining
+from spowl_ros.base.seeds import training_seed
+from spowl_ros.control.contract import ActionSpec
+from spowl_ros.sim import environment
 from spowl_ros.sim.compat import import_safety_gymnasium
 from spowl_ros.sim.step import StepResult
 
@@ -163,6 +167,9 @@ def test_coordinates_are_those_over_the_plain_package() -> None:
         omnisafe_tasks.register()
 
 
+LANE = ActionSpec(('speed',), (-1.0,), (1.0,), 'effort', (0.0,))
+
+
 class Lane:
     """A vehicle on a line: it earns its speed, and pays above a speed of 0.5."""
 
@@ -192,10 +199,78 @@ def mean_speed(policy: Any) -> float:
 def dreaming(limit: float, folder: Path) -> SafeDreamerTraining:
     """Return a small SafeDreamer that learns to drive in the lane."""
     return SafeDreamerTraining(
-        Run(TASK, 'SafeDreamer', 0, 2_000, limit), folder, Lane(), 1, safedreamer.Settings(
+        Run(TASK, 'SafeDreamer', 0, 2_000, limit), folder, Lane(), LANE, safedreamer.Settings(
             deter=32, units=32, groups=4, classes=4, layers=1, length=10, random_decisions=200,
             round_decisions=50, updates_per_decision=1.0, model_rate=3e-3, rate=1e-3, horizon=5,
             samples=60, elites=10, iterations=3))
+
+
+LIMITED = [np.full(1, wanted, np.float32) for wanted in (1.0, -1.0, -1.0, 1.0)]
+"""Actions of which the second and the last change by the whole range."""
+
+
+def test_a_driver_limits_actions_and_remembers_the_limited_ones() -> None:
+    """Each changes by the contract's part of the range at most; an episode begins at rest."""
+    driver = driving.Driver(Lane(), replace(LANE, change=0.25), 0, 1)
+    wanted = iter([*LIMITED, *[np.ones(1, np.float32)] * 47])
+    driver.drive(lambda seen, begins: next(wanted), 51)
+    done = driver.experience()['action'].ravel()
+    np.testing.assert_allclose(done[:4], [0.5, 0.0, -0.5, 0.0])
+    np.testing.assert_allclose(done[49:], [1.0, 0.5])
+
+
+def test_safedreamer_sees_the_limited_action() -> None:
+    """Its memory holds what the environment executes."""
+    settings = safedreamer.Settings(deter=8, units=8, groups=2, classes=2, layers=1, horizon=3,
+                                    samples=8, elites=2, iterations=1)
+    dreamer = safedreamer.Dreamer(1, replace(LANE, change=0.01), 1.0, 50, settings)
+    dreamer.begin([0])
+    last = np.zeros((1, 1), np.float32)
+    for _ in range(3):
+        action, _ = dreamer.act([0], np.zeros((1, 1), np.float32))
+        assert 0.0 < np.abs(action - last).max() <= 0.0201
+        np.testing.assert_array_equal(dreamer._action.numpy(), action)
+        last = action
+
+
+def model_loss(cost: float, **weights: float) -> float:
+    """Return the loss of a small model of random weights for a batch of one cost."""
+    torch.manual_seed(0)
+    settings = safedreamer.Settings(deter=8, units=8, groups=2, classes=2, layers=1, **weights)
+    parts = {name: torch.zeros(5, 3, 1) for name in driving.NAMES}
+    model = safedreamer.WorldModel(1, 1, settings)
+    return model.loss({**parts, 'cost': torch.full((5, 3, 1), cost)})[0].item()
+
+
+def test_safedreamer_weighs_costs_as_its_authors_do() -> None:
+    """The loss of costs of at least 1 counts tenfold, that of less once."""
+    assert model_loss(0.9) == model_loss(0.9, cost_weight=1.0)
+    once, twice, ten = (model_loss(1.0, cost_weight=weight) for weight in (1.0, 2.0, 10.0))
+    assert ten - once == pytest.approx(9.0 * (twice - once), rel=1e-3) and twice > once
+    assert ten == model_loss(1.0)
+
+
+@needs_omnisafe
+def test_omnisafe_drives_a_robot_within_its_greatest_change() -> None:
+    """An Ant's actions change by three quarters of the range at most, as in evaluation."""
+    from benchmarks.baselines.omnisafe_tasks import CoordinateTask, ScanTask, register
+
+    register()
+    task = 'SafetyAntGoal1-v0'
+    spec = environment.contract(task, 1).action
+    up = np.ones(spec.size, np.float32)
+    for kind in (ScanTask, CoordinateTask):
+        made = kind(task)
+        plain = environment.make(task)
+        made.reset(0)
+        plain.reset(training_seed(0, 0))
+        for wanted, limited in ((up, up), (-up, -0.5 * up), (-up, -up), (up, 0.5 * up)):
+            seen = made.step(torch.as_tensor(wanted) if kind is ScanTask else wanted)[0]
+            np.testing.assert_array_equal(np.asarray(seen), plain.step(limited).observation)
+        made.reset()
+        plain.reset(training_seed(0, 1))
+        seen = made.step(torch.as_tensor(-up) if kind is ScanTask else -up)[0]
+        np.testing.assert_array_equal(np.asarray(seen), plain.step(-up).observation)
 
 
 @needs_omnisafe
@@ -210,7 +285,8 @@ def test_mbppol_drives_as_fast_as_the_limit_allows(tmp_path: Path) -> None:
     for limit in (1e6, 0.0):
         training = MBPPOLTraining(
             Run(TASK, 'MBPPOL', 0, 4_000, limit), tmp_path,
-            lambda task, repeat: Problem(Lane(), 1, lambda seen: (seen > 0.5).float()), settings)
+            lambda task, repeat: Problem(Lane(), LANE, lambda seen: (seen > 0.5).float()),
+            settings)
         while training.raw_steps < training.total_steps:
             training.advance()
         speeds.append(mean_speed(training.policy()))
