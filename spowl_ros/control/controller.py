@@ -10,7 +10,7 @@ missed deadlines) is recorded in each decision, and a replay passes it in again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 import dataclasses
 import json
 import math
@@ -122,7 +122,7 @@ class Controller:
         for monitor in self._monitors:
             monitor.interrupt()
 
-    def succeed(self, before: Decision) -> None:
+    def succeed(self, former: Controller) -> None:
         """
         Take over from another controller of the same contract.
 
@@ -130,16 +130,18 @@ class Controller:
         the episode has spent stays spent. What else its monitors learned, of the other model, is
         forgotten.
 
-        :param before: the other controller's last decision
+        :param former: the other controller, after its last decision; a decision alone does not
+            do, because a stop does not record what monitors have learned
         """
         self._monitors = self._new_monitors()
         self._arbiter = Arbiter(self._settings.rules())
         self.reset()
-        self._step = before.step + 1
-        self._last_action = before.action
+        self._step, self._last_action = former._step, former._last_action
         self._measured_ns = self._decided_ns = None
-        self._arbiter.restore(before.tripped)
-        self._recall(before, [monitor for monitor in self._monitors if monitor.of_the_episode])
+        self._arbiter.restore(former._tripped())
+        for mine, its in zip(self._monitors, former._monitors, strict=True):
+            if mine.of_the_episode:
+                mine.recall(*its.learned)
 
     def resume(self, step: int, before: Decision) -> None:
         """
@@ -153,12 +155,7 @@ class Controller:
         self._last_action = before.action
         self._measured_ns = self._decided_ns = None
         self._arbiter.restore(before.tripped)
-        self._recall(before, self._monitors)
-
-    @staticmethod
-    def _recall(before: Decision, monitors: Iterable[Monitor[Any]]) -> None:
-        """Restore what monitors had learned by a decision."""
-        for monitor in monitors:
+        for monitor in self._monitors:
             monitor.recall(*(getattr(before, name) for name in monitor.learned_in))
 
     def decide(self, observation: Observation, deadline_s: float | None = None,

@@ -98,7 +98,6 @@ class DecisionLoop:
         self._operator = operator
         self._controller = controller
         self._successor: Controller | None = None
-        self._before: Decision | None = None
         self._decided = decided
         self._clock_ns = clock_ns
         self._publish = publish
@@ -257,8 +256,7 @@ class DecisionLoop:
         now_ns = self._clock_ns()
         with self._condition:
             if self._successor is not None:
-                if self._before is not None:
-                    self._successor.succeed(self._before)
+                self._successor.succeed(self._controller)
                 self._controller, self._successor = self._successor, None
             if self._jumped or self._begins_ns is not None:
                 if self._begins_ns is not None:
@@ -278,7 +276,9 @@ class DecisionLoop:
                 observation = self._assembler.observe(self._assembler.newest_ns())
             else:
                 observation = self._assembler.observe(now_ns, now, self._rate)
-            cost, self._cost = self._cost, None
+            cost = self._cost
+            if observation is not None:  # a stop leaves it to the next decision that can count it
+                self._cost = None
             arrival = now - min(self._assembler.silences(now).values())
         if observation is None:
             decision = self._controller.stop(now_ns, f'waiting for {", ".join(missing)}')
@@ -287,7 +287,6 @@ class DecisionLoop:
             decision = self._controller.decide(observation, self._deadline,
                                                cost=math.nan if cost is None else cost,
                                                operator=self._operator(now))
-        self._before = decision
         self._due = now + (self._patience() if complete else self._period)
         if self._latency is not None and decision.source in ('plan', 'policy'):
             self._latency.wait(arrival)

@@ -354,8 +354,8 @@ class Replayer:
                 said['threads'] if said else 1)
         before = self._before
         if said and said['bundle'] != self._announced:
+            self._change_bundle(said, recorded.step, before)
             self._announced = said['bundle']
-            self._change_bundle(said, before)
         if recorded.step == 0 and self._past_known:
             self._controller.reset()
         elif recorded.step != (before.step + 1 if before else 0):
@@ -367,16 +367,19 @@ class Replayer:
             self._controller.change(self._settings(said))
         return self._controller
 
-    def _change_bundle(self, said: dict[str, Any], before: Decision | None) -> None:
+    def _change_bundle(self, said: dict[str, Any], step: int, before: Decision | None) -> None:
         """Switch to the bundle that took over in the recording, if it is known."""
         if said['bundle'] not in self._known:
             self._other_bundles[len(self._replayed)] = said['bundle']
             return
+        former = self._controller
+        assert former is not None  # the caller made it
+        if before is not None and self._announced != self._bundle.digest:
+            former.resume(step, before)  # decisions of a bundle that is not known led here
         self._bundle = self._known[said['bundle']]
         self._controller = Controller(self._bundle, self._settings(said), said['seed'],
                                       said['threads'])
-        if before is not None:
-            self._controller.succeed(before)
+        self._controller.succeed(former)
 
     def _settings(self, said: dict[str, Any] | None) -> ControllerSettings:
         """

@@ -157,6 +157,41 @@ def test_costs_add_up_to_the_next_decision(make: Callable[[float], Harness]) -> 
     assert harness.decisions[0].cost == 1.5
 
 
+def test_a_cost_is_not_lost_to_a_stop(make: Callable[[float], Harness],
+                                      untrained_bundle: Path) -> None:
+    """A decision without an observation leaves it to the next one, and so does a hand-over."""
+    harness = make(1.0)
+    settings = harness.loop._controller.settings.change({'budget.limit': 100.0})
+    harness.loop.change(settings)
+    for cost in (0.0, 3.0):
+        harness.now_ns += PERIOD_NS
+        harness.loop.put_cost(cost)
+        harness.sense()
+        harness.wait(len(harness.decisions) + 1)
+
+    def interrupt() -> None:
+        harness.now_ns -= 100 * PERIOD_NS
+        harness.loop.clock_set_back()
+        harness.loop.put_cost(7.0)
+        before = len(harness.decisions)
+        harness.wait(before + 2)
+        assert harness.decisions[-1].reason.startswith('waiting for')
+
+    def spent() -> float:
+        harness.now_ns += PERIOD_NS
+        harness.sense()
+        end = time.monotonic() + 20.0
+        while not harness.decisions[-1].stamps_ns and time.monotonic() < end:
+            time.sleep(0.002)
+        return harness.decisions[-1].budget_spent
+
+    interrupt()
+    assert spent() == 10.0
+    interrupt()
+    harness.loop.hand_over(Controller(bundle.load(untrained_bundle), settings))
+    assert spent() == 17.0
+
+
 @pytest.mark.parametrize('bad', [math.nan, math.inf, -math.inf, -1.0])
 @pytest.mark.parametrize('after', [0.0, 1.0])
 def test_a_cost_that_is_none_is_not_a_cost_of_zero(make: Callable[[float], Harness], bad: float,

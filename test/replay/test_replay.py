@@ -18,8 +18,10 @@ from spowl_ros.bags.reader import Bag
 from spowl_ros.bags.writer import BagWriter, Settings
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.bundle import Bundle
+from spowl_ros.control.controller import Controller
 from spowl_ros.control.decision import SOURCES, Decision
 from spowl_ros.control.planner_settings import PlannerSettings
+from spowl_ros.control.settings import ControllerSettings
 from spowl_ros.replay.gate import GateRules, judge, tally
 from spowl_ros.replay.measures import measure, remarks
 from spowl_ros.replay.replay import Changes, Replay, Replayer
@@ -252,6 +254,47 @@ def test_nothing_is_compared_where_no_episode_begins(driver, drive, tmp_path: Pa
     found = replay(without(tmp_path / 'whole', tmp_path / 'late', range(8)), bundle)
     assert found.identical is None
     assert 'no episode begins in it' in remarks(measure(found))[0]
+
+
+def test_a_hand_over_after_a_stop_is_replayed(driver, drive, tmp_path: Path,
+                                              bundle: Bundle) -> None:
+    """A stop records nothing that is spent; who takes over knows it, in the replay too."""
+    other = export_untrained(
+        tmp_path / 'other', bundle.contract,
+        replace(COMPACT, latent_dim=16, enc_dim=32, mlp_dim=32),
+        PlannerSettings.compact(iterations=1, samples=16, policy_candidates=8, elites=8),
+        seed=5)
+
+    class Passing(type(driver)):
+        def _episode(self, controller, drive, seed):
+            first, count = controller, 0
+
+            class Two:
+                def decide(_, observation):
+                    nonlocal controller, count
+                    count += 1
+                    if count == 6:
+                        stop = controller.stop(observation.now_ns, 'waiting for imu')
+                        self._send('controller/decision', message_of(stop))
+                        controller = Controller(other, ControllerSettings(
+                            planner=other.settings, budget=first.settings.budget), drive.seed)
+                        controller.succeed(first)
+                    return controller.decide(observation, cost=1.0)
+            return super()._episode(Two(), drive, seed)
+
+    decisions = Passing(bundle).record(tmp_path / 'bag', drive(
+        steps=10, settings={'budget.limit': 100.0}))
+    assert decisions[-1].budget_spent == 9.0
+    with Bag(tmp_path / 'bag') as bag:
+        found = Replayer(bag, bundle, successors=[other]).run()
+    assert found.identical and found.compared.all() and len(found.replayed) == 11
+    assert found.replayed.budget['spent'][-1] == 9.0
+
+
+def message_of(decision: Decision) -> DiagnosticArray:
+    """Return a decision as the controller publishes it."""
+    return DiagnosticArray(status=[DiagnosticStatus(
+        values=[KeyValue(key=key, value=value) for key, value in decision.to_items()])])
 
 
 def test_a_monitor_tripped_before_the_recording_stays_so(

@@ -168,13 +168,15 @@ class BudgetMonitor(Monitor[BudgetSettings]):
         if self.silent:
             return (math.nan,) * len(self.learned_in)
         remaining = self._remaining
-        return (self._spent, self.settings.limit - self._spent, remaining.offset,
-                remaining.coverage, float(remaining.judged))
+        spent = math.nan if self._first else self._spent  # the episode has no decision yet
+        return (spent, self.settings.limit - spent, remaining.offset, remaining.coverage,
+                float(remaining.judged))
 
     def recall(self, *learned: float) -> None:
         """Restore what was spent and the bound; not-a-number changes nothing."""
         spent, _, offset, coverage, judged = learned
-        if math.isfinite(judged):
+        if not math.isnan(spent):
             self._spent, self._first = spent, False
+        if math.isfinite(judged):
             self._remaining.offset, self._remaining.judged = offset, int(judged)
             self._remaining.missed = round((1.0 - coverage) * judged) if judged else 0

@@ -124,14 +124,32 @@ def test_an_interruption_gives_no_new_budget(controller: Controller, step: int) 
     assert found.step == 3
 
 
-def test_another_model_gets_no_new_budget(controller: Controller, untrained_bundle: Path) -> None:
+@pytest.mark.parametrize('stopped', [False, True], ids=['under way', 'after a stop'])
+def test_another_model_gets_no_new_budget(controller: Controller, untrained_bundle: Path,
+                                          stopped: bool) -> None:
     """What the episode has spent binds whichever model drives."""
-    before = [decide(controller, step, 30.0) for step in range(3)][-1]
+    for step in range(3):
+        decide(controller, step, 30.0)
+    if stopped:
+        controller.stop(10**12, 'waiting for imu')
     other = Controller(bundle.load(untrained_bundle), controller.settings)
-    other.succeed(before)
+    other.succeed(controller)
     found = decide(other, 3, 50.0)
-    assert found.budget_spent == 110.0
+    assert (found.budget_spent, found.step) == (110.0, 3 + stopped)
     assert (found.source, found.monitor) == ('policy', 'budget')
+
+
+def test_another_model_before_the_first_decision_begins_the_episode(
+        controller: Controller, untrained_bundle: Path) -> None:
+    """What the episode before has cost is not counted, and the bound stays learned."""
+    for step in range(4):
+        last = decide(controller, step, 30.0)
+    controller.reset()
+    other = Controller(bundle.load(untrained_bundle), controller.settings)
+    other.succeed(controller)
+    found = decide(other, 4, 30.0)
+    assert (found.step, found.budget_spent) == (0, 0.0)
+    assert (found.budget_offset, found.budget_judged) == (last.budget_offset, last.budget_judged)
 
 
 def test_a_cost_that_is_not_observed_is_not_zero(controller: Controller) -> None:
@@ -185,8 +203,8 @@ def test_a_budget_that_is_taken_away_lets_the_plan_lead(
     assert tripped.monitor == 'budget'
     settings = controller.settings.change({'budget.limit': 0.0})
     if other:
-        controller = Controller(bundle.load(untrained_bundle), settings)
-        controller.succeed(tripped)
+        former, controller = controller, Controller(bundle.load(untrained_bundle), settings)
+        controller.succeed(former)
     else:
         controller.change(settings)
     found = decide(controller, 2, 0.0)
