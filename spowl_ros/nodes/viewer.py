@@ -92,8 +92,9 @@ class Watched:
     scans: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     history: History = field(default_factory=History)
     episode: int = 1
-    episode_return: float = 0.0
-    cost: float = 0.0
+    episode_return: float | None = None
+    cost: float | None = None
+    """Both of the episode until now; None: never heard."""
     supervisor: Health | None = None
     diagnostics: dict[str, tuple[Health, float]] = field(default_factory=dict)
 
@@ -105,7 +106,8 @@ class Watched:
                       for part, heard in self.diagnostics.values())
         return Frame(self.name, self.scene, tuple(self.scans.values()), self.decision,
                      now - times[-1] if times else math.inf, period, self.episode,
-                     self.episode_return, self.cost, self.supervisor, parts)
+                     math.nan if self.episode_return is None else self.episode_return,
+                     math.nan if self.cost is None else self.cost, self.supervisor, parts)
 
 
 class ViewerNode(Node):
@@ -208,14 +210,15 @@ class ViewerNode(Node):
         return callback
 
     def _on_reward(self, robot: Watched, message: Float64) -> None:
-        robot.episode_return += message.data
+        robot.episode_return = (robot.episode_return or 0.0) + message.data
 
     def _on_cost(self, robot: Watched, message: Float64) -> None:
-        robot.cost += message.data
+        robot.cost = (robot.cost or 0.0) + message.data
 
     def _on_episode(self, robot: Watched, message: DiagnosticArray) -> None:
         robot.episode += 1
-        robot.episode_return = robot.cost = 0.0
+        robot.episode_return = None if robot.episode_return is None else 0.0
+        robot.cost = None if robot.cost is None else 0.0
 
     def _on_supervisor(self, robot: Watched, message: DiagnosticStatus) -> None:
         robot.supervisor = Health('supervisor', message.level[0], message.message)

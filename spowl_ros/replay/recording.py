@@ -116,13 +116,12 @@ class RecordedRun:
     @property
     def decided(self) -> bool:
         """Whether a controller's decisions were recorded."""
-        topic = self.bag.topics.get(self._prefix + DECISION)
-        return topic is not None and topic.messages > 0
+        return self._has(DECISION)
 
     @property
     def outcomes(self) -> tuple[str, ...]:
-        """Which of rewards and costs were recorded."""
-        return tuple(name for name in OUTCOMES if self._prefix + name in self.bag.topics)
+        """Which of rewards and costs were recorded; a topic without messages tells nothing."""
+        return tuple(name for name in OUTCOMES if self._has(name))
 
     @property
     def robot_file(self) -> str:
@@ -162,6 +161,11 @@ class RecordedRun:
                     return settings_of(decision)
         return None
 
+    def _has(self, topic: str) -> bool:
+        """Whether a topic of the robot has messages; a recorder lists those that were silent."""
+        found = self.bag.topics.get(self._prefix + topic)
+        return found is not None and found.messages > 0
+
     def _samples(self, topic: str, message: Any) -> Iterator[Sample]:
         try:
             taken = self._edge.take(self._sensors[topic], message)
@@ -182,8 +186,8 @@ class RecordedRun:
         if found:
             return found[0]
         suffixes = tuple('/' + topic for topic in self._sensors)
-        near = [name[:len(name) - len(suffix)] for name in self.bag.topics for suffix in suffixes
-                if name.endswith(suffix)]
+        near = [name[:len(name) - len(suffix)] for name, topic in self.bag.topics.items()
+                for suffix in suffixes if name.endswith(suffix) and topic.messages]
         return max(set(near), key=near.count, default='')
 
     def _check(self) -> None:
@@ -194,8 +198,7 @@ class RecordedRun:
         """
         types = {topic: entry.type
                  for topic, entry in self._sensors.items()} | TYPES
-        missing = [topic for topic in self._sensors
-                   if not getattr(self.bag.topics.get(self._prefix + topic), 'messages', 0)]
+        missing = [topic for topic in self._sensors if not self._has(topic)]
         if missing:
             raise SpowlError(
                 f'bag {self.bag.path} has no messages on {self._prefix + missing[0]}, from which '

@@ -87,9 +87,9 @@ class Frame:
     period: float = math.nan
     """Measured seconds between two decisions."""
     episode: int = 1
-    episode_return: float = 0.0
-    cost: float = 0.0
-    """Both of the episode until now."""
+    episode_return: float = math.nan
+    cost: float = math.nan
+    """Both of the episode until now; not-a-number: nobody tells them."""
     supervisor: Health | None = None
     diagnostics: tuple[Health, ...] = ()
     position: str = ''

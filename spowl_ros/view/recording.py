@@ -50,7 +50,11 @@ class BagFrames:
         self._scene: Scene | None = None
         self._supervisor: Health | None = None
         self._solids: dict[str, Solid] = {}
-        self._episode, self._return, self._cost = 1, 0.0, 0.0
+        heard = {name for name, topic in bag.topics.items() if topic.messages}
+        self._nothing_yet = tuple(0.0 if self._prefix + name in heard else math.nan
+                                  for name in ('reward', 'cost'))
+        self._episode = 1
+        self._return, self._cost = self._nothing_yet
         self._cost_after = 0.0
         readers: dict[str, Callable[[Any], None]] = {
             DECISION: self._on_decision, 'simulator/markers': self._on_markers,
@@ -130,7 +134,7 @@ class BagFrames:
             self._close_last()
             if decision.step == 0 and self.moments:
                 self._episode += 1
-                self._return = self._cost = 0.0
+                self._return, self._cost = self._nothing_yet
             self.moments.append(Moment(Frame(
                 self.name, self._scene, tuple(self._scans.values()), decision,
                 silence=0.0, episode=self._episode, episode_return=self._return,

@@ -60,8 +60,8 @@ def outcome(frame: Frame) -> str:
     """Return episode, return and cost, as HTML."""
     where = f'{html.escape(frame.position)}<br>' if frame.position else ''
     return _padded(f'{where}<b>Episode {frame.episode}</b> &nbsp; return (more is better) '
-            f'<b>{frame.episode_return:.2f}</b> &nbsp; cost (less is better) '
-            f'<b>{frame.cost:.0f}</b>')
+            f'<b>{_fixed(frame.episode_return, 2)}</b> &nbsp; cost (less is better) '
+            f'<b>{_fixed(frame.cost, 0)}</b>')
 
 
 def legend() -> str:
@@ -120,8 +120,8 @@ def robots(frames: tuple[Frame, ...]) -> str:
     for frame in frames:
         source = 'silent' if frame.decision is None or frame.silence > SILENT_S else (
             frame.decision.source)
-        rows.append(f'| {_cell(title(frame.name))} | {source} | {frame.episode_return:.2f} '
-                    f'| {frame.cost:.0f} |')
+        rows.append(f'| {_cell(title(frame.name))} | {source} | '
+                    f'{_fixed(frame.episode_return, 2)} | {_fixed(frame.cost, 0)} |')
     return '\n'.join(rows)
 
 
@@ -146,6 +146,10 @@ def _cell(text: str) -> str:
 
 def _number(value: float) -> str:
     return f'{value:.3g}' if math.isfinite(value) else '–'
+
+
+def _fixed(value: float, digits: int) -> str:
+    return f'{value:.{digits}f}' if math.isfinite(value) else '–'
 
 
 def _action(action: tuple[float, ...]) -> str:

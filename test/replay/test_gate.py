@@ -10,7 +10,11 @@ from pathlib import Path
 import shutil
 
 import pytest
+from rclpy.serialization import serialize_message
+from std_msgs.msg import Float64
 
+from spowl_ros.bags.reader import Bag
+from spowl_ros.bags.writer import BagWriter
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.settings import declared
 from spowl_ros.cli.main import main
@@ -103,6 +107,26 @@ def test_sums_of_bags_add_up(bundle: Bundle, driver, drive, tmp_path: Path) -> N
     assert figures['latency'] == pytest.approx(1.01**99, rel=0.02)
     unknown = many + Tally(latencies={-1: 1})
     assert unknown.figures(period=0.1)['latency'] is None
+
+
+@pytest.mark.parametrize('costs', [[], [-1.0]])
+def test_costs_that_nobody_told_do_not_pass(
+        bundle: Bundle, driver, drive, tmp_path: Path, costs: list[float]) -> None:
+    """A recorder lists a cost topic on which nobody spoke; and one cost may be none."""
+    driver.record(tmp_path / 'bag', drive(steps=5))
+    with Bag(tmp_path / 'bag') as bag:
+        writer = BagWriter(tmp_path / 'silent')
+        numbers = {name: writer.add_topic(name, topic.type) for name, topic in bag.topics.items()}
+        for message in bag.messages(bag.topics.keys() - {'/cost'}):
+            writer.write(numbers[message.topic], message.time_ns, message.data)
+        for cost in costs:
+            writer.write(numbers['/cost'], message.time_ns,
+                         serialize_message(Float64(data=cost)))
+        writer.close()
+    found = {finding.rule: finding for finding in judge(
+        tally(tmp_path / 'silent', bundle, bundle), GateRules(), bundle.contract.control_period)}
+    for rule in ('misses', 'false_alarms', 'cost_error'):
+        assert found[rule].figure is None and not found[rule].passed
 
 
 def test_what_is_not_known_fails(bundle: Bundle, driver, drive, tmp_path: Path) -> None:

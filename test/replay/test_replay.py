@@ -116,6 +116,36 @@ def test_a_stop_at_the_end_does_not_hide_what_was_spent(
         assert figures['budget']['coverage'] == 0.5
 
 
+def test_a_topic_without_messages_tells_no_cost_and_no_reward(
+        driver, drive, tmp_path: Path, bundle: Bundle) -> None:
+    """A recorder lists topics that were silent; their sums are unknown, as without the topics."""
+    driver.record(tmp_path / 'bag', drive(steps=5))
+    path = changed(tmp_path / 'bag', tmp_path / 'silent',
+                   lambda topic, data: None if topic in ('/cost', '/reward') else data)
+    found = replay(path, bundle)
+    assert found.identical
+    assert np.isnan(found.replayed.cost).all() and np.isnan(found.replayed.reward).all()
+    measured = measure(found)
+    assert (measured['cost'], measured['return']) == (None, None)
+    assert any('no costs were recorded' in line for line in remarks(measured))
+
+
+def test_a_namespace_is_that_of_the_sensors_with_messages(
+        driver, drive, tmp_path: Path, bundle: Bundle) -> None:
+    """Other robots whose topics were silent do not hide the one that was recorded."""
+    driver.record(tmp_path / 'bag', drive(steps=5, namespace='b', decisions=False))
+    with Bag(tmp_path / 'bag') as bag:
+        writer = BagWriter(tmp_path / 'two')
+        for silent in range(20):
+            for name, topic in bag.topics.items():
+                writer.add_topic(name.replace('/b/', f'/a{silent}/'), topic.type)
+        numbers = {name: writer.add_topic(name, topic.type) for name, topic in bag.topics.items()}
+        for message in bag.messages():
+            writer.write(numbers[message.topic], message.time_ns, message.data)
+        writer.close()
+    assert len(replay(tmp_path / 'two', bundle).replayed) == 6
+
+
 def test_another_setting_shows_where_it_matters(lock_step_bag: Path, bundle: Bundle) -> None:
     """The policy alone decides otherwise from the first decision on, by known amounts."""
     found = replay(lock_step_bag, bundle, **{'planner.kind': 'policy'})
@@ -187,6 +217,18 @@ def test_lost_inputs_are_counted(driver, drive, tmp_path: Path, bundle: Bundle) 
     assert found.compared.tolist() == [True] * 3 + [False] * 7
     assert found.identical
     assert '1 decisions' in remarks(measure(found))[0]
+
+
+def changed(source: Path, target: Path, change: Callable[[str, bytes], bytes | None]) -> Path:
+    """Copy a bag with the data of its messages changed, or without them (None)."""
+    with Bag(source) as bag:
+        writer = BagWriter(target)
+        numbers = {name: writer.add_topic(name, topic.type) for name, topic in bag.topics.items()}
+        for message in bag.messages():
+            if (data := change(message.topic, message.data)) is not None:
+                writer.write(numbers[message.topic], message.time_ns, data)
+        writer.close()
+    return target
 
 
 def without(source: Path, target: Path, dropped: range) -> Path:

@@ -4,15 +4,21 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 import pytest
+from rclpy.serialization import serialize_message
+from std_msgs.msg import Float64
 
 from spowl_ros.bags.reader import Bag
+from spowl_ros.bags.writer import BagWriter
+from spowl_ros.control.decision import Decision
 from spowl_ros.view.recording import JUMPS, BagFrames
 
 if TYPE_CHECKING:
@@ -70,6 +76,25 @@ def test_the_stop_button_stops_the_robot_and_the_page_says_so(
         subprocess.run([SPOWL, 'view', str(bag), '--rerun', str(file)], check=True)
         subprocess.run([str(rerun), 'analytics', 'disable'], check=True, capture_output=True)
         subprocess.run([str(rerun), 'rrd', 'verify', str(file)], check=True)
+
+
+@pytest.mark.parametrize('spoken', [True, False])
+def test_a_silent_topic_of_a_bag_tells_no_cost(tmp_path: Path, spoken: bool) -> None:
+    """A recorder lists topics on which nobody spoke; the page then knows no cost."""
+    bag = BagWriter(tmp_path / 'bag')
+    decision = bag.add_topic('/controller/decision', 'diagnostic_msgs/msg/DiagnosticArray')
+    cost = bag.add_topic('/cost', 'std_msgs/msg/Float64')
+    made = Decision(step=0, now_ns=0, action=(0.0,), source='stop', reason='')
+    for time_ns in (1, 3):
+        bag.write(decision, time_ns, serialize_message(DiagnosticArray(status=[DiagnosticStatus(
+            values=[KeyValue(key=key, value=value) for key, value in made.to_items()])])))
+        if spoken:
+            bag.write(cost, time_ns + 1, serialize_message(Float64(data=0.0)))
+    bag.close()
+    with Bag(bag.path) as recorded:
+        frame = BagFrames(recorded).frame(1)
+    assert frame.cost == 0.0 if spoken else math.isnan(frame.cost)
+    assert math.isnan(frame.episode_return)
 
 
 def test_what_cannot_be_shown_is_told_in_one_line(tmp_path: Path) -> None:

@@ -48,3 +48,10 @@ def test_texts_from_the_network_are_no_markup() -> None:
                     words.robots((Frame(evil), Frame('b')))))
     assert '<img' not in said
     assert '\\|x' in words.diagnostics((Health(evil, 0, evil),))
+
+
+def test_a_cost_that_nobody_tells_is_not_zero() -> None:
+    """Return and cost are shown as unknown until they are heard."""
+    assert words.outcome(frame()).count('<b>–</b>') == 2
+    robots = words.robots((Frame('a'), Frame('b', episode_return=1.0, cost=0.0)))
+    assert robots.splitlines()[2:] == ['| a | silent | – | – |', '| b | silent | 1.00 | 0 |']
