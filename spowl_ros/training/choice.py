@@ -10,7 +10,7 @@ The choice is written down before it is carried out, so an interrupted run carri
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 import json
 import math
@@ -97,19 +97,23 @@ def begin(config: TrainConfig, every: int, varied: Sequence[str]) -> Lineage:
         at once, so these are rounded up to a multiple of their number
     :param varied: texts ``section.key=value1,value2`` of the settings that copies change
     :raises SpowlError: a choice would come before a validation, or a setting would have no effect
-        on a copy
+        on a copy, or learners of a stack cannot differ in it
     """
     if every < config.schedule.evaluate:
         raise SpowlError(f'a choice after each {every} decisions needs a validation before it, '
                          f'and schedule.evaluate is {config.schedule.evaluate}; give --choose at '
                          'least as many')
-    names = list(swept(configuration.settings(), varied))
-    for name in names:
+    values = swept(configuration.settings(), varied)
+    for name in values:
         if not name.startswith(SEARCHED) or name in configuration.starting(config):
             raise SpowlError(f'{name} cannot vary with --choose: a copy goes on from another '
                              'learner, and there a change of it has no effect; leave it out')
+    if config.device != 'cpu':  # a stack: try what a copy will be
+        first = _with(config, {name: choices[0] for name, choices in values.items()})
+        copy = _with(first, _changed(first, list(values), np.random.default_rng(0)))
+        configuration.check_stack([first, copy])
     side_by_side = config.collect.environments
-    return Lineage(math.ceil(every / side_by_side) * side_by_side, names)
+    return Lineage(math.ceil(every / side_by_side) * side_by_side, list(values))
 
 
 @dataclass(frozen=True)
@@ -198,6 +202,12 @@ def _changed(config: TrainConfig, varied: Sequence[str], rng: np.random.Generato
     return result
 
 
+def _with(config: TrainConfig, settings: Mapping[str, float]) -> TrainConfig:
+    """Return a configuration with other numbers."""
+    return configuration.overridden(
+        config, [f'{name}={value!r}' for name, value in settings.items()])
+
+
 def _copy(source: _Learner, target: _Learner, settings: dict[str, float]) -> None:
     """Give one learner the state of another in its checkpoint, with some settings changed."""
     origin = checkpoint.load(source.path)['members'][source.place]
@@ -206,8 +216,7 @@ def _copy(source: _Learner, target: _Learner, settings: dict[str, float]) -> Non
     state |= {name: origin[name] for name in _COPIED}
     state['learner'] = {**origin['learner'], 'generator': state['learner']['generator']}
     own = {'seed': target.config.seed, 'initial': target.config.initial}
-    changed = configuration.overridden(
-        source.config, [f'{name}={value!r}' for name, value in settings.items()])
+    changed = _with(source.config, settings)
     state['config'] = {**changed.to_dict(), **own}
     if changed.optimiser.entropy_target is None:  # then the weight is the setting and never moves
         weight = state['learner']['entropy_weight']

@@ -17,6 +17,7 @@ from spowl_ros.base.settings import (
     assigned,
     changed,
     declared,
+    flattened,
     group,
     nested,
     read,
@@ -161,6 +162,10 @@ class TrainConfig:
         return asdict(self)
 
 
+FOLLOWED = 'discount', 'cost_discount'
+"""Settings of the losses that the planner takes over."""
+
+
 def from_dict(data: dict[str, Any]) -> TrainConfig:
     """
     Build a configuration from nested dicts.
@@ -174,9 +179,9 @@ def from_dict(data: dict[str, Any]) -> TrainConfig:
     section = data.get('constraint', {})  # its keys depend on its kind
     config = replace(read(TrainConfig, {**data, 'constraint': {}}),
                      constraint=constraints.from_dict(section))
-    losses = {'discount': config.loss.discount, 'cost_discount': config.loss.cost_discount}
     config = replace(config, planner=changed(config.planner, {
-        name: value for name, value in losses.items() if name not in data.get('planner', {})}))
+        name: getattr(config.loss, name) for name in FOLLOWED
+        if name not in data.get('planner', {})}))
     _check_phases(config)
     return config
 
@@ -299,9 +304,43 @@ def overridden(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
     """
     Return a configuration with overrides of the form ``section.key=value``.
 
+    A discount of the planner that equals the loss's goes on following it, as from a file.
+
     :raises SpowlError: as :func:`load`
     """
-    return _overridden(config.to_dict(), _values(overrides))
+    data = config.to_dict()
+    for name in FOLLOWED:
+        if data['planner'][name] == data['loss'][name]:
+            del data['planner'][name]
+    return _overridden(data, _values(overrides))
+
+
+OWN = ('seed', 'initial', 'randomisation.', 'loss.', 'optimiser.', 'constraint.', 'planner.',
+       'guide.noise', 'guide.weight', 'guide.last_weight', 'guide.updates', 'collect.sleep',
+       'collect.cost_margin', 'collect.least_cost', 'collect.termination_reward',
+       'collect.costly_share', 'collect.quiet_share', 'schedule.evaluation_episodes',
+       'schedule.perturbed_episodes')
+"""Prefixes of the settings that each learner of a stack has of its own; others hold for all."""
+
+
+def check_stack(configs: Sequence[TrainConfig]) -> None:
+    """
+    Check that learners can be trained as one.
+
+    :raises SpowlError: a setting differs that holds for all of them; in a run that plans, in one
+        of its phases perhaps, these are also the planner's, except its knobs
+    """
+    first = configs[0]
+    plans = any(round(part.collect.planning_share * part.collect.environments)
+                for part in (first, *(in_phase(first, phase) for phase in first.phases)))
+    knobs = [f'planner.{name}' for name in first.planner.knobs()] if plans else ['planner.']
+    own = tuple(name for name in OWN if name != 'planner.') + tuple(knobs)
+    of_each = [flattened(config) for config in configs]
+    for name, value in of_each[0].items():
+        if not name.startswith(own) and any(other[name] != value for other in of_each):
+            values = ', '.join(dict.fromkeys(str(other[name]) for other in of_each))
+            raise SpowlError(f'{name} differs among learners that are trained as one ({values}), '
+                             'and holds for all of them; train a run for each value, or on CPUs')
 
 
 def settings() -> list[Setting]:

@@ -34,8 +34,9 @@ class Batch:
 class LossConfig:
     """Weights and discounts; the defaults are the authors'."""
 
-    discount: float = setting(0.975, 'discount of reward per decision')
-    cost_discount: float = setting(0.997, 'discount of cost per decision')
+    discount: float = setting(0.975, 'discount of reward per decision', low=0.0, high=1.0)
+    cost_discount: float = setting(
+        0.997, 'discount of cost per decision', low=0.0, high=1.0)
     rho: float = setting(0.5, 'weight of each later decision of a sequence, relative to the one '
                          'before')
     consistency: float = setting(20.0, 'weight of the error of the predicted latent')

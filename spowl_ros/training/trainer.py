@@ -53,7 +53,8 @@ class Trainer:
     subdirectory with its name. Collection and update schedules are the same for all.
 
     :param config: of the learner, or of several by name
-    :raises SpowlError: the directory holds a run or cannot be written to
+    :raises SpowlError: the directory holds a run or cannot be written to; or learners differ in a
+        setting that holds for all
     """
 
     def __init__(self, config: TrainConfig | dict[str, TrainConfig], directory: Path) -> None:
@@ -102,6 +103,7 @@ class Trainer:
     def _build(self, configs: dict[str, TrainConfig], directory: Path) -> None:
         self.directory = directory
         first = next(iter(configs.values()))
+        configuration.check_stack(list(configs.values()))
         torch.set_num_threads(first.threads)
         device = usable(first.device)
         self.collector = collector.make(list(configs.values()))

@@ -17,6 +17,7 @@ import torch
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.names import BEST
 from spowl_ros.training import checkpoint, choice, population
+from spowl_ros.training import config as configuration
 from spowl_ros.training.config import TrainConfig, from_dict
 from spowl_ros.training.trainer import CHECKPOINT, Trainer
 
@@ -77,6 +78,39 @@ def test_numbers_vary_with_every_seed(tiny: TrainConfig) -> None:
         population.members(tiny, [0], ['device=cpu,cuda'])
     with pytest.raises(SpowlError, match='no setting'):
         population.members(tiny, [0], ['constraint.colour=1,2'])
+
+
+@pytest.mark.parametrize('name', ['loss.discount', 'loss.cost_discount'])
+def test_a_varied_setting_is_the_same_override(name: str, tmp_path: Path) -> None:
+    """The planner takes a varied discount too, unless it has its own."""
+    path = tmp_path / 'run.yaml'
+    for planner in ('{}', f'{{{name.partition(".")[2]}: 0.5}}'):
+        path.write_text(f'task: T\nloss: {{discount: 0.98}}\nplanner: {planner}\n')
+        (varied,) = population.members(configuration.load(path), [0], [f'{name}=0.9']).values()
+        assert varied == configuration.load(path, [f'{name}=0.9'])
+
+
+@pytest.mark.parametrize('varied', [
+    'collect.planning_share=0,0.5', 'collect.updates_per_decision=0.1,1',
+    'collect.environments=2,3', 'batch_size=4,8', 'horizon=2,3', 'schedule.evaluate=60,120',
+    'networks.window=0,2', 'networks.dropout=0,0.1'])
+def test_a_stack_refuses_what_holds_for_all(varied: str, tiny: TrainConfig, tmp_path: Path
+                                            ) -> None:
+    """One line names the setting and its values; no learner silently has another's."""
+    with pytest.raises(SpowlError, match=f'{varied.partition("=")[0]} differs among') as caught:
+        Trainer(population.members(tiny, [0], [varied]), tmp_path)
+    assert '\n' not in str(caught.value)
+
+
+def test_a_stack_that_will_plan_has_one_planner(tiny: TrainConfig) -> None:
+    """Discounts may differ if no phase plans; what is no setting of all may differ anyhow."""
+    quiet = replace(tiny, collect=replace(tiny.collect, planning_share=0.0))
+    varied = ['loss.discount=0.9,0.95', 'collect.quiet_share=0,0.5', 'constraint.budget=1,2']
+    configuration.check_stack(list(population.members(quiet, [0, 1], varied).values()))
+    later = from_dict({**quiet.to_dict(), 'phases': [
+        {'decisions': 90, 'settings': {'collect.planning_share': 1.0}}]})
+    with pytest.raises(SpowlError, match='planner.discount differs'):
+        configuration.check_stack(list(population.members(later, [0], varied).values()))
 
 
 @pytest.mark.slow
@@ -257,6 +291,15 @@ def test_what_cannot_act_on_a_copy_cannot_be_searched(varied: str, target: float
     assert '\n' not in str(said.value)
     acting = ['optimiser.entropy', 'constraint.budget', 'constraint.multiplier_max', 'loss.rho']
     assert choice.begin(tiny, 180, [f'{name}=0.1,0.2' for name in acting]).varied == acting
+
+
+@pytest.mark.parametrize('varied', ['batch_size=64', 'collect.planning_share=0.5',
+                                    'loss.discount=0.9'])
+def test_a_stack_searches_what_each_learner_has(varied: str, tiny: TrainConfig) -> None:
+    """Copies of a stack could not differ in these, so the search is refused; on CPUs it is not."""
+    assert choice.begin(tiny, 180, [varied]).varied == [varied.partition('=')[0]]
+    with pytest.raises(SpowlError, match='differs among'):
+        choice.begin(replace(tiny, device='cuda'), 180, [varied])
 
 
 def test_a_resume_does_not_undo_a_choice(tmp_path: Path) -> None:
