@@ -5,7 +5,8 @@ Write episodes of bags as a training dataset: Parquet in the layout of LeRobotDa
 
 A frame is a recorded decision with its observation, and what followed until the next decision.
 What the bag lacks is left out and counted, never filled in. A missing observation ends an episode,
-so neighbouring frames are always consecutive decisions.
+and so does a clock that leaps or is set back, so neighbouring frames are always consecutive
+decisions.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from pyarrow import parquet
 
 from spowl_ros.bags.reader import Bag
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.control.controller import LEAP_PERIODS
 from spowl_ros.control.decision import Decision
 from spowl_ros.control.observation import ObservationAssembler
 from spowl_ros.control.run_record import Episode
@@ -112,7 +114,7 @@ def write(bags: Sequence[Path], contract: Contract, directory: Path, robot_file:
                     raise SpowlError(f'bag {path} has no decisions, so no actions; decide on it '
                                      'by spowl replay first')
                 tables = []
-                for episode in _episodes(_frames(run, contract, left_out), left_out):
+                for episode in _episodes(_frames(run, contract, left_out), contract, left_out):
                     place = {'chunk_index': number // CHUNK, 'file_index': number % CHUNK}
                     tables.append(_table(episode, contract, len(rows), first))
                     statistics.add(tables[-1])
@@ -172,11 +174,14 @@ def _frames(run: RecordedRun, contract: Contract, left_out: Counter[str]) -> lis
     return frames
 
 
-def _episodes(frames: list[DatasetFrame], left_out: Counter[str]) -> Iterator[list[DatasetFrame]]:
+def _episodes(frames: list[DatasetFrame], contract: Contract,
+              left_out: Counter[str]) -> Iterator[list[DatasetFrame]]:
     """Yield runs of consecutive frames; frames without an observation are left out."""
+    longest_ns = LEAP_PERIODS * contract.control_period * 1e9
     episode: list[DatasetFrame] = []
     for frame in frames:
-        follows = episode and frame.step == episode[-1].step + 1
+        follows = episode and frame.step == episode[-1].step + 1 and (
+            0 < frame.now_ns - episode[-1].now_ns <= longest_ns)
         if episode and (frame.observation is None or not follows):
             yield episode
             episode = []

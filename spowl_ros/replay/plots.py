@@ -59,8 +59,7 @@ COST_HEX = colour(COST)
 def timeline(trace: Trace) -> Figure:
     """Draw source, alarms, values with their thresholds, costs and model error over time."""
     trace = thinned(trace)
-    ascending = bool(np.all(np.diff(trace.now_ns) >= 0))  # not where the clock was set back
-    time = trace.time if ascending else np.arange(len(trace), dtype=np.float64)
+    time = trace.time
     alarms = [name for name, tripped in trace.alarms.items() if tripped.any()]
     figure = Figure((WIDTH, 7.3 + 0.25 * len(alarms)), layout='constrained')
     heights = (0.35, max(0.05, 0.18 * len(alarms)), 1.2, 1.4, 0.45, 0.9)
@@ -86,7 +85,7 @@ def timeline(trace: Trace) -> Figure:
     _lines(rows[5], time, trace.plan, (('model_error', 'error', VALUE, '-'),),
            trace.limits['model_error'])
     rows[5].set_title('Model error')
-    rows[5].set_xlabel('seconds' if ascending else 'decision')
+    rows[5].set_xlabel('seconds')
     for start, _ in episode_bounds(trace.episode)[1:]:
         for axes in rows:
             axes.axvline(time[start], color='#c5c9cf', linewidth=0.8)

@@ -62,8 +62,9 @@ class Trace:
 
     @property
     def time(self) -> NDArray[np.float64]:
-        """Seconds since the first decision."""
-        return np.asarray((self.now_ns - self.now_ns[:1]) * 1e-9, np.float64)
+        """Seconds since the first decision; where the clock was set back, no time passes."""
+        steps_ns = np.maximum(np.diff(self.now_ns, prepend=self.now_ns[:1]), 0)
+        return np.asarray(np.cumsum(steps_ns) * 1e-9, np.float64)
 
     def executed(self, quantity: str) -> NDArray[np.float64]:
         """

@@ -13,14 +13,19 @@ from spowl_ros.replay.trace import Trace, TraceBuilder
 PERIOD_NS = 100_000_000
 
 
-def make_trace(alarms: str, costs: str, resets: str = '') -> Trace:
-    """Return a trace at 10 Hz; a mark in the texts is an alarm, a cost, a new episode."""
+def make_trace(alarms: str, costs: str, resets: str = '', set_back: int = 1000) -> Trace:
+    """
+    Return a trace at 10 Hz; a mark in the texts is an alarm, a cost, a new episode.
+
+    :param set_back: index of the decision from which on the clock is 30 s behind
+    """
     builder = TraceBuilder()
     step = 0
     for index, (alarm, cost) in enumerate(zip(alarms, costs, strict=True)):
         if resets and resets[index] != '.':
             step = 0
-        builder.add(Decision(step=step, now_ns=index * PERIOD_NS, action=(0.0,), source='policy',
+        now_ns = (index - 300 * (index >= set_back)) * PERIOD_NS
+        builder.add(Decision(step=step, now_ns=now_ns, action=(0.0,), source='policy',
                              reason='', tripped=('model_error',) if alarm != '.' else ()))
         builder.add_outcome('cost', 0.0 if cost == '.' else 1.0)
         step += 1
@@ -50,6 +55,18 @@ def test_an_alarm_after_the_cost_began_is_no_warning() -> None:
 def test_a_pause_makes_two_events_and_a_flicker_one() -> None:
     """Costs within a second of one another are one event."""
     assert judge_alarms(make_trace('.' * 40, '.c.c.c' + '.' * 20 + 'c' + '.' * 13)).misses == 2
+
+
+@pytest.mark.parametrize('set_back', [50, 120])
+def test_a_clock_set_back_makes_no_warning(set_back: int) -> None:
+    """An alarm long before a cost stays false, each cost stays an event, and time never falls."""
+    alarms, costs = '#' * 10 + '.' * 290, ''.join(
+        'c' if index in (100, 150, 200, 250) else '.' for index in range(300))
+    trace = make_trace(alarms, costs, set_back=set_back)
+    found = judge_alarms(trace)
+    assert (found.hits, found.misses, found.false_alarms) == (0, 4, 1)
+    assert trace.time[-1] == pytest.approx(29.8)
+    assert trace.time.min() == 0.0
 
 
 def test_episodes_are_apart() -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,6 +109,25 @@ def test_what_the_bag_lacks_is_left_out_and_counted(real_time_bag: Path, lock_st
     assert written.left_out == {'without its whole observation': 1}
     assert written.episodes == 2
     assert 40 not in columns(tmp_path / 'set')['step']
+
+
+@pytest.mark.parametrize('leap_s', [60.0, -60.0, -1.0], ids=str)
+def test_a_leap_of_the_clock_ends_an_episode(driver: Any, drive: Any, bundle: Bundle,
+                                             tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                             leap_s: float) -> None:
+    """After a silence, or where the clock was set back, the next frame begins another one."""
+    driver.record(tmp_path / 'bag', drive(steps=12))
+    events = RecordedRun.events
+    monkeypatch.setattr(RecordedRun, 'events', lambda run: (
+        (time_ns, replace(event, now_ns=event.now_ns + round(leap_s * 1e9))
+         if isinstance(event, Decision) and event.step >= 6 else event)
+        for time_ns, event in events(run)))
+    found = dataset.write([tmp_path / 'bag'], bundle.contract, tmp_path / 'data')
+    assert (found.episodes, found.frames) == (2, 12)
+    read = columns(tmp_path / 'data')
+    assert read['frame_index'].tolist() == [*range(6), *range(6)]
+    steps = np.diff(read['timestamp'])[np.diff(read['episode_index']) == 0]
+    np.testing.assert_allclose(steps, bundle.contract.control_period, atol=1e-6)
 
 
 def test_mistakes_are_one_sentence_and_leave_nothing(driver: Any, drive: Any, bundle: Bundle,
