@@ -77,7 +77,7 @@ def when(entry: Setting, part: Any) -> str:
     return ', at configure' if at_configure else ''
 
 
-def row(entry: Setting, until: str) -> str:
+def row(entry: Setting, until: str = '') -> str:
     """Return one parameter's row."""
     description = entry.description.replace('|', '\\|').replace('\n', ' ')
     return (f'| `{entry.name}` | `{shown(entry.default)}` | {entry.wanted()}'
