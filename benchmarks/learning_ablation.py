@@ -39,7 +39,12 @@ VARIANTS: dict[str, list[str]] = {
     'last networks, not their average': ['optimiser.average_rate=0'],
     'bare scans': ['networks.proximity_scale=0', 'networks.nearest_distances=[]'],
 }
-"""Name to the overrides of the task's configuration."""
+"""
+Name to the overrides of the task's configuration.
+
+Without proximities the networks also get no nearest distances, and observations are neither
+standardised nor clamped: 'bare scans' leaves out all four.
+"""
 COLUMNS = ('variant', 'seed', 'decisions', 'updates', 'episodes', *tables.INTERVALS,
            'training_return', 'training_cost')
 

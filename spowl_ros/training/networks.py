@@ -98,6 +98,8 @@ class NetworkConfig:
             raise ValueError(f'activation {self.activation!r} is none of {sorted(ACTIVATIONS)}')
         if self.readout not in ('symlog', 'linear'):
             raise ValueError(f"readout {self.readout!r} is neither 'symlog' nor 'linear'")
+        if self.nearest_distances and not self.proximity_scale:
+            raise ValueError('nearest_distances needs a proximity_scale; set it, or give []')
 
     @property
     def wide_dim(self) -> int:

@@ -168,7 +168,7 @@ def test_latents_are_simplicial() -> None:
 
 
 @pytest.mark.parametrize('wrong', [{'latent_dim': 12}, {'activation': 'relu'},
-                                   {'readout': 'log'}])
+                                   {'readout': 'log'}, {'nearest_distances': (0.2,)}])
 def test_impossible_sizes_are_refused(wrong: dict[str, object]) -> None:
     """A configuration that cannot work says why."""
     with pytest.raises(ValueError, match=next(iter(wrong))):
