@@ -15,6 +15,7 @@ from rclpy.qos import QoSProfile
 from std_msgs.msg import Float64
 from visualization_msgs.msg import MarkerArray
 
+from spowl_ros.base.errors import SpowlError
 from spowl_ros.clients.spinning import spinning
 from spowl_ros.control.decision import Decision
 from spowl_ros.control.run_record import Episode, RunRecord
@@ -75,13 +76,26 @@ class RunListener:
         self.record.cost += message.data
 
     def _on_episode(self, message: DiagnosticArray) -> None:
-        values = {item.key: item.value for item in message.status[0].values}
-        self.record.add_episode(Episode(float(values['return']), float(values['cost']),
-                                        int(values['steps'])))
+        try:
+            values = {item.key: item.value for item in message.status[0].values}
+            episode = Episode(float(values['return']), float(values['cost']),
+                              int(values['steps']))
+        except (LookupError, ValueError) as error:
+            self._leave_out('an episode', error)
+            return
+        self.record.add_episode(episode)
 
     def _on_decision(self, message: DiagnosticArray) -> None:
-        items = ((item.key, item.value) for item in message.status[0].values)
-        decision = Decision.from_items(items)
+        try:
+            decision = Decision.from_items((item.key, item.value)
+                                           for item in message.status[0].values)
+        except (SpowlError, IndexError) as error:
+            self._leave_out('a decision', error)
+            return
         self.record.add_decision(decision)
         if self._recording is not None:
             self._recording.add_decision(decision)
+
+    def _leave_out(self, what: str, error: Exception) -> None:
+        self._node.get_logger().warning(f'{what} cannot be read, and is left out: {error}',
+                                        once=True)

@@ -78,7 +78,7 @@ def headline(picture: Picture, now: float) -> RenderableType:
     else:
         text.append(decision.source.upper(), COLOURS[decision.source])
     if decision.reason:
-        text.append(f'  {decision.reason}')
+        text.append_text(_plain(f'  {decision.reason}'))
     span = picture.arrivals[-1] - picture.arrivals[0]
     rate = (len(picture.arrivals) - 1) / span if span > 0.0 else 0.0
     latency = '  '.join(f'{name} {value:.1f}'
@@ -88,8 +88,8 @@ def headline(picture: Picture, now: float) -> RenderableType:
     for source, share in shares(picture.sources, SOURCES).items():
         text.append(f'{source} {share:.0%}   ', COLOURS[source])
     text.append('\nsupervisor: ')
-    text.append(picture.supervisor or 'not heard',
-                LEVELS[min(picture.supervisor_level, len(LEVELS) - 1)][1])
+    text.append_text(_plain(picture.supervisor or 'not heard',
+                            LEVELS[min(picture.supervisor_level, len(LEVELS) - 1)][1]))
     return Panel(text, title='spowl top')
 
 
@@ -119,8 +119,8 @@ def monitors(decision: Decision) -> RenderableType:
     for reading in decision.readings:
         tripped = reading.monitor in decision.tripped
         state = reading.reason or ('tripped' if tripped else 'clear')
-        table.add_row(reading.monitor, _number(reading.value), _number(reading.limit),
-                      Text(state, 'yellow' if tripped or reading.alarm else 'green'))
+        table.add_row(_plain(reading.monitor), _number(reading.value), _number(reading.limit),
+                      _plain(state, 'yellow' if tripped or reading.alarm else 'green'))
     return table
 
 
@@ -129,7 +129,7 @@ def interventions(picture: Picture) -> RenderableType:
     table = _table('time', 'source', f'why ({picture.interventions} interventions)')
     for when, source, reason in reversed(picture.events):
         table.add_row(time.strftime('%H:%M:%S', time.localtime(when)),
-                      Text(source, COLOURS.get(source, 'bold red')), reason)
+                      _plain(source, COLOURS.get(source, 'bold red')), _plain(reason))
     return table
 
 
@@ -139,12 +139,17 @@ def diagnostics(picture: Picture, now: float) -> RenderableType:
     for name, (level, message, arrival) in sorted(picture.diagnostics.items()):
         stale = now - arrival > 3.0
         word, colour = LEVELS[-1] if stale else LEVELS[min(level, len(LEVELS) - 1)]
-        table.add_row(name, Text(word, colour), message)
+        table.add_row(_plain(name), Text(word, colour), _plain(message))
     return table
 
 
 def _table(*columns: str) -> Table:
     return Table(*columns, expand=True, box=SIMPLE_HEAD)
+
+
+def _plain(text: str, style: str = '') -> Text:
+    """Return a text from outside: no markup, and no control characters for the terminal."""
+    return Text(''.join(each if each.isprintable() else ' ' for each in text), style)
 
 
 def _number(value: float) -> str:

@@ -17,6 +17,8 @@ from spowl_ros.ros.qos import LATCHED
 
 RECENT = 200  # decisions from which latency and rate are computed
 EVENTS = 8
+UNREADABLE = 'unreadable'
+"""Stands for the source in an event where a record could not be read."""
 
 
 @dataclass
@@ -51,6 +53,11 @@ class Picture:
         self.sources[decision.source] += 1
         self.misses += decision.deadline_missed
 
+    def refuse(self, reason: str) -> None:
+        """Tell of a record that cannot be read, once in a row."""
+        if not self.events or self.events[-1][1] != UNREADABLE:
+            self.events.append((time.time(), UNREADABLE, reason))
+
 
 class Watcher(Node):
     """Keeps a picture up to date; one namespace holds one controller."""
@@ -71,7 +78,7 @@ class Watcher(Node):
             decision = Decision.from_items((item.key, item.value)
                                            for item in message.status[0].values)
         except (SpowlError, IndexError) as error:
-            self.picture.events.append((time.time(), 'unreadable', str(error)))
+            self.picture.refuse(str(error))
             return
         self.picture.add(decision, time.monotonic())
 

@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 import dataclasses
 from dataclasses import dataclass, field
 import math
+import re
 from typing import Any
 
 from spowl_ros.base.errors import SpowlError
@@ -18,8 +19,14 @@ SILENT_S = 1.0
 """Seconds without a decision after which people are told that the controller is silent."""
 SOURCES = ('plan', 'policy', 'monitor', 'stop', 'operator')
 """Possible sources of an action, from the most to the least trusting; a person comes last."""
+PLAN_SOURCES = SOURCES[:2]
+"""Possible sources of a plan's action: the planner's own switch knows these."""
 OPTIONAL = 'budget_'
 """How fields begin that a record holds only where they are known."""
+LARGEST = 2**63 - 1
+"""Largest integer of a record, which holds none below zero."""
+NAME = re.compile(r'\w+')
+"""What names of monitors, and of stages of a decision, look like."""
 
 
 @dataclass(frozen=True)
@@ -95,29 +102,71 @@ class Decision:
         """
         Rebuild a decision.
 
-        :raises SpowlError: a name is missing, or a text is not of its type
+        :raises SpowlError: a name is missing, a text is not of its type, an integer is negative
+            or above LARGEST, a source is not known, or the name of a monitor or stage is no word
         """
         texts = dict(items)
         try:
-            values = {entry.name: _from_items(entry.name, str(entry.type), texts)
-                      for entry in dataclasses.fields(cls)
-                      if entry.name not in ('plan', 'readings', 'seconds') and not (
-                          entry.name.startswith(OPTIONAL) and entry.name not in texts)}
+            values = {name: _from_items(name, kind, texts) for name, kind in _KINDS.items()
+                      if name in texts or not name.startswith(OPTIONAL)}
             plan = None
             if 'plan.source' in texts:
                 plan = Plan(**{name: _from_items(f'plan.{name}', kind, texts)
                                for name, kind in RECORDED.items()})
+                _expect(plan.source in PLAN_SOURCES, plan.source)
             monitors = dict.fromkeys(name.split('.')[1] for name in texts
                                      if name.startswith('monitors.'))
             readings = tuple(Reading(name, **{
-                entry.name: _from_items(f'monitors.{name}.{entry.name}', str(entry.type), texts)
-                for entry in dataclasses.fields(Reading) if entry.name != 'monitor'})
-                for name in monitors)
+                part: _from_items(f'monitors.{name}.{part}', kind, texts)
+                for part, kind in _PARTS.items()}) for name in monitors)
             seconds = {name.removeprefix('seconds.'): float(text)
                        for name, text in texts.items() if name.startswith('seconds.')}
+            _expect(values['source'] in SOURCES, values['source'])
+            names = (*monitors, *values['tripped'], *seconds)
+            _expect(all(map(NAME.fullmatch, names)), str(names))
+            _expect(not values['monitor'] or NAME.fullmatch(values['monitor']), values['monitor'])
             return cls(plan=plan, readings=readings, seconds=seconds, **values)
         except (KeyError, ValueError) as error:
-            raise SpowlError(f'not a decision record: {error!r}') from error
+            raise SpowlError(f'not a decision record: {error!r:.200}') from error
+
+
+_KINDS = {entry.name: str(entry.type) for entry in dataclasses.fields(Decision)
+          if entry.name not in ('plan', 'readings', 'seconds')}
+"""Field of a decision that is one item or one action, to its type as text."""
+_PARTS = {entry.name: str(entry.type) for entry in dataclasses.fields(Reading)
+          if entry.name != 'monitor'}
+"""The same of a reading."""
+
+
+def _expect(holds: object, text: str) -> None:
+    """
+    Refuse a text of a record.
+
+    :raises ValueError: it does not hold
+    """
+    if not holds:
+        raise ValueError(text)
+
+
+def _integer(text: str) -> int:
+    """
+    Return an integer of a record.
+
+    :raises ValueError: it is none, or is negative or above LARGEST
+    """
+    value = int(text)
+    if not 0 <= value <= LARGEST:
+        raise ValueError(text)
+    return value
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    'str': str, 'int': _integer, 'float': float,
+    'bool': {'true': True, 'false': False}.__getitem__,
+    'tuple[int, ...]': lambda text: tuple(map(_integer, text.split())),
+    'tuple[float, ...]': lambda text: tuple(map(float, text.split())),
+    'tuple[str, ...]': lambda text: tuple(text.split())}
+"""Type of a value, as text, to what reads it."""
 
 
 def _to_items(name: str, value: object) -> list[tuple[str, str]]:
@@ -139,12 +188,4 @@ def _from_items(name: str, kind: str, texts: dict[str, str]) -> Any:
         while f'{name}.{len(result)}' in texts:
             result.append(float(texts[f'{name}.{len(result)}']))
         return tuple(result)
-    text = texts[name]
-    if kind == 'str':
-        return text
-    if kind == 'bool':
-        return {'true': True, 'false': False}[text]
-    if kind.startswith('tuple'):
-        part = {'tuple[int, ...]': int, 'tuple[float, ...]': float, 'tuple[str, ...]': str}[kind]
-        return tuple(part(word) for word in text.split())
-    return {'int': int, 'float': float}[kind](text)
+    return _READERS[kind](texts[name])

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+import math
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ class RunRecord:
             return
         self.sources[decision.source] += 1
         self.deadline_misses += decision.deadline_missed
-        self._seconds.append(decision.seconds['total'])
+        self._seconds.append(decision.seconds.get('total', math.nan))
 
     def add_episode(self, episode: Episode) -> None:
         """Add a finished episode and begin the next one."""

@@ -193,12 +193,15 @@ class ViewerNode(Node):
         self.create_subscription(kind, topic, locked, qos)
 
     def _on_decision(self, robot: Watched, message: DiagnosticArray) -> None:
-        with contextlib.suppress(SpowlError, IndexError):
+        try:
             robot.decision = Decision.from_items(
                 (item.key, item.value) for item in message.status[0].values)
-            robot.arrivals.append(time.monotonic())
-            robot.history.add(robot.decision,
-                              None if robot.scene is None else robot.scene.robot)
+        except (SpowlError, IndexError) as error:
+            self.get_logger().warning(f'a decision of {robot.name or "the robot"} cannot be read '
+                                      f'and is left out: {error}', once=True)
+            return
+        robot.arrivals.append(time.monotonic())
+        robot.history.add(robot.decision, None if robot.scene is None else robot.scene.robot)
 
     def _on_markers(self, robot: Watched, message: MarkerArray) -> None:
         robot.scene = scene_of(message) or robot.scene

@@ -16,7 +16,7 @@ from spowl_ros.bags.context import read_context
 from spowl_ros.bags.reader import Bag
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.names import DECISION
-from spowl_ros.control.decision import Decision
+from spowl_ros.control.decision import LARGEST, Decision
 from spowl_ros.control.run_record import Episode
 from spowl_ros.drawing.outline import Outline, outline_of, solids
 from spowl_ros.robot.episode import BEGIN_TOPIC, BEGIN_TYPE
@@ -141,7 +141,12 @@ class RecordedRun:
         for stored in self.bag.messages(present):
             name, reader = present[stored.topic]
             message = self.bag.decode(stored)
-            for event in reader(name, message):
+            try:
+                events = tuple(reader(name, message))
+            except SpowlError as error:
+                raise SpowlError(f'{self.bag.path}: a message on {stored.topic} cannot be read: '
+                                 f'{error}') from error
+            for event in events:
                 yield stored.time_ns, event
         self.bag.damage += [f'{topic}: {count} messages are refused, the last because of {reason}'
                             for topic, (count, reason) in self._refused.items()]
@@ -242,7 +247,8 @@ def _settings_in(text: str) -> dict[str, Any]:
     try:
         said = json.loads(text)
         if (type(said['bundle']), type(said['settings']), type(said['seed']),
-                type(said['threads'])) == (str, dict, int, int) and 1 <= said['threads'] <= 256:
+                type(said['threads'])) == (str, dict, int, int) and (
+                    1 <= said['threads'] <= 256 and 0 <= said['seed'] <= LARGEST):
             return dict(said)
     except (ValueError, TypeError, LookupError, RecursionError):
         pass

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.settings import declared
 from spowl_ros.control.contract import differing as differing_contracts
 from spowl_ros.control.controller import Controller
 from spowl_ros.control.decision import SOURCES, Decision
@@ -54,6 +55,9 @@ AHEAD_NS = 2_000_000_000
 OF_POLICY = ('plan.policy_action', 'plan.policy_value', 'plan.policy_cost_value',
              'plan.value_low', 'plan.cost_value_high')
 """Parts of a decision that depend on its observation and window alone, not on earlier plans."""
+MOST_ITERATIONS = next(int(entry.high or 0) for entry in declared(ControllerSettings())
+                       if entry.name == 'planner.iterations')
+"""Most improvements of one plan."""
 NOT_DECIDED = ('seconds', 'settings')
 """Parts of a decision that say how long it took and with what, not what was decided."""
 
@@ -246,6 +250,7 @@ class Replayer:
         waiting: deque[tuple[int, Decision]] = deque()
         for time_ns, event in self._run.events():
             if isinstance(event, Decision):
+                self._check(event)
                 self._recorded.add(event)
                 waiting.append((time_ns, event))
             else:
@@ -255,6 +260,28 @@ class Replayer:
                 yield self._again(waiting.popleft()[1])
         for _, decision in waiting:
             yield self._again(decision)
+
+    def _check(self, recorded: Decision) -> None:
+        """
+        Make sure that a recorded decision is one of this robot.
+
+        :raises SpowlError: its action, stamps or silences are not as many as the contract says, or
+            its plan has more improvements than a plan can have
+        """
+        contract, fields = self._run.contract, len(self._run.contract.fields)
+        parts = (('action', len(recorded.action), contract.action.size),
+                 ('stamps_ns', len(recorded.stamps_ns), fields),
+                 ('silences', len(recorded.silences), fields))
+        for name, count, wanted in parts:
+            if count != wanted and (name == 'action' or recorded.stamps_ns or count):
+                raise SpowlError(
+                    f'bag {self._run.bag.path}: decision {len(self._recorded)} has {count} values '
+                    f'in {name}, and {contract.task} has {wanted}; it was not made by this '
+                    "robot's controller")
+        if recorded.plan is not None and recorded.plan.iterations > MOST_ITERATIONS:
+            raise SpowlError(
+                f'bag {self._run.bag.path}: decision {len(self._recorded)} has '
+                f'{recorded.plan.iterations} improvements, at most {MOST_ITERATIONS} are possible')
 
     def _again(self, recorded: Decision) -> Decision:
         """Repeat one recorded decision and note the differences."""

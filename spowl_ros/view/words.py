@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from typing import TYPE_CHECKING
 
 from spowl_ros.control.decision import SILENT_S
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from spowl_ros.control.decision import Decision
     from spowl_ros.view.frame import Frame, Health
 
+_MARKUP = re.compile(r"[^\w\s.,;:()%+/='-]|_")
 ERROR = 2
 LEVELS = ('ok', 'warning', 'error', 'stale')
 MEANING = {
@@ -99,8 +101,8 @@ def monitors(decision: Decision | None) -> str:
         tripped = reading.monitor in decision.tripped
         state = reading.reason or ('tripped' if tripped else 'clear')
         mark = '**' if tripped or reading.alarm else ''
-        rows.append(f'| {reading.monitor} | {_number(reading.value)} | {_number(reading.limit)} '
-                    f'| {mark}{_cell(state)}{mark} |')
+        rows.append(f'| {_cell(reading.monitor)} | {_number(reading.value)} '
+                    f'| {_number(reading.limit)} | {mark}{_cell(state)}{mark} |')
     return '\n'.join(rows)
 
 
@@ -120,7 +122,7 @@ def robots(frames: tuple[Frame, ...]) -> str:
     for frame in frames:
         source = 'silent' if frame.decision is None or frame.silence > SILENT_S else (
             frame.decision.source)
-        rows.append(f'| {_cell(title(frame.name))} | {source} | '
+        rows.append(f'| {_cell(title(frame.name))} | {_cell(source)} | '
                     f'{_fixed(frame.episode_return, 2)} | {_fixed(frame.cost, 0)} |')
     return '\n'.join(rows)
 
@@ -141,7 +143,8 @@ def _badge(text: str, colour: tuple[int, int, int]) -> str:
 
 
 def _cell(text: str) -> str:
-    return html.escape(text).replace('|', '\\|').replace('\n', ' ')
+    """Return a text from outside for a table's cell: nothing in it is HTML, Markdown or code."""
+    return _MARKUP.sub(lambda found: f'&#{ord(found[0])};', ' '.join(text.split()))
 
 
 def _number(value: float) -> str:

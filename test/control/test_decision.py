@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 import pytest
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.control.decision import SOURCES, Decision
+from spowl_ros.control.decision import LARGEST, SOURCES, Decision
 from spowl_ros.control.monitors.base import Reading
 from spowl_ros.control.plan import Plan
 
 NUMBERS = st.floats(allow_nan=False)
 ACTIONS = st.lists(NUMBERS, max_size=12).map(tuple)
-INTEGERS = st.integers(-2**62, 2**62)
+INTEGERS = st.integers(0, LARGEST)
 NAMES = st.sampled_from(['staleness', 'values', 'deadline', 'model_error'])
 TEXTS = st.text(max_size=20)
 PLANS = st.builds(
@@ -33,10 +33,10 @@ READINGS = st.lists(
     max_size=4, unique_by=lambda reading: reading.monitor).map(tuple)
 DECISIONS = st.builds(
     Decision, step=INTEGERS, now_ns=INTEGERS, action=ACTIONS, source=st.sampled_from(SOURCES),
-    reason=TEXTS, monitor=TEXTS, stamps_ns=st.lists(INTEGERS).map(tuple), silences=ACTIONS,
-    plan=st.none() | PLANS, cost=NUMBERS, cost_offset=NUMBERS, deadline_missed=st.booleans(),
-    readings=READINGS, tripped=st.lists(NAMES).map(tuple),
-    seconds=st.dictionaries(NAMES, NUMBERS), settings=TEXTS)
+    reason=TEXTS, monitor=st.just('') | NAMES, stamps_ns=st.lists(INTEGERS).map(tuple),
+    silences=ACTIONS, plan=st.none() | PLANS, cost=NUMBERS, cost_offset=NUMBERS,
+    deadline_missed=st.booleans(), readings=READINGS,
+    tripped=st.lists(NAMES).map(tuple), seconds=st.dictionaries(NAMES, NUMBERS), settings=TEXTS)
 
 
 @given(DECISIONS)
@@ -64,3 +64,26 @@ def test_other_records_are_refused(items: list[tuple[str, str]]) -> None:
     """A record that is not a decision is named as such."""
     with pytest.raises(SpowlError, match='not a decision record'):
         Decision.from_items(items)
+
+
+EVIL = '<script>alert(1)</script>'
+WRONG = {
+    'source': 'dance', 'monitor': EVIL, 'tripped': f'values {EVIL}', 'step': str(2**70),
+    'now_ns': str(10**30), 'stamps_ns': '1 -1', 'plan.source': 'stop', 'plan.iterations': '-1',
+    'action.0': 'much', 'deadline_missed': 'maybe', f'seconds.{EVIL}': '1.0',
+    f'monitors.{EVIL}.value': '1.0', 'monitors.': '1.0'}
+
+
+@pytest.mark.parametrize('key', WRONG)
+def test_what_no_controller_says_is_refused(key: str) -> None:
+    """An unknown source, a number that does not fit and a name that is no word end the reading."""
+    plan = Plan('plan', (0.5,), (0.1,), 4.0, 3.5, 0.1, 0.2, 3.4, 0.3, 3.0, 0.4, 57.0, 0.2, 2)
+    items = dict(Decision(0, 0, (0.5,), 'plan', '', plan=plan).to_items())
+    assert Decision.from_items(items.items()).source == 'plan'
+    items[key] = WRONG[key]
+    for part in ('value', 'limit', 'alarm', 'clear', 'reason'):
+        if key.endswith('.value'):
+            items[key.replace('value', part)] = {'alarm': 'true', 'clear': 'false'}.get(part, '1')
+    with pytest.raises(SpowlError, match='not a decision record') as error:
+        Decision.from_items(items.items())
+    assert '\n' not in str(error.value) and len(str(error.value)) < 300

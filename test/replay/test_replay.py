@@ -231,6 +231,42 @@ def changed(source: Path, target: Path, change: Callable[[str, bytes], bytes | N
     return target
 
 
+FOREIGN: dict[str, Callable[[Decision], dict[str, object]]] = {
+    'source': lambda made: {'source': 'dance'},
+    'fewer stamps': lambda made: {'stamps_ns': made.stamps_ns[:3]},
+    'fewer silences': lambda made: {'silences': made.silences[:3]},
+    'no silences': lambda made: {'silences': ()},
+    'longer action': lambda made: {'action': (*made.action, 0.0)},
+    'time': lambda made: {'now_ns': 10**30},
+    'step': lambda made: {'step': 2**70},
+    'iterations': lambda made: {'plan': made.plan and replace(made.plan, iterations=2**60)},
+    'seed': lambda made: {'settings': made.settings.replace('"seed": 7', f'"seed": {2**70}')},
+}
+
+
+@pytest.mark.parametrize('change', FOREIGN.values(), ids=FOREIGN)
+def test_a_decision_that_is_none_of_this_robot_is_refused_in_one_line(
+        driver, drive, tmp_path: Path, bundle: Bundle,
+        change: Callable[[Decision], dict[str, object]]) -> None:
+    """One bag is refused, and those beside it are replayed."""
+    driver.record(tmp_path / 'bag', drive(steps=5))
+    with Bag(tmp_path / 'bag') as bag:
+        def foreign(topic: str, data: bytes) -> bytes:
+            if topic != '/controller/decision':
+                return data
+            read = bag.decode(next(message for message in bag.messages([topic])
+                                   if message.data == data))
+            made = Decision.from_items((item.key, item.value) for item in read.status[0].values)
+            wrong = replace(made, **change(made))
+            return bytes(serialize_message(DiagnosticArray(status=[DiagnosticStatus(
+                values=[KeyValue(key=key, value=value) for key, value in wrong.to_items()])])))
+
+        path = changed(tmp_path / 'bag', tmp_path / 'wrong', foreign)
+    with pytest.raises(SpowlError) as error:
+        replay(path, bundle)
+    assert '\n' not in str(error.value)
+
+
 def without(source: Path, target: Path, dropped: range) -> Path:
     """Copy a bag without some of its decisions."""
     with Bag(source) as bag:

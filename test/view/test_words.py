@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from spowl_ros.control.decision import Decision
+from spowl_ros.control.monitors.base import Reading
 from spowl_ros.control.plan import Plan
 from spowl_ros.view import words
 from spowl_ros.view.frame import Frame, Health
@@ -47,7 +48,20 @@ def test_texts_from_the_network_are_no_markup() -> None:
                     words.diagnostics((Health(evil, 0, evil),)),
                     words.robots((Frame(evil), Frame('b')))))
     assert '<img' not in said
-    assert '\\|x' in words.diagnostics((Health(evil, 0, evil),))
+    assert '|x' not in words.diagnostics((Health(evil, 0, evil),))
+
+
+def test_names_in_a_decision_are_no_markup() -> None:
+    """A decision that was made elsewhere cannot bring HTML, Markdown or columns into the page."""
+    evil = '<img src=x>|[a](b)![c](d)`e`**f**'
+    made = Decision(step=0, now_ns=0, action=(0.5,), source=evil, reason=evil, monitor=evil,
+                    readings=(Reading(evil, reason=evil),), tripped=(evil,))
+    here = Frame('', decision=made, silence=0.0)
+    said = words.monitors(made) + words.robots((here,))
+    assert not set('<>[]!`').intersection(said)
+    assert said.count('f') and '**f' not in said
+    assert {line.count('|') for line in words.monitors(made).splitlines()} == {5}
+    assert '<img' not in words.headline(here)
 
 
 def test_a_cost_that_nobody_tells_is_not_zero() -> None:
