@@ -140,7 +140,7 @@ def _frames(run: RecordedRun, contract: Contract, left_out: Counter[str]) -> lis
     frames: list[DatasetFrame] = []
     waiting: deque[tuple[int, DatasetFrame]] = deque()
     last: DatasetFrame | None = None
-    ended = False
+    ended, step = False, -1
 
     def observe(frame: DatasetFrame) -> None:
         if frame.stamps_ns and memory.has(frame.stamps_ns):
@@ -153,7 +153,8 @@ def _frames(run: RecordedRun, contract: Contract, left_out: Counter[str]) -> lis
         if isinstance(event, Sample):
             memory.add(event)
         elif isinstance(event, Decision):
-            ended = ended and event.step > 0
+            ended = ended and event.step > step  # the bag may lack step 0
+            step = event.step
             if ended:
                 left_out['after the end of the episode'] += 1
                 last = None

@@ -333,13 +333,16 @@ class Replayer:
         # Half a raw step early is still in time: stamps are not exact multiples of it.
         period_ns = (self._run.contract.control_period - self._run.contract.raw_period / 2) * 1e9
         last_ns = -period_ns
+        newest_ns: dict[str, int] = {}
         for _, event in self._run.events():
             if isinstance(event, Sample):
                 self._assembler.put(event.field, event.values, event.stamp_ns)
-                if event.stamp_ns < last_ns:
-                    self._controller.reset()
+                if event.stamp_ns < newest_ns.get(event.field, event.stamp_ns):
+                    # The clock was set back; that is no new episode, and the controller sees it.
                     self._assembler.forget_after(event.stamp_ns)
                     last_ns = event.stamp_ns - period_ns
+                    newest_ns.clear()
+                newest_ns[event.field] = event.stamp_ns
                 if self._assembler.complete() and event.stamp_ns - last_ns >= period_ns:
                     last_ns = event.stamp_ns
                     observation = self._assembler.observe(event.stamp_ns)
@@ -390,6 +393,8 @@ class Replayer:
             self._past_known = recorded.step == 0
             self._rows = self._bundle.window if recorded.step == 0 else 0
             self._controller.resume(recorded.step, before or recorded)
+            if recorded.step == 0:  # only what outlasts an episode comes from before
+                self._controller.reset()
         if said:
             self._controller.change(self._settings(said))
         return self._controller

@@ -35,7 +35,7 @@ class Trace:
 
     now_ns: NDArray[np.int64]
     episode: NDArray[np.int64]
-    """Counted from 0; a reset of the controller begins a new episode."""
+    """Counted from 0; a reset of the controller begins a new episode: its steps do not go on."""
     source: NDArray[np.int64]
     """Index into SOURCES."""
     action: NDArray[np.float64]
@@ -105,14 +105,16 @@ class TraceBuilder:
         self._monitors: set[str] = set()
         self.episode = -1
         """That of the last decision."""
+        self._step = -1
 
     def __len__(self) -> int:
         return len(self._times)
 
     def add(self, decision: Decision) -> None:
         """Add a decision; reward and cost come later."""
-        if decision.step == 0 or self.episode < 0:
+        if decision.step <= self._step or self.episode < 0:  # the bag may lack step 0
             self.episode += 1
+        self._step = decision.step
         self._times.append(decision.now_ns)
         self._actions.extend(decision.action)
         numbers = {name: getattr(decision.plan, name, float('nan')) for name in NUMBERS}

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 import json
 from pathlib import Path
@@ -18,6 +19,7 @@ from spowl_ros.bags.reader import Bag
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.bundle import Bundle
 from spowl_ros.control.decision import Decision
+from spowl_ros.control.run_record import Episode
 from spowl_ros.replay import dataset
 from spowl_ros.replay.recording import Outcome, RecordedRun, Sample
 from spowl_ros.robot.topics import load_robot
@@ -128,6 +130,30 @@ def test_a_leap_of_the_clock_ends_an_episode(driver: Any, drive: Any, bundle: Bu
     assert read['frame_index'].tolist() == [*range(6), *range(6)]
     steps = np.diff(read['timestamp'])[np.diff(read['episode_index']) == 0]
     np.testing.assert_allclose(steps, bundle.contract.control_period, atol=1e-6)
+
+
+def test_an_episode_without_its_first_decision_is_kept(
+        driver: Any, drive: Any, bundle: Bundle, tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what follows the end of an episode is left out, not the next episode."""
+    driver.record(tmp_path / 'bag', drive(steps=5, episodes=2))
+    events = RecordedRun.events
+
+    def changed(run: RecordedRun) -> Iterator[tuple[int, Any]]:
+        decided = 0
+        for time_ns, event in events(run):
+            decided += isinstance(event, Decision)
+            if isinstance(event, Decision) and decided == 5:
+                yield time_ns, event
+                yield time_ns, Episode(1.0, 0.0, 5)
+                yield time_ns, replace(event, step=5)
+            elif not (isinstance(event, Decision) and decided == 6):
+                yield time_ns, event
+
+    monkeypatch.setattr(RecordedRun, 'events', changed)
+    found = dataset.write([tmp_path / 'bag'], bundle.contract, tmp_path / 'data')
+    assert found.left_out == {'after the end of the episode': 1}
+    assert columns(tmp_path / 'data')['step'].tolist() == [0, 1, 2, 3, 4, 1, 2, 3, 4]
 
 
 def test_mistakes_are_one_sentence_and_leave_nothing(driver: Any, drive: Any, bundle: Bundle,

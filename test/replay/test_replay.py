@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 import numpy as np
@@ -24,6 +25,7 @@ from spowl_ros.control.planner_settings import PlannerSettings
 from spowl_ros.control.settings import ControllerSettings
 from spowl_ros.replay.gate import GateRules, judge, tally
 from spowl_ros.replay.measures import measure, remarks
+from spowl_ros.replay.recording import RecordedRun, Sample
 from spowl_ros.replay.replay import Changes, Replay, Replayer
 from spowl_ros.sim.environment import contract
 from spowl_ros.training.untrained import COMPACT, export_untrained
@@ -199,6 +201,35 @@ def test_decisions_are_made_where_none_were_recorded(
     assert measure(found)['divergence'] is None
 
 
+@pytest.mark.parametrize(('late_s', 'set_back_s'), [(0.21, 0.0), (0.0, 1.0)],
+                         ids=['a late sensor', 'a clock set back'])
+def test_an_interruption_of_sensors_alone_begins_no_episode(
+        driver, drive, tmp_path: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch,
+        late_s: float, set_back_s: float) -> None:
+    """Where no decisions were recorded, too, an episode begins by word only."""
+    driver.record(tmp_path / 'bag', drive(steps=30, decisions=False))
+    patient = replace(bundle, contract=replace(bundle.contract, fields=tuple(
+        replace(field, timeout=0.5) for field in bundle.contract.fields)))
+    events = RecordedRun.events
+
+    def changed(run: RecordedRun) -> list[tuple[int, Any]]:
+        found = []
+        for time_ns, event in events(run):
+            if isinstance(event, Sample):
+                time_ns += round(late_s * 1e9) * (event.field == 'velocimeter')
+                back = set_back_s * (event.stamp_ns > 2.5 * 10**9)
+                event = replace(event, stamp_ns=event.stamp_ns - round(back * 1e9))
+            found.append((time_ns, event))
+        return sorted(found, key=lambda entry: entry[0])
+
+    monkeypatch.setattr(RecordedRun, 'events', changed)
+    found = replay(tmp_path / 'bag', patient).replayed
+    assert len(found) >= 29
+    assert found.episode.max() == 0
+    # Once all sensors are there, only the first plan after a clock set back builds on none.
+    assert np.isnan(found.plan['model_error'][5:]).sum() == (set_back_s > 0.0)
+
+
 def test_lost_inputs_are_counted(driver, drive, tmp_path: Path, bundle: Bundle) -> None:
     """What is made with other inputs, or builds on it, is counted and not compared."""
     driver.record(tmp_path / 'whole', drive(steps=10))
@@ -298,6 +329,26 @@ def test_a_recording_that_begins_midway_is_compared_from_the_next_episode(
         'plans were built; comparison begins at decision 12',
         "of 12 of these the policy's action and values can be compared, for the bag holds all "
         'that the encoder reads: all identical']
+
+
+def test_an_episode_after_a_missing_past_has_its_whole_budget(
+        driver, drive, tmp_path: Path, bundle: Bundle) -> None:
+    """What the episode before has spent, and its last action, end with it."""
+    driver.record(tmp_path / 'whole', drive(steps=20, episodes=2,
+                                            settings={'budget.limit': 100.0}))
+    found = replay(without(tmp_path / 'whole', tmp_path / 'late', range(8)), bundle)
+    assert found.compared.tolist() == [False] * 12 + [True] * 20
+    assert found.differences == {}
+
+
+def test_an_episode_without_its_first_decision_is_one(driver, drive, tmp_path: Path,
+                                                      bundle: Bundle) -> None:
+    """Figures of episodes are of two where the bag lacks the end of one and the other's begin."""
+    driver.record(tmp_path / 'whole', drive(steps=20, episodes=2))
+    found = replay(without(tmp_path / 'whole', tmp_path / 'gap', range(15, 25)), bundle)
+    assert found.recorded.episode.tolist() == [0] * 15 + [1] * 15
+    assert found.replayed.episode.tolist() == [0] * 15 + [1] * 15
+    assert len(measure(found)['episodes']) == 2
 
 
 def test_a_window_is_exact_from_its_length_on(driver, drive, tmp_path: Path) -> None:
