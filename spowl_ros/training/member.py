@@ -103,6 +103,20 @@ class Member:
         """Return a validation's score with this learner's budget."""
         return score(evaluation, self.config.constraint.budget)
 
+    def rescore(self, evaluation: dict[str, float], before: TrainConfig) -> None:
+        """
+        Score the kept networks by the present budget.
+
+        If a validation has other episodes now, no later score compares with theirs, and the next
+        validated networks replace them.
+
+        :param evaluation: of the kept networks
+        :param before: the configuration of that validation
+        """
+        episodes = [(schedule.evaluation_episodes, schedule.perturbed_episodes)
+                    for schedule in (before.schedule, self.config.schedule)]
+        self.best_score = self.score_of(evaluation) if episodes[0] == episodes[1] else -np.inf
+
     def figures(self) -> dict[str, float]:
         """Return the means of recent episodes and the last validation's figures."""
         mean = {column: float(np.mean([getattr(e, name) for e in self.episodes]))

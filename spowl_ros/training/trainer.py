@@ -25,7 +25,7 @@ from spowl_ros.training import config as configuration
 from spowl_ros.training.agent import usable
 from spowl_ros.training.buffer import ReplayBuffer
 from spowl_ros.training.capture import Captured
-from spowl_ros.training.config import PhaseConfig, TrainConfig
+from spowl_ros.training.config import TrainConfig
 from spowl_ros.training.explore import Explorer
 from spowl_ros.training.gait import Gait
 from spowl_ros.training.learner import Guidance, Learners, LearnerSettings
@@ -96,6 +96,8 @@ class Trainer:
                 configuration.from_dict(state['config']), overrides)
             for state in content['members']}, directory)
         trainer._load_state(content)
+        for member in trainer.members:
+            trainer._rescored(member)
         if overrides:
             trainer.origin['command'] += '; ' + checkpoint.command()
         return trainer
@@ -255,8 +257,10 @@ class Trainer:
         before = self.config.collect
         for member in self.members:
             member.config = configuration.in_phase(member.config, phase)
-            if (member.directory / BEST).exists():
-                self._return_to_kept(member, phase)
+            kept = self._rescored(member)
+            if kept and phase.kept:
+                for stack in (self.learners.weights, self.learners.averages):
+                    stack.members[member.index].load_state_dict(kept)
         self.config = self.members[0].config
         self.learners.set_numbers([LearnerSettings(
             m.config.loss, m.config.optimiser, m.config.constraint) for m in self.members])
@@ -272,13 +276,14 @@ class Trainer:
         log.info('after %d decisions a phase begins: %s', self.decisions, phase.values)
         return True
 
-    def _return_to_kept(self, member: Member, phase: PhaseConfig) -> None:
-        """Score the kept networks by the present budget; take them back if the phase wants it."""
+    def _rescored(self, member: Member) -> dict[str, Tensor] | None:
+        """Score the kept networks by the present settings; return them, or None if none are."""
+        if not (member.directory / BEST).exists():
+            return None
         kept = checkpoint.load(member.directory / BEST)
-        member.best_score = member.score_of(kept['evaluation'])
-        if phase.kept:
-            for stack in (self.learners.weights, self.learners.averages):
-                stack.members[member.index].load_state_dict(kept['networks'])
+        member.rescore(kept['evaluation'], configuration.from_dict(kept['config']))
+        networks: dict[str, Tensor] = kept['networks']
+        return networks
 
     def _passed(self, previous: int, every: int) -> bool:
         """Return whether a multiple of `every` decisions was reached since `previous`."""

@@ -15,6 +15,7 @@ import sys
 import time
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -129,6 +130,27 @@ def test_resume_continues_bit_for_bit(uninterrupted: Path, tiny: TrainConfig, tm
         stream.write('180,3600,9\n210,42')  # rows after the checkpoint, the last one torn
     Trainer.resume(tmp_path, [f'collect.decisions={tiny.collect.decisions}']).run()
     assert_same_run(tmp_path, uninterrupted)
+
+
+@pytest.mark.parametrize(('override', 'score'), [
+    ('schedule.log=30', 22.0), ('constraint.budget=0.25', 20.6),
+    ('schedule.perturbed_episodes=1', -np.inf), ('schedule.evaluation_episodes=2', -np.inf)])
+def test_kept_networks_are_scored_by_the_present_settings(
+        override: str, score: float, uninterrupted: Path, tiny_data: dict[str, Any],
+        tmp_path: Path) -> None:
+    """Resumed with another budget or validation, or in such a phase, they do not keep a score."""
+    best = checkpoint.load(uninterrupted / BEST)
+    best['evaluation'] = {'evaluation_return': 22.0, 'evaluation_cost': 0.95}
+    run = shutil.copytree(uninterrupted, tmp_path / 'run')
+    checkpoint.save(run / BEST, best)
+    assert Trainer.resume(run, [override]).members[0].best_score == pytest.approx(score)
+    name, value = override.split('=')
+    trainer = Trainer(from_dict({
+        **tiny_data, 'collect': {**tiny_data['collect'], 'decisions': 3},
+        'phases': [{'settings': {name: yaml.load(value)}}]}), tmp_path / 'phase')
+    checkpoint.save(tmp_path / 'phase' / BEST, best)
+    trainer.run()
+    assert trainer.members[0].best_score == pytest.approx(score)
 
 
 @pytest.mark.slow
