@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+import itertools
 import json
 import os
 from pathlib import Path
@@ -248,12 +249,14 @@ def test_each_fault_once(driving: System, contract: Contract) -> None:
 
 def test_faults_of_simulated_time(untrained_bundle: Path, contract: Contract,
                                   ros_domain: int) -> None:
-    """A clock that stops stops the robot; one set back begins anew."""
+    """A clock that stops stops the robot; one set back begins no episode."""
     with running(untrained_bundle, contract, 'stand with simulated time') as system:
         for fault in faults.all_faults(contract):
             if fault.world == 'stand with simulated time':
                 put_to_the_test(system, fault)
-        assert any(decision.step == 0 for _, decision in system.stand.decisions[5:])
+        made = [decision for _, decision in system.stand.decisions][5:]
+        assert any(after.now_ns < before.now_ns for before, after in itertools.pairwise(made))
+        assert all(decision.step > 0 for decision in made)
 
 
 def test_faults_of_a_whole_simulation(untrained_bundle: Path, contract: Contract,

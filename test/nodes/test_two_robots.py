@@ -130,7 +130,8 @@ def test_check_live_hears_every_input(fleet: Fleet, untrained_bundle: Path,
                                       tmp_path: Path) -> None:
     """`spowl check --live` reports rate, age and range of each field, and a field that is not."""
     robot = tmp_path / 'robot.yaml'
-    robot.write_text('inputs: {magnetometer: {topic: compass}, gyro: {topic: imu, timeout: 2.0}}')
+    robot.write_text('limits: {x: 1.0, z: 1.0}\n'
+                     'inputs: {magnetometer: {topic: compass}, gyro: {topic: imu, timeout: 2.0}}')
     result = subprocess.run(
         [SPOWL, 'check', str(robot), str(untrained_bundle), '--live', '--seconds', '2',
          '--namespace', 'blue'], capture_output=True, text=True, timeout=60, check=False,
