@@ -240,6 +240,10 @@ def in_phase(config: TrainConfig, phase: PhaseConfig) -> TrainConfig:
     fresh = _overridden(replace(config, phases=()).to_dict(), values)
     if fresh.constraint.kind != config.constraint.kind:
         raise SpowlError('a phase cannot change constraint.kind')
+    if bool(fresh.optimiser.average_rate) != bool(config.optimiser.average_rate):
+        raise SpowlError('a phase cannot turn averaging on or off: optimiser.average_rate is '
+                         f'{config.optimiser.average_rate} at first and '
+                         f'{fresh.optimiser.average_rate} in the phase; both or none can be 0')
     return replace(fresh, phases=config.phases)
 
 

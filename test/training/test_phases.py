@@ -75,12 +75,22 @@ def test_a_recipe_runs_untouched(tiny_data: dict[str, Any], tmp_path: Path) -> N
     ([{'decisions': 9, 'settings': {'constraint.bugdet': 1.0}}], 'did you mean'),
     ([{'decisions': 9, 'settings': {'constraint.budget': 'much'}}], 'a number'),
     ([{'decisions': 9, 'settings': {'constraint.kind': 'augmented'}}], 'kind'),
+    ([{'decisions': 9, 'settings': {'optimiser.average_rate': 0}}], 'averaging on or off'),
     ([{'decisions': 9, 'settings': {'constraint.multiplier': 0.3}}], 'only .* at the beginning')])
 def test_senseless_phases_are_refused(phases: list[dict[str, Any]], said: str,
                                       tiny_data: dict[str, Any]) -> None:
     """The message says which phase, and what it may do."""
     with pytest.raises(SpowlError, match=said):
         from_dict({**tiny_data, 'phases': phases})
+
+
+def test_a_phase_cannot_begin_averaging(tiny_data: dict[str, Any]) -> None:
+    """The average is made when the run begins, so a first rate of 0 cannot change either."""
+    phases = [{'decisions': 9, 'settings': {'optimiser.average_rate': 0.1}}]
+    with pytest.raises(SpowlError, match='averaging on or off.* is 0.0 at first') as caught:
+        from_dict({**tiny_data, 'optimiser': {'average_rate': 0.0}, 'phases': phases})
+    assert '\n' not in str(caught.value)
+    from_dict({**tiny_data, 'optimiser': {'average_rate': 0.2}, 'phases': phases})
 
 
 @pytest.mark.parametrize('task', ['PointGoal1', 'CarGoal1', 'DoggoGoal1'])
