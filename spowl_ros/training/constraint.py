@@ -35,7 +35,8 @@ class Constraint(ABC):
     """A constraint: its settings and its effect on learning."""
 
     kind: str = setting('', KIND)
-    budget: float = setting(1.0, 'mean cost of an episode that validation accepts without loss')
+    budget: float = setting(
+        1.0, 'mean cost of an episode that validation accepts without loss', low=1e-3)
 
     @abstractmethod
     def start(self) -> dict[str, float]:
@@ -75,9 +76,11 @@ class AugmentedLagrangian(Constraint):
     limit: float = setting(0.1, 'mean cost value that the policy may have (augmented)')
     multiplier: float = setting(1e-6, 'price of a unit of cost value, at first')
     multiplier_max: float = setting(10.0, 'greatest price of a unit of cost value')
-    penalty: float = setting(5e-9, 'weight of the squared excess, at first (augmented)')
+    penalty: float = setting(
+        5e-9, 'weight of the squared excess, at first (augmented)', low=1e-12)
     penalty_rate: float = setting(5e-6, 'growth of that weight per update (augmented)')
-    penalty_max: float = setting(1.0, 'greatest weight of the squared excess (augmented)')
+    penalty_max: float = setting(
+        1.0, 'greatest weight of the squared excess (augmented)', low=1e-12)
 
     def start(self) -> dict[str, float]:
         """Return multiplier and penalty."""

@@ -12,13 +12,14 @@ from torch import Tensor
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.training import constraint
-from spowl_ros.training.config import from_dict
+from spowl_ros.training.config import from_dict, overridden
 from spowl_ros.training.constraint import (
     AugmentedLagrangian,
     BudgetController,
     Constraint,
     State,
 )
+from spowl_ros.training.population import members
 
 
 def start(settings: Constraint) -> State:
@@ -64,6 +65,24 @@ def test_authors_multiplier_saturates() -> None:
     assert float(state['multiplier']) == 10.0
     assert float(control.psi(state, torch.tensor(2.0))) > float(
         control.psi(state, torch.tensor(1.0))) > 0
+
+
+@pytest.mark.parametrize(('kind', 'name'), [
+    ('budget', 'budget'), ('augmented', 'budget'), ('augmented', 'penalty'),
+    ('augmented', 'penalty_max')])
+def test_what_a_constraint_divides_by_is_above_zero(kind: str, name: str) -> None:
+    """Zero would make the multiplier NaN; it is refused wherever it is given, the least works."""
+    base, full = {'task': 'T', 'constraint': {'kind': kind}}, f'constraint.{name}'
+    config = from_dict(base)
+    for give in (lambda: from_dict({'task': 'T', 'constraint': {'kind': kind, name: 0}}),
+                 lambda: overridden(config, [f'{full}=0']),
+                 lambda: members(config, [0], [f'{full}=0,1']),
+                 lambda: from_dict({**base, 'phases': [{'settings': {full: 0}}]})):
+        with pytest.raises(SpowlError, match=f'{name}.*(of at least|at the beginning)') as caught:
+            give()
+        assert '\n' not in str(caught.value)
+    least = overridden(config, ['constraint.budget=0.001']).constraint
+    assert torch.isfinite(torch.tensor(after(least, start(least), 3 * [0.0] + 3 * [9.0]))).all()
 
 
 def test_a_constraint_is_tightened_under_way() -> None:
