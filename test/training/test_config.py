@@ -41,8 +41,9 @@ def test_shipped_bundles_plan_as_configured(path: Path) -> None:
 
 
 def test_authors_configuration_is_the_authors() -> None:
-    """The file of the authors' sizes is the default of every section, and their planner."""
+    """The authors' sizes are the default of every section; all environments plan, with theirs."""
     config = load(FOLDER / 'authors.yaml', [])
+    assert config.collect.planning_share == 1.0
     plain = TrainConfig(config.task)
     assert config.planner == PlannerSettings()
     for section in ('networks', 'loss', 'optimiser', 'constraint'):
