@@ -188,8 +188,9 @@ class Replayer:
         self._run = RecordedRun(bag, bundle.contract, robot, changes.namespace)
         self._bundle, self._used = bundle, bundle.digest
         self._changes = changes.values
-        # Replay clock-dependent quantities as recorded, unless the planner is to do more.
-        self._own_iterations = not {'planner.kind', 'planner.iterations'}.isdisjoint(self._changes)
+        self._plans_as_recorded = not any(name.startswith('planner.') for name in self._changes)
+        """Whether the recorded bundle decides with the recorded planner settings; only then do
+        the recorded iterations tell how many it had time for."""
         self._memory = RecentValues(bundle.contract)
         self._assembler = ObservationAssembler(bundle.contract)
         self._controller: Controller | None = None
@@ -299,7 +300,7 @@ class Replayer:
             if observation is None:
                 decision = controller.stop(recorded.now_ns, 'the bag lacks the inputs')
             else:
-                made = recorded.plan is not None and not self._own_iterations
+                made = recorded.plan is not None and self._plans_as_recorded
                 decision = controller.decide(
                     dataclasses.replace(observation, silences=np.array(recorded.silences)),
                     iterations=recorded.plan.iterations if made and recorded.plan else None,
@@ -396,7 +397,11 @@ class Replayer:
             if recorded.step == 0:  # only what outlasts an episode comes from before
                 self._controller.reset()
         if said:
-            self._controller.change(self._settings(said))
+            settings = self._settings(said)
+            self._controller.change(settings)
+            self._plans_as_recorded = (
+                said['bundle'] == self._bundle.digest and 'planner.iterations' not in self._changes
+                and settings.planner == self._recorded_settings(said).planner)
         return self._controller
 
     def _change_bundle(self, said: dict[str, Any], step: int, before: Decision | None) -> None:
@@ -417,6 +422,14 @@ class Replayer:
         """
         Return the recorded settings with the requested changes.
 
+        :raises SpowlError: a setting does not exist, or the bundle fixes it
+        """
+        return self._recorded_settings(said).change(self._changes)
+
+    def _recorded_settings(self, said: dict[str, Any] | None) -> ControllerSettings:
+        """
+        Return the recorded settings.
+
         Another bundle keeps its own planner settings; only the monitors' settings are as recorded.
 
         :raises SpowlError: a setting does not exist, or the bundle fixes it
@@ -427,7 +440,7 @@ class Replayer:
             settings = settings.change({
                 name: value for name, value in said['settings'].items()
                 if same or not name.startswith('planner.')})
-        return settings.change(self._changes)
+        return settings
 
 
 def differing(recorded: Decision, replayed: Decision) -> tuple[str, ...]:

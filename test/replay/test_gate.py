@@ -21,6 +21,7 @@ from spowl_ros.cli.main import main
 from spowl_ros.control.bundle import Bundle
 from spowl_ros.control.planner_settings import PlannerSettings
 from spowl_ros.replay.gate import GateRules, check_contracts, judge, rules_from, tally
+from spowl_ros.replay.replay import Changes, Replayer
 from spowl_ros.replay.tally import Tally
 from spowl_ros.training.untrained import COMPACT, export_untrained
 
@@ -92,6 +93,35 @@ def test_on_a_cluster_it_judges_alike(
     rows = parquet.read_table(table).to_pylist()
     assert [Path(row['bag']).name for row in rows] == ['a', 'b', 'c']
     assert rows[0]['decisions'] == rows[1]['decisions'] > 0 and rows[2]['error']
+
+
+@pytest.mark.parametrize('kind', ['adaptive', 'policy'])
+def test_each_bundle_plans_with_its_own_iterations(
+        bundle: Bundle, driver, drive, tmp_path: Path, kind: str) -> None:
+    """What the recording robot had time for, or did not plan, says nothing of another bundle."""
+    driver.record(tmp_path / 'bag', drive(steps=5, settings={'planner.kind': kind}))
+    thorough = export_untrained(
+        tmp_path / 'thorough', bundle.contract,
+        replace(COMPACT, latent_dim=16, enc_dim=32, mlp_dim=32),
+        PlannerSettings.compact(iterations=5, samples=32, policy_candidates=8, elites=8))
+    own = bundle.settings.iterations
+    for decides, changes, wanted in (
+            (bundle, {}, own if kind == 'adaptive' else 0), (thorough, {}, 5),
+            (bundle, {'planner.kind': 'adaptive', 'planner.temperature': 1.0}, own)):
+        with Bag(tmp_path / 'bag') as bag:
+            found = Replayer(bag, decides, Changes(changes)).run()
+        assert set(found.replayed.plan['iterations']) == {wanted}
+
+
+def test_what_had_to_be_cut_short_is_not_when_the_planner_differs(
+        real_time_bag: Path, bundle: Bundle) -> None:
+    """The recorded iterations are those of the recorded planner settings alone."""
+    with Bag(real_time_bag) as bag:
+        found = Replayer(bag, bundle, Changes({'planner.cost_weight': 1.0})).run()
+    assert found.recorded is not None
+    clear = ~(found.replayed.alarms['deadline'] | found.replayed.alarms['staleness'])
+    assert len(set(found.recorded.plan['iterations'][clear])) > 1
+    assert set(found.replayed.plan['iterations'][clear]) == {bundle.settings.iterations}
 
 
 def test_sums_of_bags_add_up(bundle: Bundle, driver, drive, tmp_path: Path) -> None:
