@@ -36,6 +36,8 @@ class Shadow:
         self._controller, self._publish, self._failed = controller, publish, failed
         self._condition = threading.Condition()
         self._waiting: tuple[Observation, float, tuple[float, ...]] | None = None
+        self._step = -1
+        self._costs: list[float] = []
         self._reset = self._busy = self._ended = self._missed = False
         self._thread = threading.Thread(target=self._run, name='shadow', daemon=True)
         self._thread.start()
@@ -51,14 +53,18 @@ class Shadow:
         """
         Decide on an observation on which the active controller has decided.
 
-        :param decision: the active controller's; at its step 0 the shadow is reset as well
+        :param decision: the active controller's; where its steps begin again, the shadow is
+            reset as well
         :param due: steady time of the next decision; infinity in lock-step
         """
+        reset = decision.step <= self._step  # step 0 may have been a stop without an observation
+        self._step = decision.step
         if math.isinf(due):
-            self._decide(observation, due, decision.step == 0, decision.action)
+            self._decide(observation, due, reset, decision.action, decision.cost)
             return
         with self._condition:
-            self._reset |= decision.step == 0
+            self._reset |= reset
+            self._costs.append(decision.cost)
             if self._busy or self._waiting is not None:
                 self._missed = True
             if not self._busy:
@@ -73,16 +79,24 @@ class Shadow:
                 if self._ended or self._waiting is None:
                     return
                 observation, due, action = self._waiting
+                known = [cost for cost in self._costs if not math.isnan(cost)]
+                cost = math.fsum(known) if known else math.nan
+                self._costs = []  # also those of the observations that it skipped
                 reset, missed = self._reset, self._missed
                 self._waiting, self._reset, self._missed, self._busy = None, False, False, True
             if missed:
                 self._controller.took(None)
-            self._decide(observation, due, reset, action)
+            self._decide(observation, due, reset, action, cost)
             self._busy = False
 
     def _decide(self, observation: Observation, due: float, reset: bool,
-                action: tuple[float, ...]) -> None:
-        """Decide on an observation; the active controller took this action on it."""
+                action: tuple[float, ...], cost: float) -> None:
+        """
+        Decide on an observation.
+
+        :param action: what the active controller did on it
+        :param cost: since the last observation that the shadow decided on
+        """
         if self._ended:
             return
         try:
@@ -90,7 +104,7 @@ class Shadow:
                 self._controller.reset()
             left = _USED * (due - time.monotonic())
             decision = self._controller.decide(
-                observation, None if math.isinf(due) else max(left, 0.0))
+                observation, None if math.isinf(due) else max(left, 0.0), cost=cost)
             self._controller.took(action)
             if not self._ended:
                 self._publish(decision)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+import threading
 import time
 from typing import Any
 
@@ -50,6 +51,62 @@ def test_in_lock_step_the_same_bundle_decides_the_same(active: Controller) -> No
     shadow.end()
     shadow.see(decision, sensed, math.inf)
     assert len(seen) == 10
+
+
+def budgeted(active: Controller) -> Controller:
+    """Return a controller of the same bundle with a budget."""
+    return Controller(active.bundle, active.settings.change({'budget.limit': 100.0}))
+
+
+def test_a_shadow_counts_the_costs_that_the_active_one_sees(active: Controller) -> None:
+    """What is spent is what the robot's episode has cost, also one that begins with a stop."""
+    seen: list[Decision] = []
+    shadow = Shadow(budgeted(active), seen.append, lambda error: None)
+    for step in range(3):
+        sensed = observation(active, step)
+        shadow.see(active.decide(sensed, cost=2.0), sensed, math.inf)
+    assert [decision.budget_spent for decision in seen] == [0.0, 2.0, 4.0]
+    active.reset()
+    active.stop(10**12, 'waiting for imu')
+    for step in (4, 5):
+        sensed = observation(active, step)
+        shadow.see(active.decide(sensed, cost=1.0), sensed, math.inf)
+    assert [decision.step for decision in seen[3:]] == [0, 1]
+    assert [decision.budget_spent for decision in seen[3:]] == [0.0, 1.0]
+    shadow.end()
+
+
+def test_a_slow_shadow_loses_no_cost(active: Controller, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The costs of observations that it skips are counted at the next one."""
+    seen: list[Decision] = []
+    slow = budgeted(active)
+    decide, go = slow.decide, threading.Event()
+
+    def waiting(*args: Any, **values: Any) -> Decision:
+        go.wait(20.0)
+        return decide(*args, **values)
+
+    def wait_for(count: int) -> None:
+        end = time.monotonic() + 20.0
+        while (len(seen) < count or shadow._busy) and time.monotonic() < end:
+            time.sleep(0.005)
+
+    monkeypatch.setattr(slow, 'decide', waiting)
+    shadow = Shadow(slow, seen.append, lambda error: None)
+    costs = (0.0, 2.0, math.nan, 3.0)
+    for step, cost in enumerate(costs):
+        sensed = observation(active, step)
+        shadow.see(active.decide(sensed, cost=cost), sensed, time.monotonic() + 10.0)
+        end = time.monotonic() + 20.0
+        while step == 0 and not shadow._busy and time.monotonic() < end:
+            time.sleep(0.005)
+    go.set()
+    wait_for(1)
+    sensed = observation(active, 4)
+    shadow.see(active.decide(sensed, cost=1.0), sensed, time.monotonic() + 10.0)
+    wait_for(2)
+    shadow.end()
+    assert [decision.budget_spent for decision in seen] == [0.0, 6.0]
 
 
 def test_a_slow_shadow_delays_nobody(active: Controller, monkeypatch: pytest.MonkeyPatch) -> None:
