@@ -19,6 +19,7 @@ from spowl_ros.cli.main import main
     ('bench BUNDLE --decisions 0', "'0', wanted an integer of at least 1"),
     ('bench BUNDLE --soak -3', "'-3', wanted an integer of at least 1"),
     ('check ROBOT BUNDLE --live --seconds nan', "'nan', wanted a number from 0.1 to 3600"),
+    ('evaluate BUNDLE --episodes 0', "'0', wanted an integer of at least 1"),
     ('evaluate BUNDLE --seed -5', "'-5', wanted an integer from 0 to 4294967295"),
     ('evaluate BUNDLE --workers -1', "'-1', wanted an integer of at least 1"),
     ('replay BAG BUNDLE --jobs 0', "'0', wanted an integer of at least 1"),

@@ -163,7 +163,6 @@ def test_what_was_measured_before_an_error_is_kept(
     (['--set', 'swich=false'], 'swich'),
     (['--set', 'switch'], 'NAME=VALUE'),
     (['--perturb', 'weight=2'], 'mass'),
-    (['--episodes', '0'], 'at least one'),
     (['--json', '/nowhere/figures.json'], '/nowhere'),
     (['--device', 'abacus'], 'abacus'),
 ])
