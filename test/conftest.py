@@ -190,11 +190,12 @@ def is_ours(process: psutil.Process) -> bool:
 
 
 def session_processes() -> list[psutil.Process]:
-    """Return the living processes that this test session started."""
+    """Return the living processes that this test session started and that do not end with it."""
     found = []
     for process in filter(is_ours, psutil.process_iter()):
         with contextlib.suppress(psutil.Error):
-            if process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
+            if process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE and (
+                    'multiprocessing.resource_tracker' not in ' '.join(process.cmdline())):
                 found.append(process)
     return found
 
@@ -251,8 +252,6 @@ def nothing_left_behind() -> Iterator[None]:
     while (left := session_processes()) and time.monotonic() < deadline:
         time.sleep(0.1)
     commands = [' '.join(process.cmdline()) for process in left]
-    # Python's own helper of multiprocessing ends with this process
-    commands = [line for line in commands if 'multiprocessing.resource_tracker' not in line]
     for process in left:
         process.kill()
     assert not commands, f'processes left behind: {commands}'
