@@ -39,21 +39,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Export and print what was written."""
     os.environ.setdefault('OMP_NUM_THREADS', '1')  # more PyTorch threads wait for one another
-    from spowl_ros.base.errors import SpowlError
     from spowl_ros.base.names import BEST
     from spowl_ros.base.settings import assigned, declared
     from spowl_ros.control.bundle import MANIFEST
     from spowl_ros.control.planner_settings import PlannerSettings
-    from spowl_ros.control.signature import SIGNATURE
     from spowl_ros.sim.environment import contract
     from spowl_ros.training.config import of_task
     from spowl_ros.training.export import export_bundle, export_checkpoint
     from spowl_ros.training.population import folder_of
     from spowl_ros.training.untrained import export_untrained
 
-    if (args.directory / SIGNATURE).exists():
-        raise SpowlError(f'{args.directory} is signed and would lose its signature; name another '
-                         'directory, or delete it first')
     changes = assigned(declared(PlannerSettings()), args.set)
     if args.untrained:
         config = of_task(args.checkpoint)

@@ -85,6 +85,8 @@ def _interval(found: dict[str, float]) -> str:
 
 def _origin(bundle: Bundle) -> Iterator[tuple[str, Any]]:
     """Yield a few rows on a bundle's origin, planner, monitors and signature."""
+    from spowl_ros.control.signature import SIGNATURE
+
     made, latency = bundle.provenance, (bundle.measured or {}).get('latency_ms', {})
     for name in ('task', 'trained_with', 'seed', 'decisions', 'updates'):
         if name in made:
@@ -98,7 +100,7 @@ def _origin(bundle: Bundle) -> Iterator[tuple[str, Any]]:
                       f'switch {"on" if settings.switch else "off"}' if bundle.plans else
                       'none: a policy of another library')
     yield 'monitors', ('calibrated' if bundle.calibration else 'not calibrated: spowl calibrate')
-    yield 'signed', 'yes' if (bundle.directory / 'model.sig').is_file() else 'no'
+    yield 'signed', 'yes' if (bundle.directory / SIGNATURE).is_file() else 'no'
 
 
 def _everything(bundle: Bundle) -> None:

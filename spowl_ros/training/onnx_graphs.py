@@ -15,6 +15,7 @@ from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.files import sync_directory, write_whole
 from spowl_ros.control import bundle as bundles
 from spowl_ros.control.bundle import Bundle
+from spowl_ros.control.signature import SIGNATURE
 
 if TYPE_CHECKING:
     import onnx
@@ -46,11 +47,15 @@ def write_bundle(directory: Path, make: Callable[[Path], Bundle],
     :param directory: replaced if it is already a bundle; must not exist otherwise
     :param make: writes graphs, golden vectors and weights into a directory
     :param card: returns the model card
-    :raises SpowlError: the directory is no bundle, or the written bundle is incomplete
+    :raises SpowlError: the directory is no bundle, or a signed one, or the written bundle is
+        incomplete
     """
     if directory.is_symlink() or (directory.exists()
                                   and not (directory / bundles.MANIFEST).is_file()):
         raise SpowlError(f'{directory} exists and is no bundle; choose another directory')
+    if (directory / SIGNATURE).exists():
+        raise SpowlError(f'{directory} is signed and would lose its signature; choose another '
+                         'directory, or delete it first')
     directory.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix='.bundle-') as folder:
         building = Path(folder) / 'new'

@@ -99,12 +99,3 @@ def test_no_command_is_a_usage_error() -> None:
     done = subprocess.run([Path(sys.prefix) / 'bin' / 'spowl'], capture_output=True, text=True)
     assert done.returncode == 2
     assert 'usage: spowl' in done.stderr
-
-
-def test_export_does_not_replace_a_signed_bundle(tmp_path: Path,
-                                                 capsys: pytest.CaptureFixture[str]) -> None:
-    """Its signature would be lost without a word."""
-    (tmp_path / 'model.sig').write_text('signed')
-    assert cli.main(['export', '--untrained', 'SafetyPointGoal1-v0', str(tmp_path)]) == 2
-    assert 'is signed and would lose its signature' in capsys.readouterr().err
-    assert [path.name for path in tmp_path.iterdir()] == ['model.sig']

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+import shutil
 
 import numpy as np
 import pytest
@@ -54,3 +55,14 @@ def test_untrained_networks_decide_at_the_rate_of_the_training(
     """An untrained bundle holds actions as long as its task's configuration; 5 steps without."""
     assert main(['export', '--untrained', task, str(tmp_path / 'model')]) == 0
     assert bundles.load(tmp_path / 'model').contract.action_repeat == repeat
+
+
+def test_a_signed_bundle_is_not_replaced(untrained_bundle: Path, tmp_path: Path,
+                                         capsys: pytest.CaptureFixture[str]) -> None:
+    """Its signature would be lost without a word, by whatever writes bundles."""
+    signed = shutil.copytree(untrained_bundle, tmp_path / 'signed')
+    (signed / 'model.sig').write_text('signed')
+    before = sorted((path.name, path.read_bytes()) for path in signed.iterdir())
+    assert main(['export', str(untrained_bundle), str(signed)]) == 2
+    assert 'is signed and would lose its signature' in capsys.readouterr().err
+    assert sorted((path.name, path.read_bytes()) for path in signed.iterdir()) == before
