@@ -66,8 +66,8 @@ class Controller:
         """In [-1, 1], one per actuator: the action that brings the robot to rest."""
         self._settings = settings
         self._monitors = self._new_monitors()
-        self._measured_ns: float | None = None
-        self._decided_ns: int | None = None
+        self._last_ns: tuple[float, int] | None = None
+        """When the last observation was measured and decided on; None: it has no successor."""
         self.reset()
 
     def _new_monitors(self) -> tuple[Monitor[Any], ...]:
@@ -137,7 +137,7 @@ class Controller:
         self._arbiter = Arbiter(self._settings.rules())
         self.reset()
         self._step, self._last_action = former._step, former._last_action
-        self._measured_ns = self._decided_ns = None
+        self._last_ns = None
         self._arbiter.restore(former._tripped())
         for mine, its in zip(self._monitors, former._monitors, strict=True):
             if mine.of_the_episode:
@@ -153,7 +153,7 @@ class Controller:
         self.reset()
         self._step = step
         self._last_action = before.action
-        self._measured_ns = self._decided_ns = None
+        self._last_ns = None
         self._arbiter.restore(before.tripped)
         for monitor in self._monitors:
             monitor.recall(*(getattr(before, name) for name in monitor.learned_in))
@@ -233,12 +233,12 @@ class Controller:
         That is no new episode: only `reset` begins one.
         """
         measured = float(np.median(observation.stamps_ns))  # one wrong stamp is not a leap
-        if self._measured_ns is not None and self._decided_ns is not None:
-            elapsed = (measured - self._measured_ns) * 1e-9
-            if (observation.now_ns < self._decided_ns
+        if self._last_ns is not None:
+            elapsed = (measured - self._last_ns[0]) * 1e-9
+            if (observation.now_ns < self._last_ns[1]
                     or not 0.0 <= elapsed <= LEAP_PERIODS * self.contract.control_period):
                 self._begin_anew()
-        self._measured_ns, self._decided_ns = measured, observation.now_ns
+        self._last_ns = measured, observation.now_ns
 
     def stop(self, now_ns: int, reason: str) -> Decision:
         """
