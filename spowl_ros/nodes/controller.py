@@ -111,7 +111,7 @@ class ControllerNode(ManagedNode):
         if not self.configured:
             return
         now = self._node_parameters.settings
-        if settings.held_beside(now):
+        if settings.needs_configure(now):
             raise SpowlError(TOO_LATE)
         if settings.model not in (now.model, self._succession.driving):
             if not self.active:

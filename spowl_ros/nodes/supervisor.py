@@ -132,7 +132,7 @@ class SupervisorNode(ManagedNode):
         """
         if self.configured:
             self._check_fit(settings)
-        if self.configured and settings.held_beside(self._declared.settings):
+        if self.configured and settings.needs_configure(self._declared.settings):
             raise SpowlError(TOO_LATE)
 
     # Lifecycle

@@ -25,8 +25,8 @@ class DriverSettings:
                          'the contract', read_only=True)
     autostart: bool = setting(False, 'configure and activate at once', read_only=True)
 
-    def held_beside(self, now: Self) -> bool:
-        """Whether something differs from the present settings that a configured node holds."""
+    def needs_configure(self, now: Self) -> bool:
+        """Whether these differ from the present ones in what takes effect at configure only."""
         return replace(self, **{name: getattr(now, name) for name in self.AT_RUN_TIME}) != now
 
 
