@@ -29,6 +29,11 @@ NAME = re.compile(r'\w+')
 """What names of monitors, and of stages of a decision, look like."""
 
 
+def is_cost(amount: float) -> bool:
+    """Whether a number can be a cost: not negative, and finite."""
+    return 0.0 <= amount < math.inf
+
+
 @dataclass(frozen=True)
 class Decision:
     """

@@ -17,6 +17,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from spowl_ros.control.decision import is_cost
 from spowl_ros.control.observation import ObservationAssembler
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ class DecisionLoop:
     def put_cost(self, cost: float) -> None:
         """Add to the cost since the last decision; one that is no cost may have been any."""
         with self._condition:
-            self._cost = (self._cost or 0.0) + (cost if 0.0 <= cost < math.inf else math.inf)
+            self._cost = (self._cost or 0.0) + (cost if is_cost(cost) else math.inf)
 
     def clock_set_back(self) -> None:
         """Forget measurements of the time that the clock went back over."""

@@ -16,7 +16,7 @@ from spowl_ros.bags.context import read_context
 from spowl_ros.bags.reader import Bag
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.names import DECISION
-from spowl_ros.control.decision import LARGEST, Decision
+from spowl_ros.control.decision import LARGEST, Decision, is_cost
 from spowl_ros.control.run_record import Episode
 from spowl_ros.drawing.outline import Outline, outline_of, solids
 from spowl_ros.robot.episode import BEGIN_TOPIC, BEGIN_TYPE
@@ -277,7 +277,7 @@ def _begins(_: str, message: Any) -> Iterator[Begin]:
 
 def _outcomes(name: str, message: Any) -> Iterator[Outcome]:
     amount = float(message.data)
-    known = name != 'cost' or 0.0 <= amount < math.inf
+    known = name != 'cost' or is_cost(amount)
     yield Outcome(name, amount if known else math.nan)
 
 
