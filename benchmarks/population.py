@@ -52,9 +52,9 @@ def learners_of(config: TrainConfig, count: int, device: torch.device) -> Learne
         config.loss, config.optimiser, config.constraint)] * count, range(count))
 
 
-def buffer_of(count: int, capacity: int, device: torch.device) -> ReplayBuffer:
+def buffer_of(count: int, capacity: int, device: torch.device, fused: bool) -> ReplayBuffer:
     """Return a replay buffer of random experience."""
-    buffer = ReplayBuffer(capacity, STREAMS, OBSERVATION, ACTION, count, device)
+    buffer = ReplayBuffer(capacity, STREAMS, OBSERVATION, ACTION, count, device, fused=fused)
     for name, array in buffer.arrays.items():
         if name in ('obs', 'next_obs'):
             array.uniform_()
@@ -94,7 +94,8 @@ def measure(name: str, config: TrainConfig, count: int, capacity: int, seconds: 
     """Return one row."""
     device = torch.device(config.device)
     learners = learners_of(config, count, device)
-    buffer = buffer_of(count, capacity, device)
+    buffer = buffer_of(count, capacity, device,
+                       config.optimiser.compile and device.type == 'cuda')
 
     def update() -> dict[str, torch.Tensor]:
         batch = buffer.sample(config.batch_size, config.horizon, learners.generators,

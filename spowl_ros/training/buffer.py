@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spowl_ros.training.compiled import Compiled
 from spowl_ros.training.losses import Batch
 
 
@@ -26,11 +27,12 @@ class ReplayBuffer:
     :param environments: streams of one learner
     :param window: rows of the window
     :param rest: (A,) action of rest, for a window's rows before an episode's beginning
+    :param fused: compile what follows the random numbers of a sample, on a GPU
     """
 
     def __init__(self, capacity: int, environments: int, obs_dim: int, action_dim: int,
                  learners: int = 1, device: torch.device | str = 'cpu', window: int = 0,
-                 rest: Sequence[float] | None = None) -> None:
+                 rest: Sequence[float] | None = None, fused: bool = False) -> None:
         self.length = capacity // environments
         self.environments, self.learners = environments, learners
         self.device = torch.device(device)
@@ -50,6 +52,7 @@ class ReplayBuffer:
         self._costly = torch.zeros(learners, self.length * environments, dtype=torch.int64,
                                    device=self.device)
         self._costly_known = False
+        self._gather = Compiled(self._gathered) if fused else self._gathered
 
     def __len__(self) -> int:
         """Return the number of decisions of one learner."""
@@ -102,9 +105,20 @@ class ReplayBuffer:
         if self.filled < horizon + self.window * (self.filled == self.length):
             raise ValueError(f'{self.filled} decisions a stream are too few for sequences of '
                              f'{horizon}')
-        device = self.device
-        drawn = torch.stack([torch.rand(4, sequences, device=device, generator=generator)
+        drawn = torch.stack([torch.rand(4, sequences, device=self.device, generator=generator)
                              for generator in generators])
+        batch: Batch = self._gather(drawn, horizon, costly_share)
+        return batch
+
+    def _gathered(self, drawn: Tensor, horizon: int, costly_share: float | Tensor) -> Batch:
+        """
+        Return the sequences that random numbers choose.
+
+        Reads tensors and what never changes only, so that it compiles once.
+
+        :param drawn: (M, 4, sequences), uniform in [0, 1)
+        """
+        device, sequences = self.device, drawn.shape[-1]
         position, filled = self._place[0], self._place[1]
         # of a full buffer the oldest decisions have lost their windows
         first = self.window * (filled == self.length) if self.window else 0

@@ -111,8 +111,9 @@ class Learners:
                            for name in starts[0]}
         """(M,) by name: the constraint's state."""
         self.averaged = torch.zeros((), device=self.device)
-        self.model_optimiser = Adam(self.weights.flat[MODEL], eps=1e-8)
-        self.policy_optimiser = Adam(self.weights.flat[POLICY], eps=1e-5)
+        fused = o.compile and self.device.type == 'cuda'
+        self.model_optimiser = Adam(self.weights.flat[MODEL], 1e-8, fused)
+        self.policy_optimiser = Adam(self.weights.flat[POLICY], 1e-5, fused)
         self._quantiles = torch.tensor([0.05, 0.95], device=self.device)
         self._model_loss = self._of_all(self._model_loss_of_one)
         self._policy_terms = self._of_all(self._policy_terms_of_one)

@@ -3,15 +3,24 @@
 """
 A quick look at the policy during training, on seeds that nothing else uses.
 
-It drives the nominal robot and, if configured, the robot `PERTURBED` on the same layouts.
+It drives the nominal robot and, if configured, the robot `PERTURBED` on the same layouts. Episodes
+run on CPUs, a few side by side; the figures do not depend on where.
 """
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
+from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
+import contextlib
+from dataclasses import dataclass, replace
+import itertools
+import logging
 
 import numpy as np
+from numpy.typing import NDArray
+import torch
 
+from spowl_ros.base.children import pool
 from spowl_ros.base.seeds import VALIDATION
 from spowl_ros.evaluation.episodes import side_by_side
 from spowl_ros.sim import environment
@@ -22,33 +31,117 @@ from spowl_ros.training.networks import Networks
 
 PERTURBED = 'ordinary'
 """The perturbed robot of validations, a name in `perturbation.PRESETS`."""
+SIDE_BY_SIDE = 4
+"""Episodes that one process drives at once."""
+_ASK_S = 0.2
+
+Outcomes = NDArray[np.float64]
+"""(episodes, 2): return and cost."""
+
+log = logging.getLogger(__name__)
 
 
-def validate(networks: Networks, config: TrainConfig, proceed: Callable[[], bool] = lambda: True
-             ) -> dict[str, float] | None:
+@dataclass(frozen=True)
+class _Chunk:
+    """Some episodes of one learner's policy."""
+
+    config: TrainConfig
+    weights: dict[str, NDArray[np.float32]]
+    perturbed: bool
+    seeds: Sequence[int]
+
+    def drive(self, proceed: Callable[[int], bool] | None = None) -> Outcomes:
+        """Return the episodes' outcomes, by the policy's mean; fewer if `proceed` says False."""
+        with torch.random.fork_rng([]):  # new networks draw weights
+            networks = Networks(self.config.networks)
+        networks.load_state_dict({name: torch.from_numpy(value)
+                                  for name, value in self.weights.items()})
+        repeat = self.config.collect.action_repeat
+        robot = preset(PERTURBED, environment.contract(self.config.task, repeat).raw_period
+                       ) if self.perturbed else None
+        agent = PlannerAgent(networks, replace(self.config.planner, kind='policy'))
+        environments = [environment.make(self.config.task, action_repeat=repeat,
+                                         perturbation=robot) for _ in self.seeds]
+        done = side_by_side(agent, environments, self.seeds, proceed)
+        return np.array([(episode.reward, episode.cost) for episode in done]).reshape(-1, 2)
+
+
+class Validation:
     """
-    Run the policy's mean side by side for the episodes of `config.schedule`.
+    Validates learners, in several processes at once if asked.
 
-    :param proceed: asked after every decision
-    :return: means, those of the perturbed robot begin with `perturbed_`; None if `proceed`
-        returned False
+    :param workers: processes; 0: none but this one
     """
-    schedule = config.schedule
-    raw_period = environment.contract(config.task, config.collect.action_repeat).raw_period
-    figures: dict[str, float] = {}
-    for name, episodes, perturbation in (
-            ('evaluation', schedule.evaluation_episodes, None),
-            ('perturbed', schedule.perturbed_episodes, preset(PERTURBED, raw_period))):
-        if not episodes:
-            continue
-        agent = PlannerAgent(networks, replace(config.planner, kind='policy'))
-        environments = [environment.make(config.task, action_repeat=config.collect.action_repeat,
-                                         perturbation=perturbation) for _ in range(episodes)]
-        done = side_by_side(agent, environments, VALIDATION[:episodes], lambda steps: proceed())
-        if not done:
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._stack = contextlib.ExitStack()
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __call__(self, due: Sequence[tuple[Networks, TrainConfig]],
+                 proceed: Callable[[], bool] = lambda: True) -> list[dict[str, float]]:
+        """
+        Run the validation episodes of learners.
+
+        :param due: networks and configuration of each
+        :param proceed: asked again and again
+        :return: means for each, those of the perturbed robot begin with `perturbed_`; none if
+            `proceed` returned False
+        """
+        of_each = [_chunks(networks, config) for networks, config in due]
+        chunks = list(itertools.chain(*of_each))
+        outcomes = self._apart(chunks, proceed) if self._workers else None
+        if outcomes is None:
+            outcomes = [chunk.drive(lambda steps: proceed()) for chunk in chunks if proceed()]
+        if len(list(itertools.chain(*outcomes))) < sum(len(chunk.seeds) for chunk in chunks):
+            return []
+        made = iter(outcomes)
+        return [_figures(own, [next(made) for _ in own]) for own in of_each]
+
+    def _apart(self, chunks: Sequence[_Chunk], proceed: Callable[[], bool]
+               ) -> list[Outcomes] | None:
+        """Return the outcomes, made in other processes; None if one of these died."""
+        try:
+            if self._pool is None:
+                self._pool = self._stack.enter_context(
+                    pool(self._workers, torch.set_num_threads, (1,)))
+            futures: list[Future[Outcomes]] = [self._pool.submit(chunk.drive) for chunk in chunks]
+            missing = set(futures)
+            while missing:
+                missing = wait(missing, _ASK_S).not_done
+                if not proceed():
+                    for future in missing:
+                        future.cancel()
+                    return []
+            return [future.result() for future in futures]
+        except BrokenProcessPool as error:
+            log.warning('a process that validated died; this one does it: %s', error)
+            self.close()
             return None
-        costs = np.array([episode.cost for episode in done])
-        figures |= {f'{name}_return': float(np.mean([episode.reward for episode in done])),
-                    f'{name}_cost': float(costs.mean()),
-                    f'{name}_cost_free': float((costs == 0).mean())}
+
+    def close(self) -> None:
+        """End the processes."""
+        self._stack.close()
+        self._pool = None
+
+
+def _chunks(networks: Networks, config: TrainConfig) -> list[_Chunk]:
+    weights = {name: value.detach().cpu().numpy()
+               for name, value in networks.state_dict().items()}
+    schedule = config.schedule
+    return [_Chunk(config, weights, perturbed, seeds[first:first + SIDE_BY_SIDE])
+            for perturbed, seeds in ((False, VALIDATION[:schedule.evaluation_episodes]),
+                                     (True, VALIDATION[:schedule.perturbed_episodes]))
+            for first in range(0, len(seeds), SIDE_BY_SIDE)]
+
+
+def _figures(chunks: Sequence[_Chunk], outcomes: Sequence[Outcomes]) -> dict[str, float]:
+    figures: dict[str, float] = {}
+    for perturbed, name in ((False, 'evaluation'), (True, 'perturbed')):
+        some = [outcome for chunk, outcome in zip(chunks, outcomes, strict=True)
+                if chunk.perturbed is perturbed]
+        if some:
+            reward, cost = np.concatenate(some).T
+            figures |= {f'{name}_return': float(reward.mean()), f'{name}_cost': float(cost.mean()),
+                        f'{name}_cost_free': float((cost == 0).mean())}
     return figures

@@ -160,3 +160,19 @@ def test_a_learner_draws_only_from_its_own_replay() -> None:
         mine = draw(buffer, 30, 3, share, seed=4 + learner)
         for name, value in vars(mine).items():
             assert torch.equal(getattr(batch, name)[learner], value), name
+
+
+@pytest.mark.slow
+def test_a_compiled_sample_is_the_same() -> None:
+    """It compiles once for a growing and for a full ring, and chooses the same sequences."""
+    plain, fused = (filled(12, 60, 5), ReplayBuffer(60, STREAMS, 2, 1, fused=True))
+    fused.load_state(plain.state())
+    torch._dynamo.utils.counters.clear()
+    for seed in range(20):
+        one, other = (vars(draw(buffer, 20, 3, 0.5, seed)) for buffer in (plain, fused))
+        assert all(torch.equal(one[name], other[name]) for name in one)
+        extra = filled(1, 60, 5)
+        for buffer in (plain, fused):
+            buffer.add(**{name: array[0, 0] for name, array in extra.arrays.items()})
+    assert len(plain) == 60
+    assert torch._dynamo.utils.counters['stats']['unique_graphs'] == 1

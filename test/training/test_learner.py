@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.training.adam import Adam
 from spowl_ros.training.capture import Captured
 from spowl_ros.training.constraint import AugmentedLagrangian, BudgetController
 from spowl_ros.training.learner import Guidance, Learners, LearnerSettings, OptimiserConfig
@@ -212,3 +213,18 @@ def test_the_captured_update_is_the_uncaptured_one() -> None:
     for _ in range(8):
         captured, direct = step(), plain.update(fixed)
         torch.testing.assert_close(captured['loss'], direct['loss'], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_compiled_step_of_adam_is_the_same() -> None:
+    """Weights, moments and norms agree to rounding, also where the gradient is clipped."""
+    torch.manual_seed(0)
+    weights, rate = torch.randn(2, 300), torch.full((2, 300), 1e-2)
+    plain, fused = Adam(weights.clone(), 1e-8), Adam(weights.clone(), 1e-8, fused=True)
+    for step in range(4):
+        gradient = torch.randn(2, 300) * 10 ** step
+        norms = [adam.step(gradient.clone(), rate, 20.0) for adam in (plain, fused)]
+        torch.testing.assert_close(*norms)
+    for learner in range(2):
+        torch.testing.assert_close(plain.save(learner), fused.save(learner))
+    torch.testing.assert_close(plain._weights, fused._weights)

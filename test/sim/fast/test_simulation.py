@@ -146,3 +146,10 @@ def test_bodies_at_rest_may_sleep(task: str) -> None:
             np.testing.assert_allclose(one.observation[goal], other.observation[goal], atol=1e-4)
             assert one.reward == pytest.approx(other.reward, abs=1e-5)
             assert one.cost == other.cost
+
+
+@pytest.mark.skipif(not SLEEPS, reason='needs MuJoCo 3.17')
+def test_no_vase_sleeps_while_its_motion_costs() -> None:
+    """Else a vase that creeps would cost less asleep than awake."""
+    simulation = environment.make('SafetyPointGoal2-v0', sleep=True)._simulation
+    assert simulation.model.opt.sleep_tolerance < simulation._task.vases.velocity_threshold
