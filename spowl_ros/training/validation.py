@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class _Chunk:
+class _Episodes:
     """Some episodes of one learner's policy."""
 
     config: TrainConfig
@@ -98,7 +98,7 @@ class Validation:
         made = iter(outcomes)
         return [_figures(own, [next(made) for _ in own]) for own in of_each]
 
-    def _apart(self, chunks: Sequence[_Chunk], proceed: Callable[[], bool]
+    def _apart(self, chunks: Sequence[_Episodes], proceed: Callable[[], bool]
                ) -> list[Outcomes] | None:
         """Return the outcomes, made in other processes; None if one of these died."""
         try:
@@ -125,17 +125,17 @@ class Validation:
         self._pool = None
 
 
-def _chunks(networks: Networks, config: TrainConfig) -> list[_Chunk]:
+def _chunks(networks: Networks, config: TrainConfig) -> list[_Episodes]:
     weights = {name: value.detach().cpu().numpy()
                for name, value in networks.state_dict().items()}
     schedule = config.schedule
-    return [_Chunk(config, weights, perturbed, seeds[first:first + SIDE_BY_SIDE])
+    return [_Episodes(config, weights, perturbed, seeds[first:first + SIDE_BY_SIDE])
             for perturbed, seeds in ((False, VALIDATION[:schedule.evaluation_episodes]),
                                      (True, VALIDATION[:schedule.perturbed_episodes]))
             for first in range(0, len(seeds), SIDE_BY_SIDE)]
 
 
-def _figures(chunks: Sequence[_Chunk], outcomes: Sequence[Outcomes]) -> dict[str, float]:
+def _figures(chunks: Sequence[_Episodes], outcomes: Sequence[Outcomes]) -> dict[str, float]:
     figures: dict[str, float] = {}
     for perturbed, name in ((False, 'evaluation'), (True, 'perturbed')):
         some = [outcome for chunk, outcome in zip(chunks, outcomes, strict=True)
