@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from pathlib import Path
@@ -369,7 +369,19 @@ def _values(overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def _overridden(data: dict[str, Any], values: dict[str, Any]) -> TrainConfig:
-    return from_dict(_merge(data, nested(values)))
+    """Return a configuration with other values, which hold in every phase too."""
+    merged = _merge(data, nested(values))
+    if 'phases' not in values and isinstance(phases := data.get('phases'), (list, tuple)):
+        merged['phases'] = [_without(phase, values) for phase in phases]
+    return from_dict(merged)
+
+
+def _without(phase: Any, names: Collection[str]) -> Any:
+    """Return a phase as in a file, changing fewer settings; what is no phase stays as it is."""
+    if not isinstance(phase, dict) or not isinstance(phase.get('settings'), dict):
+        return phase
+    return {**phase, 'settings': {name: value for name, value in phase['settings'].items()
+                                  if name not in names}}
 
 
 def find(name: Path) -> Path:

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.training import checkpoint
+from spowl_ros.training import checkpoint, population
 from spowl_ros.training import config as configuration
-from spowl_ros.training.config import from_dict
+from spowl_ros.training.config import check_stack, from_dict, in_phase, overridden, resumed
 from spowl_ros.training.trainer import BEST, CHECKPOINT, Trainer
 
 HELD = ('encoder.', 'policy.', 'features.')
@@ -91,6 +91,24 @@ def test_a_phase_cannot_begin_averaging(tiny_data: dict[str, Any]) -> None:
         from_dict({**tiny_data, 'optimiser': {'average_rate': 0.0}, 'phases': phases})
     assert '\n' not in str(caught.value)
     from_dict({**tiny_data, 'optimiser': {'average_rate': 0.2}, 'phases': phases})
+
+
+def test_a_value_of_ones_own_holds_in_every_phase(tiny_data: dict[str, Any]) -> None:
+    """The command line, a resume and `--vary` win over a phase, which keeps what it else sets."""
+    phase = {'decisions': 9, 'settings': {'constraint.budget': 0.5,
+                                          'constraint.multiplier_max': 0.8}}
+    config = from_dict({**tiny_data, 'phases': [phase]})
+    assert in_phase(config, config.phases[0]).constraint.budget == 0.5
+    mine = overridden(config, ['constraint.budget=2'])
+    later = resumed(config, ['constraint.budget=2'])
+    varied = population.members(config, [0], ['constraint.budget=2,3'])
+    for run in (mine, later, varied['seed_0,constraint.budget=2.0']):
+        assert in_phase(run, run.phases[0]).constraint.budget == 2.0
+        assert in_phase(run, run.phases[0]).constraint.multiplier_max == 0.8
+    check_stack(list(varied.values()))
+    given = overridden(config, ['phases=[{"decisions": 9, "settings": {"constraint.budget": 4}}]',
+                                'constraint.budget=2'])
+    assert in_phase(given, given.phases[0]).constraint.budget == 4.0
 
 
 @pytest.mark.parametrize('task', ['PointGoal1', 'CarGoal1', 'DoggoGoal1'])
