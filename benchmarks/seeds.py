@@ -1,0 +1,78 @@
+# Copyright 2026 spowl_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Compare the seeds of a recipe: python -m benchmarks.seeds RUN... --planners policy adaptive.
+
+Each learner drives the same episodes with each planner. Their layouts are for validation and come
+after those by which trainings keep networks. Each result goes into OUTPUT at once, so an
+interrupted run can continue. Then all of OUTPUT becomes seeds.csv, with a row for each learner and
+planner.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from benchmarks import tables
+from benchmarks.ablation import OVER_POLICY, drive, over_policy
+from spowl_ros.base.names import BEST
+from spowl_ros.base.seeds import VALIDATION
+from spowl_ros.cli.evaluate import open_model
+from spowl_ros.sim.perturbation import Perturbation
+from spowl_ros.training import checkpoint
+
+FIRST = 100
+"""Trainings keep networks by the validation episodes before this one."""
+COLUMNS = ('task', 'seed', 'planner', 'decisions', 'updates', 'episodes', *tables.INTERVALS,
+           *OVER_POLICY)
+
+
+def measure(model: Path, planner: str, episodes: int, workers: int, output: Path) -> None:
+    """Drive with one planner, unless its figures exist."""
+    counters, config = checkpoint.describe(model)
+    file = output / config.task / f'seed_{config.seed}_{planner}.json'
+    if file.exists():
+        return
+    source, details = open_model(model, planner, {})
+    drive(source, planner, VALIDATION[FIRST:FIRST + episodes], Perturbation(), workers, file,
+          f'{config.task} {file.stem}',
+          {**details, 'seed': config.seed, **{name: counters[name]
+                                              for name in ('decisions', 'updates')}})
+
+
+def table(output: Path) -> list[dict[str, Any]]:
+    """Return a row for every learner and planner."""
+    rows = []
+    for file in output.glob('*/*.json'):
+        figures = tables.read_figures(file)
+        rows.append({name: figures[name] for name in COLUMNS if name in figures}
+                    | tables.intervals(figures))
+        policy = file.with_name(f'seed_{figures["seed"]}_policy.json')
+        if policy.exists() and policy != file:
+            rows[-1] |= over_policy(figures, tables.read_figures(policy))
+    return sorted(rows, key=lambda row: (row['task'], row['planner'] != 'policy', row['seed']))
+
+
+def main() -> None:
+    """Measure what is missing, then write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
+    parser.add_argument('runs', nargs='*', type=Path, metavar='RUN')
+    parser.add_argument('--planners', nargs='*', default=['policy', 'adaptive'],
+                        choices=['policy', 'adaptive'])
+    parser.add_argument('--episodes', type=int, default=512)
+    parser.add_argument('--workers', type=int, default=1)
+    parser.add_argument('--output', type=Path, default=Path('benchmarks/results/recipe'))
+    args = parser.parse_args()
+    for run in args.runs:
+        for planner in args.planners:
+            for model in sorted([*run.glob(BEST), *run.glob(f'seed_*/{BEST}')]):
+                measure(model, planner, args.episodes, args.workers, args.output)
+    rows = table(args.output)
+    tables.write(args.output / 'seeds.csv', COLUMNS, rows)
+    print(f'{args.output}/seeds.csv: {len(rows)} rows')
+
+
+if __name__ == '__main__':
+    main()
