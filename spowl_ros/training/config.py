@@ -41,7 +41,8 @@ class CollectConfig:
 
     action_repeat: int = setting(5, 'raw steps for which an action is held', low=1)
     environments: int = setting(10, 'environments side by side', low=1)
-    workers: int = setting(0, "processes that step them; 0: the trainer's own", low=0)
+    workers: int = setting(
+        0, "processes that step them, and as many that validate; 0: the trainer's own", low=0)
     step_timeout: float = setting(
         60.0, 'seconds for which a worker may be silent before it is replaced', low=0.0)
     decisions: int = setting(1_000_000, 'decisions in all, over all environments', low=0)
