@@ -46,13 +46,15 @@ def test_a_recipe_runs_untouched(tiny_data: dict[str, Any], tmp_path: Path) -> N
     data['schedule'] = {**data['schedule'], 'evaluate': 45}
     config = from_dict(data)
     whole = Trainer(config, tmp_path / 'whole')
-    whole.run()
+    charged: list[set[float]] = []
+    whole.run(lambda row: charged.append(
+        {stream.least_cost for stream in whole.collector.streams}))  # type: ignore
+    assert (charged[0], charged[-1]) == ({0.0}, {3.0})
     assert whole.phases_begun == 2
     now = whole.members[0].config
     assert (now.constraint.budget, now.collect.least_cost) == (0.25, 3.0)
     assert (now.optimiser.policy_learning_rate, now.optimiser.encoder_factor) == (0.0, 0.0)
     assert whole.explorer.planning == 2
-    assert {stream.least_cost for stream in whole.collector.streams} == {3.0}  # type: ignore
 
     parts = tmp_path / 'parts'
     first = replace(config, collect=replace(config.collect, decisions=76))
