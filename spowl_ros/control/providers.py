@@ -55,8 +55,9 @@ def open_session(where: str, graph: bytes, weights: tuple[str, bytes] | None, th
         options.add_external_initializers_from_files_in_memory([file], [data], [len(data)])
     try:
         limit = OPENING_LIMIT_S * (1.0 if provider == CPU else COMPILERS)
-        session = _in_time(where, limit, lambda: onnxruntime.InferenceSession(
-            graph, options, providers=[(name, chosen)]))
+        # it holds the weights: ONNX Runtime reads them on when nobody waits any more
+        session, _ = _in_time(where, limit, lambda: (onnxruntime.InferenceSession(
+            graph, options, providers=[(name, chosen)]), weights))
     except SpowlError:
         raise
     except Exception as error:  # onnxruntime raises many kinds, none of them public

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+import subprocess
+import sys
 
 import onnxruntime
 import pytest
@@ -16,6 +18,27 @@ from spowl_ros.control.planner import Planner
 from spowl_ros.control.providers import CPU, PROVIDERS
 
 THERE = onnxruntime.get_available_providers()
+GIVES_UP = """
+import sys, threading
+from pathlib import Path
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.control import providers
+model = Path(sys.argv[1])
+graph = (model / 'propose.onnx').read_bytes()
+late = 0
+for number in range(60):
+    providers.OPENING_LIMIT_S = 0.0005 * (1 + number % 20)
+    try:
+        providers.open_session('it', graph, ('weights.bin', (model / 'weights.bin').read_bytes()),
+                               1, 'cpu')
+    except SpowlError:
+        late += 1
+for thread in threading.enumerate():
+    if thread is not threading.main_thread():
+        thread.join()
+print(late)
+"""
+"""Waits for a graph for 0.5 to 10 ms."""
 
 
 @pytest.mark.parametrize('provider', [name for name in PROVIDERS if name != CPU])
@@ -41,3 +64,12 @@ def test_verify_does_not_accept_another_provider(untrained_bundle: Path,
     assert 'agree on cpu' in capsys.readouterr().out
     assert main(['verify', str(untrained_bundle), '--provider', missing]) == 2
     assert f"provider '{missing}'" in capsys.readouterr().err
+
+
+def test_whoever_stops_waiting_for_a_graph_lives() -> None:
+    """The thread that still opens it has its weights, on Ctrl-C too, which ends the wait alike."""
+    model = Path(__file__).parents[2] / 'models' / 'SafetyPointGoal1-v0'
+    done = subprocess.run([sys.executable, '-c', GIVES_UP, str(model)], capture_output=True,
+                          text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 0
