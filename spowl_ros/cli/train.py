@@ -82,10 +82,11 @@ def _trainer(args: argparse.Namespace, config: TrainConfig, output: Path
     from spowl_ros.training.trainer import Trainer
 
     def proceed() -> Trainer | population.Population:
+        mine = args.overrides if args.resume else []  # a run that began with them has them
         if (output / population.LEARNERS).exists():
-            return population.Population(None, output, overrides=args.overrides,
+            return population.Population(None, output, overrides=mine,
                                          processes=args.processes)
-        return Trainer.resume(output, args.overrides)
+        return Trainer.resume(output, mine)
 
     if args.resume:
         if args.vary or args.seeds or args.choose:

@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import csv
 from dataclasses import replace
+import json
 from multiprocessing.connection import Connection
 from pathlib import Path
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -264,6 +267,23 @@ def test_copies_go_through_the_phases_of_the_recipe(tiny: TrainConfig, tmp_path:
     assert {one['optimiser']['policy_learning_rate'] for one in ended.values()} == {0.0}
     assert (ended[made['learner']]['loss']['consistency']
             == made['settings']['loss.consistency'])
+
+
+@pytest.mark.slow
+def test_a_choosing_run_takes_any_setting_from_the_command_line(
+        tiny_data: dict[str, Any], tmp_path: Path) -> None:
+    """It goes on after a choice, with settings that no resume could change."""
+    file, run = tmp_path / 'tiny.yaml', tmp_path / 'run'
+    file.write_text(json.dumps(tiny_data))
+    done = subprocess.run(
+        [sys.executable, '-m', 'spowl_ros.cli.main', 'train', str(file), '--output', str(run),
+         'collect.random_decisions=60', 'collect.decisions=180', 'schedule.evaluate=90',
+         '--seeds', '0-1', '--vary', 'constraint.budget=1,2', '--choose', '90'],
+        text=True, capture_output=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count('180 decisions') == 4
+    lineage = choice.read(run, [])
+    assert lineage is not None and len(lineage.choices) == 1
 
 
 def test_a_choice_needs_a_validation(tiny: TrainConfig) -> None:
