@@ -74,6 +74,7 @@ def test_weights_changed_on_the_disk_change_nothing_that_runs(copied: Path, harm
         before.policy_action, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_swap_during_loading_never_mixes(copied: Path, tmp_path: Path) -> None:
     """While two bundles change places all the time, what loads is the one or the other."""
     from spowl_ros.control.planner_settings import PlannerSettings

@@ -48,6 +48,7 @@ def test_another_search_with_the_same_networks(untrained_bundle: Path, tmp_path:
     assert ours.iterations == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('task', 'repeat'), [
     ('examples/own_task/crossing.yaml', 2), ('CarGoal1', 2), ('PointGoal1', 4), ('PointPush2', 5)])
 def test_untrained_networks_decide_at_the_rate_of_the_training(

@@ -50,6 +50,7 @@ def test_gait_reaches_goals(robot: str) -> None:
     assert goals > 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('robot', ROBOTS)
 def test_gait_judges_each_observation_alone(robot: str) -> None:
     """Actions are in range and do not hang on what else is in the batch."""
