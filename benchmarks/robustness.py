@@ -48,11 +48,7 @@ def measure(model: Path, robot: str, episodes: int, workers: int, file: Path) ->
 
 def table(output: Path) -> list[dict[str, Any]]:
     """Return a row for every learner and robot."""
-    rows = []
-    for file in output.glob('*/*.json'):
-        figures = tables.read_figures(file)
-        rows.append({name: figures[name] for name in COLUMNS if name in figures}
-                    | tables.intervals(figures))
+    rows = [row for _, _, row in tables.read_all(output, COLUMNS)]
     return sorted(rows, key=lambda row: [row[name] for name in COLUMNS[:3]] + [row['robot']])
 
 

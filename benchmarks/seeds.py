@@ -45,13 +45,11 @@ def measure(model: Path, planner: str, episodes: int, workers: int, output: Path
 def table(output: Path) -> list[dict[str, Any]]:
     """Return a row for every learner and planner."""
     rows = []
-    for file in output.glob('*/*.json'):
-        figures = tables.read_figures(file)
-        rows.append({name: figures[name] for name in COLUMNS if name in figures}
-                    | tables.intervals(figures))
+    for file, figures, row in tables.read_all(output, COLUMNS):
         policy = file.with_name(f'seed_{figures["seed"]}_policy.json')
         if policy.exists() and policy != file:
-            rows[-1] |= over_policy(figures, tables.read_figures(policy))
+            row |= over_policy(figures, tables.read_figures(policy))
+        rows.append(row)
     return sorted(rows, key=lambda row: (row['task'], row['planner'] != 'policy', row['seed']))
 
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 import csv
 import gzip
 import io
@@ -96,3 +96,12 @@ def read_figures(file: Path) -> dict[str, Any]:
     keys = {column: key for key, column in EPISODES.items()}
     return figures | {keys[column]: [json.loads(value) for value in values]
                       for column, values in zip(head, zip(*rows, strict=True), strict=True)}
+
+
+def read_all(output: Path, columns: Sequence[str]
+             ) -> Iterator[tuple[Path, dict[str, Any], dict[str, Any]]]:
+    """Yield every evaluation below a folder: its file, its figures, and its row with intervals."""
+    for file in output.glob('*/*.json'):
+        figures = read_figures(file)
+        yield file, figures, ({name: figures[name] for name in columns if name in figures}
+                              | intervals(figures))
