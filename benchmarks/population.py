@@ -94,8 +94,7 @@ def measure(name: str, config: TrainConfig, count: int, capacity: int, seconds: 
     """Return one row."""
     device = torch.device(config.device)
     learners = learners_of(config, count, device)
-    buffer = buffer_of(count, capacity, device,
-                       config.optimiser.compile and device.type == 'cuda')
+    buffer = buffer_of(count, capacity, device, config.optimiser.fuses(device))
 
     def update() -> dict[str, torch.Tensor]:
         batch = buffer.sample(config.batch_size, config.horizon, learners.generators,

@@ -48,6 +48,10 @@ class OptimiserConfig:
     compile: bool = setting(
         False, 'compile the losses with torch.compile: a minute at first, then faster updates')
 
+    def fuses(self, device: torch.device) -> bool:
+        """Whether the sample and the optimisers' steps are compiled too: launches bind a GPU."""
+        return self.compile and device.type == 'cuda'
+
 
 @dataclass(frozen=True)
 class LearnerSettings:
@@ -111,7 +115,7 @@ class Learners:
                            for name in starts[0]}
         """(M,) by name: the constraint's state."""
         self.averaged = torch.zeros((), device=self.device)
-        fused = o.compile and self.device.type == 'cuda'
+        fused = o.fuses(self.device)
         self.model_optimiser = Adam(self.weights.flat[MODEL], 1e-8, fused)
         self.policy_optimiser = Adam(self.weights.flat[POLICY], 1e-5, fused)
         self._quantiles = torch.tensor([0.05, 0.95], device=self.device)

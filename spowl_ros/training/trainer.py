@@ -133,7 +133,7 @@ class Trainer:
         self.buffer = ReplayBuffer(collect.replay_capacity, collect.environments, contract.size,
                                    contract.action.size, len(fitted), device,
                                    self.config.networks.window, contract.action.rest.tolist(),
-                                   self.config.optimiser.compile and device.type == 'cuda')
+                                   self.config.optimiser.fuses(device))
         self._guide_weight = torch.zeros(len(fitted), device=device)
         self._prepare_step()
         self.phases_begun = 0
