@@ -88,24 +88,24 @@ class Validation:
         :return: means for each, those of the perturbed robot begin with `perturbed_`; none if
             `proceed` returned False
         """
-        of_each = [_chunks(networks, config) for networks, config in due]
-        chunks = list(itertools.chain(*of_each))
-        outcomes = self._apart(chunks, proceed) if self._workers else None
+        of_each = [_parts(networks, config) for networks, config in due]
+        parts = list(itertools.chain(*of_each))
+        outcomes = self._apart(parts, proceed) if self._workers else None
         if outcomes is None:
-            outcomes = [chunk.drive(lambda steps: proceed()) for chunk in chunks if proceed()]
-        if len(list(itertools.chain(*outcomes))) < sum(len(chunk.seeds) for chunk in chunks):
+            outcomes = [part.drive(lambda steps: proceed()) for part in parts if proceed()]
+        if sum(map(len, outcomes)) < sum(len(part.seeds) for part in parts):
             return []
         made = iter(outcomes)
         return [_figures(own, [next(made) for _ in own]) for own in of_each]
 
-    def _apart(self, chunks: Sequence[_Episodes], proceed: Callable[[], bool]
+    def _apart(self, parts: Sequence[_Episodes], proceed: Callable[[], bool]
                ) -> list[Outcomes] | None:
         """Return the outcomes, made in other processes; None if one of these died."""
         try:
             if self._pool is None:
                 self._pool = self._stack.enter_context(
                     pool(self._workers, torch.set_num_threads, (1,)))
-            futures: list[Future[Outcomes]] = [self._pool.submit(chunk.drive) for chunk in chunks]
+            futures: list[Future[Outcomes]] = [self._pool.submit(part.drive) for part in parts]
             missing = set(futures)
             while missing:
                 missing = wait(missing, _ASK_S).not_done
@@ -125,7 +125,7 @@ class Validation:
         self._pool = None
 
 
-def _chunks(networks: Networks, config: TrainConfig) -> list[_Episodes]:
+def _parts(networks: Networks, config: TrainConfig) -> list[_Episodes]:
     weights = {name: value.detach().cpu().numpy()
                for name, value in networks.state_dict().items()}
     schedule = config.schedule
@@ -135,11 +135,11 @@ def _chunks(networks: Networks, config: TrainConfig) -> list[_Episodes]:
             for first in range(0, len(seeds), SIDE_BY_SIDE)]
 
 
-def _figures(chunks: Sequence[_Episodes], outcomes: Sequence[Outcomes]) -> dict[str, float]:
+def _figures(parts: Sequence[_Episodes], outcomes: Sequence[Outcomes]) -> dict[str, float]:
     figures: dict[str, float] = {}
     for perturbed, name in ((False, 'evaluation'), (True, 'perturbed')):
-        some = [outcome for chunk, outcome in zip(chunks, outcomes, strict=True)
-                if chunk.perturbed is perturbed]
+        some = [outcome for part, outcome in zip(parts, outcomes, strict=True)
+                if part.perturbed is perturbed]
         if some:
             reward, cost = np.concatenate(some).T
             figures |= {f'{name}_return': float(reward.mean()), f'{name}_cost': float(cost.mean()),
