@@ -29,13 +29,14 @@ COLUMNS = ('task', 'seed', 'planner', 'decisions', 'updates', 'episodes', *table
            *OVER_POLICY)
 
 
-def measure(model: Path, planner: str, episodes: int, workers: int, output: Path) -> None:
+def measure(model: Path, planner: str, episodes: int, workers: int, device: str | None,
+            output: Path) -> None:
     """Drive with one planner, unless its figures exist."""
     counters, config = checkpoint.describe(model)
     file = output / config.task / f'seed_{config.seed}_{planner}.json'
     if file.exists():
         return
-    source, details = open_model(model, planner, {})
+    source, details = open_model(model, planner, {}, device=device)
     drive(source, planner, VALIDATION[FIRST:FIRST + episodes], Perturbation(), workers, file,
           f'{config.task} {file.stem}',
           {**details, 'seed': config.seed, **{name: counters[name]
@@ -61,12 +62,14 @@ def main() -> None:
                         choices=['policy', 'adaptive'])
     parser.add_argument('--episodes', type=int, default=512)
     parser.add_argument('--workers', type=int, default=1)
+    parser.add_argument('--device', help="compute with PyTorch on this device, as 'cuda'")
     parser.add_argument('--output', type=Path, default=Path('benchmarks/results/recipe'))
     args = parser.parse_args()
     for run in args.runs:
         for planner in args.planners:
             for model in sorted([*run.glob(BEST), *run.glob(f'seed_*/{BEST}')]):
-                measure(model, planner, args.episodes, args.workers, args.output)
+                measure(model, planner, args.episodes, args.workers, args.device,
+                        args.output)
     rows = table(args.output)
     tables.write(args.output / 'seeds.csv', COLUMNS, rows)
     print(f'{args.output}/seeds.csv: {len(rows)} rows')
