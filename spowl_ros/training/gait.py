@@ -116,8 +116,11 @@ class Gait:
         kinds = {field.name: field.sensor for field in contract.fields}
         weighed = {kind: [name for name in config.phase if kinds.get(name) == kind]
                    for kind in SENSED}
-        self._places = {kind: [joints[name].start for name in names]
-                        for kind, names in weighed.items()}
+        # Tensors: PyTorch would copy a list to the device, which a CUDA graph cannot do.
+        position, self._velocity, self._force = (
+            torch.tensor([joints[name].start for name in weighed[kind]], dtype=torch.long,
+                         device=device) for kind in SENSED)
+        self._sine, self._cosine = position, position + 1
         order = [name for kind in SENSED for name in weighed[kind]]
         self._weights = tensor([config.phase[name] for name in order])
         self._offset = tensor(config.phase.get('offset', [0.0, 0.0]))
@@ -140,11 +143,10 @@ class Gait:
 
     def sensed(self, obs: Tensor) -> Tensor:
         """Return the phase's inputs (N, n): angles, then velocities, then forces."""
-        position, velocity, force = (self._places[kind] for kind in SENSED)
         return torch.cat([
-            torch.atan2(obs[:, position], obs[:, [place + 1 for place in position]]),
-            obs[:, velocity].clamp(-_VELOCITY_LIMIT, _VELOCITY_LIMIT) / 10.0,
-            obs[:, force]], dim=-1)
+            torch.atan2(obs[:, self._sine], obs[:, self._cosine]),
+            obs[:, self._velocity].clamp(-_VELOCITY_LIMIT, _VELOCITY_LIMIT) / 10.0,
+            obs[:, self._force]], dim=-1)
 
     def heading(self, obs: Tensor) -> Tensor:
         """Return where to go (N, 2), a unit vector in the robot's frame: forward and left."""
