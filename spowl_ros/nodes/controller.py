@@ -42,6 +42,7 @@ from spowl_ros.ros import process
 from spowl_ros.ros.bond import Bond
 from spowl_ros.ros.controller_settings import ControllerNodeSettings
 from spowl_ros.ros.discovery import check_one_publisher
+from spowl_ros.ros.intake import Elsewhere, Intake
 from spowl_ros.ros.last_command import publish_last
 from spowl_ros.ros.lifecycle import TOO_LATE, ManagedNode
 from spowl_ros.ros.messages import build, message_class
@@ -93,6 +94,7 @@ class ControllerNode(ManagedNode):
         self._failed = self.create_guard_condition(self._on_failure)
         self._watchdog: Watchdog | None = None
         self._bond: Bond | None = None
+        self._intake: Intake | None = None
         self._succession = Succession(self, self._prepare, self._install, self._set_model)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._report, clock=self._steady)
@@ -171,16 +173,23 @@ class ControllerNode(ManagedNode):
         self._bond = Bond(self, 'supervisor', self._steady_period,
                           self._node_parameters.settings.rate, self._on_bond,
                           healthy=lambda: self._loop is None or not self._hanging)
-        # Made before the sensors' and read before them: see `_on_sensor`.
-        self._begins = self.create_subscription(Header, BEGIN_TOPIC, self._on_begin, 10)
+        # Lock-step wants the clock's and the sensors' messages in the order of one executor.
+        apart = Elsewhere() if self._node_parameters.settings.rate > 0.0 else None
+        # Made before the sensors' and read before them: see `_take`.
+        self._begins = self.create_subscription(Header, BEGIN_TOPIC, self._on_begin, 10,
+                                                callback_group=apart)
         self._sensors = [
-            (entry, self.create_subscription(kind, entry.topic, partial(self._on_sensor, entry),
-                                             qos_profile_sensor_data)) for entry, kind in sensors]
+            (entry, self.create_subscription(
+                kind, entry.topic, partial(self._on_sensor, entry), qos_profile_sensor_data,
+                callback_group=apart)) for entry, kind in sensors]
         self._cost = (self.create_subscription(Float64, 'cost', self._store_cost, 10)
                       if settings.observe_cost else None)
         backwards = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1))
         self._jump_handle = self.get_clock().create_jump_callback(
             backwards, post_callback=self._on_jump)
+        if apart:  # last: `cleanup` ends the thread of a configured node only
+            self._intake = Intake(self, (self._begins, *(
+                subscription for _, subscription in self._sensors)), self._take)
 
     def _load(self, path: str) -> Bundle:
         """Return a verified bundle with the robot's contract."""
@@ -246,6 +255,9 @@ class ControllerNode(ManagedNode):
     def cleanup(self) -> None:
         """Forget the bundle."""
         self._jump_handle.unregister()
+        if self._intake is not None:
+            self._intake.end()
+            self._intake = None
         if self._bond is not None:
             self._bond.close()
             self._bond = None
@@ -306,21 +318,26 @@ class ControllerNode(ManagedNode):
     # Callbacks: store only
 
     def _on_sensor(self, entry: Topic, message: Any, info: MessageInfo) -> None:
+        """Store a message from the executor, as in lock-step, and all others that wait."""
+        self._take_beginnings()
+        self._store(entry, message, info)
+        self._take()
+
+    def _take(self) -> None:
         """
-        Store a message, and all others that the middleware holds now.
+        Store all sensor messages that the middleware holds now.
 
         The simulator waits for the acknowledgement of an episode's beginning before it publishes
         the first measurement. So the beginning is here already, and is handled first.
-
-        The sensors of one measurement come in a burst. Taking them together saves a round of the
-        executor through all entities of the node for each.
         """
-        for begin in waiting(self._begins):
-            self._on_begin(begin[0])
-        self._store(entry, message, info)
-        for other, subscription in self._sensors:
+        self._take_beginnings()
+        for entry, subscription in self._sensors:
             for taken in waiting(subscription):
-                self._store(other, *taken)
+                self._store(entry, *taken)
+
+    def _take_beginnings(self) -> None:
+        for begin, _ in waiting(self._begins):
+            self._on_begin(begin)
 
     def _store(self, entry: Topic, message: Any, info: MessageInfo) -> None:
         loop = self._loop

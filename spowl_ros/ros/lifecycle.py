@@ -76,6 +76,7 @@ class ManagedNode(LifecycleNode):  # type: ignore[misc]
         self._starting = True
         for trigger in (self.trigger_configure, self.trigger_activate):
             if trigger() != TransitionCallbackReturn.SUCCESS:
+                self.close()  # no thread of a half-started node lives on
                 raise SpowlError(self.problem)
         self._starting = False
 

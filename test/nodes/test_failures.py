@@ -24,6 +24,7 @@ from sensor_msgs.msg import Joy, LaserScan
 from std_msgs.msg import Bool, Float64MultiArray, Header
 from std_srvs.srv import Trigger
 
+from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.share import share_directory
 from spowl_ros.nodes import adapter
 from spowl_ros.nodes.adapter import Adapter
@@ -32,6 +33,7 @@ from spowl_ros.nodes.supervisor import SupervisorNode
 from spowl_ros.robot.errand import Goal
 from spowl_ros.ros import lifecycle
 from spowl_ros.ros.last_command import publish_last
+from spowl_ros.ros.messages import build
 from spowl_ros.supervisor.latch import RELEASE_AFTER_S
 from spowl_ros.supervisor.rules import Supervised
 
@@ -140,11 +142,15 @@ def test_a_failure_that_comes_after_the_deactivation_ends_nothing(make: Callable
     assert node.trigger_activate() == TransitionCallbackReturn.SUCCESS
 
 
-def test_a_sender_faster_than_the_controller_does_not_keep_its_executor(
-        make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """One callback takes no more messages than the queues hold, however many come meanwhile."""
-    node = make('controller')
+@pytest.mark.parametrize('rate', [0.0, 1.0])
+def test_a_sender_faster_than_the_controller_does_not_keep_its_thread(
+        rate: float, make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """One round takes no more messages than the queues hold, however many come meanwhile."""
+    node = make('controller', rate=rate)
     node.trigger_configure()
+    if node._intake is not None:
+        node._intake.end()
+        node._intake = None
     entry, subscription = node._sensors[0]
     sender = node.create_publisher(subscription.msg_type, entry.topic, 10)
     begins = node.create_publisher(Header, 'episode_begin', 10)
@@ -167,6 +173,71 @@ def test_a_sender_faster_than_the_controller_does_not_keep_its_executor(
     time.sleep(0.1)
     node._on_sensor(entry, subscription.msg_type(), {})
     assert handled > 2
+
+
+def test_sensors_do_not_wait_for_the_executor(make: Callable[..., Any]) -> None:
+    """A callback that takes long, as of a service, delays no measurement."""
+    node = make('controller')
+    node.trigger_configure()
+    node.trigger_activate()
+    stored: list[Any] = []
+    node._loop.put = lambda *parts: stored.append(parts)
+    entry, subscription = node._sensors[0]
+    sender = node.create_publisher(subscription.msg_type, entry.topic, qos_profile_sensor_data)
+    wait(sender.get_subscription_count)
+    message = build(entry.type, entry.content(
+        {part.field.name: np.full(part.field.size, 0.1) for part in entry.parts},
+        node.get_clock().now().nanoseconds))
+    sender.publish(message)
+    wait(lambda: stored)  # nobody spins the node
+
+
+def test_a_fault_while_sensors_are_taken_ends_the_process(
+        make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reaches the executor, as a fault in any callback does."""
+    node = make('controller')
+    node.trigger_configure()
+
+    def fail(*_: object) -> None:
+        raise RuntimeError('provoked')
+
+    monkeypatch.setattr(node, '_store', fail)
+    entry, subscription = node._sensors[0]
+    sender = node.create_publisher(subscription.msg_type, entry.topic, qos_profile_sensor_data)
+    wait(sender.get_subscription_count)
+    sender.publish(subscription.msg_type())
+    with pytest.raises(RuntimeError, match='provoked'):
+        for _ in range(100):
+            rclpy.spin_once(node, timeout_sec=0.05)
+
+
+def takers() -> int:
+    """Return how many threads take sensors in this process."""
+    return sum(thread.name == 'sensors' for thread in threading.enumerate())
+
+
+def test_no_thread_takes_sensors_of_a_node_that_did_not_start(
+        make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would use a middleware that has been shut down, which aborts the process."""
+    def refuse(self: ControllerNode) -> None:
+        raise SpowlError('provoked')
+
+    monkeypatch.setattr(ControllerNode, 'activate', refuse)
+    before = takers()
+    with pytest.raises(SpowlError, match='provoked'):
+        make('controller', autostart='true')
+    assert takers() == before
+
+
+def test_no_thread_takes_sensors_of_a_node_that_is_cleaned_up(make: Callable[..., Any]) -> None:
+    """Each configuration has a thread of its own, and none stays."""
+    before = takers()
+    node = make('controller')
+    for _ in range(3):
+        node.trigger_configure()
+        assert takers() == before + 1
+        node.trigger_cleanup()
+        assert takers() == before
 
 
 def test_two_joysticks_stop_the_robot(make: Callable[..., Any]) -> None:
