@@ -203,3 +203,13 @@ def test_the_stream_is_numpys(seed: int) -> None:
             used = int(choices.integers(31))
             ours.skip(used)
             np.testing.assert_array_equal(seen[:used], numpys.random_sample(used))
+
+
+def test_the_simulation_starts_no_process_while_it_is_imported() -> None:
+    """The process would print its own lines when Ctrl-C interrupts both."""
+    program = (
+        'import sys; sys.addaudithook(lambda event, args: event == "subprocess.Popen" and '
+        'sys.exit(f"started {args[1]}")); '
+        f'from spowl_ros.sim import environment; environment.make({POINT!r}); import glfw')
+    ran = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
