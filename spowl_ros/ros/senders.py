@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 import weakref
 
 from rclpy import subscription as rclpy_subscription
-from rclpy.callback_groups import CallbackGroup
 from rclpy.exceptions import InvalidHandle
 from rclpy.serialization import deserialize_message
 from rclpy.waitable import NumberOfEntities, Waitable
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.ros.intake import Elsewhere
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -55,19 +55,6 @@ class _Information(ctypes.Structure):
                 ('from_intra_process', ctypes.c_bool)]
 
 
-class _Never(CallbackGroup):  # type: ignore[misc]
-    """Keeps the executor from taking messages, because it drops the publisher's identity."""
-
-    def can_execute(self, entity: Any) -> bool:
-        return False
-
-    def beginning_execution(self, entity: Any) -> bool:
-        return False
-
-    def ending_execution(self, entity: Any) -> None:
-        pass
-
-
 class SenderSubscription(Waitable):  # type: ignore[misc]
     """
     Takes messages with their publishers through rcl; `close` ends it.
@@ -95,8 +82,9 @@ class SenderSubscription(Waitable):  # type: ignore[misc]
         if failed:
             raise SpowlError(f'{topic}: no memory for its messages')
         weakref.finalize(self, rcutils.rcutils_uint8_array_fini, ctypes.byref(self._bytes))
+        # The executor would take messages without the publisher's identity.
         self._subscription = node.create_subscription(kind, topic, callback, depth,
-                                                      callback_group=_Never())
+                                                      callback_group=Elsewhere())
         node.add_waitable(self)
 
     def close(self) -> None:
