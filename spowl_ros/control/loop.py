@@ -178,10 +178,10 @@ class DecisionLoop:
         with self._condition:
             for name, values in parts:
                 self._assembler.put(name, values, stamp_ns, arrival)
-            ready = self._ready()
-            if ready:
+            begins = self._ready() and not self._working  # else the thread looks when it is done
+            if begins:
                 self._condition.notify()
-        if ready and self._rate > 0.0:
+        if begins and self._rate > 0.0:
             time.sleep(_HANDOVER_S)
 
     def put_cost(self, cost: float) -> None:

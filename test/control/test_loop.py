@@ -7,13 +7,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 import math
 from pathlib import Path
+import threading
 import time
 
 import numpy as np
 import pytest
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.control import bundle
+from spowl_ros.control import bundle, loop
 from spowl_ros.control.bundle import Bundle
 from spowl_ros.control.controller import Controller
 from spowl_ros.control.decision import Decision
@@ -119,6 +120,34 @@ def test_sensors_faster_than_decisions(make: Callable[[float], Harness]) -> None
         time.sleep(PERIOD_NS / 1e10)
     decided = [decision for decision in harness.decisions if decision.stamps_ns]
     assert 4 <= len(decided) <= 8
+
+
+def test_receivers_make_way_for_a_loop_that_waits_only(
+        make: Callable[[float], Harness], monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a decision is made, messages are stored at once, or they would queue behind it."""
+    harness = make(1.0)
+    deciding, go_on = threading.Event(), threading.Event()
+    publish = harness.loop._publish
+
+    def hold(decision: Decision, arrival: float) -> None:
+        publish(decision, arrival)
+        deciding.set()
+        go_on.wait(20.0)
+
+    harness.loop._publish = hold
+    made_way: list[float] = []
+    sleep = time.sleep
+    monkeypatch.setattr(loop.time, 'sleep', lambda seconds: (made_way.append(seconds), sleep(0.01)))
+    harness.sense()
+    assert len(made_way) == 1
+    assert deciding.wait(20.0)
+    harness.now_ns += PERIOD_NS
+    harness.sense()
+    harness.sense()
+    assert len(made_way) == 1
+    go_on.set()
+    monkeypatch.undo()
+    harness.wait(2)
 
 
 def test_a_clock_set_back_begins_anew(make: Callable[[float], Harness]) -> None:
