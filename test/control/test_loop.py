@@ -137,7 +137,12 @@ def test_receivers_make_way_for_a_loop_that_waits_only(
     harness.loop._publish = hold
     made_way: list[float] = []
     sleep = time.sleep
-    monkeypatch.setattr(loop.time, 'sleep', lambda seconds: (made_way.append(seconds), sleep(0.01)))
+
+    def count(seconds: float) -> None:
+        made_way.append(seconds)
+        sleep(0.01)
+
+    monkeypatch.setattr(loop.time, 'sleep', count)
     harness.sense()
     assert len(made_way) == 1
     assert deciding.wait(20.0)
