@@ -14,6 +14,8 @@ With --period the robot has that control period instead of the bundle's, and wit
 planner, as 'policy'. So a robot of 200 Hz is measured with the networks of a slower one:
 
     python -m benchmarks.end_to_end_latency models/SafetyPointGoal1-v0 --period 0.005
+
+With --prompt commands leave as soon as they are ready, instead of all after the same time.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ import shutil
 import sys
 import tempfile
 import time
+from typing import Any
 
 import numpy as np
 
@@ -103,6 +106,7 @@ def main() -> int:
     parser.add_argument('--decisions', type=int, default=1000)
     parser.add_argument('--period', type=float, help="control period, seconds; the bundle's")
     parser.add_argument('--kind', choices=KINDS, help="kind of planner; the bundle's")
+    parser.add_argument('--prompt', action='store_true', help='with steady_latency:=false')
     parser.add_argument('--cores', nargs='+', choices=CORES, default=CORES)
     parser.add_argument('--priorities', nargs='+', choices=PRIORITIES, default=PRIORITIES)
     parser.add_argument('--output', type=Path,
@@ -119,8 +123,10 @@ def main() -> int:
         loaded = bundle.load(model)
         contract, kind = loaded.contract, loaded.settings.kind
         for cores, priority in itertools.product(arguments.cores, arguments.priorities):
-            parameters = {} if priority == 'real-time' else {'priority': 0}
-            with running(model, contract, **parameters) as system, contextlib.ExitStack() as stack:
+            parameters: dict[str, Any] = {} if priority == 'real-time' else {'priority': 0}
+            with running(model, contract,
+                         controller={'steady_latency': not arguments.prompt},
+                         **parameters) as system, contextlib.ExitStack() as stack:
                 if cores == 'busy':
                     saturate(system)
                     stack.callback(relieve, system)

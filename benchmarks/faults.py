@@ -10,7 +10,7 @@ must refuse to start. `fault_table.py` repeats all and writes the table; the tes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 import contextlib
 import dataclasses
 from dataclasses import dataclass, field
@@ -126,10 +126,12 @@ class Outcome:
 
 @contextlib.contextmanager
 def running(model: Path, contract: Contract, world: str = WORLDS[0],
+            controller: Mapping[str, object] | None = None,
             **parameters: object) -> Iterator[System]:
     """
     Run a controller and a supervisor that drive in one of `WORLDS`.
 
+    :param controller: further parameters of the controller alone
     :param parameters: of both nodes
     """
     simulator = world == 'simulator'
@@ -139,6 +141,7 @@ def running(model: Path, contract: Contract, world: str = WORLDS[0],
         del specs['simulator']
         specs = {name: dataclasses.replace(spec, parameters={
             **spec.parameters, **parameters, 'use_sim_time': world == WORLDS[2],
+            **((controller or {}) if name == 'controller' else {}),
             **({'limits.margin_response': 'stop'}
                if world == WORLDS[1] and name == 'supervisor' else {})})
             for name, spec in specs.items()}
