@@ -42,7 +42,7 @@ from spowl_ros.ros import process
 from spowl_ros.ros.bond import Bond
 from spowl_ros.ros.controller_settings import ControllerNodeSettings
 from spowl_ros.ros.discovery import check_one_publisher
-from spowl_ros.ros.intake import Elsewhere, Intake
+from spowl_ros.ros.intake import Intake, Unattended
 from spowl_ros.ros.last_command import publish_last
 from spowl_ros.ros.lifecycle import TOO_LATE, ManagedNode
 from spowl_ros.ros.messages import build, message_class
@@ -174,7 +174,7 @@ class ControllerNode(ManagedNode):
                           self._node_parameters.settings.rate, self._on_bond,
                           healthy=lambda: self._loop is None or not self._hanging)
         # Lock-step wants the clock's and the sensors' messages in the order of one executor.
-        apart = Elsewhere() if self._node_parameters.settings.rate > 0.0 else None
+        apart = Unattended() if self._node_parameters.settings.rate > 0.0 else None
         # Made before the sensors' and read before them: see `_take`.
         self._begins = self.create_subscription(Header, BEGIN_TOPIC, self._on_begin, 10,
                                                 callback_group=apart)

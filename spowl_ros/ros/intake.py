@@ -23,7 +23,7 @@ _END_S = 2.0
 """Longest time that a message in work may take when the thread is ended."""
 
 
-class Elsewhere(MutuallyExclusiveCallbackGroup):  # type: ignore[misc]
+class Unattended(MutuallyExclusiveCallbackGroup):  # type: ignore[misc]
     """What is in this group is left alone by executors."""
 
     def can_execute(self, entity: Any) -> bool:
@@ -37,7 +37,7 @@ class Intake:
 
     For each message, rclpy's executor gathers all entities of its node, and makes a wait set of
     them. On a core that slept until then this takes 0.8 ms. This thread waits on the
-    subscriptions alone, which must be in the group `Elsewhere`.
+    subscriptions alone, which must be in the group `Unattended`.
 
     :param take: takes and handles what waits; called in the thread
     """

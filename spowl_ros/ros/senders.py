@@ -21,7 +21,7 @@ from rclpy.serialization import deserialize_message
 from rclpy.waitable import NumberOfEntities, Waitable
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.ros.intake import Elsewhere
+from spowl_ros.ros.intake import Unattended
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -84,7 +84,7 @@ class SenderSubscription(Waitable):  # type: ignore[misc]
         weakref.finalize(self, rcutils.rcutils_uint8_array_fini, ctypes.byref(self._bytes))
         # The executor would take messages without the publisher's identity.
         self._subscription = node.create_subscription(kind, topic, callback, depth,
-                                                      callback_group=Elsewhere())
+                                                      callback_group=Unattended())
         node.add_waitable(self)
 
     def close(self) -> None:
