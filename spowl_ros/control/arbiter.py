@@ -8,10 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.control.monitors.base import Level, Reading, Rule
-
-_LEVELS = {'off': Level.PLAN, 'policy': Level.POLICY, 'monitor': Level.MONITOR,
-           'stop': Level.STOP}
+from spowl_ros.control.monitors.base import LEVELS, Level, Reading, Rule
 
 
 @dataclass
@@ -26,7 +23,7 @@ class _Latch:
 
     @property
     def level(self) -> Level:
-        return _LEVELS[self.rule.level] if self.tripped else Level.PLAN
+        return LEVELS[self.rule.level] if self.tripped else Level.PLAN
 
     def update(self, reading: Reading) -> None:
         if not reading.known:

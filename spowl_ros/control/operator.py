@@ -14,7 +14,7 @@ import numpy as np
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.settings import setting
-from spowl_ros.control.monitors.base import Level
+from spowl_ros.control.monitors.base import LEVELS, Level
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 OPERATOR = 'operator'
 """Name of the operator as a decision's source, or as the one who stopped the robot."""
 INPUTS = ('off', 'joy', 'command')
-_LEVELS = {'policy': Level.POLICY, 'monitor': Level.MONITOR, 'stop': Level.STOP}
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class OperatorSettings:
         choices=('stop', 'release'))
     overrules: str = setting(
         'policy', 'highest level of a monitor that the operator overrules; nobody overrules the '
-                  'supervisor', choices=tuple(_LEVELS))
+                  'supervisor', choices=tuple(LEVELS)[1:])
 
 
 @dataclass(frozen=True)
@@ -149,4 +148,4 @@ class OperatorCommands:
             if not self._action:
                 return Takeover((), "the operator's message cannot be understood")
             return Takeover(self._action, 'the operator drives',
-                            _LEVELS[self._settings.overrules])
+                            LEVELS[self._settings.overrules])

@@ -55,12 +55,17 @@ class Level(enum.IntEnum):
     STOP = 3
 
 
+LEVELS = {'off': Level.PLAN, 'policy': Level.POLICY, 'monitor': Level.MONITOR,
+          'stop': Level.STOP}
+"""A rule's level to who leads while the monitor is tripped."""
+
+
 @dataclass(frozen=True)
 class Rule:
     """How the arbiter treats one monitor."""
 
     level: str = setting('policy', 'who leads while tripped; off: the monitor only reports',
-                         choices=('off', 'policy', 'monitor', 'stop'))
+                         choices=tuple(LEVELS))
     trigger: int = setting(1, 'consecutive alarms that trip it', low=1, high=1000)
     release: int = setting(5, 'consecutive clear decisions that release it', low=1, high=10000)
 
@@ -152,10 +157,18 @@ class Monitor(ABC, Generic[S]):
     def __init__(self, settings: S, grounds: Grounds) -> None:
         self.settings = settings
         self.grounds = grounds
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Make what it keeps between decisions, from its settings and grounds."""
 
     @abstractmethod
     def judge(self, context: Context) -> Reading:
         """Judge the present decision; called exactly once for each."""
+
+    def alarm(self, value: float, limit: float, reason: str) -> Reading:
+        """Return an alarm; see `judged` for a value that may also be clear."""
+        return Reading(self.name, value, limit, alarm=True, reason=reason)
 
     def record(self, decision: Decision) -> None:
         """Remember the decision; the next `judge` may judge its outcome."""

@@ -9,15 +9,7 @@ from dataclasses import dataclass
 import math
 
 from spowl_ros.base.settings import group, setting
-from spowl_ros.control.monitors.base import (
-    Context,
-    Grounds,
-    Monitor,
-    Reading,
-    Rule,
-    Stage,
-    register,
-)
+from spowl_ros.control.monitors.base import Context, Monitor, Reading, Rule, Stage, register
 
 
 @dataclass(frozen=True)
@@ -105,9 +97,9 @@ class BudgetMonitor(Monitor[BudgetSettings]):
                   'budget_judged')
     of_the_episode = True
 
-    def __init__(self, settings: BudgetSettings, grounds: Grounds) -> None:
-        super().__init__(settings, grounds)
-        self._remaining = RemainingCost(settings)
+    def prepare(self) -> None:
+        """Begin the first episode, with a bound that has learned nothing."""
+        self._remaining = RemainingCost(self.settings)
         self.reset()
 
     def change(self, settings: BudgetSettings) -> None:
@@ -138,29 +130,29 @@ class BudgetMonitor(Monitor[BudgetSettings]):
         first, self._first = self._first, False
         if not first and math.isnan(context.cost):
             self._remaining.begin()
-            return Reading(self.name, math.nan, limit, alarm=True,
-                           reason='cost was not observed, so the budget cannot be kept')
+            return self.alarm(math.nan, limit,
+                              'cost was not observed, so the budget cannot be kept')
         if not first:
             self._spent += context.cost
             if math.isinf(self._spent):
                 self._remaining.begin()
-                return Reading(self.name, math.inf, limit, alarm=True, reason=(
-                    'a cost of this episode was no number, so what is spent is not known'))
+                return self.alarm(math.inf, limit, 'a cost of this episode was no number, so '
+                                                   'what is spent is not known')
             self._remaining.pay(context.cost)
         predicted = math.nan if context.plan is None else context.plan.policy_cost_value
-        bound = self._remaining.over(predicted)
         if math.isnan(predicted):  # no plan, or a policy without a cost value
             self._remaining.begin()
             if self._spent >= limit:
-                return Reading(self.name, self._spent, limit, alarm=True, reason=(
-                    f'{self._spent:.3g} spent, budget {limit:.3g}'))
+                return self.alarm(self._spent, limit,
+                                  f'{self._spent:.3g} spent, budget {limit:.3g}')
             return Reading(self.name, math.nan, limit)
+        bound = self._remaining.over(predicted)
         self._remaining.expect(bound)
         total = self._spent + bound
-        alarm = not total < limit
-        return Reading(self.name, total, limit, alarm, clear=not alarm, reason=(
-            f'{self._spent:.3g} spent and at most {bound:.3g} to come, budget {limit:.3g}')
-            if alarm else '')
+        if total < limit:
+            return Reading(self.name, total, limit, clear=True)
+        return self.alarm(total, limit, f'{self._spent:.3g} spent and at most {bound:.3g} to '
+                                        f'come, budget {limit:.3g}')
 
     @property
     def learned(self) -> tuple[float, ...]:

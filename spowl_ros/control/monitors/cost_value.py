@@ -8,12 +8,12 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 import math
-from typing import TYPE_CHECKING
 
 from spowl_ros.base.settings import group, setting
+from spowl_ros.control.decision import Decision
+from spowl_ros.control.monitors import calibration
 from spowl_ros.control.monitors.base import (
     Context,
-    Grounds,
     Monitor,
     Reading,
     Rule,
@@ -21,16 +21,6 @@ from spowl_ros.control.monitors.base import (
     judged,
     register,
 )
-from spowl_ros.control.monitors.calibration import (
-    WINDOW,
-    conformal_table,
-    discounted_sums,
-    window_of,
-)
-
-if TYPE_CHECKING:
-    from spowl_ros.control.decision import Decision
-    from spowl_ros.control.monitors.calibration import HeldOutEpisode, Table
 
 
 @dataclass(frozen=True)
@@ -45,8 +35,8 @@ class CostValueSettings:
     hysteresis: float = setting(0.8, 'fraction of the budget below which a bound is clear again',
                                 low=0.0, high=1.0)
     window: int = setting(
-        WINDOW, 'decisions over which a cost is summed to judge its prediction; fewer where the '
-        'bundle was calibrated on episodes shorter than the default', low=1, high=10000)
+        calibration.WINDOW, 'decisions over which a cost is summed to judge its prediction; fewer '
+        'where the bundle was calibrated on episodes shorter than the default', low=1, high=10000)
     rate: float = setting(
         0.05, 'step size with which the bound follows observed costs; 0: it stays',
         low=0.0, high=1.0)
@@ -112,8 +102,8 @@ class CostValueMonitor(Monitor[CostValueSettings]):
     learned_in = ('cost_offset',)
     table = 'cost_offset'
 
-    def __init__(self, settings: CostValueSettings, grounds: Grounds) -> None:
-        super().__init__(settings, grounds)
+    def prepare(self) -> None:
+        """Begin with the calibrated bound, expecting nothing."""
         self._bound = self._new_bound()
         self._expected = math.nan
 
@@ -121,7 +111,7 @@ class CostValueMonitor(Monitor[CostValueSettings]):
         tables = self.grounds.calibration
         return AdaptiveBound(tables.at(self.table, self.settings.coverage, 0.0),
                              self.grounds.cost_discount, self.settings,
-                             tables.window if tables.window < WINDOW else 0)
+                             tables.window if tables.window < calibration.WINDOW else 0)
 
     def change(self, settings: CostValueSettings) -> None:
         """Use other settings; keep the learned offset unless the change invalidates it."""
@@ -144,8 +134,6 @@ class CostValueMonitor(Monitor[CostValueSettings]):
         self._bound.record(self._expected, context.cost)
         predicted = math.nan if context.plan is None else context.plan.plan_cost_value
         bound, budget = predicted + self._bound.offset, self.settings.budget
-        if math.isnan(bound):
-            return Reading(self.name, bound, budget)
         return judged(self.name, bound, budget, self.settings.hysteresis * budget, (
             f'discounted cost of the plan at most {bound:.3g} '
             f'({predicted:.3g} predicted), budget {budget:.3g}'))
@@ -162,16 +150,18 @@ class CostValueMonitor(Monitor[CostValueSettings]):
             self._bound.offset = offset
 
     @classmethod
-    def calibrate(cls, episodes: Sequence[HeldOutEpisode], discount: float) -> Table:
+    def calibrate(cls, episodes: Sequence[calibration.HeldOutEpisode],
+                  discount: float) -> calibration.Table:
         """Return the offsets that cover the discounted cost of whole windows."""
-        window = window_of(episodes)
-        pairs = [(value, float(total)) for episode in episodes
-                 for value, total in zip(
-                     map(executed_cost_value, episode.decisions),
-                     discounted_sums(episode.costs, discount, window, episode.terminated),
-                     strict=False)
-                 if not math.isnan(value)]
-        return conformal_table([value for value, _ in pairs], [total for _, total in pairs])
+        window = calibration.window_of(episodes)
+        predicted, true = [], []
+        for episode in episodes:
+            sums = calibration.discounted_sums(episode.costs, discount, window, episode.terminated)
+            for decision, total in zip(episode.decisions, sums, strict=False):
+                if not math.isnan(value := executed_cost_value(decision)):
+                    predicted.append(value)
+                    true.append(float(total))
+        return calibration.conformal_table(predicted, true)
 
 
 def executed_cost_value(decision: Decision) -> float:

@@ -6,12 +6,11 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from spowl_ros.base.settings import group, setting
+from spowl_ros.control.decision import Decision
 from spowl_ros.control.monitors.base import (
     Context,
-    Grounds,
     Monitor,
     Reading,
     Rule,
@@ -19,9 +18,6 @@ from spowl_ros.control.monitors.base import (
     judged,
     register,
 )
-
-if TYPE_CHECKING:
-    from spowl_ros.control.decision import Decision
 
 
 @dataclass(frozen=True)
@@ -43,14 +39,14 @@ class DeadlineMonitor(Monitor[DeadlineSettings]):
     rank = 30
     spares_planning = True
 
-    def __init__(self, settings: DeadlineSettings, grounds: Grounds) -> None:
-        super().__init__(settings, grounds)
-        self._late: deque[bool] = deque(maxlen=settings.window)
+    def prepare(self) -> None:
+        """Have no past."""
+        self._late: deque[bool] = deque(maxlen=self.settings.window)
 
     def change(self, settings: DeadlineSettings) -> None:
         """Use other settings; forget the past, which was judged by the old ones."""
         super().change(settings)
-        self._late = deque(maxlen=settings.window)
+        self.prepare()
 
     def reset(self) -> None:
         """Forget past decisions, but not when measurements were interrupted: late ones do that."""

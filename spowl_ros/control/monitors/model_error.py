@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 import math
-from typing import TYPE_CHECKING
 
 from spowl_ros.base.settings import group, setting
 from spowl_ros.control.monitors.base import (
@@ -19,10 +18,7 @@ from spowl_ros.control.monitors.base import (
     judged,
     register,
 )
-from spowl_ros.control.monitors.calibration import quantile_table
-
-if TYPE_CHECKING:
-    from spowl_ros.control.monitors.calibration import HeldOutEpisode, Table
+from spowl_ros.control.monitors.calibration import HeldOutEpisode, Table, quantile_table
 
 
 @dataclass(frozen=True)
@@ -59,8 +55,6 @@ class ModelErrorMonitor(Monitor[ModelErrorSettings]):
         s = self.settings
         limit = s.factor * self.grounds.calibration.at(self.table, s.quantile, math.inf)
         error = math.nan if context.plan is None else context.plan.model_error
-        if math.isnan(error):
-            return Reading(self.name, error, limit)
         return judged(self.name, error, limit, s.hysteresis * limit,
                       f'model error {error:.4g}, limit {limit:.4g}')
 

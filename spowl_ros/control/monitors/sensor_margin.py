@@ -44,7 +44,7 @@ class SensorMarginMonitor(Monitor[SensorMarginSettings]):
             if -expected > worst:
                 worst, hazard = -expected, nearest
         if hazard is not None and worst > -margin:
-            return Reading(self.name, worst, -margin, alarm=True, reason=(
+            return self.alarm(worst, -margin, (
                 f'{hazard.field}: hazard at {hazard.distance:.2f} m, '
                 f'nearing at {hazard.closing_speed:.2f} m/s, margin {margin:.2f} m'))
         return Reading(self.name, worst, -margin,

@@ -9,15 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spowl_ros.base.settings import group, setting
-from spowl_ros.control.monitors.base import (
-    Context,
-    Grounds,
-    Monitor,
-    Reading,
-    Rule,
-    Stage,
-    register,
-)
+from spowl_ros.control.monitors.base import Context, Monitor, Reading, Rule, Stage, register
 
 
 @dataclass(frozen=True)
@@ -40,10 +32,11 @@ class StalenessMonitor(Monitor[StalenessSettings]):
     stage = Stage.BEFORE_PLANNING
     rank = 10
 
-    def __init__(self, settings: StalenessSettings, grounds: Grounds) -> None:
-        super().__init__(settings, grounds)
-        self._names = [field.name for field in grounds.contract.fields]
-        self._timeouts = np.array([field.timeout for field in grounds.contract.fields])
+    def prepare(self) -> None:
+        """Look up each field's name and time-out."""
+        fields = self.grounds.contract.fields
+        self._names = [field.name for field in fields]
+        self._timeouts = np.array([field.timeout for field in fields])
 
     @property
     def patience(self) -> float:
@@ -61,11 +54,10 @@ class StalenessMonitor(Monitor[StalenessSettings]):
         value = float(ratios[worst])
         ahead = float(-observation.ages.min())
         if value >= 1.0:
-            return Reading(self.name, value, 1.0, alarm=True, reason=(
-                f'{self._names[worst]} is {oldest[worst]:.3f} s old, '
-                f'limit {limits[worst]:.3f} s'))
+            return self.alarm(value, 1.0, f'{self._names[worst]} is {oldest[worst]:.3f} s old, '
+                                          f'limit {limits[worst]:.3f} s')
         if ahead > future:
             name = self._names[int(observation.ages.argmin())]
-            return Reading(self.name, value, 1.0, alarm=True, reason=(
-                f'{name} is stamped {ahead:.3f} s in the future, limit {future:.3f} s'))
+            return self.alarm(value, 1.0, f'{name} is stamped {ahead:.3f} s in the future, '
+                                          f'limit {future:.3f} s')
         return Reading(self.name, value, 1.0, clear=True)

@@ -10,15 +10,7 @@ import math
 import numpy as np
 
 from spowl_ros.base.settings import group, setting
-from spowl_ros.control.monitors.base import (
-    Context,
-    Grounds,
-    Monitor,
-    Reading,
-    Rule,
-    Stage,
-    register,
-)
+from spowl_ros.control.monitors.base import Context, Monitor, Reading, Rule, Stage, register
 
 
 @dataclass(frozen=True)
@@ -40,13 +32,13 @@ class ValuesMonitor(Monitor[ValuesSettings]):
     stage = Stage.BEFORE_PLANNING
     rank = 20
 
-    def __init__(self, settings: ValuesSettings, grounds: Grounds) -> None:
-        super().__init__(settings, grounds)
-        contract = grounds.contract
-        sizes = [field.size for field in contract.fields]
-        self._names = np.repeat([field.name for field in contract.fields], sizes)
-        low = np.repeat([field.low for field in contract.fields], sizes)
-        high = np.repeat([field.high for field in contract.fields], sizes)
+    def prepare(self) -> None:
+        """Find the middle and half the width of each value's range."""
+        fields = self.grounds.contract.fields
+        sizes = [field.size for field in fields]
+        self._names = np.repeat([field.name for field in fields], sizes)
+        low = np.repeat([field.low for field in fields], sizes)
+        high = np.repeat([field.high for field in fields], sizes)
         self._middle = (low + high) / 2
         self._half = (high - low) / 2
 
@@ -56,15 +48,14 @@ class ValuesMonitor(Monitor[ValuesSettings]):
         finite = np.isfinite(observation.values)
         if not finite.all():
             name = self._names[int(finite.argmin())]
-            return Reading(self.name, math.inf, limit, alarm=True, reason=(
-                f'{name} holds values that are not finite ({int((~finite).sum())} in all)'))
+            return self.alarm(math.inf, limit, f'{name} holds values that are not finite '
+                                               f'({int((~finite).sum())} in all)')
         excess = np.abs(observation.values - self._middle) / self._half
         worst = int(excess.argmax())
         value = float(excess[worst])
         if value > limit:
-            low, high = self._middle[worst] - self._half[worst], (
-                self._middle[worst] + self._half[worst])
-            return Reading(self.name, value, limit, alarm=True, reason=(
+            middle, half = self._middle[worst], self._half[worst]
+            return self.alarm(value, limit, (
                 f'{self._names[worst]} is {observation.values[worst]:.4g}, '
-                f'plausible is {low:.4g} to {high:.4g}'))
+                f'plausible is {middle - half:.4g} to {middle + half:.4g}'))
         return Reading(self.name, value, limit, clear=True)
