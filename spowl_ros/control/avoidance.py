@@ -6,11 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import math
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from spowl_ros.control.contract import Contract
-    from spowl_ros.control.hazards import Nearest
+from spowl_ros.control.contract import Contract
+from spowl_ros.control.hazards import Nearest
 
 Action = tuple[float, ...]
 

@@ -15,27 +15,25 @@ import dataclasses
 import json
 import math
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from spowl_ros.base.settings import flattened
 from spowl_ros.control.arbiter import Arbiter
 from spowl_ros.control.avoidance import avoid
+from spowl_ros.control.bundle import Bundle
 from spowl_ros.control.decision import Decision
 from spowl_ros.control.hazards import HazardTracker
 from spowl_ros.control.monitors.base import Context, Grounds, Level, Monitor, Reading, Stage
 from spowl_ros.control.monitors.calibration import Calibration
 from spowl_ros.control.monitors.registry import kinds
+from spowl_ros.control.observation import Observation
 from spowl_ros.control.operator import OPERATOR, Takeover
+from spowl_ros.control.plan import Plan
 from spowl_ros.control.policy import NO_PLANNER, planner_of
 from spowl_ros.control.providers import CPU
 from spowl_ros.control.settings import ControllerSettings
-
-if TYPE_CHECKING:
-    from spowl_ros.control.bundle import Bundle
-    from spowl_ros.control.observation import Observation
-    from spowl_ros.control.plan import Plan
 
 LEAP_PERIODS = 5.0
 """Control periods between two measurements, beyond which the planner starts anew."""

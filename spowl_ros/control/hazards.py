@@ -6,17 +6,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from spowl_ros.control.contract import SCAN_RANGE
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from spowl_ros.control.contract import Contract, Field
-    from spowl_ros.control.observation import Observation
+from spowl_ros.control.contract import SCAN_RANGE, Contract, Field
+from spowl_ros.control.observation import Observation
 
 
 @dataclass(frozen=True)

@@ -15,19 +15,14 @@ import os
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
 
-from spowl_ros.control.decision import is_cost
-from spowl_ros.control.observation import ObservationAssembler
+from numpy.typing import ArrayLike
 
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
-
-    from spowl_ros.control.controller import Controller
-    from spowl_ros.control.decision import Decision
-    from spowl_ros.control.observation import Observation
-    from spowl_ros.control.operator import Takeover
-    from spowl_ros.control.settings import ControllerSettings
+from spowl_ros.control.controller import Controller
+from spowl_ros.control.decision import Decision, is_cost
+from spowl_ros.control.observation import Observation, ObservationAssembler
+from spowl_ros.control.operator import Takeover
+from spowl_ros.control.settings import ControllerSettings
 
 _EARLY = 0.9
 """Least time between two measurements decided on, as a fraction of the control period."""

@@ -6,16 +6,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from spowl_ros.base.errors import SpowlError
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
-
-    from spowl_ros.control.contract import Contract
+from spowl_ros.control.contract import Contract
 
 
 @dataclass(frozen=True)

@@ -8,19 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 import math
 import threading
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.settings import setting
+from spowl_ros.control.contract import ActionSpec
+from spowl_ros.control.decision import Decision
 from spowl_ros.control.monitors.base import LEVELS, Level
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
-
-    from spowl_ros.control.contract import ActionSpec
-    from spowl_ros.control.decision import Decision
 
 OPERATOR = 'operator'
 """Name of the operator as a decision's source, or as the one who stopped the robot."""

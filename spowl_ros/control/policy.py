@@ -12,18 +12,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 import math
 import time
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control import graph_io as io
+from spowl_ros.control.bundle import Bundle
 from spowl_ros.control.plan import Array, Plan
 from spowl_ros.control.planner import Planner
-
-if TYPE_CHECKING:
-    from spowl_ros.control.bundle import Bundle
-    from spowl_ros.control.planner_settings import PlannerSettings
+from spowl_ros.control.planner_settings import PlannerSettings
 
 NO_PLANNER = 'the bundle holds no planner'
 _WARM_UP = 3

@@ -9,15 +9,13 @@ Robot inputs, adapter, supervisor and simulation all use these definitions.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from spowl_ros.control.contract import SCAN_RANGE
 from spowl_ros.control.validity import InvalidReading, check_ranges
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
 
 FARTHEST = 1000.0
 """Greatest plausible `range_max` of a robot's laser, metres; beyond it, it may be millimetres."""

@@ -8,12 +8,10 @@ from collections.abc import Callable
 import math
 import threading
 import time
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from spowl_ros.control.controller import Controller
-    from spowl_ros.control.decision import Decision
-    from spowl_ros.control.observation import Observation
+from spowl_ros.control.controller import Controller
+from spowl_ros.control.decision import Decision
+from spowl_ros.control.observation import Observation
 
 _USED = 0.8
 """Fraction of the time until the next decision that a shadow decision may take."""

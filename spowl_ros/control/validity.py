@@ -9,14 +9,11 @@ Every module that receives sensors uses it. No part of a refused message may be 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from spowl_ros.base.errors import SpowlError
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
 
 BEYOND_RANGE = 0.01
 """Fraction by which a beam may exceed the greatest range, for rounding."""

@@ -19,19 +19,15 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spowl_ros.control.avoidance import DRIVES
-from spowl_ros.control.contract import SCAN_RANGE
+from spowl_ros.control.contract import SCAN_RANGE, Contract, Field
 from spowl_ros.control.validity import InvalidReading, Stamps, check_finite
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from spowl_ros.control.contract import Contract, Field
-    from spowl_ros.supervisor.settings import SupervisionSettings
+from spowl_ros.supervisor.settings import SupervisionSettings
 
 _HYSTERESIS = 0.05
 """Metres by which a hazard must be farther away to leave the region than to enter it."""

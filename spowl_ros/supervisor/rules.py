@@ -8,22 +8,18 @@ The module uses nothing learned and no ROS; callers pass in the time.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from spowl_ros.control.contract import Contract, Field
 from spowl_ros.supervisor.latch import Latch
 from spowl_ros.supervisor.region import HazardRegion
 from spowl_ros.supervisor.settings import SupervisionSettings
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from numpy.typing import NDArray
-
-    from spowl_ros.control.contract import Contract, Field
 
 _CONFLICT_PERIODS = 5.0
 """Control periods for which the robot stays stopped after another node sent a command."""

@@ -6,13 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from spowl_ros.base.settings import setting
-from spowl_ros.control.contract import LONGEST_STOP_RAMP
-
-if TYPE_CHECKING:
-    from spowl_ros.control.contract import ActionSpec, Contract
+from spowl_ros.control.contract import LONGEST_STOP_RAMP, ActionSpec, Contract
 
 GREATEST_SILENCE = 5.0
 """Longest silence of a real robot's commands, control periods."""

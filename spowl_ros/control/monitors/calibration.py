@@ -7,16 +7,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from spowl_ros.base.errors import SpowlError
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
-
-    from spowl_ros.control.decision import Decision
+from spowl_ros.control.decision import Decision
 
 Table = tuple[tuple[float, float], ...]
 """Probability and value, ascending."""
