@@ -37,9 +37,9 @@ class HazardTracker:
 
     def __init__(self, contract: Contract) -> None:
         slices = contract.slices
-        self._scans: list[tuple[int, Field, slice]] = [
-            (index, field, slices[field.name]) for index, field in enumerate(contract.fields)
-            if field.sensor == 'scan' and field.hazard_radius is not None]
+        self._scans = [(index, field, slices[field.name])
+                       for index, field in enumerate(contract.fields)
+                       if field.hazard_radius is not None]
         self._last: dict[str, tuple[int, float, float]] = {}
 
     def reset(self) -> None:
@@ -51,11 +51,6 @@ class HazardTracker:
         seen = (self.see(field, observation.values[part], int(observation.stamps_ns[index]))
                 for index, field, part in self._scans)
         return [nearest for nearest in seen if nearest is not None]
-
-    @property
-    def fields(self) -> list[Field]:
-        """Return the scan fields that it follows."""
-        return [field for _, field, _ in self._scans]
 
     def see(self, field: Field, closeness: NDArray[Any], stamp_ns: int) -> Nearest | None:
         """

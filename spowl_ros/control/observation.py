@@ -51,13 +51,9 @@ class ObservationAssembler:
     """
 
     def __init__(self, contract: Contract) -> None:
-        self._names = [field.name for field in contract.fields]
-        self._index = {name: index for index, name in enumerate(self._names)}
-        self._sizes = [field.size for field in contract.fields]
-        ends = np.cumsum(self._sizes)
-        self._slices = [slice(int(end - size), int(end))
-                        for size, end in zip(self._sizes, ends, strict=True)]
-        self._values = np.zeros(int(ends[-1]), np.float32)
+        self._slices = contract.slices
+        self._names = list(self._slices)
+        self._values = np.zeros(contract.size, np.float32)
         self._stamps_ns = np.zeros(len(self._names), np.int64)
         self._arrivals = np.zeros(len(self._names), np.float64)
         self._received = np.zeros(len(self._names), bool)
@@ -69,9 +65,7 @@ class ObservationAssembler:
 
     def reset(self) -> None:
         """Forget everything received."""
-        self._received[:] = False
-        self._fresh[:] = False
-        self._observed_ns = None
+        self._keep(np.zeros(len(self._names), bool))
 
     def put(self, name: str, values: ArrayLike, stamp_ns: int, arrival: float = 0.0) -> None:
         """
@@ -82,16 +76,16 @@ class ObservationAssembler:
         :param arrival: when it arrived, steady clock, seconds; only a newer stamp counts
         :raises SpowlError: no such field, or another number of values
         """
-        index = self._index.get(name)
-        if index is None:
+        if name not in self._slices:
             raise SpowlError(f"no field '{name}' in the contract; it has {', '.join(self._names)}")
+        index, place = self._names.index(name), self._values[self._slices[name]]
         array = np.asarray(values, np.float64).reshape(-1)
-        if array.size != self._sizes[index]:
+        if array.size != place.size:
             raise SpowlError(f"field '{name}' got {array.size} values, "
-                             f'the contract wants {self._sizes[index]}')
+                             f'the contract wants {place.size}')
         # A number too large for single precision becomes infinite, which a monitor reports.
         with np.errstate(over='ignore'):
-            self._values[self._slices[index]] = array
+            place[:] = array
         # An equal or older stamp does not count as an arrival: a frozen driver counts as silent.
         if not self._received[index] or stamp_ns > self._stamps_ns[index]:
             self._arrivals[index] = arrival
@@ -147,12 +141,13 @@ class ObservationAssembler:
 
     def forget_before(self, stamp_ns: int) -> None:
         """Drop parts stamped before ``stamp_ns``, when an episode begins."""
-        self._received &= self._stamps_ns >= stamp_ns
-        self._fresh &= self._received
-        self._observed_ns = None
+        self._keep(self._stamps_ns >= stamp_ns)
 
     def forget_after(self, now_ns: int) -> None:
         """Drop parts stamped after ``now_ns``, for a clock that was set back."""
-        self._received &= self._stamps_ns <= now_ns
+        self._keep(self._stamps_ns <= now_ns)
+
+    def _keep(self, parts: NDArray[np.bool_]) -> None:
+        self._received &= parts
         self._fresh &= self._received
         self._observed_ns = None

@@ -159,7 +159,7 @@ class SupervisorNode(ManagedNode):
         if self.resolve_topic_name(robot.command.topic) == self.resolve_topic_name(RAW):
             raise SpowlError(f"the robot takes commands on '{robot.command.topic}', where the "
                              "supervisor listens to the controller; set another command.topic")
-        names = {field.name for field in self._limits.sensors}
+        names = {field.name for field in self._limits.region.fields}
         sensors = [(entry, message_class(entry.type)) for entry in topics(self._contract, robot)
                    if names & set(entry.names)]
         # What follows is in the network: nothing after this line refuses the robot.
@@ -322,20 +322,21 @@ class SupervisorNode(ManagedNode):
         supervision = self._supervision
         if supervision is None:
             return
-        wanted = [field for field in supervision.sensors if field.name in entry.names]
+        region = supervision.region
+        wanted = [field.name for field in region.fields if field.name in entry.names]
         try:
             check_one_publisher(self, entry.topic)
             taken = self._edge.take(entry, message)
         except SpowlError as error:  # an invalid message is no reading
-            for field in wanted:
-                supervision.refuse(field, str(error))
+            for name in wanted:
+                region.refuse(name, str(error))
             self.get_logger().warning(f'{entry.topic}: {error}',
                                       throttle_duration_sec=LOG_PERIOD_S)
             return
-        for field in wanted:
-            if field.name in taken.values:
-                supervision.see(field, np.asarray(taken.values[field.name]), taken.stamp_ns,
-                                self._now(), self.get_clock().now().nanoseconds)
+        for name in wanted:
+            if name in taken.values:
+                region.see(name, np.asarray(taken.values[name]), taken.stamp_ns, self._now(),
+                           self.get_clock().now().nanoseconds)
 
     def _on_watch(self) -> None:
         supervision = self._supervision

@@ -80,29 +80,29 @@ class HazardRegion:
         self._period = contract.control_period
         self._action = contract.action
         # In lock-step the clock's message may come after the scan's, and leaps between episodes.
-        future = _FUTURE_PERIODS * self._period if steady else math.inf
-        self._scans = {field.name: _Sensor(field, min(future, 3600.0))
-                       for field in contract.fields
-                       if field.sensor == 'scan' and field.hazard_radius is not None}
-        self._velocity = next((_Sensor(field, min(future, 3600.0)) for field in contract.fields
+        future = _FUTURE_PERIODS * self._period if steady else 3600.0
+        self._scans = [_Sensor(field, future) for field in contract.fields
+                       if field.hazard_radius is not None]
+        self._velocity = next((_Sensor(field, future) for field in contract.fields
                                if field.sensor == 'linear_velocity'), None)
+        self._sensors = {sensor.field.name: sensor
+                         for sensor in (*self._scans, self._velocity) if sensor is not None}
         self._drive = DRIVES.get(contract.robot)
         self._inside = False
 
     @property
     def scans(self) -> list[str]:
         """Return the names of the scans that show hazards."""
-        return list(self._scans)
+        return [sensor.field.name for sensor in self._scans]
 
     @property
     def fields(self) -> list[Field]:
         """Return the fields that the region needs: scans with hazards, and the velocity."""
-        sensors = [*self._scans.values(), *filter(None, [self._velocity])]
-        return [sensor.field for sensor in sensors]
+        return [sensor.field for sensor in self._sensors.values()]
 
     def begin(self) -> None:
         """Forget all readings: another episode begins, perhaps at another time and place."""
-        for sensor in (*self._scans.values(), *filter(None, [self._velocity])):
+        for sensor in self._sensors.values():
             sensor.forget()
         self._inside = False
 
@@ -115,7 +115,7 @@ class HazardRegion:
         :param now: the steady clock, seconds
         :param now_ns: the node's clock; by default the stamp
         """
-        sensor = self._sensor(name)
+        sensor = self._sensors[name]
         now_ns = stamp_ns if now_ns is None else now_ns
         try:
             numbers = check_finite(values, name).reshape(-1)
@@ -133,7 +133,7 @@ class HazardRegion:
 
     def refuse(self, name: str, reason: str) -> None:
         """Record why a field's message is no reading."""
-        sensor = self._sensor(name)
+        sensor = self._sensors[name]
         sensor.refusal = reason
         if not self._steady and 'does not change' not in reason:
             sensor.readings.clear()
@@ -147,7 +147,7 @@ class HazardRegion:
         :param now: the steady clock, seconds
         """
         rest = np.zeros_like(wanted)
-        for sensor in self._scans.values():
+        for sensor in self._scans:
             if problem := self._problem(sensor, now):
                 return Verdict(rest, problem, unknown=True)
         if not wanted.any() or not self._scans:
@@ -160,7 +160,7 @@ class HazardRegion:
             share = float(wanted @ forward / (forward @ forward))
             direction += math.pi if share < 0.0 else 0.0
         inside, nearest, blocker = False, math.inf, ''
-        for sensor in self._scans.values():
+        for sensor in self._scans:
             near, blocked, text = self._look(sensor, direction, now, settings)
             inside |= near
             if blocked < nearest:
@@ -226,8 +226,3 @@ class HazardRegion:
         if self._steady and not age <= sensor.field.timeout:
             return f'no {sensor.field.name} for {age:.2f} s{why}'
         return ''
-
-    def _sensor(self, name: str) -> _Sensor:
-        if self._velocity is not None and self._velocity.field.name == name:
-            return self._velocity
-        return self._scans[name]

@@ -11,12 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spowl_ros.control.contract import Contract, Field
+from spowl_ros.control.contract import Contract
 from spowl_ros.supervisor.latch import Latch
 from spowl_ros.supervisor.region import HazardRegion
 from spowl_ros.supervisor.settings import SupervisionSettings
@@ -46,6 +45,8 @@ class Supervision:
     """
     Decides what to do with each command.
 
+    Its `region` takes the readings of the sensors.
+
     :param contract: actuators, scans and control period
     :param steady: whether silences are judged by the steady clock; not in lock-step
     :param latch: the operator's stop; by default released
@@ -65,7 +66,7 @@ class Supervision:
         own = np.array([(limits or {}).get(name, np.inf) for name in contract.action.names])
         self._least = np.minimum(np.maximum(low, -own), self.stop_command)
         self._greatest = np.maximum(np.minimum(high, own), self.stop_command)
-        self._region = HazardRegion(contract, steady)
+        self.region = HazardRegion(contract, steady)
         self._last = self.stop_command
         self._heard = -math.inf
         self._conflict = -math.inf
@@ -74,14 +75,9 @@ class Supervision:
         self._slowed = False
 
     @property
-    def sensors(self) -> list[Field]:
-        """Return the fields that the margin around hazards needs."""
-        return self._region.fields
-
-    @property
     def unguarded(self) -> str:
         """Return why no margin around hazards is guarded; empty if one is."""
-        if not self._region.scans:
+        if not self.region.scans:
             return "no scan of the model's contract names hazards"
         return '' if self.settings.margin_response in ('slow', 'stop') else (
             'limits.margin_response is off')
@@ -99,16 +95,7 @@ class Supervision:
     def begin_episode(self) -> None:
         """Forget the last command and all readings, as at the start."""
         self._last = self.stop_command
-        self._region.begin()
-
-    def see(self, field: Field, values: NDArray[Any], stamp_ns: int, now: float,
-            now_ns: int | None = None) -> None:
-        """Store a reading, as `HazardRegion.see` does."""
-        self._region.see(field.name, values, stamp_ns, now, now_ns)
-
-    def refuse(self, field: Field, reason: str) -> None:
-        """Record why a field's message is no reading."""
-        self._region.refuse(field.name, reason)
+        self.region.begin()
 
     def command(self, command: NDArray[np.float64], now: float, refusal: str = '') -> Supervised:
         """
@@ -122,11 +109,11 @@ class Supervision:
         if refusal:
             self.conflict(now, refusal)
         if self.latch.held:
-            return self._stopped(self.latch.reason, now)
+            return self.stopped(self.latch.reason, now)
         if now - self._conflict < _CONFLICT_PERIODS * self.contract.control_period:
-            return self._stopped(self._refusal, now)
+            return self.stopped(self._refusal, now)
         if command.shape != self.stop_command.shape or not np.isfinite(command).all():
-            return self._stopped('the command is not a finite number for each actuator', now)
+            return self.stopped('the command is not a finite number for each actuator', now)
         allowed = self.stop_command + np.clip(command - self.stop_command,
                                               self.settings.magnitude * self._below,
                                               self.settings.magnitude * self._above)
@@ -149,7 +136,7 @@ class Supervision:
 
         :return: its replacement; None if it may go on
         """
-        if not self._steady or np.array_equal(self._last, self.stop_command):
+        if not self._steady or self.rests:
             return None
         before = self._last
         result = self._sent(before, before, now, self._slowed)
@@ -163,13 +150,9 @@ class Supervision:
         """
         if not self._steady or now - self._heard < self.silence:
             return None
-        if self.latch.held:
-            return self._stopped(self.latch.reason, now)
-        return self._stopped(f'no command for {self.settings.silence:g} control periods', now)
-
-    def stopped(self, reason: str, now: float) -> Supervised:
-        """Return the stop command, or the next one on the ramp to it, for the caller's reason."""
-        return self._stopped(reason, now)
+        return self.stopped(
+            self.latch.reason if self.latch.held else
+            f'no command for {self.settings.silence:g} control periods', now)
 
     @property
     def rests(self) -> bool:
@@ -187,7 +170,7 @@ class Supervision:
         state, reason = 'limited', 'command beyond its limits'
         if self.settings.margin_response in ('slow', 'stop'):
             wanted = (allowed - self.stop_command) / self._half
-            verdict = self._region.judge(wanted, now, self.settings)
+            verdict = self.region.judge(wanted, now, self.settings)
             reason = verdict.reason or reason
             if (verdict.reason and not verdict.unknown
                     and self.settings.margin_response == 'slow'):
@@ -198,13 +181,14 @@ class Supervision:
             elif verdict.reason:
                 allowed = self.stop_command + verdict.command * self._half
                 if not verdict.command.any():
-                    return self._stopped(reason, now)
+                    return self.stopped(reason, now)
         self._last, self._slowed = allowed, state == 'slowed'
         if state == 'limited' and np.array_equal(allowed, command):
             return Supervised(allowed, 'passing', '')
         return Supervised(allowed, state, reason)
 
-    def _stopped(self, reason: str, now: float) -> Supervised:
+    def stopped(self, reason: str, now: float) -> Supervised:
+        """Return the stop command, or the next one on the ramp to it, and the caller's reason."""
         spec, period = self.contract.action, self.contract.control_period
         elapsed = min(max(now - self._moved, 0.0), period) if self._steady else period
         self._moved = now

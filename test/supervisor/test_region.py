@@ -97,9 +97,10 @@ def drive(robot: Robot, seconds: float, policy: Policy = ahead, *, measured: boo
         while readings and readings[0][0] <= now + 1e-9:
             _, stamp, closeness, speed = readings.pop(0)
             clock = [round((moment + 1.0) * 1e9) for moment in (stamp, now)]
-            supervision.see(SCAN, closeness, clock[0], now, clock[1])
+            supervision.region.see(SCAN.name, closeness, clock[0], now, clock[1])
             if measured:
-                supervision.see(VELOCITY, np.array([speed, 0.0, 0.0]), clock[0], now, clock[1])
+                supervision.region.see(VELOCITY.name, np.array([speed, 0.0, 0.0]), clock[0], now,
+                                       clock[1])
         result = (supervision.command(np.array(policy(now, robot)), now) if tick % 10 == 5
                   else supervision.again(now))
         if result is not None:
@@ -178,12 +179,12 @@ def test_without_a_reading_nothing_passes() -> None:
     command = np.array([1.0, 0.0])
     assert supervision.command(command, 0.1).reason == 'no hazards_lidar yet'
     free = np.zeros(SECTORS)
-    supervision.see(SCAN, free, 10**9, 0.1)
+    supervision.region.see(SCAN.name, free, 10**9, 0.1)
     assert supervision.command(command, 0.15).state == 'passing'
     bad = free.copy()
     bad[3] = np.nan
     for tick in range(2, 7):
-        supervision.see(SCAN, bad, tick * 10**9, 0.1 * tick)
+        supervision.region.see(SCAN.name, bad, tick * 10**9, 0.1 * tick)
     result = supervision.command(command, 0.6)
     assert result.state == 'stopped'
     assert 'no hazards_lidar for 0.50 s (hazards_lidar has 1 of 16 values' in result.reason
@@ -195,7 +196,7 @@ def test_stamps_that_do_not_advance_are_no_readings(stamps: list[int]) -> None:
     supervision = Supervision(contract(), SupervisionSettings(margin_response='stop'))
     supervision.start(0.0)
     for index, stamp in enumerate(stamps):
-        supervision.see(SCAN, np.zeros(SECTORS), stamp, 0.1 * index, 9 * 10**9)
+        supervision.region.see(SCAN.name, np.zeros(SECTORS), stamp, 0.1 * index, 9 * 10**9)
     assert supervision.command(np.array([1.0, 0.0]), 0.8).state == 'stopped'
 
 
@@ -205,5 +206,5 @@ def test_a_robot_whose_drive_is_not_known_is_stopped() -> None:
     supervision.start(0.0)
     near = np.zeros(SECTORS)
     near[8] = 0.9
-    supervision.see(SCAN, near, 10**9, 0.0)
+    supervision.region.see(SCAN.name, near, 10**9, 0.0)
     assert supervision.command(np.array([0.1, 0.1]), 0.05).state == 'stopped'

@@ -35,7 +35,7 @@ def show_hazard(supervision: Supervision, distance: float, now: float = 0.0) -> 
     """Let it see a scan with a hazard's edge at a distance ahead, metres."""
     closeness = np.zeros(16, np.float32)
     closeness[0] = max(0.0, 1.0 - (distance + 0.2) / 3.0)
-    supervision.see(SCAN, closeness, round((now + 1.0) * 1e9), now)
+    supervision.region.see(SCAN.name, closeness, round((now + 1.0) * 1e9), now)
 
 
 def check(result: Supervised, command: list[float], state: str, reason: str = '') -> None:
