@@ -25,6 +25,8 @@ from pathlib import Path
 import re
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.files import read_bounded, write_whole
 from spowl_ros.control import golden, graph_check, graph_io, signature
@@ -169,6 +171,16 @@ class Bundle:
                                  'export the checkpoint again')
         return settings
 
+    def check_observation(self, observation: np.ndarray) -> None:
+        """
+        Check that an array is an observation (O,) of the contract's size.
+
+        :raises SpowlError: it has another shape
+        """
+        if np.shape(observation) != (self.contract.size,):
+            raise SpowlError(f'the observation has shape {np.shape(observation)}, the bundle of '
+                             f'{self.contract.task} wants ({self.contract.size},)')
+
     def sessions(self, threads: int = 1) -> dict[str, onnxruntime.InferenceSession]:
         """Return an inference session of every stage; opens it once for each thread count."""
         if threads not in self._sessions:
@@ -199,7 +211,7 @@ def load(directory: str | Path, *, threads: int = 1, signer: Signer | None = Non
         if actual != digest:
             raise BundleError(f'{directory / name}: SHA-256 is {actual[:12]}…, the manifest says '
                               f'{str(digest)[:12]}…; the file is damaged or was replaced')
-    _check_weights(directory, bundle)
+    _check_weights(bundle)
     try:
         for graph in bundle.graphs.values():
             graph_check.check_graph(str(directory / graph.file), content[graph.file], WEIGHTS,
@@ -210,12 +222,11 @@ def load(directory: str | Path, *, threads: int = 1, signer: Signer | None = Non
             except SpowlError as error:
                 bundle = replace(bundle, fallback=f'the graphs run on the CPU: {error}',
                                  _sessions={})
-        _check_running(bundle, threads)
+        return _check_running(bundle, threads)
     except BundleError:
         raise
     except SpowlError as error:
         raise BundleError(str(error)) from error
-    return bundle
 
 
 def read_contract(directory: str | Path, signer: Signer | None = None) -> Contract:
@@ -352,7 +363,7 @@ def _parse(directory: Path, content: Mapping[str, bytes]) -> tuple[Bundle, dict[
         manifest = json.loads(text, parse_constant=_refuse_constant)
         schema = manifest['schema']
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise BundleError(f'{path}: not the manifest of a bundle ({_short(error)})') from error
+        raise BundleError(f'{path}: not the manifest of a bundle ({error!r:.300})') from error
     if type(schema) is not int or schema not in READABLE:
         raise BundleError(f'{path}: schema {str(schema)[:40]}, this release reads '
                           f'{" and ".join(map(str, READABLE))}; export the checkpoint again, or '
@@ -385,7 +396,7 @@ def _parse(directory: Path, content: Mapping[str, bytes]) -> tuple[Bundle, dict[
     except SpowlError as error:  # of the settings or of the contract
         raise BundleError(f'{path}: {error}') from error
     except (TypeError, KeyError, AttributeError, ValueError, RecursionError) as error:
-        raise BundleError(f'{path}: malformed ({_short(error)})') from error
+        raise BundleError(f'{path}: malformed ({error!r:.300})') from error
     wanted = listed(graphs)
     for name in sorted(files.keys() ^ wanted):
         raise BundleError(f"{path}: no SHA-256 for the file '{name}'" if name in wanted else
@@ -407,10 +418,6 @@ def _refuse_constant(text: str) -> Any:
     raise ValueError(f'{text} is no number')
 
 
-def _short(error: BaseException) -> str:
-    return repr(error)[:300]
-
-
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
@@ -418,49 +425,47 @@ def _digest(data: bytes) -> str:
 def _check_running(bundle: Bundle, threads: int) -> Bundle:
     """Check the graphs as the bundle's provider runs them; return the bundle."""
     sessions = bundle.sessions(threads)
-    stages = {}
-    for name, graph in bundle.graphs.items():
-        path = bundle.directory / graph.file
-        _check_shapes(path, 'inputs', sessions[name].get_inputs(), graph.inputs)
-        _check_shapes(path, 'outputs', sessions[name].get_outputs(), graph.outputs)
-        stages[name] = (str(path), graph.inputs, graph.outputs)
-    _check_contract(bundle.directory, bundle)
+    stages = {name: (str(bundle.directory / graph.file), graph.inputs, graph.outputs)
+              for name, graph in bundle.graphs.items()}
+    for name, (path, inputs, outputs) in stages.items():
+        _check_shapes(f'{path}: inputs', sessions[name].get_inputs(), inputs)
+        _check_shapes(f'{path}: outputs', sessions[name].get_outputs(), outputs)
+    _check_contract(bundle)
     where = str(bundle.directory / GOLDEN)
     golden.check(where, golden.read(where, bundle.content[GOLDEN]), stages, sessions)
     return bundle
 
 
-def _check_shapes(path: Path, what: str, actual: Any, declared: Shapes) -> None:
+def _check_shapes(what: str, actual: Any, declared: Shapes) -> None:
     shapes = {value.name: list(value.shape) for value in actual}
     differing = [f'{name} {shapes.get(name)} (manifest: {declared.get(name)})'
                  for name in sorted(shapes.keys() | declared.keys())
                  if shapes.get(name) != declared.get(name)]
     if differing:
-        raise BundleError(f'{path}: {what} differ from the manifest: ' + ', '.join(differing))
+        raise BundleError(f'{what} differ from the manifest: {", ".join(differing)}')
 
 
-def _check_contract(directory: Path, bundle: Bundle) -> None:
+def _check_contract(bundle: Bundle) -> None:
     contract, first = bundle.contract, next(iter(bundle.graphs.values()))
+    path = bundle.directory / MANIFEST
     for what, ours, shape in (
             ('observation values', contract.size, first.inputs.get(graph_io.OBSERVATION)),
             ('actions', contract.action.size, first.outputs.get(graph_io.POLICY_ACTION))):
         if shape != [1, ours]:
-            raise BundleError(f'{directory / MANIFEST}: the contract has {ours} {what}, the '
+            raise BundleError(f'{path}: the contract has {ours} {what}, the '
                               f'{"encoder" if bundle.plans else "policy"} '
                               f'{shape[-1] if shape else None}')
     row = contract.size + contract.action.size
     if (window := first.inputs.get(graph_io.WINDOW)) is not None and (
             not bundle.plans or bundle.schema != WINDOW_SCHEMA or len(window) != 3
             or window[0] != 1 or not window[1] or window[2] != row):
-        raise BundleError(f'{directory / MANIFEST}: its window is {window}, and its schema '
-                          f'{bundle.schema}; a planner of schema {WINDOW_SCHEMA} with rows of '
-                          f'{row} is wanted')
+        raise BundleError(f'{path}: its window is {window}, and its schema {bundle.schema}; a '
+                          f'planner of schema {WINDOW_SCHEMA} with rows of {row} is wanted')
     if not bundle.plans and len({**first.inputs, **first.outputs}) != 2:
-        raise BundleError(f'{directory / MANIFEST}: the policy has more than an observation and '
-                          'an action')
+        raise BundleError(f'{path}: the policy has more than an observation and an action')
 
 
-def _check_weights(directory: Path, bundle: Bundle) -> None:
+def _check_weights(bundle: Bundle) -> None:
     size = len(bundle.content.get(WEIGHTS, b''))
     for name, weight in bundle.weights.items():
         if not _plausible(weight.shape) or not isinstance(weight.offsets, list) or not (
@@ -468,5 +473,5 @@ def _check_weights(directory: Path, bundle: Bundle) -> None:
                 type(at) is int and at >= 0
                 and at + 4 * math.prod(weight.shape) // len(weight.offsets) <= size
                 for at in weight.offsets):
-            raise BundleError(f'{directory / MANIFEST}: the weight {name[:80]!r} does not lie in '
-                              f'{WEIGHTS}')
+            raise BundleError(f'{bundle.directory / MANIFEST}: the weight {name[:80]!r} does not '
+                              f'lie in {WEIGHTS}')

@@ -62,21 +62,16 @@ class Controller:
         self._hazards = HazardTracker(self.contract)
         self.stop_action: tuple[float, ...] = tuple(self.contract.action.rest.tolist())
         """In [-1, 1], one per actuator: the action that brings the robot to rest."""
-        self._settings = settings
+        self.settings = settings
+        """Those of the next decision; `change` replaces them."""
         self._monitors = self._new_monitors()
         self._last_ns: tuple[float, int] | None = None
         """When the last observation was measured and decided on; None: it has no successor."""
         self.reset()
 
     def _new_monitors(self) -> tuple[Monitor[Any], ...]:
-        settings = self._settings
-        grounds = Grounds(self.contract, self.calibration, settings.planner.cost_discount)
-        return tuple(kind(getattr(settings, kind.name), grounds) for kind in kinds())
-
-    @property
-    def settings(self) -> ControllerSettings:
-        """Return the settings of the next decision."""
-        return self._settings
+        grounds = Grounds(self.contract, self.calibration, self.settings.planner.cost_discount)
+        return tuple(kind(getattr(self.settings, kind.name), grounds) for kind in kinds())
 
     @property
     def shortest_timeout(self) -> float:
@@ -89,14 +84,14 @@ class Controller:
 
         :raises SpowlError: a planner setting fixed in the bundle differs
         """
-        if settings == self._settings:
+        if settings == self.settings:
             return
         self._planner.change(settings.planner)
         self._arbiter.change(settings.rules())
         for monitor in self._monitors:
             if (changed := getattr(settings, monitor.name)) != monitor.settings:
                 monitor.change(changed)
-        self._settings = settings
+        self.settings = settings
         self._announce = True
 
     def reset(self) -> None:
@@ -132,11 +127,8 @@ class Controller:
             do, because a stop does not record what monitors have learned
         """
         self._monitors = self._new_monitors()
-        self._arbiter = Arbiter(self._settings.rules())
-        self.reset()
-        self._step, self._last_action = former._step, former._last_action
-        self._last_ns = None
-        self._arbiter.restore(former._tripped())
+        self._arbiter = Arbiter(self.settings.rules())
+        self._go_on(former._step, former._last_action, former._tripped())
         for mine, its in zip(self._monitors, former._monitors, strict=True):
             if mine.of_the_episode:
                 mine.recall(*its.learned)
@@ -148,13 +140,14 @@ class Controller:
         :param before: the decision before; only its action, its tripped monitors and what the
             monitors learned are used
         """
-        self.reset()
-        self._step = step
-        self._last_action = before.action
-        self._last_ns = None
-        self._arbiter.restore(before.tripped)
+        self._go_on(step, before.action, before.tripped)
         for monitor in self._monitors:
             monitor.recall(*(getattr(before, name) for name in monitor.learned_in))
+
+    def _go_on(self, step: int, last_action: tuple[float, ...], tripped: tuple[str, ...]) -> None:
+        self.reset()
+        self._step, self._last_action, self._last_ns = step, last_action, None
+        self._arbiter.restore(tripped)
 
     def decide(self, observation: Observation, deadline_s: float | None = None,
                iterations: int | None = None, deadline_missed: bool | None = None,
@@ -177,13 +170,13 @@ class Controller:
         deadline = None if deadline_s is None else start + deadline_s
         context = Context(observation, self._hazards.update(observation), cost=cost)
         readings = self._judge(Stage.BEFORE_PLANNING, context)
-        plan: Plan | None = None
         if self._arbiter.verdict().level < Level.STOP:
-            plan = self._plan(observation, deadline, iterations)
-            context = dataclasses.replace(context, plan=plan)
+            context = dataclasses.replace(
+                context, plan=self._plan(observation, deadline, iterations))
         readings += self._judge(Stage.AFTER_PLANNING, context)
 
-        wanted, source, reason, monitor = self._choose(context, plan, operator)
+        plan = context.plan
+        wanted, source, reason, monitor = self._choose(context, operator)
         action = self._stopping() if source == 'stop' else tuple(self.contract.action.held(
             np.array(wanted), np.array(self._last_action)).tolist())
         self._restart_planner = plan is None or not np.isfinite(plan.latent).all()
@@ -198,9 +191,8 @@ class Controller:
         return self._finish(Decision(
             step=self._step, now_ns=observation.now_ns, action=action, source=source,
             reason=reason, monitor=monitor,
-            stamps_ns=tuple(int(stamp) for stamp in observation.stamps_ns),
-            silences=tuple(float(silence) for silence in observation.silences),
-            plan=plan, cost=cost,
+            stamps_ns=tuple(observation.stamps_ns.tolist()),
+            silences=tuple(observation.silences.tolist()), plan=plan, cost=cost,
             deadline_missed=deadline_missed, readings=tuple(readings), tripped=self._tripped(),
             seconds={**({} if plan is None else plan.seconds), 'total': total},
             settings=self._settings_text(), **learned))
@@ -260,10 +252,10 @@ class Controller:
             iterations = 0
         return self._planner.plan(observation.values, self._step, deadline, iterations)
 
-    def _choose(self, context: Context, plan: Plan | None, operator: Takeover | None
+    def _choose(self, context: Context, operator: Takeover | None
                 ) -> tuple[tuple[float, ...], str, str, str]:
         """Return action, source, reason and leading monitor."""
-        verdict = self._arbiter.verdict()
+        plan, verdict = context.plan, self._arbiter.verdict()
         if operator is not None and not operator.action:
             return self.stop_action, 'stop', operator.reason, OPERATOR
         if operator is not None and verdict.level <= operator.overrules:
@@ -277,11 +269,11 @@ class Controller:
             chosen, source, reason = plan.policy_action, 'policy', verdict.reason
         else:
             chosen, source = plan.action, plan.source
-            reason = (_why(plan, self._settings.planner.kind) if self.bundle.plans
+            reason = (_why(plan, self.settings.planner.kind) if self.bundle.plans
                       else NO_PLANNER)
         if not np.isfinite(chosen).all():
             return self.stop_action, 'stop', f'action of the {source} is not finite', ''
-        return tuple(float(part) for part in chosen), source, reason, verdict.monitor
+        return chosen, source, reason, verdict.monitor
 
     def _stopping(self) -> tuple[float, ...]:
         """Return the next action on the ramp from the last one to rest."""
@@ -295,7 +287,7 @@ class Controller:
     def _settings_text(self) -> str:
         if not self._announce:
             return ''
-        return json.dumps({**self._identity, 'settings': flattened(self._settings)})
+        return json.dumps({**self._identity, 'settings': flattened(self.settings)})
 
     def _finish(self, decision: Decision) -> Decision:
         self._step += 1

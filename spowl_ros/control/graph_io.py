@@ -48,21 +48,17 @@ LATENT = 'latent'
 POLICY_ACTION = 'policy_action'
 POLICY_NEXT = 'policy_next'
 """Latent predicted after the policy's action."""
-POLICY_VALUE = 'policy_value'
-VALUE_LOW = 'value_low'
-POLICY_COST_VALUE = 'policy_cost_value'
-COST_VALUE_HIGH = 'cost_value_high'
-VALUE_THRESHOLD = 'value_threshold'
-COST_THRESHOLD = 'cost_threshold'
 ELITES = 'elites'
 WEIGHTS = 'weights'
 COUNTED = 'counted'
 PLAN_ACTION = 'plan_action'
 PLAN_NEXT = 'plan_next'
 """Latent predicted after the plan's action."""
-PLAN_VALUE = 'plan_value'
-PLAN_COST_VALUE = 'plan_cost_value'
 IMPROVED = 'improved'
+POLICY_NUMBERS = ('policy_value', 'policy_cost_value', 'value_low', 'cost_value_high')
+"""Outputs of encode, (B,), that a plan reports under their own names,"""
+PLAN_NUMBERS = ('plan_value', 'plan_cost_value', 'value_threshold', 'cost_threshold', COUNTED)
+"""and those of improve and select, which are known only of a plan that was improved."""
 
 NEXT = 'next_'
 """Prefix of an improvement's outputs that are inputs of the next one."""
@@ -78,8 +74,8 @@ PACKED_ORDER = ('adaptive', 'threshold', 'switch', 'temperature', 'min_std', 'ma
                 'cost_weight')
 """in this order."""
 SCHEMA_2_NAMES = {
-    'value': POLICY_VALUE, 'cost': POLICY_COST_VALUE, 'cost_low': 'cost_value_low',
-    'cost_high': COST_VALUE_HIGH, 'seed': 'fill', 'cost_limit': COST_THRESHOLD,
-    'value_floor': VALUE_THRESHOLD, 'count': COUNTED, 'planned': PLAN_ACTION,
-    'planned_next': PLAN_NEXT, 'planned_value': PLAN_VALUE, 'planned_cost': PLAN_COST_VALUE}
+    'value': 'policy_value', 'cost': 'policy_cost_value', 'cost_low': 'cost_value_low',
+    'cost_high': 'cost_value_high', 'seed': 'fill', 'cost_limit': 'cost_threshold',
+    'value_floor': 'value_threshold', 'count': COUNTED, 'planned': PLAN_ACTION,
+    'planned_next': PLAN_NEXT, 'planned_value': 'plan_value', 'planned_cost': 'plan_cost_value'}
 """Tensor names in graphs of schema 2 to the present names, where they differ."""

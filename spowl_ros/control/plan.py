@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+import math
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,8 @@ class Plan:
     """
     The planner's output at one decision; actions are in [-1, 1], values are discounted sums.
 
-    Two plans are equal if all recorded fields are. Fields that are not recorded are empty in a
-    plan read from a record.
+    A value that is not known is not-a-number. Two plans are equal if all recorded fields are.
+    Fields that are not recorded are empty in a plan read from a record.
     """
 
     source: str
@@ -31,24 +32,24 @@ class Plan:
     plan_action: tuple[float, ...]
     """Empty if only the policy ran; the plan's values are then not-a-number."""
     policy_action: tuple[float, ...]
-    plan_value: float
-    policy_value: float
+    plan_value: float = math.nan
+    policy_value: float = math.nan
     """Value of the policy's action: the mean of the heads, as for its cost value."""
-    plan_cost_value: float
-    policy_cost_value: float
-    value_low: float
+    plan_cost_value: float = math.nan
+    policy_cost_value: float = math.nan
+    value_low: float = math.nan
     """q_l: the plan's value must be at least this."""
-    cost_value_high: float
+    cost_value_high: float = math.nan
     """k_h: the plan's cost value must be at most this."""
-    value_threshold: float
+    value_threshold: float = math.nan
     """q*: counted candidates have at least this value."""
-    cost_threshold: float
+    cost_threshold: float = math.nan
     """k*: counted candidates have at most this cost value."""
-    counted: float
+    counted: float = math.nan
     """Candidates of the last improvement within both thresholds."""
-    model_error: float
+    model_error: float = math.nan
     """Distance between this latent and the predicted one; not-a-number without a prediction."""
-    iterations: int
+    iterations: int = 0
     """Improvements made."""
     latent: Array = _unrecorded(lambda: np.empty(0, np.float32))
     """(D,) encoded observation."""

@@ -26,7 +26,6 @@ import numpy as np
 from numpy.typing import NDArray
 from onnxruntime import InferenceSession, OrtValue, SessionIOBinding
 
-from spowl_ros.base.errors import SpowlError
 from spowl_ros.control import graph_io as io
 from spowl_ros.control.bundle import Bundle
 from spowl_ros.control.plan import Array, Plan
@@ -66,8 +65,9 @@ class Planner:
         for session in sessions.values():
             for value in (*session.get_inputs(), *session.get_outputs()):
                 name = bundle.names.get(value.name, value.name)
-                if name not in self._buffers:
-                    self._allocate(name, value.shape, _DTYPES[value.type])
+                if name not in self._buffers:  # one for numpy and ONNX Runtime together
+                    self._buffers[name] = np.zeros(value.shape, _DTYPES[value.type])
+                    self._values[name] = OrtValue.ortvalue_from_numpy(self._buffers[name])
         rest = bundle.contract.action.rest.astype(np.float32)
         rows = np.zeros((1, 0, bundle.contract.size + len(rest)), np.float32)
         self._window = Window(self._buffers.get(io.WINDOW, rows)[0], rest)
@@ -140,9 +140,7 @@ class Planner:
         buffers = self._buffers
         # without time left, do not measure again how long planning takes
         hopeless = deadline is not None and time.perf_counter() >= deadline
-        if np.shape(observation) != (self.bundle.contract.size,):
-            raise SpowlError(f'the observation has shape {np.shape(observation)}, the bundle of '
-                             f'{self.bundle.contract.task} wants ({self.bundle.contract.size},)')
+        self.bundle.check_observation(observation)
         buffers[io.OBSERVATION][0] = observation
         self._window.see(buffers[io.OBSERVATION][0])
         seconds = {io.ENCODE: self._run(io.ENCODE)}
@@ -160,9 +158,11 @@ class Planner:
             if self._in_time(deadline, io.PROPOSE, io.IMPROVE, io.SELECT):
                 self._without_time = 0
                 done = self._search(step, deadline, wanted, seconds)
-            elif deadline is not None and not hopeless and self._is_out_of_patience():
-                done = self._search(step, deadline, wanted, seconds, least=1)
-                self._judge_anew(deadline)
+            elif deadline is not None and not hopeless:
+                self._without_time += 1
+                if self._without_time >= self._patience:
+                    done = self._search(step, deadline, wanted, seconds, least=1)
+                    self._judge_anew(deadline)
         return self._result(latent, error, done, seconds)
 
     def _search(self, step: int, deadline: float | None, wanted: int,
@@ -215,29 +215,19 @@ class Planner:
             np.divide(chosen, self.settings.heads, out=self._buffers[name])
 
     def _result(self, latent: Array, error: float, done: int, seconds: dict[str, float]) -> Plan:
-        buffers, planned = self._buffers, done > 0
-
-        def action(name: str) -> tuple[float, ...]:
-            return tuple(buffers[name][0].tolist())
-
-        def number(name: str, known: bool = True) -> float:
-            return float(buffers[name][0]) if known else math.nan
-
-        source = 'plan' if planned and bool(buffers[io.IMPROVED][0]) else 'policy'
+        buffers = self._buffers
+        source = 'plan' if done and bool(buffers[io.IMPROVED][0]) else 'policy'
         self._expected = predicted = self._predicted[source]
-        plan_action = action(io.PLAN_ACTION) if planned else ()
-        policy_action = action(io.POLICY_ACTION)
-        self.took(plan_action if source == 'plan' else policy_action)
-        return Plan(
-            source=source, plan_action=plan_action, policy_action=policy_action,
-            plan_value=number(io.PLAN_VALUE, planned), policy_value=number(io.POLICY_VALUE),
-            plan_cost_value=number(io.PLAN_COST_VALUE, planned),
-            policy_cost_value=number(io.POLICY_COST_VALUE), value_low=number(io.VALUE_LOW),
-            cost_value_high=number(io.COST_VALUE_HIGH),
-            value_threshold=number(io.VALUE_THRESHOLD, planned),
-            cost_threshold=number(io.COST_THRESHOLD, planned),
-            counted=number(io.COUNTED, planned), model_error=error, iterations=done,
-            latent=latent, predicted_next=predicted, seconds=seconds)
+        known = io.POLICY_NUMBERS + (io.PLAN_NUMBERS if done else ())
+        numbers: dict[str, Any] = {name: float(buffers[name][0]) for name in known}
+        plan = Plan(
+            source=source,
+            plan_action=tuple(buffers[io.PLAN_ACTION][0].tolist()) if done else (),
+            policy_action=tuple(buffers[io.POLICY_ACTION][0].tolist()),
+            model_error=error, iterations=done, latent=latent, predicted_next=predicted,
+            seconds=seconds, **numbers)
+        self.took(plan.action)
+        return plan
 
     def _in_time(self, deadline: float | None, *stages: str) -> bool:
         """Whether the stages will end by the deadline, judging by recent runs."""
@@ -245,11 +235,6 @@ class Planner:
             return True
         needed = _MARGIN * sum(sorted(self._recent[stage])[-_SLOWEST:][0] for stage in stages)
         return time.perf_counter() + needed <= deadline
-
-    def _is_out_of_patience(self) -> bool:
-        """Count a decision without time to plan; return whether to measure durations again."""
-        self._without_time += 1
-        return self._without_time >= self._patience
 
     def _judge_anew(self, deadline: float) -> None:
         """
@@ -286,21 +271,15 @@ class Planner:
         return {name.removeprefix(io.KNOB): buffer for name, buffer in self._buffers.items()
                 if name.startswith(io.KNOB)}
 
-    def _allocate(self, name: str, shape: list[int], dtype: Any) -> None:
-        """Make a buffer that numpy and ONNX Runtime share."""
-        self._buffers[name] = np.zeros(shape, dtype)
-        self._values[name] = OrtValue.ortvalue_from_numpy(self._buffers[name])
-
     def _bind(self, session: InferenceSession,
               swap: dict[str, str]) -> tuple[InferenceSession, SessionIOBinding]:
         """Bind a stage's inputs and outputs to the buffers, with some of them swapped."""
         binding = session.io_binding()
-        for value in session.get_inputs():
-            name = self.bundle.names.get(value.name, value.name)
-            binding.bind_ortvalue_input(value.name, self._values[swap.get(name, name)])
-        for value in session.get_outputs():
-            name = self.bundle.names.get(value.name, value.name)
-            binding.bind_ortvalue_output(value.name, self._values[swap.get(name, name)])
+        for bind, values in ((binding.bind_ortvalue_input, session.get_inputs()),
+                             (binding.bind_ortvalue_output, session.get_outputs())):
+            for value in values:
+                name = self.bundle.names.get(value.name, value.name)
+                bind(value.name, self._values[swap.get(name, name)])
         return session, binding
 
     def _warm_up(self) -> None:

@@ -10,12 +10,10 @@ neither alarms nor clears.
 from __future__ import annotations
 
 from collections.abc import Sequence
-import math
 import time
 
 import numpy as np
 
-from spowl_ros.base.errors import SpowlError
 from spowl_ros.control import graph_io as io
 from spowl_ros.control.bundle import Bundle
 from spowl_ros.control.plan import Array, Plan
@@ -69,21 +67,13 @@ class Policy:
 
         :raises SpowlError: the observation has another size
         """
-        contract = self.bundle.contract
-        if np.shape(observation) != (contract.size,):
-            raise SpowlError(f'the observation has shape {np.shape(observation)}, the bundle of '
-                             f'{contract.task} wants ({contract.size},)')
+        self.bundle.check_observation(observation)
         start = time.perf_counter()
         raw = self._session.run([io.POLICY_ACTION], {
             io.OBSERVATION: np.asarray(observation, np.float32)[None]})[0][0]
         action = np.clip(raw, -1.0, 1.0) if np.isfinite(raw).all() else raw
-        nan = math.nan
-        return Plan(
-            source='policy', plan_action=(), policy_action=tuple(action.tolist()),
-            plan_value=nan, policy_value=nan, plan_cost_value=nan, policy_cost_value=nan,
-            value_low=nan, cost_value_high=nan, value_threshold=nan, cost_threshold=nan,
-            counted=nan, model_error=nan, iterations=0,
-            seconds={io.POLICY: time.perf_counter() - start})
+        return Plan(source='policy', plan_action=(), policy_action=tuple(action.tolist()),
+                    seconds={io.POLICY: time.perf_counter() - start})
 
 
 def planner_of(bundle: Bundle, settings: PlannerSettings | None = None, *, threads: int = 1,
