@@ -45,6 +45,11 @@ def one_line(text: object) -> str:
                    else character.encode('unicode_escape').decode() for character in words)
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of a library's error, cut to 300 characters; its type if empty."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]
+
+
 def to_line(message: object) -> str:
     """Return an error as the line that `from_line` reads in another process."""
     return _PREFIX + one_line(message)

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 import dataclasses
 from dataclasses import dataclass, field
 import math
@@ -84,23 +84,21 @@ class Decision:
 
     def to_items(self) -> list[tuple[str, str]]:
         """Return names and texts that `from_items` turns into an equal decision."""
-        items: list[tuple[str, str]] = []
-        for entry in dataclasses.fields(self):
-            value = getattr(self, entry.name)
-            if entry.name == 'plan':
-                if value is not None:
-                    for name in RECORDED:
-                        items += _to_items(f'plan.{name}', getattr(value, name))
-            elif entry.name == 'readings':
-                for reading in value:
-                    for name, part in vars(reading).items():
-                        if name != 'monitor':
-                            items += _to_items(f'monitors.{reading.monitor}.{name}', part)
-            elif entry.name == 'seconds':
-                items += [(f'seconds.{stage}', repr(part)) for stage, part in value.items()]
-            elif not (entry.name.startswith(OPTIONAL) and math.isnan(value)):
-                items += _to_items(entry.name, value)
-        return items
+        return [item for name, value in self._named() for item in _to_items(name, value)]
+
+    def _named(self) -> Iterator[tuple[str, Any]]:
+        """Yield the name and value of each item; an action is one value."""
+        for name, value in vars(self).items():
+            if name == 'plan':
+                yield from ((f'plan.{part}', getattr(value, part))
+                            for part in RECORDED if value is not None)
+            elif name == 'readings':
+                yield from ((f'monitors.{reading.monitor}.{part}', getattr(reading, part))
+                            for reading in value for part in _PARTS)
+            elif name == 'seconds':
+                yield from ((f'seconds.{stage}', part) for stage, part in value.items())
+            elif not (name.startswith(OPTIONAL) and math.isnan(value)):
+                yield name, value
 
     @classmethod
     def from_items(cls, items: Iterable[tuple[str, str]]) -> Decision:
@@ -160,8 +158,7 @@ def _integer(text: str) -> int:
     :raises ValueError: it is none, or is negative or above LARGEST
     """
     value = int(text)
-    if not 0 <= value <= LARGEST:
-        raise ValueError(text)
+    _expect(0 <= value <= LARGEST, text)
     return value
 
 

@@ -13,7 +13,7 @@ import zlib
 
 import numpy as np
 
-from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.errors import SpowlError, first_line
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -50,7 +50,7 @@ def read(where: str, data: bytes) -> Arrays:
                     for entry in entries}
     except (ValueError, OSError, EOFError, NotImplementedError, RuntimeError, MemoryError,
             zipfile.BadZipFile, zlib.error, SyntaxError) as error:
-        raise SpowlError(f'{where}: cannot be read: {_line(error)}') from error
+        raise SpowlError(f'{where}: cannot be read: {first_line(error)}') from error
 
 
 def check(where: str, golden: Arrays, stages: dict[str, tuple[str, Shapes, Shapes]],
@@ -94,7 +94,7 @@ def check(where: str, golden: Arrays, stages: dict[str, tuple[str, Shapes, Shape
             raise SpowlError(f'{where}: the graphs did not end within {TIME_LIMIT_S:g} s; this '
                              'machine is far too slow, or the bundle is not what it says'
                              ) from error
-        raise SpowlError(f'{where}: {path} does not run on it: {_line(error)}') from error
+        raise SpowlError(f'{where}: {path} does not run on it: {first_line(error)}') from error
     finally:
         timer.cancel()
 
@@ -129,7 +129,3 @@ def _compare(where: str, path: str, name: str, case: int, value: Any,
         off = np.abs(np.asarray(value, float) - expected).max()
         raise SpowlError(f'{path}: golden vector {case} of {where}: {name} differs by {off:.3g}, '
                          f'allowed {TOLERANCE:g}')
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]

@@ -29,19 +29,23 @@ DOMAINS = (b'', b'ai.onnx')
 LARGEST = 1 << 24
 """Most elements of a constant or an input."""
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-_MODEL = {1: 'ir version', 2: 'producer', 3: 'producer version', 4: 'domain', 5: 'model version',
-          6: 'doc', 7: 'graph', 8: 'opset'}
-_GRAPH = {1: 'node', 2: 'name', 5: 'initializer', 10: 'doc', 11: 'value', 12: 'value',
-          13: 'value'}
-_NODE = {1: 'input', 2: 'output', 3: 'name', 4: 'operator', 5: 'attribute', 6: 'doc',
-         7: 'domain'}
-_ATTRIBUTE = {1: 'name', 2: 'f', 3: 'i', 4: 's', 5: 'tensor', 7: 'floats', 8: 'ints',
-              9: 'strings', 13: 'doc', 20: 'type'}
+_VARINT, _BYTES = 0, 2
+_FIXED = {1: 8, 5: 4}
+"""Wire type of a number to its bytes."""
+_MESSAGES = {
+    'model': ('the model', {1: 'ir version', 2: 'producer', 3: 'producer version', 4: 'owner',
+                            5: 'model version', 6: 'doc', 7: 'graph', 8: 'opset'}),
+    'opset': ('an operator set', {1: 'domain', 2: 'version'}),
+    'graph': ('the graph', {1: 'node', 2: 'name', 5: 'tensor', 10: 'doc', 11: 'value',
+                            12: 'value', 13: 'value'}),
+    'node': ('a node', {1: 'input', 2: 'output', 3: 'name', 4: 'operator', 5: 'attribute',
+                        6: 'doc', 7: 'domain'}),
+    'attribute': ('an attribute', {1: 'name', 2: 'f', 3: 'i', 4: 's', 5: 'tensor', 7: 'floats',
+                                   8: 'ints', 9: 'strings', 13: 'doc', 20: 'type'})}
+"""Messages of a graph: what an error calls them, and the names of their fields by number."""
 _TENSOR = {1: 'dims', 2: 'type', 4: 'data', 5: 'data', 6: 'data', 7: 'data', 8: 'name', 9: 'raw',
            10: 'data', 11: 'data', 12: 'doc', 13: 'external', 14: 'location'}
 _ENTRY = {1: 'key', 2: 'value'}
-_OPSET = {1: 'domain', 2: 'version'}
 _PLACES = (b'location', b'offset', b'length')
 
 Value = int | bytes
@@ -57,44 +61,38 @@ def check_graph(where: str, data: bytes, weights: str, size: int) -> None:
     :raises SpowlError: names what is not allowed, or the bytes are no graph
     """
     try:
-        for name, value in _fields(data, _MODEL, 'the model'):
-            if name == 'opset':
-                for part, domain in _fields(_bytes(value), _OPSET, 'an operator set'):
-                    _require(part != 'domain' or domain in DOMAINS, f'operators of {domain!r}')
-            elif name == 'graph':
-                _check_nodes(_bytes(value), weights, size)
+        for name, value in _leaves(data, 'model'):
+            if name == 'domain':
+                _require(value in DOMAINS, f'operators of {value!r}')
+            elif name == 'operator':
+                operator = _bytes(value).decode(errors='replace')
+                _require(operator in OPERATORS, f'the operator {operator!r}')
+            elif name == 'tensor':
+                _check_tensor(_bytes(value), weights, size)
     except (ValueError, IndexError) as error:
         raise SpowlError(f'{where}: not a graph that a bundle may hold: {error or "cut short"}; '
                          'export the checkpoint again') from error
 
 
-def _check_nodes(graph: bytes, weights: str, size: int) -> None:
-    for name, value in _fields(graph, _GRAPH, 'the graph'):
-        if name == 'initializer':
-            _check_tensor(_bytes(value), weights, size)
-        elif name == 'node':
-            for part, inner in _fields(_bytes(value), _NODE, 'a node'):
-                if part == 'operator':
-                    operator = _bytes(inner).decode(errors='replace')
-                    _require(operator in OPERATORS, f'the operator {operator!r}')
-                elif part == 'domain':
-                    _require(inner in DOMAINS, f'operators of {inner!r}')
-                elif part == 'attribute':
-                    for which, tensor in _fields(_bytes(inner), _ATTRIBUTE, 'an attribute'):
-                        if which == 'tensor':
-                            _check_tensor(_bytes(tensor), weights, size)
+def _leaves(data: bytes, message: str) -> Iterator[tuple[str, Value]]:
+    """Yield the fields of a message, and those of the messages in it in their place."""
+    for name, value in _fields(data, *_MESSAGES[message]):
+        if name in _MESSAGES:
+            yield from _leaves(_bytes(value), name)
+        else:
+            yield name, value
 
 
 def _check_tensor(tensor: bytes, weights: str, size: int) -> None:
     elements, place = 1, {}
-    for name, value in _fields(tensor, _TENSOR, 'a tensor'):
+    for name, value in _fields(tensor, 'a tensor', _TENSOR):
         if name == 'dims':
             # packed or one by one
             for length in [value] if isinstance(value, int) else _varints(value):
                 elements *= length
                 _require(elements <= LARGEST, f'a constant of {elements} elements')
         elif name == 'external':
-            entry = dict(_fields(_bytes(value), _ENTRY, 'a place'))
+            entry = dict(_fields(_bytes(value), 'a place', _ENTRY))
             key = _bytes(entry.get('key', b''))
             _require(key in _PLACES and key not in place, f'weights with a {key!r}')
             place[key] = _bytes(entry.get('value', b''))
@@ -117,7 +115,7 @@ def _bytes(value: Value) -> bytes:
     return value
 
 
-def _fields(data: bytes, known: dict[int, str], what: str) -> Iterator[tuple[str, Value]]:
+def _fields(data: bytes, what: str, known: dict[int, str]) -> Iterator[tuple[str, Value]]:
     """Yield the fields of a message, by name and in order."""
     at = 0
     while at < len(data):
@@ -131,8 +129,8 @@ def _fields(data: bytes, known: dict[int, str], what: str) -> Iterator[tuple[str
             continue
         if kind == _BYTES:
             length, at = _varint(data, at)
-        elif kind in (_FIXED64, _FIXED32):
-            length = 8 if kind == _FIXED64 else 4
+        elif kind in _FIXED:
+            length = _FIXED[kind]
         else:
             raise ValueError(f'{what} has a field of the wire type {kind}')
         if at + length > len(data):

@@ -14,7 +14,7 @@ from concurrent.futures import Future
 import threading
 from typing import TYPE_CHECKING, Any
 
-from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.errors import SpowlError, first_line
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -49,7 +49,13 @@ def open_session(where: str, graph: bytes, weights: tuple[str, bytes] | None, th
         ours = [key for key, (theirs, _) in PROVIDERS.items() if theirs in there]
         raise SpowlError(f"ONNX Runtime has no provider '{provider}' here, only "
                          f'{", ".join(ours)}; install the build of onnxruntime that has it')
-    options = _options(onnxruntime.SessionOptions(), threads)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    # waiting threads sleep: a spinning thread would take a core from other programs on the robot
+    options.add_session_config_entry('session.intra_op.allow_spinning', '0')
+    options.log_severity_level = 3
     if weights is not None:
         file, data = weights
         options.add_external_initializers_from_files_in_memory([file], [data], [len(data)])
@@ -61,8 +67,7 @@ def open_session(where: str, graph: bytes, weights: tuple[str, bytes] | None, th
     except SpowlError:
         raise
     except Exception as error:  # onnxruntime raises many kinds, none of them public
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise SpowlError(f'{where}: ONNX Runtime cannot open it: {reason}') from error
+        raise SpowlError(f'{where}: ONNX Runtime cannot open it: {first_line(error)}') from error
     if session.get_providers()[0] != name:  # it only logs that a library was missing
         raise SpowlError(f"{where}: ONNX Runtime could not start its provider '{provider}'; a "
                          'driver or a library that it needs is missing')
@@ -89,15 +94,3 @@ def _in_time(where: str, limit: float, work: Callable[[], Any]) -> Any:
     except TimeoutError:
         raise SpowlError(f'{where}: ONNX Runtime did not open it within {limit:g} s; this machine '
                          'is far too slow, or the bundle is not what it says') from None
-
-
-def _options(options: Any, threads: int) -> Any:
-    import onnxruntime
-
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    # waiting threads sleep: a spinning thread would take a core from other programs on the robot
-    options.add_session_config_entry('session.intra_op.allow_spinning', '0')
-    options.log_severity_level = 3
-    return options

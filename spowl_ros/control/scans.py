@@ -15,10 +15,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spowl_ros.control.contract import SCAN_RANGE
-from spowl_ros.control.validity import InvalidReading, check_ranges
+from spowl_ros.control.validity import InvalidReading
 
 FARTHEST = 1000.0
 """Greatest plausible `range_max` of a robot's laser, metres; beyond it, it may be millimetres."""
+BEYOND_RANGE = 0.01
+"""Fraction by which a beam may exceed the greatest range, for rounding."""
 _TURN = 2.0 * math.pi
 _ANGLE_SLACK = 1.5
 """Beams by which `angle_max` may differ from the last beam's angle: drivers count both ways."""
@@ -27,23 +29,44 @@ _ROUNDING = 1e-3
 
 def checked_ranges(message: Any) -> NDArray[np.float64]:
     """
-    Return the ranges of a sensor_msgs/LaserScan, shape (n,), as `validity.check_ranges` does.
+    Return the ranges of a whole sensor_msgs/LaserScan, shape (n,), metres: finite, +Inf or -Inf.
 
-    :raises InvalidReading: a part of the message has no clear meaning
+    REP-117: +Inf means nothing up to the greatest range; -Inf, or less than the least range,
+    means too near to be measured; not-a-number means a failure of the sensor.
+
+    :raises InvalidReading: no beams; a beam that is not a number, negative or beyond the greatest
+        range; invalid angles or limits; a greatest range below SCAN_RANGE
     """
+    values = np.array(message.ranges, np.float64).reshape(-1)
     first, step, last = (float(message.angle_min), float(message.angle_increment),
                          float(message.angle_max))
-    ranges = check_ranges(message.ranges, first, step, float(message.range_min),
-                          float(message.range_max), SCAN_RANGE)
-    if not message.range_max <= FARTHEST:
-        raise InvalidReading(f'a scan that sees {message.range_max:g} m; a laser on a robot does '
-                             f'not see {FARTHEST:g} m. Is it in millimetres?')
-    if not (abs(first) <= _TURN and abs(step) * ranges.size <= _TURN + abs(step) + _ROUNDING
-            and abs(first + step * (ranges.size - 1) - last) <= _ANGLE_SLACK * abs(step)
+    least, greatest = float(message.range_min), float(message.range_max)
+    if not values.size:
+        raise InvalidReading('a scan without beams')
+    if not (math.isfinite(first) and math.isfinite(step) and step != 0):
+        raise InvalidReading(f'a scan from {first:g} by {step:g} rad; its beams have no direction')
+    if not 0.0 <= least < greatest < math.inf:
+        raise InvalidReading(f'a scan with ranges from {least:g} to {greatest:g} m; what they '
+                             'cannot see is unknown')
+    if not greatest >= SCAN_RANGE * (1.0 - BEYOND_RANGE):
+        raise InvalidReading(f'a scan that sees {greatest:g} m; {SCAN_RANGE:g} m are needed')
+    if bad := int(np.isnan(values).sum()):
+        raise InvalidReading(f'a scan with {bad} of {values.size} beams that are not a number')
+    finite = np.isfinite(values)
+    wrong = finite & ~((values >= 0.0) & (values <= greatest * (1.0 + BEYOND_RANGE)))
+    if wrong.any():
+        raise InvalidReading(f'a scan with a beam of {values[wrong][0]:g} m, which a sensor of '
+                             f'{least:g} to {greatest:g} m cannot measure')
+    if not greatest <= FARTHEST:
+        raise InvalidReading(f'a scan that sees {greatest:g} m; a laser on a robot does not see '
+                             f'{FARTHEST:g} m. Is it in millimetres?')
+    if not (abs(first) <= _TURN and abs(step) * values.size <= _TURN + abs(step) + _ROUNDING
+            and abs(first + step * (values.size - 1) - last) <= _ANGLE_SLACK * abs(step)
             + _ROUNDING):
-        raise InvalidReading(f'a scan of {ranges.size} beams from {first:g} by {step:g} to '
+        raise InvalidReading(f'a scan of {values.size} beams from {first:g} by {step:g} to '
                              f'{last:g} rad; these angles do not fit one another or one turn')
-    return ranges
+    values[finite & (values < least)] = -np.inf
+    return values
 
 
 def closeness(ranges: ArrayLike) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ from pathlib import Path
 import tempfile
 from typing import Any
 
-from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.errors import SpowlError, first_line
 
 SIGNATURE = 'model.sig'
 
@@ -64,7 +64,7 @@ def verify(where: Path, files: Mapping[str, bytes], signer: Signer) -> None:
             config.verify(copy, signature)
         except Exception as error:  # the library raises many kinds
             raise SpowlError(f'{where}: the signature was not found to be one by {signer} of what '
-                             f'is there: {_line(error)}') from error
+                             f'is there: {first_line(error)}') from error
 
 
 def sign(where: Path, files: Mapping[str, bytes], key: Path | None,
@@ -87,8 +87,8 @@ def sign(where: Path, files: Mapping[str, bytes], key: Path | None,
             config.sign(copy, signature)
             return signature.read_bytes()
         except Exception as error:  # the library raises many kinds
-            raise SpowlError(f'{where}: cannot be signed with {key or "Sigstore"}: {_line(error)}'
-                             ) from error
+            raise SpowlError(f'{where}: cannot be signed with {key or "Sigstore"}: '
+                             f'{first_line(error)}') from error
 
 
 def _library() -> Any:
@@ -110,7 +110,3 @@ def _copied(files: Mapping[str, bytes]) -> Iterator[tuple[Path, Path]]:
         for file, data in files.items():
             (signature if file == SIGNATURE else copy / file).write_bytes(data)
         yield copy, signature
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]

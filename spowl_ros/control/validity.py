@@ -15,8 +15,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from spowl_ros.base.errors import SpowlError
 
-BEYOND_RANGE = 0.01
-"""Fraction by which a beam may exceed the greatest range, for rounding."""
 UNIT_NORM = 0.01
 """Greatest difference of a unit quaternion's norm from 1."""
 _NANOSECONDS = 10**9
@@ -24,42 +22,6 @@ _NANOSECONDS = 10**9
 
 class InvalidReading(SpowlError):
     """The message is no valid reading; its sensor counts as silent."""
-
-
-def check_ranges(ranges: ArrayLike, angle_min: float, angle_increment: float, range_min: float,
-                 range_max: float, reach: float = 0.0) -> NDArray[np.float64]:
-    """
-    Return the ranges of a whole scan, shape (n,), metres: finite, +Inf or -Inf.
-
-    REP-117: +Inf means nothing up to the greatest range; -Inf, or less than the least range,
-    means too near to be measured; not-a-number means a failure of the sensor.
-
-    :param reach: metres up to which +Inf must mean that nothing is there
-    :raises InvalidReading: no beams; a beam that is not a number, negative or beyond the greatest
-        range; invalid angles or limits; a greatest range below `reach`
-    """
-    values = np.array(ranges, np.float64).reshape(-1)
-    if not values.size:
-        raise InvalidReading('a scan without beams')
-    if not (math.isfinite(angle_min) and math.isfinite(angle_increment) and angle_increment != 0):
-        raise InvalidReading(f'a scan from {angle_min:g} by {angle_increment:g} rad; its beams '
-                             'have no direction')
-    if not 0.0 <= range_min < range_max < math.inf:
-        raise InvalidReading(f'a scan with ranges from {range_min:g} to {range_max:g} m; what '
-                             'they cannot see is unknown')
-    if not range_max >= reach * (1.0 - BEYOND_RANGE):
-        raise InvalidReading(f'a scan that sees {range_max:g} m; {reach:g} m are needed')
-    bad = np.isnan(values)
-    if bad.any():
-        raise InvalidReading(f'a scan with {int(bad.sum())} of {values.size} beams that are not '
-                             'a number')
-    finite = np.isfinite(values)
-    wrong = finite & ~((values >= 0.0) & (values <= range_max * (1.0 + BEYOND_RANGE)))
-    if wrong.any():
-        raise InvalidReading(f'a scan with a beam of {values[wrong][0]:g} m, which a sensor of '
-                             f'{range_min:g} to {range_max:g} m cannot measure')
-    values[finite & (values < range_min)] = -np.inf
-    return values
 
 
 def check_quaternion(w: float, x: float, y: float, z: float) -> None:
