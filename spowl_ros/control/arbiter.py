@@ -95,9 +95,10 @@ class Arbiter:
             raise SpowlError(f"the arbiter has no rule for monitor '{reading.monitor}'")
         self._latches[reading.monitor].update(reading)
 
-    def tripped(self, monitor: str) -> bool:
-        """Whether a monitor is tripped; a monitor that is off can be tripped but never leads."""
-        return self._latches[monitor].tripped
+    @property
+    def tripped(self) -> tuple[str, ...]:
+        """Names of the tripped monitors; one that is off can be tripped but never leads."""
+        return tuple(name for name, latch in self._latches.items() if latch.tripped)
 
     def leads(self, monitor: str) -> bool:
         """Whether a monitor is tripped and its rule's level is above the plan."""

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 import dataclasses
 from dataclasses import dataclass
+from itertools import accumulate
 import math
 from typing import Any
 
@@ -182,11 +183,8 @@ class Contract:
     @property
     def slices(self) -> dict[str, slice]:
         """Return each field's slice of the observation vector."""
-        result, start = {}, 0
-        for field in self.fields:
-            result[field.name] = slice(start, start + field.size)
-            start += field.size
-        return result
+        ends = accumulate(field.size for field in self.fields)
+        return {field.name: slice(end - field.size, end) for field, end in zip(self.fields, ends)}
 
     def field(self, name: str) -> Field:
         """
@@ -223,10 +221,7 @@ class Contract:
                 for key, value in data['action'].items()}
             fields = tuple(Field(**{'joint': joint_of(field['name'], field['sensor']), **field})
                            for field in data['fields'])  # old ones do not name their joints
-            return cls(**{**data, 'fields': fields,
-                          'action': ActionSpec(**action)})
-        except ContractError:
-            raise
+            return cls(**{**data, 'fields': fields, 'action': ActionSpec(**action)})
         except KeyError as error:
             raise ContractError(f'malformed contract: {error} is missing') from error
         except (TypeError, ValueError, AttributeError) as error:

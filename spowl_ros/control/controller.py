@@ -128,7 +128,7 @@ class Controller:
         """
         self._monitors = self._new_monitors()
         self._arbiter = Arbiter(self.settings.rules())
-        self._go_on(former._step, former._last_action, former._tripped())
+        self._go_on(former._step, former._last_action, former._arbiter.tripped)
         for mine, its in zip(self._monitors, former._monitors, strict=True):
             if mine.of_the_episode:
                 mine.recall(*its.learned)
@@ -193,7 +193,8 @@ class Controller:
             reason=reason, monitor=monitor,
             stamps_ns=tuple(observation.stamps_ns.tolist()),
             silences=tuple(observation.silences.tolist()), plan=plan, cost=cost,
-            deadline_missed=deadline_missed, readings=tuple(readings), tripped=self._tripped(),
+            deadline_missed=deadline_missed, readings=tuple(readings),
+            tripped=self._arbiter.tripped,
             seconds={**({} if plan is None else plan.seconds), 'total': total},
             settings=self._settings_text(), **learned))
 
@@ -239,7 +240,7 @@ class Controller:
         self._restart_planner = True
         return self._finish(Decision(
             step=self._step, now_ns=now_ns, action=self._stopping(), source='stop',
-            reason=reason, tripped=self._tripped(), seconds={'total': 0.0},
+            reason=reason, tripped=self._arbiter.tripped, seconds={'total': 0.0},
             settings=self._settings_text()))
 
     def _plan(self, observation: Observation, deadline: float | None,
@@ -279,10 +280,6 @@ class Controller:
         """Return the next action on the ramp from the last one to rest."""
         spec = self.contract.action
         return tuple(spec.stopping(self._last_action, self.contract.control_period).tolist())
-
-    def _tripped(self) -> tuple[str, ...]:
-        return tuple(monitor.name for monitor in self._monitors
-                     if self._arbiter.tripped(monitor.name))
 
     def _settings_text(self) -> str:
         if not self._announce:

@@ -71,7 +71,6 @@ class Planner:
         rest = bundle.contract.action.rest.astype(np.float32)
         rows = np.zeros((1, 0, bundle.contract.size + len(rest)), np.float32)
         self._window = Window(self._buffers.get(io.WINDOW, rows)[0], rest)
-        self._knobs = self._find_knobs()
         swap = {name: io.NEXT + name for name in self._buffers if io.NEXT + name in self._buffers}
         swap |= {after: before for before, after in swap.items()}
         # improvements alternate between two buffers: none is read and written at once
@@ -92,9 +91,12 @@ class Planner:
         :raises SpowlError: a setting fixed in the bundle differs, or the graphs do not accept it
         """
         self.settings = self.bundle.accept(settings)
+        packed = self._buffers.get(io.PACKED_KNOBS)
         for name, value in self.settings.knobs().items():
-            if name in self._knobs:
-                self._knobs[name][0] = value
+            if packed is not None and name in io.PACKED_ORDER:
+                packed[io.PACKED_ORDER.index(name)] = value
+            elif io.KNOB + name in self._buffers:
+                self._buffers[io.KNOB + name][0] = value
 
     def reset(self) -> None:
         """Forget the last decision, as at the start of an episode."""
@@ -262,14 +264,6 @@ class Planner:
         duration = time.perf_counter() - start
         self._recent[stage].append(duration)
         return duration
-
-    def _find_knobs(self) -> dict[str, NDArray[Any]]:
-        """Return the buffer of each knob that the graphs accept."""
-        if io.PACKED_KNOBS in self._buffers:
-            packed = self._buffers[io.PACKED_KNOBS]
-            return {name: packed[i:i + 1] for i, name in enumerate(io.PACKED_ORDER)}
-        return {name.removeprefix(io.KNOB): buffer for name, buffer in self._buffers.items()
-                if name.startswith(io.KNOB)}
 
     def _bind(self, session: InferenceSession,
               swap: dict[str, str]) -> tuple[InferenceSession, SessionIOBinding]:

@@ -52,9 +52,9 @@ class ControllerSettings:
         prefix = 'planner.'
         inner = renamed({name.removeprefix(prefix): value for name, value in values.items()
                          if name.startswith(prefix)})
-        self.planner.at_run_time(inner)
+        planner = self.planner.at_run_time(inner)
         outer = {name: value for name, value in values.items() if not name.startswith(prefix)}
-        return changed(self, {**outer, **{prefix + name: inner[name] for name in inner}})
+        return dataclasses.replace(changed(self, outer), planner=planner)
 
 
 @cache

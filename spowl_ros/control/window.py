@@ -79,7 +79,6 @@ class Wide:
         return self._wide(observation)
 
     def _wide(self, observation: Array) -> Array:
-        if not len(self._window.rows):
-            return observation
         self._window.see(observation)
-        return np.concatenate([observation, self._window.rows.ravel()])
+        rows = self._window.rows
+        return np.concatenate([observation, rows.ravel()]) if len(rows) else observation

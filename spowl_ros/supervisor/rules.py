@@ -168,12 +168,12 @@ class Supervision:
         :param slowed: it was slowed before, and is not slowed again
         """
         state, reason = 'limited', 'command beyond its limits'
-        if self.settings.margin_response in ('slow', 'stop'):
+        response = self.settings.margin_response
+        if response in ('slow', 'stop'):
             wanted = (allowed - self.stop_command) / self._half
             verdict = self.region.judge(wanted, now, self.settings)
             reason = verdict.reason or reason
-            if (verdict.reason and not verdict.unknown
-                    and self.settings.margin_response == 'slow'):
+            if verdict.reason and not verdict.unknown and response == 'slow':
                 state = 'slowed'
                 if not slowed:
                     allowed = self.stop_command + self.settings.slow_factor * (

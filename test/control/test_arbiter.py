@@ -43,7 +43,7 @@ def test_invariants(history: tuple[dict[str, Rule], list[dict[str, str]]]) -> No
     clears = dict.fromkeys(rules, 0)
     level, rises = Level.PLAN, dict.fromkeys(rules, None)
     for now, states in enumerate(steps):
-        was_tripped = {name: arbiter.tripped(name) for name in rules}
+        was_tripped = {name: name in arbiter.tripped for name in rules}
         for name, state in states.items():
             arbiter.update(reading(name, state))
             if state != 'unknown':
@@ -52,20 +52,20 @@ def test_invariants(history: tuple[dict[str, Rule], list[dict[str, str]]]) -> No
         verdict = arbiter.verdict()
         for name, rule in rules.items():
             if alarms[name] >= rule.trigger:
-                assert arbiter.tripped(name)
+                assert name in arbiter.tripped
                 assert verdict.level >= LEVELS[rule.level]
             if clears[name] >= rule.release:
-                assert not arbiter.tripped(name)
-            if arbiter.tripped(name) and not was_tripped[name]:
+                assert name not in arbiter.tripped
+            if name in arbiter.tripped and not was_tripped[name]:
                 rises[name] = now
-            if was_tripped[name] and not arbiter.tripped(name) and rises[name] is not None:
+            if was_tripped[name] and name not in arbiter.tripped and rises[name] is not None:
                 assert now - rises[name] >= rule.release  # no faster than the dwell time
         leaders = [name for name in rules
-                   if arbiter.tripped(name) and LEVELS[rules[name].level] == verdict.level]
+                   if name in arbiter.tripped and LEVELS[rules[name].level] == verdict.level]
         assert verdict.monitor in (leaders if verdict.level > Level.PLAN else [''])
         assert bool(verdict.reason) == (verdict.level > Level.PLAN)
         if verdict.level < level:  # something led before and was released
-            assert any(was_tripped[name] and not arbiter.tripped(name) for name in rules)
+            assert any(was_tripped[name] and name not in arbiter.tripped for name in rules)
         level = verdict.level
     for _ in range(max(rule.release for rule in rules.values())):
         for name in rules:
@@ -90,7 +90,7 @@ def test_rules_change_while_tripped() -> None:
     arbiter.update(reading('a', 'alarm'))
     arbiter.change({'a': Rule(level='off')})
     assert arbiter.verdict().level is Level.PLAN
-    assert arbiter.tripped('a')
+    assert 'a' in arbiter.tripped
 
 
 def test_reset_does_not_release() -> None:

@@ -167,8 +167,12 @@ class Monitor(ABC, Generic[S]):
         """Judge the present decision; called exactly once for each."""
 
     def alarm(self, value: float, limit: float, reason: str) -> Reading:
-        """Return an alarm; see `judged` for a value that may also be clear."""
+        """Return an alarm."""
         return Reading(self.name, value, limit, alarm=True, reason=reason)
+
+    def judged(self, value: float, limit: float, release: float, reason: str) -> Reading:
+        """Return the reading that `judged` makes of a value, its limits and a reason."""
+        return judged(self.name, value, limit, release, reason)
 
     def record(self, decision: Decision) -> None:
         """Remember the decision; the next `judge` may judge its outcome."""

@@ -66,10 +66,8 @@ class Calibration:
         :param absent: returned if there is no such table
         """
         rows = self.tables.get(table, ())
-        for tabulated, value in rows:
-            if tabulated >= probability:
-                return value
-        return rows[-1][1] if rows else absent
+        greatest = rows[-1][1] if rows else absent
+        return next((value for tabulated, value in rows if tabulated >= probability), greatest)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; the tables are on the same level as the figures."""

@@ -12,15 +12,7 @@ import math
 from spowl_ros.base.settings import group, setting
 from spowl_ros.control.decision import Decision
 from spowl_ros.control.monitors import calibration
-from spowl_ros.control.monitors.base import (
-    Context,
-    Monitor,
-    Reading,
-    Rule,
-    Stage,
-    judged,
-    register,
-)
+from spowl_ros.control.monitors.base import Context, Monitor, Reading, Rule, Stage, register
 
 
 @dataclass(frozen=True)
@@ -134,7 +126,7 @@ class CostValueMonitor(Monitor[CostValueSettings]):
         self._bound.record(self._expected, context.cost)
         predicted = math.nan if context.plan is None else context.plan.plan_cost_value
         bound, budget = predicted + self._bound.offset, self.settings.budget
-        return judged(self.name, bound, budget, self.settings.hysteresis * budget, (
+        return self.judged(bound, budget, self.settings.hysteresis * budget, (
             f'discounted cost of the plan at most {bound:.3g} '
             f'({predicted:.3g} predicted), budget {budget:.3g}'))
 

@@ -9,15 +9,7 @@ from dataclasses import dataclass
 
 from spowl_ros.base.settings import group, setting
 from spowl_ros.control.decision import Decision
-from spowl_ros.control.monitors.base import (
-    Context,
-    Monitor,
-    Reading,
-    Rule,
-    Stage,
-    judged,
-    register,
-)
+from spowl_ros.control.monitors.base import Context, Monitor, Reading, Rule, Stage, register
 
 
 @dataclass(frozen=True)
@@ -60,5 +52,5 @@ class DeadlineMonitor(Monitor[DeadlineSettings]):
     def judge(self, context: Context) -> Reading:
         """Judge the number of late decisions in the window."""
         misses, borne = sum(self._late), self.settings.misses
-        return judged(self.name, float(misses), borne, borne, (
+        return self.judged(float(misses), borne, borne, (
             f'{misses} of the last {len(self._late)} decisions were late, {borne} are borne'))

@@ -9,15 +9,7 @@ from dataclasses import dataclass
 import math
 
 from spowl_ros.base.settings import group, setting
-from spowl_ros.control.monitors.base import (
-    Context,
-    Monitor,
-    Reading,
-    Rule,
-    Stage,
-    judged,
-    register,
-)
+from spowl_ros.control.monitors.base import Context, Monitor, Reading, Rule, Stage, register
 from spowl_ros.control.monitors.calibration import HeldOutEpisode, Table, quantile_table
 
 
@@ -55,8 +47,8 @@ class ModelErrorMonitor(Monitor[ModelErrorSettings]):
         s = self.settings
         limit = s.factor * self.grounds.calibration.at(self.table, s.quantile, math.inf)
         error = math.nan if context.plan is None else context.plan.model_error
-        return judged(self.name, error, limit, s.hysteresis * limit,
-                      f'model error {error:.4g}, limit {limit:.4g}')
+        return self.judged(error, limit, s.hysteresis * limit,
+                           f'model error {error:.4g}, limit {limit:.4g}')
 
     @classmethod
     def calibrate(cls, episodes: Sequence[HeldOutEpisode], discount: float) -> Table:
