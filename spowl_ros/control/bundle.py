@@ -68,8 +68,6 @@ _NEVER_READ = frozenset(('.git', '.gitattributes', '.gitignore', '.cache'))
 """Files that git and model download tools leave in a directory."""
 _UNFINISHED = re.compile(r'\..+\.part')
 """Files that an interrupted write leaves there."""
-_SECTIONS = ('contract', 'networks', 'planner', 'provenance', 'measured', 'calibration', 'graphs',
-             'weights', 'files')
 
 Shapes = dict[str, list[int]]
 
@@ -372,15 +370,15 @@ def _parse(directory: Path, content: Mapping[str, bytes]) -> tuple[Bundle, dict[
     if content[MANIFEST_DIGEST] != digest.encode():
         raise BundleError(f'{path}: SHA-256 is {digest[:12]}…, {MANIFEST_DIGEST} says otherwise; '
                           'one of the two is damaged or was edited')
-    missing = [key for key in _SECTIONS if key not in manifest]
-    if missing:
-        raise BundleError(f"{path}: section '{missing[0]}' is missing")
     try:
         graphs = {name: Graph(**graph) for name, graph in manifest['graphs'].items()}
         weights = {name: Weight(**weight) for name, weight in manifest['weights'].items()}
         settings = PlannerSettings.from_dict(manifest['planner']['settings'])
         contract = Contract.from_dict(manifest['contract'])
         files = dict(manifest['files'])
+        bundle = Bundle(directory, contract, manifest['networks'], settings, graphs, weights,
+                        manifest['provenance'], manifest['measured'], manifest['calibration'],
+                        _digest(text), schema, content)
         if tuple(graphs) not in graph_io.KINDS:
             raise BundleError(f'{path}: graphs are {list(graphs)}, wanted {list(GRAPHS)} or '
                               f'{[graph_io.POLICY]}')
@@ -395,15 +393,14 @@ def _parse(directory: Path, content: Mapping[str, bytes]) -> tuple[Bundle, dict[
         raise
     except SpowlError as error:  # of the settings or of the contract
         raise BundleError(f'{path}: {error}') from error
-    except (TypeError, KeyError, AttributeError, ValueError, RecursionError) as error:
+    except KeyError as error:
+        raise BundleError(f'{path}: section {error} is missing') from error
+    except (TypeError, AttributeError, ValueError, RecursionError) as error:
         raise BundleError(f'{path}: malformed ({error!r:.300})') from error
     wanted = listed(graphs)
     for name in sorted(files.keys() ^ wanted):
         raise BundleError(f"{path}: no SHA-256 for the file '{name}'" if name in wanted else
                           f'{path}: it lists {str(name)[:80]!r}, which is no file of a bundle')
-    bundle = Bundle(directory, contract, manifest['networks'], settings, graphs, weights,
-                    manifest['provenance'], manifest['measured'], manifest['calibration'],
-                    _digest(text), schema, content)
     return bundle, files
 
 

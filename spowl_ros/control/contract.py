@@ -300,10 +300,9 @@ def _nonsense_of_action(action: ActionSpec) -> Iterator[str]:
 
 
 def _nonsense_of_field(field: Field, scans: set[str]) -> Iterator[str]:
-    if not _is_name(field.name):
-        yield 'name is no name'
-    if not _is_name(field.sensor):
-        yield 'sensor is no name'
+    for name in ('name', 'sensor'):
+        if not _is_name(getattr(field, name)):
+            yield f'{name} is no name'
     if field.joint != '' and not _is_name(field.joint):
         yield 'joint is no name'
     if not _is_name(field.topic) or not names.is_topic(field.topic.removeprefix('/')):

@@ -65,32 +65,26 @@ def check(where: str, golden: Arrays, stages: dict[str, tuple[str, Shapes, Shape
     import onnxruntime
 
     options = onnxruntime.RunOptions()
-    expired = threading.Event()
-
-    def expire() -> None:
-        expired.set()
-        options.terminate = True
-
-    timer = threading.Timer(TIME_LIMIT_S, expire)
+    timer = threading.Timer(TIME_LIMIT_S, setattr, (options, 'terminate', True))
     timer.daemon = True
     timer.start()
     try:
         for stage, (path, inputs, outputs) in stages.items():
-            given = {name: _values(where, golden, stage, name, s) for name, s in inputs.items()}
-            wanted = {name: _values(where, golden, stage, name, s) for name, s in outputs.items()}
-            counts = {len(values) for values in (*given.values(), *wanted.values())}
+            arrays = {name: _values(where, golden, stage, name, shape)
+                      for name, shape in (*inputs.items(), *outputs.items())}
+            counts = {len(values) for values in arrays.values()}
             if len(counts) != 1 or not 1 <= max(counts) <= MOST_CASES:
                 raise SpowlError(f'{where}: {stage} has {sorted(counts)} cases, wanted the same '
                                  f'number of each input and output, 1 to {MOST_CASES}')
             for case in range(counts.pop()):
                 actual = sessions[stage].run(
-                    list(wanted), {name: v[case] for name, v in given.items()}, options)
-                for (name, expected), value in zip(wanted.items(), actual):
-                    _compare(where, path, name, case, value, expected[case])
+                    list(outputs), {name: arrays[name][case] for name in inputs}, options)
+                for name, value in zip(outputs, actual):
+                    _compare(where, path, name, case, value, arrays[name][case])
     except SpowlError:
         raise
     except Exception as error:  # onnxruntime raises many kinds, none of them public
-        if expired.is_set():
+        if options.terminate:
             raise SpowlError(f'{where}: the graphs did not end within {TIME_LIMIT_S:g} s; this '
                              'machine is far too slow, or the bundle is not what it says'
                              ) from error

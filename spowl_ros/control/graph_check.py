@@ -99,8 +99,9 @@ def _check_tensor(tensor: bytes, weights: str, size: int) -> None:
     if place:
         _require(place.get(b'location') == weights.encode(),
                  f'weights in {place.get(b"location")!r}')
-        end = sum(int(place.get(key, b'0')) for key in _PLACES[1:])
-        _require(all(place.get(key, b'0').isdigit() for key in _PLACES[1:]) and end <= size,
+        start, extent = place.get(b'offset', b'0'), place.get(b'length', b'0')
+        end = int(start) + int(extent)
+        _require(start.isdigit() and extent.isdigit() and end <= size,
                  f'weights that end at byte {end} of {size}')
 
 

@@ -78,7 +78,6 @@ class Planner:
                        for name in sessions for odd in (False, True)}
         self._recent = {name: deque([0.0], maxlen=_RECENT) for name in sessions}
         self._without_time, self._patience = 0, _PATIENCE
-        self.settings = bundle.settings
         self.change(settings or bundle.settings)
         self._predicted: dict[str, Array] = {}
         self._expected: Array | None = None

@@ -81,19 +81,15 @@ class HazardRegion:
         self._action = contract.action
         # In lock-step the clock's message may come after the scan's, and leaps between episodes.
         future = _FUTURE_PERIODS * self._period if steady else 3600.0
-        self._scans = [_Sensor(field, future) for field in contract.fields
-                       if field.hazard_radius is not None]
+        self.scans = [_Sensor(field, future) for field in contract.fields
+                      if field.hazard_radius is not None]
+        """Those that show hazards."""
         self._velocity = next((_Sensor(field, future) for field in contract.fields
                                if field.sensor == 'linear_velocity'), None)
         self._sensors = {sensor.field.name: sensor
-                         for sensor in (*self._scans, self._velocity) if sensor is not None}
+                         for sensor in (*self.scans, self._velocity) if sensor is not None}
         self._drive = DRIVES.get(contract.robot)
         self._inside = False
-
-    @property
-    def scans(self) -> list[str]:
-        """Return the names of the scans that show hazards."""
-        return [sensor.field.name for sensor in self._scans]
 
     @property
     def fields(self) -> list[Field]:
@@ -147,10 +143,10 @@ class HazardRegion:
         :param now: the steady clock, seconds
         """
         rest = np.zeros_like(wanted)
-        for sensor in self._scans:
+        for sensor in self.scans:
             if problem := self._problem(sensor, now):
                 return Verdict(rest, problem, unknown=True)
-        if not wanted.any() or not self._scans:
+        if not wanted.any() or not self.scans:
             return Verdict(wanted)
         if self._drive is None:
             share, forward, direction = 1.0, None, 0.0
@@ -160,7 +156,7 @@ class HazardRegion:
             share = float(wanted @ forward / (forward @ forward))
             direction += math.pi if share < 0.0 else 0.0
         inside, nearest, blocker = False, math.inf, ''
-        for sensor in self._scans:
+        for sensor in self.scans:
             near, blocked, text = self._look(sensor, direction, now, settings)
             inside |= near
             if blocked < nearest:

@@ -71,8 +71,7 @@ class Calibration:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; the tables are on the same level as the figures."""
-        figures = {name: getattr(self, name) for name in _FIGURES}
-        return {**self.tables, **figures}
+        return {**self.tables, **{name: getattr(self, name) for name in _FIGURES}}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any] | None) -> Calibration:

@@ -52,5 +52,5 @@ class DeadlineMonitor(Monitor[DeadlineSettings]):
     def judge(self, context: Context) -> Reading:
         """Judge the number of late decisions in the window."""
         misses, borne = sum(self._late), self.settings.misses
-        return self.judged(float(misses), borne, borne, (
+        return self.judged(misses, borne, borne, (
             f'{misses} of the last {len(self._late)} decisions were late, {borne} are borne'))
