@@ -49,7 +49,7 @@ class Environment:
         self._robot: RobotModel | None = None
         if FastSimulation.handles(builder):
             self._simulation = FastSimulation(builder, self._hazards, sleep=sleep)
-            self._robot = RobotModel(self._simulation.model)
+            self._robot = RobotModel(self._simulation.arena.model)
         else:
             self._simulation = PlainSimulation(builder)
         self.perturb(perturbation)

@@ -14,7 +14,6 @@ from spowl_ros.sim.compat import untextured
 from spowl_ros.sim.fast.simulation import RawStep
 
 if TYPE_CHECKING:
-    from mujoco import MjData, MjModel
     from safety_gymnasium.builder import Builder
 
 
@@ -25,16 +24,6 @@ class PlainSimulation:
         self._builder = builder
         self._observe = builder.task.obs
         builder.task.obs = lambda: None
-
-    @property
-    def model(self) -> MjModel:
-        """Return MuJoCo's model, which each reset replaces."""
-        return self._builder.task.model
-
-    @property
-    def data(self) -> MjData:
-        """Return MuJoCo's state, which each reset replaces."""
-        return self._builder.task.data
 
     def seed(self, seed: int) -> None:
         """Restart the random stream."""

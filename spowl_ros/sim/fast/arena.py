@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import mujoco
 import numpy as np
+from numpy.typing import NDArray
 
 from spowl_ros.sim.fast.layout import Position
 
@@ -51,15 +52,15 @@ class Arena:
         self._mocap_geoms = np.array([geom for _, geom in pairs], np.intp)
         self._welds = np.flatnonzero(model.eq_type == mujoco.mjtEq.mjEQ_WELD)
 
-    def place(self, layout: Mapping[str, Position], turns: Sequence[float]) -> None:
+    def place(self, layout: Mapping[str, Position], turns: NDArray[np.float64]) -> None:
         """
         Put everything at its place and the simulation back to its beginning.
 
         :param layout: x and y in metres by name
-        :param turns: rotation about the vertical in radians, in the order of `names`
+        :param turns: rotations about the vertical in radians, in the order of `names`
         """
         model = self.model
-        half = np.array(turns) / 2
+        half = turns / 2
         quaternions = np.zeros((len(half), 4))
         quaternions[:, 0] = np.cos(half)
         quaternions[:, 3] = np.sin(half)

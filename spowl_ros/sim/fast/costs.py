@@ -1,10 +1,9 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What costs: zones under the robot, things touched, vases in motion."""
+"""What costs: things touched, and vases in motion."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import mujoco
@@ -88,23 +87,3 @@ class VaseSpeeds:
         mujoco.mj_jacBody(self._model, self._data, self._jacobian, None, body)
         velocity: NDArray[np.float64] = np.dot(self._jacobian, self._data.qvel)
         return float(np.sqrt(np.sum(np.square(velocity))))
-
-
-class Zones:
-    """Circles on the floor that the robot's centre shall not enter."""
-
-    def __init__(self, radius: float) -> None:
-        self._radius = radius
-        self._centres: list[tuple[float, float]] = []
-
-    def place(self, centres: list[tuple[float, float]]) -> None:
-        """Set the centres, x and y in metres."""
-        self._centres = centres
-
-    def hold(self, x: float, y: float) -> bool:
-        """Return whether a point lies inside any zone."""
-        for centre_x, centre_y in self._centres:
-            dx, dy = centre_x - x, centre_y - y
-            if math.sqrt(dx * dx + dy * dy) < self._radius:
-                return True
-        return False

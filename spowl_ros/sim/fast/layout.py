@@ -8,12 +8,11 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spowl_ros.sim.fast.random_stream import RandomStream
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from safety_gymnasium.bases.base_task import BaseTask
 
@@ -21,9 +20,8 @@ Position = tuple[float, float]
 
 _LAYOUT_TRIES = 10_000
 _OBJECT_TRIES = 100
-_SINGLE_TRIES = 6
-"""Positions tried one by one before many are tried at once, which is quicker where it is full."""
-_BATCH = 94
+_FEW, _MANY = 6, 94
+"""Positions tried at once: at first, and where it is full."""
 
 
 class LayoutError(RuntimeError):
@@ -35,7 +33,7 @@ class LayoutSampler:
     Rejection sampling of object positions with the plain package's random stream.
 
     The numbers drawn, their order and their use are the plain package's, so that the same seed
-    gives the same layout to the last bit; only the arithmetic is done on floats, not on arrays.
+    gives the same layout to the last bit; but many positions are judged at once.
     """
 
     def __init__(self, task: BaseTask) -> None:
@@ -87,42 +85,28 @@ class LayoutSampler:
     def _find(self, name: str, others: Mapping[str, Position], stream: RandomStream,
               tries: int) -> Position | None:
         """Return the first position of at most `tries` that is clear of the others, or None."""
-        for _ in range(_SINGLE_TRIES):
-            position = self._draw(name, stream)
-            if self._is_clear(name, position, others):
-                return position
-        for start in range(_SINGLE_TRIES, tries, _BATCH):
-            batch = min(_BATCH, tries - start)
+        x_min, y_min, x_max, y_max = self._boxes[name]
+        places = np.array(list(others.values())).reshape(-1, 2)
+        clearances = np.array([self._clearances[name][other] for other in others])
+        batch = _FEW
+        while tries:
+            batch = min(batch, tries)
             draws = stream.peek(2 * batch)
-            x_min, y_min, x_max, y_max = self._boxes[name]
             x = x_min + (x_max - x_min) * draws[0::2]
             y = y_min + (y_max - y_min) * draws[1::2]
-            clear = self._are_clear(name, x, y, others)
+            dx, dy = x[:, None] - places[:, 0], y[:, None] - places[:, 1]
+            clear = ~(np.sqrt(dx * dx + dy * dy) < clearances).any(axis=1)
             first = int(clear.argmax())
             if clear[first]:
                 stream.skip(2 * (first + 1))
                 return float(x[first]), float(y[first])
             stream.skip(2 * batch)
+            tries -= batch
+            batch = _MANY
         return None
 
-    def _draw(self, name: str, stream: RandomStream) -> Position:
-        x_min, y_min, x_max, y_max = self._boxes[name]
-        return stream.uniform(x_min, x_max), stream.uniform(y_min, y_max)
 
-    def _is_clear(self, name: str, position: Position, others: Mapping[str, Position]) -> bool:
-        clearances = self._clearances[name]
-        x, y = position
-        for other, (other_x, other_y) in others.items():
-            dx, dy = x - other_x, y - other_y
-            if math.sqrt(dx * dx + dy * dy) < clearances[other]:
-                return False
-        return True
-
-    def _are_clear(self, name: str, x: NDArray[np.float64], y: NDArray[np.float64],
-                   others: Mapping[str, Position]) -> NDArray[np.bool_]:
-        """Return which of the positions, each shape (n,), are clear of the others."""
-        clearances = self._clearances[name]
-        places = np.array(list(others.values()))
-        dx, dy = x[:, None] - places[:, 0], y[:, None] - places[:, 1]
-        limits = np.array([clearances[other] for other in others])
-        return ~(np.sqrt(dx * dx + dy * dy) < limits).any(axis=1)
+def on_floor(a: Sequence[float], b: Sequence[float]) -> float:
+    """Return the distance of two places along the floor; x and y come first, metres."""
+    dx, dy = a[0] - b[0], a[1] - b[1]
+    return math.sqrt(dx * dx + dy * dy)  # math.dist rounds otherwise

@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.sim.compat import untextured
 from spowl_ros.sim.fast.arena import Arena
-from spowl_ros.sim.fast.costs import Contacts, VaseSpeeds, Zones
-from spowl_ros.sim.fast.layout import LayoutError, LayoutSampler
-from spowl_ros.sim.fast.lidar import Lidar
-from spowl_ros.sim.fast.objectives import Objective, PressButton, PushBox, ReachGoal
-from spowl_ros.sim.fast.proprioception import Proprioception
+from spowl_ros.sim.fast.costs import Contacts, VaseSpeeds
+from spowl_ros.sim.fast.layout import LayoutError, LayoutSampler, Position, on_floor
+from spowl_ros.sim.fast.objectives import PressButton, PushBox, ReachGoal
 from spowl_ros.sim.fast.random_stream import RandomStream
+from spowl_ros.sim.fast.senses import Senses
 
 if TYPE_CHECKING:
     from safety_gymnasium.builder import Builder
@@ -80,28 +79,26 @@ class FastSimulation:
         self._contacts = Contacts(task, self.arena)
         self._objective = self._build_objective()
         self._buttons = self._objective if isinstance(self._objective, PressButton) else None
-        model, data = self.arena.model, self.arena.data
-        self._robot = data.xpos[self.arena.body_of['agent']]
-        self._rotation = data.xmat[self.arena.body_of['agent']].reshape(3, 3)
+        model = self.arena.model
+        self._robot = self.arena.data.xpos[self.arena.body_of['agent']]
         self._control_low, self._control_high = model.actuator_ctrlrange.T.copy()
         self._substeps: int = task.sim_conf.frameskip_binom_n
         is_ant = type(task.agent).__name__ == 'Ant'
         self._dies_below = 0.08 if is_ant else None
         joints = model.actuator_trnid[:, 0] if is_ant else np.zeros(0, np.intp)
         self._legs = model.jnt_qposadr[joints].tolist()
-        self._layout: dict[str, tuple[float, float]] = {}
+        self._layout: dict[str, Position] = {}
+        self._zones: list[Position] = []
         self._init_costs(hazards)
         self._init_gremlins()
-        self._init_observation(hazards)
+        self._senses = Senses(task, self.arena, {
+            obstacle.name: [self.arena.body_of[name] for name in (
+                self._hazards if obstacle.name == 'hazards' else _names(obstacle))]
+            for obstacle in task._obstacles if obstacle.is_lidar_observed})
         model.opt.disableflags |= _SENSORS_OFF
         if sleep:
             model.opt.enableflags |= int(_SLEEP)
             model.opt.sleep_tolerance = _AT_REST
-
-    @property
-    def model(self) -> mujoco.MjModel:
-        """Return MuJoCo's model."""
-        return self.arena.model
 
     @staticmethod
     def handles(builder: Builder) -> bool:
@@ -131,13 +128,13 @@ class FastSimulation:
         """
         for _ in range(_RESET_TRIES):
             self._layout = self._sampler.sample(self._stream)
-            turns = [self._stream.uniform(0, 2 * np.pi) for _ in self.arena.names]
+            turns = self._stream.uniform(0, 2 * np.pi, len(self.arena.names))
             self.arena.place(self._layout, turns)
-            self._zones.place([self._layout[f'hazard{index}'] for index in range(self._hazards)])
+            self._zones = [self._layout[name] for name in self._hazards]
             mujoco.mj_kinematics(self.arena.model, self.arena.data)
             self._objective.renew(self._stream, self._layout)
             if self._buttons:
-                self._buttons.begin()
+                self._buttons.timer = 0
             self._reset_robot()
             self._update_positions()
             if not any(self._costs(self._robot.tolist(), self._touched()).values()):
@@ -152,7 +149,7 @@ class FastSimulation:
         :param control: shape (A,), in the actuators' units; clipped to their ranges
         :param before: what is held at first, for the part `late` of the raw step
         """
-        self._stream.random()  # the plain package draws the number of substeps, always all
+        self._stream.skip(1)  # the plain package draws the number of substeps, always all
         first = round(late * self._substeps)
         if before is not None and first:
             self._advance(before, first)
@@ -167,7 +164,7 @@ class FastSimulation:
         costs = self._costs(robot, touched)
         terminated = False
         if self._buttons:
-            self._buttons.tick()
+            self._buttons.timer = max(0, self._buttons.timer - 1)
         if reached:
             terminated = not self._renew_goal()
         if self._dies_below is not None and robot[2] <= self._dies_below:
@@ -191,28 +188,26 @@ class FastSimulation:
         model.opt.disableflags &= ~_SENSORS_OFF
         mujoco.mj_forward(model, data)
         model.opt.disableflags |= _SENSORS_OFF
-        self._proprioception(data.sensordata, self._observation)
-        self._observation[self._lidar_slice] = self._lidar(data.xpos, self._robot, self._rotation)
+        observation = self._senses.observe()
         if self._buttons and self._buttons.timer:
-            self._observation[self._buttons_slice] = 0.0
-        return self._observation.copy()
+            observation[self._senses.slices['buttons_lidar']] = 0.0
+        return observation
 
-    def _build_objective(self) -> Objective:
-        kind = type(self._task).__name__.rstrip('012')
-        if kind == 'ButtonLevel':
-            return PressButton(self._task, self.arena, self._contacts)
-        objective = PushBox if kind == 'PushLevel' else ReachGoal
-        return objective(self._task, self.arena, self._sampler)
+    def _build_objective(self) -> ReachGoal:
+        if hasattr(self._task, 'buttons'):
+            return PressButton(self._task, self.arena, self._sampler, self._contacts)
+        if hasattr(self._task, 'push_box'):
+            return PushBox(self._task, self.arena, self._sampler)
+        return ReachGoal(self._task.goal, self.arena, self._sampler)
 
     def _init_costs(self, hazards: int | None) -> None:
         task = self._task
         self._reward_limit: float = task.reward_conf.reward_clip
         kinds = {obstacle.name: obstacle for obstacle in task._obstacles}
         constrained = {name for name, obstacle in kinds.items() if obstacle.is_constrained}
-        count = kinds['hazards'].num if 'hazards' in kinds else 0
-        self._hazards = count if hazards is None else min(hazards, count)
-        self._zones = Zones(kinds['hazards'].size if count else 0.0)
-        self._zones_cost = 'hazards' in constrained
+        self._hazards = _names(kinds['hazards'])[:hazards] if 'hazards' in kinds else []
+        self._zone_radius: float | None = (
+            kinds['hazards'].size if 'hazards' in constrained else None)
         self._vases = VaseSpeeds(task, self.arena) if 'vases' in constrained else None
         self._touch_costs = {name: self._contacts.bit(name[:-1])
                              for name in ('pillars', 'gremlins') if name in constrained}
@@ -229,35 +224,10 @@ class FastSimulation:
             self._gremlin_travel: float = gremlins.travel
             self._gremlin_height: float = gremlins.size
 
-    def _init_observation(self, hazards: int | None) -> None:
-        task = self._task
-        spaces = task.obs_info.obs_space_dict
-        self._proprioception = Proprioception(task)
-        size = sum(int(np.prod(space.shape)) for space in spaces.values())
-        self._observation = np.zeros(size)
-        seen = [obstacle for obstacle in task._obstacles if obstacle.is_lidar_observed]
-        bodies = []
-        for obstacle in seen:
-            if obstacle.name == 'hazards':
-                names = [f'hazard{index}' for index in range(self._hazards)]
-            elif hasattr(obstacle, 'num'):
-                names = [f'{obstacle.name[:-1]}{index}' for index in range(obstacle.num)]
-            else:
-                names = [obstacle.name]
-            bodies.append([self.arena.body_of[name] for name in names])
-        sectors = task.lidar_conf.num_bins
-        self._lidar = Lidar(bodies, sectors, task.lidar_conf.max_dist)
-        self._lidar_slice = slice(size - sectors * len(seen), size)
-        rings = [obstacle.name for obstacle in seen]
-        start = size - sectors * len(seen)
-        if 'buttons' in rings:
-            first = start + sectors * rings.index('buttons')
-            self._buttons_slice = slice(first, first + sectors)
-
     def _reset_robot(self) -> None:
         """Bend the legs of an Ant, as its class does."""
-        for index, address in enumerate(self._legs):
-            noise = self._stream.uniform(-0.1, 0.1)
+        noises = self._stream.uniform(-0.1, 0.1, len(self._legs)).tolist()
+        for index, (address, noise) in enumerate(zip(self._legs, noises, strict=True)):
             angle = noise if index % 2 == 0 else np.pi / 2 + noise
             self.arena.data.qpos[address] = -angle if index in (3, 5) else angle
 
@@ -284,8 +254,9 @@ class FastSimulation:
         if self._buttons_cost and self._buttons and self._buttons.timer == 0:
             wrong = self._contacts.other_buttons(self._buttons.button)
             costs['buttons'] = float(bool(touched & wrong))
-        if self._zones_cost:
-            costs['hazards'] = float(self._zones.hold(robot[0], robot[1]))
+        if self._zone_radius is not None:
+            costs['hazards'] = float(any(on_floor(zone, robot) < self._zone_radius
+                                         for zone in self._zones))
         for name, bit in self._touch_costs.items():
             costs[name] = float(bool(touched & bit))
         if self._vases:
@@ -305,3 +276,10 @@ class FastSimulation:
         except LayoutError:
             return False
         return True
+
+
+def _names(objects: Any) -> list[str]:
+    """Return the names of SafetyGymnasium's objects of one class."""
+    if hasattr(objects, 'num'):
+        return [f'{objects.name[:-1]}{index}' for index in range(objects.num)]
+    return [objects.name]

@@ -152,4 +152,4 @@ def test_bodies_at_rest_may_sleep(task: str) -> None:
 def test_no_vase_sleeps_while_its_motion_costs() -> None:
     """Else a vase that creeps would cost less asleep than awake."""
     simulation = environment.make('SafetyPointGoal2-v0', sleep=True)._simulation
-    assert simulation.model.opt.sleep_tolerance < simulation._task.vases.velocity_threshold
+    assert simulation.arena.model.opt.sleep_tolerance < simulation._task.vases.velocity_threshold
