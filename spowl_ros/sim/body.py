@@ -61,6 +61,21 @@ class Link:
     """In the parent; the root's in the world."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    """What does not change of a link: the whole of a MuJoCo body, or a part between its hinges."""
+
+    name: str
+    parent: str
+    body: int
+    joint: int
+    """Between it and its parent; -1 is a fixed one."""
+    origin: Pose
+    """Of the joint in the parent."""
+    has_shape: bool
+    """It is the last one of its body."""
+
+
 class Body:
     """
     Reads the robot of a SafetyGymnasium task.
@@ -78,20 +93,13 @@ class Body:
         """Return the URDF; shapes are boxes, cylinders and spheres, without masses."""
         model = self._task.model
         root = ElementTree.Element('robot', name=f'{type(self._task.agent).__name__.lower()}')
-        for body in self._bodies():
-            *inner, last = self._chain(body)
-            names = [self._name(body, joint) for joint in inner] + [self._name(body)]
-            parent = self._parent(body)
-            for name, joint in zip(names, (*inner, last), strict=True):
-                link = ElementTree.SubElement(root, 'link', name=name)
-                if name == names[-1]:
-                    for geom in _geoms(model, body):
-                        _add_shape(link, model, geom)
-                if parent:
-                    offset = (_pose(model.body_pos[body], model.body_quat[body])
-                              if name == names[0] else _HERE)
-                    _add_joint(root, model, joint, parent, name, offset)
-                parent = name
+        for segment in self._segments:
+            link = ElementTree.SubElement(root, 'link', name=segment.name)
+            if segment.has_shape:
+                for geom in _of_body(model.body_geomadr, model.body_geomnum, segment.body):
+                    _add_shape(link, model, geom)
+            if segment.parent:
+                _add_joint(root, model, segment)
         ElementTree.indent(root)
         return ElementTree.tostring(root, encoding='unicode')
 
@@ -99,54 +107,46 @@ class Body:
         """Return every link as the physics last computed it, parents first."""
         model, data = self._task.model, self._task.data
         found = []
-        for body in self._bodies():
-            pose = _pose(data.xpos[body], data.xquat[body])
-            if not self._parent(body):
-                found.append(Link(BASE, '', pose))
-                continue
-            above = model.body_parentid[body]
-            pose = _pose(data.xpos[above], data.xquat[above]).inverse() @ pose
-            parent = self._parent(body)
-            before = _pose(model.body_pos[body], model.body_quat[body])
-            for joint in self._chain(body)[:-1]:
+        inner: list[Pose] = []  # of the body's links before its last
+        for segment in self._segments:
+            if not segment.has_shape:
                 turned = np.empty(4)
-                at = model.jnt_qposadr[joint]
-                mujoco.mju_axisAngle2Quat(turned, model.jnt_axis[joint],
+                at = model.jnt_qposadr[segment.joint]
+                mujoco.mju_axisAngle2Quat(turned, model.jnt_axis[segment.joint],
                                           data.qpos[at] - model.qpos0[at])
-                step = before @ _pose(np.zeros(3), turned)
-                found.append(Link(self._name(body, joint), parent, step))
-                parent, before = found[-1].name, _HERE
-                pose = step.inverse() @ pose
-            found.append(Link(self._name(body), parent, pose))
+                pose = segment.origin @ _pose(np.zeros(3), turned)
+                inner.append(pose)
+            else:
+                pose = _pose(data.xpos[segment.body], data.xquat[segment.body])
+                if segment.parent:
+                    above = model.body_parentid[segment.body]
+                    pose = _pose(data.xpos[above], data.xquat[above]).inverse() @ pose
+                for step in inner:
+                    pose = step.inverse() @ pose
+                inner = []
+            found.append(Link(segment.name, segment.parent, pose))
         return tuple(found)
 
-    def _bodies(self) -> list[int]:
-        """Return the robot's bodies, parents first."""
+    @functools.cached_property
+    def _segments(self) -> list[_Segment]:
+        """Return the robot's links, parents first."""
         model = self._task.model
         root = model.body('agent').id
-        return [body for body in range(model.nbody) if model.body_rootid[body] == root]
-
-    def _chain(self, body: int) -> list[int]:
-        """Return the joints between a body and its parent, at least one: -1 is a fixed one."""
-        model = self._task.model
-        if model.body_rootid[body] == body:
-            return [-1]
-        first = model.body_jntadr[body]
-        return list(range(first, first + model.body_jntnum[body])) or [-1]
-
-    def _parent(self, body: int) -> str:
-        """Return the name of the parent's last link; empty for the root."""
-        model = self._task.model
-        return '' if model.body_rootid[body] == body else self._name(model.body_parentid[body])
-
-    def _name(self, body: int, joint: int = -1) -> str:
-        """Return the name of a body's link, or of the one before its last, after a joint."""
-        model = self._task.model
-        if joint >= 0:
-            return str(model.joint(joint).name)
-        if model.body_rootid[body] == body:
-            return BASE
-        return str(model.body(body).name or model.joint(self._chain(body)[-1]).name)
+        found: list[_Segment] = []
+        names: dict[int, str] = {}  # of the bodies' last links
+        for body in np.flatnonzero(model.body_rootid == root).tolist():
+            parent = names.get(model.body_parentid[body], '')
+            origin = _pose(model.body_pos[body], model.body_quat[body])
+            joints = _of_body(model.body_jntadr, model.body_jntnum, body) if parent else ()
+            *inner, last = joints or (-1,)
+            for joint in inner:
+                name = str(model.joint(joint).name)
+                found.append(_Segment(name, parent, body, joint, origin, False))
+                parent, origin = name, _HERE
+            names[body] = BASE if body == root else str(
+                model.body(body).name or model.joint(last).name)
+            found.append(_Segment(names[body], parent, body, last, origin, True))
+        return found
 
 
 def _pose(position: NDArray[np.float64], orientation: NDArray[np.float64]) -> Pose:
@@ -157,9 +157,9 @@ def _pose(position: NDArray[np.float64], orientation: NDArray[np.float64]) -> Po
 _HERE = Pose((0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0))
 
 
-def _geoms(model: mujoco.MjModel, body: int) -> range:
-    first = model.body_geomadr[body]
-    return range(first, first + model.body_geomnum[body])
+def _of_body(first: NDArray[np.int32], number: NDArray[np.int32], body: int) -> range:
+    """Return the joints or geoms of a body, from MuJoCo's tables of the first and their number."""
+    return range(first[body], first[body] + number[body])
 
 
 def _add_shape(link: ElementTree.Element, model: mujoco.MjModel, geom: int) -> None:
@@ -167,31 +167,29 @@ def _add_shape(link: ElementTree.Element, model: mujoco.MjModel, geom: int) -> N
     form = model.geom_type[geom]
     a, b, c = model.geom_size[geom].tolist()
     here = _pose(model.geom_pos[geom], model.geom_quat[geom])
-    shapes: list[tuple[str, dict[str, float | str], Pose]] = []
+    shapes: list[tuple[str, dict[str, Vector], Pose]] = []
     if form == mujoco.mjtGeom.mjGEOM_BOX:
-        shapes.append(('box', {'size': _text((2 * a, 2 * b, 2 * c))}, here))
+        shapes.append(('box', {'size': (2 * a, 2 * b, 2 * c)}, here))
     elif form == mujoco.mjtGeom.mjGEOM_SPHERE:
-        shapes.append(('sphere', {'radius': a}, here))
+        shapes.append(('sphere', {'radius': (a,)}, here))
     elif form in (mujoco.mjtGeom.mjGEOM_CYLINDER, mujoco.mjtGeom.mjGEOM_CAPSULE):
-        shapes.append(('cylinder', {'radius': a, 'length': 2 * b}, here))
+        shapes.append(('cylinder', {'radius': (a,), 'length': (2 * b,)}, here))
         if form == mujoco.mjtGeom.mjGEOM_CAPSULE:
-            shapes += [('sphere', {'radius': a}, here @ Pose((0.0, 0.0, end), _HERE.orientation))
-                       for end in (-b, b)]
+            ends = (Pose((0.0, 0.0, end), _HERE.orientation) for end in (-b, b))
+            shapes += [('sphere', {'radius': (a,)}, here @ end) for end in ends]
     for kind, size, pose in shapes:
         visual = ElementTree.SubElement(link, 'visual')
         _add_origin(visual, pose)
         ElementTree.SubElement(ElementTree.SubElement(visual, 'geometry'), kind, {
-            name: value if isinstance(value, str) else _text((value,))
-            for name, value in size.items()})
+            name: _text(value) for name, value in size.items()})
         colour = model.geom_rgba[geom].tolist()
         material = ElementTree.SubElement(visual, 'material', name='rgba ' + _text(colour))
         ElementTree.SubElement(material, 'color', rgba=_text(colour))
 
 
-def _add_joint(robot: ElementTree.Element, model: mujoco.MjModel, joint: int, parent: str,
-               child: str, origin: Pose) -> None:
-    """Add the joint between two links; -1 is a fixed one."""
-    kind, name = 'fixed', f'{child}_fixed'
+def _add_joint(robot: ElementTree.Element, model: mujoco.MjModel, segment: _Segment) -> None:
+    """Add the joint between a link and its parent."""
+    joint, kind, name = segment.joint, 'fixed', f'{segment.name}_fixed'
     if joint >= 0:
         name = str(model.joint(joint).name)
         kind = 'floating' if model.jnt_pos[joint].any() else _KINDS.get(
@@ -200,9 +198,9 @@ def _add_joint(robot: ElementTree.Element, model: mujoco.MjModel, joint: int, pa
     if kind == 'revolute' and not limited:
         kind = 'continuous'
     element = ElementTree.SubElement(robot, 'joint', name=name, type=kind)
-    _add_origin(element, origin)
-    ElementTree.SubElement(element, 'parent', link=parent)
-    ElementTree.SubElement(element, 'child', link=child)
+    _add_origin(element, segment.origin)
+    ElementTree.SubElement(element, 'parent', link=segment.parent)
+    ElementTree.SubElement(element, 'child', link=segment.name)
     if kind not in ('fixed', 'floating'):
         ElementTree.SubElement(element, 'axis', xyz=_text(model.jnt_axis[joint]))
     if kind in ('revolute', 'prismatic'):
