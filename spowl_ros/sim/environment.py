@@ -12,18 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.tasks import task_id
 from spowl_ros.control.contract import Contract
-from spowl_ros.sim import own, sensors, tasks
+from spowl_ros.sim import own, scene, sensors, tasks
 from spowl_ros.sim.body import Body
 from spowl_ros.sim.fast.simulation import FastSimulation
-from spowl_ros.sim.perturbation import (
-    CommandDelay,
-    Perturbation,
-    RobotModel,
-    SensorLoss,
-    SensorNoise,
-)
+from spowl_ros.sim.perturbation import CommandDelay, Perturbation, RobotModel, SensorFaults
 from spowl_ros.sim.plain import PlainSimulation
-from spowl_ros.sim.scene import SceneReader, SimulatedScene
 from spowl_ros.sim.step import StepResult
 
 
@@ -53,9 +46,10 @@ class Environment:
         else:
             self._simulation = PlainSimulation(builder)
         self.perturb(perturbation)
-        self._scene = SceneReader(builder.task)
+        self._task = builder.task
         self.body = Body(builder.task)
-        self._unperturbed = np.zeros(self.contract.size, np.float32)
+        self.unperturbed = np.zeros(self.contract.size, np.float32)
+        """The last observation, shape (n,), without noise and losses."""
         self._steps = 0
         self._seed(int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed)
 
@@ -74,13 +68,10 @@ class Environment:
             raise SpowlError(f'{self.contract.task} cannot be perturbed in mass, strength, '
                              'friction or hazards, nor by parts of a raw step; tasks that can: '
                              f'{", ".join(tasks.TASKS)}')
-        contract = self.contract
-        self._delay = CommandDelay(perturbation.command_delay, np.array(contract.action.stop))
+        self._delay = CommandDelay(perturbation.command_delay,
+                                   np.array(self.contract.action.stop))
         self._command_loss = perturbation.command_loss
-        self._noise = (SensorNoise(contract, perturbation.observation_noise)
-                       if perturbation.observation_noise else None)
-        self._sensor_loss = (SensorLoss(contract, perturbation.sensor_loss)
-                             if perturbation.sensor_loss else None)
+        self._faults = SensorFaults(self.contract, perturbation)
         self._ended = True
 
     def reset(self, seed: int | None = None) -> NDArray[np.float32]:
@@ -95,8 +86,7 @@ class Environment:
         self._ended = False
         self._delay.reset()
         self._control = np.array(self.contract.action.stop)
-        if self._sensor_loss:
-            self._sensor_loss.reset()
+        self._faults.reset()
         self._simulation.reset()
         return self._observe()
 
@@ -135,14 +125,9 @@ class Environment:
         return StepResult(self._observe(), reward, cost, terminated, truncated,
                           {'goals': goals, 'raw_steps': raw_steps, 'cost_parts': parts})
 
-    @property
-    def unperturbed(self) -> NDArray[np.float32]:
-        """Return the last observation, shape (n,), without noise and losses."""
-        return self._unperturbed
-
-    def scene(self) -> SimulatedScene:
+    def scene(self) -> scene.SimulatedScene:
         """Return where everything is, for pictures."""
-        return self._scene.read()
+        return scene.read(self._task)
 
     def _seed(self, seed: int) -> None:
         self._simulation.seed(seed)
@@ -150,12 +135,8 @@ class Environment:
 
     def _observe(self) -> NDArray[np.float32]:
         observation = self._simulation.observe()
-        self._unperturbed = observation.astype(np.float32)
-        if self._noise:
-            observation = self._noise(observation, self._perturbation_rng)
-        if self._sensor_loss:
-            observation = self._sensor_loss(observation, self._perturbation_rng)
-        return observation.astype(np.float32)
+        self.unperturbed = observation.astype(np.float32)
+        return self._faults(observation, self._perturbation_rng).astype(np.float32)
 
 
 AnyEnvironment = Environment | own.OwnEnvironment

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -91,67 +91,43 @@ def preset(name: str, raw_period: float) -> Perturbation:
     """
     values = PRESETS[name]
     delay = values.get('command_delay', 0.0) / raw_period
-    return replace(Perturbation(), **{**values, 'command_delay': delay})
+    return Perturbation(**{**values, 'command_delay': delay})
 
 
 class RobotModel:
     """The robot in MuJoCo's model; its masses, actuators and friction can change."""
 
     def __init__(self, model: mujoco.MjModel) -> None:
-        self._model = model
-        self._bodies = np.flatnonzero(model.body_rootid == model.body('agent').id)
+        bodies = np.flatnonzero(model.body_rootid == model.body('agent').id)
         floor = model.geom_type == int(mujoco.mjtGeom.mjGEOM_PLANE)
-        self._geoms = np.flatnonzero(np.isin(model.geom_bodyid, self._bodies) | floor)
-        self._joints = np.flatnonzero(np.isin(model.dof_bodyid, self._bodies))
-        self._mass = model.body_mass[self._bodies].copy()
-        self._inertia = model.body_inertia[self._bodies].copy()
-        self._friction = model.geom_friction[self._geoms].copy()
-        self._damping = model.dof_damping[self._joints].copy()
-        self._gain = model.actuator_gainprm[:, 0].copy()
-        self._bias = model.actuator_biasprm[:, :3].copy()
-        self._force = model.actuator_forcerange.copy()
+        geoms = np.flatnonzero(np.isin(model.geom_bodyid, bodies) | floor)
+        joints = np.flatnonzero(np.isin(model.dof_bodyid, bodies))
+        parts = (
+            ('mass', model.body_mass, bodies), ('mass', model.body_inertia, bodies),
+            ('friction', model.geom_friction, geoms), ('friction', model.dof_damping, joints),
+            ('strength', model.actuator_gainprm, np.s_[:, 0]),
+            ('strength', model.actuator_biasprm, np.s_[:, :3]),
+            ('strength', model.actuator_forcerange, np.s_[:]))
+        self._nominal = [(factor, array, index, array[index].copy())
+                         for factor, array, index in parts]
 
     def change(self, perturbation: Perturbation) -> None:
         """Change the nominal robot; the next reset derives the model's constants."""
-        model, mass, strength = self._model, perturbation.mass, perturbation.strength
-        model.body_mass[self._bodies] = self._mass * mass
-        model.body_inertia[self._bodies] = self._inertia * mass
-        model.geom_friction[self._geoms] = self._friction * perturbation.friction
-        model.dof_damping[self._joints] = self._damping * perturbation.friction
-        model.actuator_gainprm[:, 0] = self._gain * strength
-        model.actuator_biasprm[:, :3] = self._bias * strength
-        model.actuator_forcerange[:] = self._force * strength
+        for factor, array, index, nominal in self._nominal:
+            array[index] = nominal * getattr(perturbation, factor)
 
 
-class SensorNoise:
-    """Gaussian noise on an observation."""
+class SensorFaults:
+    """Gaussian noise on an observation, and fields of it that are lost now and then."""
 
-    def __init__(self, contract: Contract, factor: float) -> None:
-        scale = [np.full(field.size, _TYPICAL_NOISE[field.sensor]) for field in contract.fields]
-        scan = [np.full(field.size, field.sensor == 'scan') for field in contract.fields]
-        self._scale = factor * np.concatenate(scale)
-        self._scan = np.concatenate(scan)
-
-    def __call__(self, observation: NDArray[np.float64],
-                 rng: np.random.Generator) -> NDArray[np.float64]:
-        """
-        Return the observation with noise; scans stay in [0, 1], empty sectors stay empty.
-
-        :param observation: shape (n,)
-        """
-        noisy = observation + self._scale * rng.standard_normal(observation.shape)
-        empty = self._scan & (observation == 0.0)
-        noisy[self._scan] = noisy[self._scan].clip(0.0, 1.0)
-        noisy[empty] = 0.0
-        return noisy
-
-
-class SensorLoss:
-    """Fields of an observation that are lost now and then; the last reading stays."""
-
-    def __init__(self, contract: Contract, probability: float) -> None:
-        self._sizes = [field.size for field in contract.fields]
-        self._probability = probability
+    def __init__(self, contract: Contract, perturbation: Perturbation) -> None:
+        fields = contract.fields
+        self._sizes = [field.size for field in fields]
+        self._noise = perturbation.observation_noise
+        self._scale = self._noise * np.repeat([_TYPICAL_NOISE[field.sensor] for field in fields],
+                                              self._sizes)
+        self._scan = np.repeat([field.sensor == 'scan' for field in fields], self._sizes)
+        self._loss = perturbation.sensor_loss
         self._last: NDArray[np.float64] | None = None
 
     def reset(self) -> None:
@@ -160,11 +136,21 @@ class SensorLoss:
 
     def __call__(self, observation: NDArray[np.float64],
                  rng: np.random.Generator) -> NDArray[np.float64]:
-        """Return the observation, shape (n,), as far as it arrived."""
-        if self._last is not None:
-            lost = rng.random(len(self._sizes)) < self._probability
-            observation = np.where(np.repeat(lost, self._sizes), self._last, observation)
-        self._last = observation
+        """
+        Return the observation, shape (n,), with noise and as far as it arrived.
+
+        Scans stay in [0, 1], empty sectors stay empty. Of a lost field the last reading stays.
+        """
+        if self._noise:
+            empty = self._scan & (observation == 0.0)
+            observation = observation + self._scale * rng.standard_normal(observation.shape)
+            observation[self._scan] = observation[self._scan].clip(0.0, 1.0)
+            observation[empty] = 0.0
+        if self._loss:
+            if self._last is not None:
+                lost = rng.random(len(self._sizes)) < self._loss
+                observation = np.where(np.repeat(lost, self._sizes), self._last, observation)
+            self._last = observation
         return observation
 
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -76,7 +76,7 @@ class Randomisation:
             low, high = (usual + self.scale * (end - usual) for end in getattr(self, name))
             values[name] = low + part * (high - low)
         values['command_delay'] /= raw_period
-        return replace(nominal, **values)
+        return Perturbation(**values)
 
 
 _DRAWN = tuple(field.name for field in fields(Randomisation)

@@ -55,51 +55,39 @@ class SimulatedScene:
     """Simulated seconds since the episode began."""
 
 
-class SceneReader:
-    """Reads a scene from the simulation."""
-
-    def __init__(self, task: BaseTask) -> None:
-        self._task = task
-
-    def read(self) -> SimulatedScene:
-        """Return the scene as the physics last computed it."""
-        model, data = self._task.model, self._task.data
-        robot = model.body('agent').id
-        rotation = data.xmat[robot]
-        kinds = {obstacle.name[:-1] if hasattr(obstacle, 'num') else obstacle.name: obstacle.name
-                 for obstacle in self._task._obstacles}
-        shapes = []
-        for geom in range(model.ngeom):
-            body = model.geom_bodyid[geom]
-            if body == 0:
-                continue
-            name = model.body(body).name
-            kind = 'robot' if model.body_rootid[body] == robot else kinds.get(
-                name.removesuffix('obj').rstrip('0123456789'))
-            form = _FORMS.get(model.geom_type[geom])
-            if kind is None or form is None:
-                continue
-            quaternion = np.zeros(4)
-            mujoco.mju_mat2Quat(quaternion, data.geom_xmat[geom])
-            x, y, z = data.geom_xpos[geom].tolist()
-            w, i, j, k = quaternion.tolist()
-            red, green, blue, opacity = map(float, model.geom_rgba[geom])
-            shapes.append(Shape(model.geom(geom).name or name, kind, form,
-                                _half_extents(model, geom), (x, y, z), (w, i, j, k),
-                                (red, green, blue, opacity)))
-        x, y, z = data.xpos[robot].tolist()
-        return SimulatedScene(tuple(shapes), (x, y, z),
-                     math.atan2(rotation[3], rotation[0]), float(data.time))
+def read(task: BaseTask) -> SimulatedScene:
+    """Return the scene of a SafetyGymnasium task as the physics last computed it."""
+    model, data = task.model, task.data
+    robot = model.body('agent').id
+    rotation = data.xmat[robot]
+    kinds = {obstacle.name[:-1] if hasattr(obstacle, 'num') else obstacle.name: obstacle.name
+             for obstacle in task._obstacles}
+    shapes = []
+    for geom in range(model.ngeom):
+        body = model.geom_bodyid[geom]
+        if body == 0:
+            continue
+        name = model.body(body).name
+        kind = 'robot' if model.body_rootid[body] == robot else kinds.get(
+            name.removesuffix('obj').rstrip('0123456789'))
+        form = _FORMS.get(model.geom_type[geom])
+        if kind is None or form is None:
+            continue
+        quaternion = np.zeros(4)
+        mujoco.mju_mat2Quat(quaternion, data.geom_xmat[geom])
+        x, y, z = data.geom_xpos[geom].tolist()
+        w, i, j, k = quaternion.tolist()
+        red, green, blue, opacity = map(float, model.geom_rgba[geom])
+        shapes.append(Shape(model.geom(geom).name or name, kind, form,
+                            _half_extents(model, geom, form), (x, y, z), (w, i, j, k),
+                            (red, green, blue, opacity)))
+    x, y, z = data.xpos[robot].tolist()
+    return SimulatedScene(tuple(shapes), (x, y, z), math.atan2(rotation[3], rotation[0]),
+                          float(data.time))
 
 
-def _half_extents(model: mujoco.MjModel, geom: int) -> tuple[float, float, float]:
+def _half_extents(model: mujoco.MjModel, geom: int, form: str) -> tuple[float, float, float]:
     """Return half extents for MuJoCo's (radius), (radius, half length) or (x, y, z)."""
     x, y, z = map(float, model.geom_size[geom])
-    form = model.geom_type[geom]
-    if form == mujoco.mjtGeom.mjGEOM_SPHERE:
-        return x, x, x
-    if form == mujoco.mjtGeom.mjGEOM_CYLINDER:
-        return x, x, y
-    if form == mujoco.mjtGeom.mjGEOM_CAPSULE:
-        return x, x, y + x
-    return x, y, z
+    round_ones = {'sphere': (x, x, x), 'cylinder': (x, x, y), 'capsule': (x, x, y + x)}
+    return round_ones.get(form, (x, y, z))

@@ -17,17 +17,22 @@ if TYPE_CHECKING:
     from safety_gymnasium.bases.base_task import BaseTask
 
 _BODY_SENSORS = {
-    'accelerometer': ('linear_acceleration', 'imu', 'm/s^2', 1000.0),
-    'gyro': ('angular_velocity', 'imu', 'rad/s', 100.0),
-    'velocimeter': ('linear_velocity', 'velocity', 'm/s', 20.0),
-    'magnetometer': ('magnetic_field', 'magnetic_field', 'T', 1.0),
-    'agent_pos': ('height', 'odom', 'm', 5.0),
-    'agent_qvel': ('body_angular_velocity', 'odom', 'rad/s', 100.0),
+    'accelerometer': ('linear_acceleration', 'imu', 'm/s^2', -1000.0, 1000.0),
+    'gyro': ('angular_velocity', 'imu', 'rad/s', -100.0, 100.0),
+    'velocimeter': ('linear_velocity', 'velocity', 'm/s', -20.0, 20.0),
+    'magnetometer': ('magnetic_field', 'magnetic_field', 'T', -1.0, 1.0),
+    'agent_pos': ('height', 'odom', 'm', -5.0, 5.0),
+    'agent_qvel': ('body_angular_velocity', 'odom', 'rad/s', -100.0, 100.0),
 }
-"""SafetyGymnasium's sensor name to kind, topic, unit and greatest plausible magnitude."""
+"""SafetyGymnasium's sensor name to kind, topic, unit, and least and greatest plausible value."""
 
-_MAX_JOINT_SPEED = 200.0
-_MAX_CONTACT_FORCE = 1000.0
+_JOINT_SENSORS = {
+    'hinge_pos_names': ('joint_position', 'joint_states', '1', -1.0, 1.0),
+    'hinge_vel_names': ('joint_velocity', 'joint_states', 'rad/s', -200.0, 200.0),
+    'ballquat_names': ('ball_orientation', 'ball_joint_states', '1', -1.0, 1.0),
+    'ballangvel_names': ('ball_angular_velocity', 'ball_joint_states', 'rad/s', -200.0, 200.0),
+}
+"""SafetyGymnasium's list of sensor names to the same of each of them."""
 
 _ROBOT_RADIUS = {'Point': 0.17, 'Car': 0.2, 'Ant': 0.5, 'Doggo': 0.4, 'Racecar': 0.35}
 """Radius in metres of the circle around the robot's centre that holds its body."""
@@ -71,32 +76,27 @@ def _actuator_name(model: mujoco.MjModel, index: int) -> str:
 
 def _field(task: BaseTask, name: str, size: int, timeout: float) -> Field:
     """Return the field for one key of the observation space."""
-    info = task.agent.sensor_info
-    if name in _BODY_SENSORS:
-        sensor, topic, unit, limit = _BODY_SENSORS[name]
-        low = -limit
-    elif name.endswith('_lidar'):
-        sensor, topic, unit, low, limit = 'scan', name[:-len('lidar')] + 'scan', '1', 0.0, 1.0
-    elif name in info.hinge_pos_names:
-        sensor, topic, unit, low, limit = 'joint_position', 'joint_states', '1', -1.0, 1.0
-    elif name in info.hinge_vel_names:
-        sensor, topic, unit, limit = 'joint_velocity', 'joint_states', 'rad/s', _MAX_JOINT_SPEED
-        low = -limit
-    elif name in info.ballquat_names:
-        sensor, topic, unit, low, limit = 'ball_orientation', 'ball_joint_states', '1', -1.0, 1.0
-    elif name in info.ballangvel_names:
-        sensor, topic, unit = 'ball_angular_velocity', 'ball_joint_states', 'rad/s'
-        low, limit = -_MAX_JOINT_SPEED, _MAX_JOINT_SPEED
-    elif name.startswith('touch_'):
-        sensor, topic, unit, low, limit = 'contact_force', 'contacts', 'N', 0.0, _MAX_CONTACT_FORCE
-    else:
-        raise SpowlError(f'sensor {name!r} of this task has no standard message; '
-                         'choose a task without it')
-    field = Field(name, sensor, topic, size, unit, low, limit, timeout,
+    sensor, topic, unit, low, high = _kind(task, name)
+    field = Field(name, sensor, topic, size, unit, low, high, timeout,
                   _hazard_radius(task, name), joint=joint_of(name, sensor))
     if name != 'buttons_lidar':
         return field
     return replace(field, wanted='goal_lidar', others_radius=_contact_radius(task, 'buttons'))
+
+
+def _kind(task: BaseTask, name: str) -> tuple[str, str, str, float, float]:
+    """Return kind, topic, unit, and least and greatest plausible value of a sensor."""
+    if name in _BODY_SENSORS:
+        return _BODY_SENSORS[name]
+    if name.endswith('_lidar'):
+        return 'scan', name[:-len('lidar')] + 'scan', '1', 0.0, 1.0
+    if name.startswith('touch_'):
+        return 'contact_force', 'contacts', 'N', 0.0, 1000.0
+    for group, kind in _JOINT_SENSORS.items():
+        if name in getattr(task.agent.sensor_info, group):
+            return kind
+    raise SpowlError(f'sensor {name!r} of this task has no standard message; '
+                     'choose a task without it')
 
 
 def _hazard_radius(task: BaseTask, name: str) -> float | None:
