@@ -15,46 +15,30 @@ if TYPE_CHECKING:
 
     from spowl_ros.sim.fast.arena import Arena
 
-_TOUCHABLE = ('vase', 'gremlin', 'pillar')
 _SPEED_SLACK = 1e-9
 """Metres a second by which the quick speed of a vase may miss SafetyGymnasium's."""
 
 
 class Contacts:
-    """Which kinds of object the robot touches, by the names of the geoms in contact."""
+    """Which objects the robot touches, by the names of the geoms in contact."""
 
     def __init__(self, task: BaseTask, arena: Arena) -> None:
-        model = arena.model
         self._data = arena.data
-        names = [model.geom(geom).name for geom in range(model.ngeom)]
-        robot_names = set(task.agent.body_info.geom_names)
-        robot = np.array([name in robot_names for name in names])
-        touching = robot[:, None] | robot[None, :]
-        buttons = task.buttons.num if hasattr(task, 'buttons') else 0
-        self._bits = {prefix: 1 << bit for bit, prefix in enumerate(_TOUCHABLE)}
-        self._bits |= {f'button{index}': 1 << (len(_TOUCHABLE) + index)
-                       for index in range(buttons)}
-        self._any_button = sum(bit for name, bit in self._bits.items() if 'button' in name)
-        self._table = np.zeros((model.ngeom, model.ngeom), np.int64)
-        for key, bit in self._bits.items():
-            mine = np.array([name == key if key[-1].isdigit() else name.startswith(key)
-                             for name in names])
-            self._table |= np.where((mine[:, None] | mine[None, :]) & touching, bit, 0)
+        names = [arena.model.geom(geom).name for geom in range(arena.model.ngeom)]
+        self._kinds = [_kind(name) for name in names]
+        self._of_robot = [name in task.agent.body_info.geom_names for name in names]
 
-    def touched(self) -> int:
-        """Return one bit for each kind of object that the robot touches now."""
-        if not self._data.ncon:
-            return 0
-        first, second = self._data.contact.geom.T
-        return int(np.bitwise_or.reduce(self._table[first, second]))
+    def touched(self) -> set[str]:
+        """Return what the robot touches now: 'vase', 'gremlin', 'pillar', and others by name."""
+        return {self._kinds[geom] for pair in self._data.contact.geom.tolist()
+                if any(self._of_robot[geom] for geom in pair) for geom in pair}
 
-    def bit(self, name: str) -> int:
-        """Return the bit of 'vase', 'gremlin', 'pillar' or of one button."""
-        return self._bits[name]
 
-    def other_buttons(self, goal_button: int) -> int:
-        """Return the bits of all buttons but one."""
-        return self._any_button & ~self._bits[f'button{goal_button}']
+def _kind(name: str) -> str:
+    for kind in ('vase', 'gremlin', 'pillar'):
+        if name.startswith(kind):
+            return kind
+    return name
 
 
 class VaseSpeeds:

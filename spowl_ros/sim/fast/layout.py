@@ -38,14 +38,9 @@ class LayoutSampler:
 
     def __init__(self, task: BaseTask) -> None:
         conf = task.placements_conf
-        x_min, y_min, x_max, y_max = conf.extents
+        self._low, self._high = np.array(conf.extents, np.float64).reshape(2, 2)
         self._margin = conf.margin
         self._keepouts = {name: keepout for name, (_, keepout) in conf.placements.items()}
-        self._boxes = {name: (x_min + keepout, y_min + keepout, x_max - keepout, y_max - keepout)
-                       for name, keepout in self._keepouts.items()}
-        self._clearances = {name: {other: keepout + self._margin + own
-                                   for other, keepout in self._keepouts.items()}
-                            for name, own in self._keepouts.items()}
 
     @staticmethod
     def handles(task: BaseTask) -> bool:
@@ -62,7 +57,7 @@ class LayoutSampler:
         """
         for _ in range(_LAYOUT_TRIES):
             layout: dict[str, Position] = {}
-            for name in self._boxes:
+            for name in self._keepouts:
                 position = self._find(name, layout, stream, _OBJECT_TRIES)
                 if position is None:
                     break
@@ -85,21 +80,21 @@ class LayoutSampler:
     def _find(self, name: str, others: Mapping[str, Position], stream: RandomStream,
               tries: int) -> Position | None:
         """Return the first position of at most `tries` that is clear of the others, or None."""
-        x_min, y_min, x_max, y_max = self._boxes[name]
-        places = np.array(list(others.values())).reshape(-1, 2)
-        clearances = np.array([self._clearances[name][other] for other in others])
+        own = self._keepouts[name]
+        low, high = self._low + own, self._high - own
+        taken = np.array(list(others.values())).reshape(-1, 2)
+        clearances = np.array([self._keepouts[other] for other in others]) + self._margin + own
         batch = _FEW
         while tries:
             batch = min(batch, tries)
-            draws = stream.peek(2 * batch)
-            x = x_min + (x_max - x_min) * draws[0::2]
-            y = y_min + (y_max - y_min) * draws[1::2]
-            dx, dy = x[:, None] - places[:, 0], y[:, None] - places[:, 1]
+            places = low + (high - low) * stream.peek(2 * batch).reshape(-1, 2)
+            dx, dy = (places - taken[:, None]).T
             clear = ~(np.sqrt(dx * dx + dy * dy) < clearances).any(axis=1)
             first = int(clear.argmax())
             if clear[first]:
                 stream.skip(2 * (first + 1))
-                return float(x[first]), float(y[first])
+                x, y = places[first].tolist()
+                return x, y
             stream.skip(2 * batch)
             tries -= batch
             batch = _MANY

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from safety_gymnasium.bases.base_task import BaseTask
 
     from spowl_ros.sim.fast.arena import Arena
-    from spowl_ros.sim.fast.costs import Contacts
 
 Point = list[float]
 """x, y and z in metres."""
@@ -41,8 +40,12 @@ class ReachGoal:
         self._arena.move_goal(self._goal)
         self._last = self._distances(self._robot.tolist())
 
-    def reward(self, robot: Point, touched: int) -> tuple[float, bool]:
-        """Return the reward of a raw step and whether the goal was reached; once a raw step."""
+    def reward(self, robot: Point, touched: set[str]) -> tuple[float, bool]:
+        """
+        Return the reward of a raw step and whether the goal was reached; once a raw step.
+
+        :param touched: as `Contacts.touched` returns it
+        """
         distances = self._distances(robot)
         reward = self._progress(distances)
         self._last = distances
@@ -63,7 +66,7 @@ class ReachGoal:
         """Return the reward for the distances since the last ones."""
         return (self._last[0] - distances[0]) * self._aim.reward_distance
 
-    def _reached(self, touched: int) -> bool:
+    def _reached(self, touched: set[str]) -> bool:
         """Return whether what shall be there is inside the goal."""
         return self._last[-1] <= self._aim.size
 
@@ -71,24 +74,22 @@ class ReachGoal:
 class PressButton(ReachGoal):
     """Reward for coming closer to one of the buttons, and for touching it."""
 
-    def __init__(self, task: BaseTask, arena: Arena, sampler: LayoutSampler,
-                 contacts: Contacts) -> None:
+    def __init__(self, task: BaseTask, arena: Arena, sampler: LayoutSampler) -> None:
         super().__init__(task.buttons, arena, sampler)
-        self._contacts = contacts
-        self.button = 0
+        self.button = ''
         """Which button is to be pressed."""
         self.timer = 0
         """Raw steps for which the buttons are still out of order and unseen."""
 
     def _choose(self, stream: RandomStream, layout: dict[str, Position]) -> Position:
         """Draw the button to press next."""
-        self.button = stream.below(self._aim.num)
+        self.button = f'button{stream.below(self._aim.num)}'
         self.timer = int(self._aim.resampling_delay)
-        return layout[f'button{self.button}']
+        return layout[self.button]
 
-    def _reached(self, touched: int) -> bool:
+    def _reached(self, touched: set[str]) -> bool:
         """Return whether the robot touches the right button."""
-        return bool(touched & self._contacts.bit(f'button{self.button}'))
+        return self.button in touched
 
 
 class PushBox(ReachGoal):

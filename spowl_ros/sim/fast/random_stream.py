@@ -23,6 +23,8 @@ class RandomStream:
     def __init__(self, seed: int) -> None:
         self._generator = np.random.RandomState(seed)._bit_generator
         self._words = np.zeros(0, np.uint64)
+        self._floats = np.zeros(0)
+        """Of the words, in pairs."""
 
     def peek(self, count: int) -> NDArray[np.float64]:
         """
@@ -30,13 +32,10 @@ class RandomStream:
 
         They are those of `RandomState.random_sample()`.
         """
-        pairs = self._ahead(2 * count).reshape(-1, 2)
-        return ((pairs[:, 0] >> 5) * 67108864.0 + (pairs[:, 1] >> 6)) / 9007199254740992.0
-
-    def skip(self, count: int) -> None:
-        """Use up the next floats."""
-        self._ahead(2 * count)
-        self._words = self._words[2 * count:]
+        if len(self._floats) < count:
+            fresh = self._generator.random_raw(max(_BLOCK, 2 * count))
+            self._keep(np.concatenate((self._words, fresh)))
+        return self._floats[:count]
 
     def uniform(self, low: float, high: float, count: int) -> NDArray[np.float64]:
         """Return floats in [low, high), shape (count,), as `RandomState.uniform`."""
@@ -44,20 +43,25 @@ class RandomStream:
         self.skip(count)
         return low + (high - low) * floats
 
+    def skip(self, count: int) -> None:
+        """Use up the next floats."""
+        self.peek(count)
+        self._words, self._floats = self._words[2 * count:], self._floats[count:]
+
     def below(self, bound: int) -> int:
         """Return an integer in [0, bound), as `RandomState.choice(bound)`."""
         if bound == 1:
             return 0
         mask = (1 << (bound - 1).bit_length()) - 1
         while True:
-            value = int(self._ahead(1)[0]) & mask
-            self._words = self._words[1:]
+            self.peek(1)
+            value = int(self._words[0]) & mask
+            self._keep(self._words[1:])
             if value < bound:
                 return value
 
-    def _ahead(self, count: int) -> NDArray[np.uint64]:
-        """Return the next words of the generator, shape (count,)."""
-        if len(self._words) < count:
-            fresh = self._generator.random_raw(max(_BLOCK, count))
-            self._words = np.concatenate((self._words, fresh))
-        return self._words[:count]
+    def _keep(self, words: NDArray[np.uint64]) -> None:
+        """Keep the next words of the generator, and the floats of each two."""
+        pairs = words[:len(words) // 2 * 2].reshape(-1, 2)
+        self._words = words
+        self._floats = ((pairs[:, 0] >> 5) * 67108864.0 + (pairs[:, 1] >> 6)) / 9007199254740992.0

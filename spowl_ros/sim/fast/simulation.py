@@ -150,12 +150,10 @@ class FastSimulation:
         :param before: what is held at first, for the part `late` of the raw step
         """
         self._stream.skip(1)  # the plain package draws the number of substeps, always all
-        first = round(late * self._substeps)
-        if before is not None and first:
-            self._advance(before, first)
-            self._advance(control, self._substeps - first)
-        else:
-            self._advance(control, self._substeps)
+        early = 0 if before is None else round(late * self._substeps)
+        if before is not None and early:
+            self._advance(before, early)
+        self._advance(control, self._substeps - early)
         self._update_positions()
         robot = self._robot.tolist()
         touched = self._touched()
@@ -195,7 +193,7 @@ class FastSimulation:
 
     def _build_objective(self) -> ReachGoal:
         if hasattr(self._task, 'buttons'):
-            return PressButton(self._task, self.arena, self._sampler, self._contacts)
+            return PressButton(self._task, self.arena, self._sampler)
         if hasattr(self._task, 'push_box'):
             return PushBox(self._task, self.arena, self._sampler)
         return ReachGoal(self._task.goal, self.arena, self._sampler)
@@ -209,8 +207,7 @@ class FastSimulation:
         self._zone_radius: float | None = (
             kinds['hazards'].size if 'hazards' in constrained else None)
         self._vases = VaseSpeeds(task, self.arena) if 'vases' in constrained else None
-        self._touch_costs = {name: self._contacts.bit(name[:-1])
-                             for name in ('pillars', 'gremlins') if name in constrained}
+        self._touch_costs = [name for name in ('pillars', 'gremlins') if name in constrained]
         self._buttons_cost = 'buttons' in constrained
         self._reads_contacts = bool(self._vases or self._touch_costs or self._buttons)
 
@@ -245,22 +242,22 @@ class FastSimulation:
         else:
             mujoco.mj_kinematics(self.arena.model, self.arena.data)
 
-    def _touched(self) -> int:
-        return self._contacts.touched() if self._reads_contacts else 0
+    def _touched(self) -> set[str]:
+        return self._contacts.touched() if self._reads_contacts else set()
 
-    def _costs(self, robot: list[float], touched: int) -> dict[str, float]:
+    def _costs(self, robot: list[float], touched: set[str]) -> dict[str, float]:
         """Return 0 or 1 by cause."""
         costs: dict[str, float] = {}
         if self._buttons_cost and self._buttons and self._buttons.timer == 0:
-            wrong = self._contacts.other_buttons(self._buttons.button)
-            costs['buttons'] = float(bool(touched & wrong))
+            costs['buttons'] = float(any(name.startswith('button') for name in touched
+                                         if name != self._buttons.button))
         if self._zone_radius is not None:
             costs['hazards'] = float(any(on_floor(zone, robot) < self._zone_radius
                                          for zone in self._zones))
-        for name, bit in self._touch_costs.items():
-            costs[name] = float(bool(touched & bit))
+        for name in self._touch_costs:
+            costs[name] = float(name[:-1] in touched)
         if self._vases:
-            costs['vases_contact'] = float(bool(touched & self._contacts.bit('vase')))
+            costs['vases_contact'] = float('vase' in touched)
             costs['vases_velocity'] = float(self._vases.exceed())
         return costs
 
