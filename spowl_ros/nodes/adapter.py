@@ -164,8 +164,8 @@ class Adapter(Node):
 
     def _apply(self, settings: AdapterSettings) -> None:
         self._settings = settings
-        self._drive.dynamics = adaptation.PointDynamics(
-            greatest_speed=settings.speed, turn_rate_per_command=settings.turn_rate)
+        self._drive.greatest_speed = settings.speed
+        self._drive.turn_rate_per_command = settings.turn_rate
         self._errand.tolerance = settings.goal_tolerance
         self._errand.timeout = settings.goal_timeout or math.inf
 

@@ -30,15 +30,13 @@ from spowl_ros.ros.frames import Frames, prefix_of
 from spowl_ros.ros.messages import message_class
 from spowl_ros.ros.parameters import Parameters, refuse_unknown
 from spowl_ros.ros.qos import LATCHED
-from spowl_ros.sim.diff_drive import DiffDriveWorld, DriveLimits, urdf
+from spowl_ros.sim.diff_drive import SPEED, TURN_RATE, DiffDriveWorld, urdf
 
 if TYPE_CHECKING:
     from rclpy.publisher import Publisher
 
 PERIOD = 0.04  # between two measurements of odometry and laser, seconds
-_LIMITS = DriveLimits()
-GROUND = ActionSpec(GROUND_AXES, (-_LIMITS.speed, -_LIMITS.turn_rate),
-                    (_LIMITS.speed, _LIMITS.turn_rate), 'velocity', (0.0, 0.0))
+GROUND = ActionSpec(GROUND_AXES, (-SPEED, -TURN_RATE), (SPEED, TURN_RATE), 'velocity', (0.0, 0.0))
 """Greatest speeds of the motors: metres and radians a second."""
 
 

@@ -43,17 +43,10 @@ _LEAST = 1e-6
 """Least distance with a direction, metres."""
 SATURATION = {'x': 0.05}
 """Actuator of the Point to the command at and above which it already gives all it can."""
-_NORTH = np.array([0.0, -0.5])
+_SPEED_TIME, _TURN_TIME = 0.53, 0.03
+"""Seconds in which the Point's speed, and its turn rate, come within 1/e of their final values."""
+_NORTH = (0.0, -0.5)
 """MuJoCo's magnetic field in the world's x and y, tesla."""
-
-
-def points_closeness(points: NDArray[np.float64], sectors: int) -> NDArray[np.float64]:
-    """
-    Return SafetyGymnasium's closeness per sector, shape (sectors,), of points in robot axes.
-
-    :param points: shape (n, 2), metres, finite; n may be 0
-    """
-    return sector_closeness(points[:, 0], points[:, 1], sectors)
 
 
 def laser_points(ranges: NDArray[np.float64], first: float, increment: float,
@@ -233,8 +226,7 @@ def in_robot_axes(point: tuple[float, float], x: float, y: float,
 
 def magnetic_field(heading: float) -> NDArray[np.float64]:
     """Return SafetyGymnasium's magnetic field, shape (3,), tesla, in robot axes."""
-    c, s = math.cos(heading), math.sin(heading)
-    return np.array([c * _NORTH[0] + s * _NORTH[1], c * _NORTH[1] - s * _NORTH[0], 0.0])
+    return np.append(in_robot_axes(_NORTH, 0.0, 0.0, heading), 0.0)
 
 
 class Accelerometer:
@@ -280,35 +272,29 @@ def sense_obstacles(hits: NDArray[np.float64], hazard_radius: float, robot_radiu
     A laser cannot tell vases from hazards: every hit counts as a hazard to avoid.
     """
     centres = obstacles(hits, hazard_radius, robot_radius)
-    return {'hazards_lidar': points_closeness(centres, sectors), 'vases_lidar': np.zeros(sectors)}
+    return {'hazards_lidar': sector_closeness(centres[:, 0], centres[:, 1], sectors),
+            'vases_lidar': np.zeros(sectors)}
 
 
 def sense_goal(goal: tuple[float, float], x: float, y: float, heading: float,
                sectors: int) -> dict[str, NDArray[np.float64]]:
     """Return the field of the goal, for a robot at x, y, heading."""
-    return {'goal_lidar': points_closeness(in_robot_axes(goal, x, y, heading)[None], sectors)}
-
-
-@dataclass(frozen=True)
-class PointDynamics:
-    """Response of SafetyGymnasium's Point to its motors, as measured in its simulation."""
-
-    greatest_speed: float = 1.5
-    """Final speed at full thrust, m/s."""
-    time_constant: float = 0.53
-    """Time constant in which the speed comes within 1/e of that, seconds."""
-    saturation: float = SATURATION['x']
-    """Command at and above which the thrust is full."""
-    turn_rate_per_command: float = 3.0
-    """rad/s."""
-    turn_time_constant: float = 0.03
+    ahead, left = in_robot_axes(goal, x, y, heading)[:, None]
+    return {'goal_lidar': sector_closeness(ahead, left, sectors)}
 
 
 class PointDrive:
-    """Computes the Point's velocities under commands, for a robot whose wheels follow them."""
+    """
+    Computes the Point's velocities under commands, for a robot whose wheels follow them.
 
-    def __init__(self, dynamics: PointDynamics | None = None) -> None:
-        self.dynamics = dynamics or PointDynamics()
+    The Point's response to its motors is as measured in its simulation.
+    """
+
+    def __init__(self) -> None:
+        self.greatest_speed = 1.5
+        """Final speed at full thrust, m/s."""
+        self.turn_rate_per_command = 3.0
+        """rad/s."""
         self.stop()
 
     def stop(self) -> None:
@@ -325,11 +311,10 @@ class PointDrive:
 
         :param seconds: for how long
         """
-        d = self.dynamics
-        target = d.greatest_speed * min(max(thrust / d.saturation, -1.0), 1.0)
-        self.speed += (target - self.speed) * -math.expm1(-seconds / d.time_constant)
+        target = self.greatest_speed * min(max(thrust / SATURATION['x'], -1.0), 1.0)
+        self.speed += (target - self.speed) * -math.expm1(-seconds / _SPEED_TIME)
         if thrust == 0.0:
             self.speed = 0.0
-        target = d.turn_rate_per_command * min(max(turn, -1.0), 1.0)
-        self.turn_rate += (target - self.turn_rate) * -math.expm1(-seconds / d.turn_time_constant)
+        target = self.turn_rate_per_command * min(max(turn, -1.0), 1.0)
+        self.turn_rate += (target - self.turn_rate) * -math.expm1(-seconds / _TURN_TIME)
         return self.speed, self.turn_rate

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 import math
 from xml.sax.saxutils import quoteattr
 
@@ -18,21 +17,14 @@ GOAL_RADIUS = 0.3
 """The robot reaches a goal at this distance from its centre."""
 ARENA = 1.5
 """Posts and goals stand within this many metres of the middle, along x and along y."""
+SPEED, TURN_RATE = 1.5, 3.5
+"""Greatest speeds of the motors, metres and radians a second."""
+ACCELERATION, TURN_ACCELERATION = 4.0, 20.0
 _APART = 0.55  # between the centres of posts
 _POST_TO_START = 0.6
 _GOAL_TO_POST = 0.45
 _LEFT_POST = 0.05  # beyond this clearance, the next touch counts as a new collision
 _TRIES = 10_000
-
-
-@dataclass(frozen=True)
-class DriveLimits:
-    """What the motors can do."""
-
-    speed: float = 1.5
-    turn_rate: float = 3.5
-    acceleration: float = 4.0
-    turn_acceleration: float = 20.0
 
 
 class DiffDriveWorld:
@@ -42,8 +34,7 @@ class DiffDriveWorld:
     :param seed: of the posts and of all goals
     """
 
-    def __init__(self, seed: int, limits: DriveLimits | None = None) -> None:
-        self.limits = limits or DriveLimits()
+    def __init__(self, seed: int) -> None:
         self._random = np.random.default_rng(seed)
         self.pose = np.zeros(3)
         """x, y, heading in the world."""
@@ -65,10 +56,9 @@ class DiffDriveWorld:
 
         A post stops the robot. After a goal the next one is drawn at once.
         """
-        limits = self.limits
-        self.speed = _towards(self.speed, speed, limits.speed, limits.acceleration * seconds)
-        self.turn_rate = _towards(self.turn_rate, turn_rate, limits.turn_rate,
-                                  limits.turn_acceleration * seconds)
+        self.speed = _towards(self.speed, speed, SPEED, ACCELERATION * seconds)
+        self.turn_rate = _towards(self.turn_rate, turn_rate, TURN_RATE,
+                                  TURN_ACCELERATION * seconds)
         heading = self.pose[2] + self.turn_rate * seconds / 2
         moved = self.pose + seconds * np.array(
             [self.speed * math.cos(heading), self.speed * math.sin(heading), self.turn_rate])

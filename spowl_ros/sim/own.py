@@ -10,6 +10,7 @@ an `OwnEnvironment`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 import importlib
 import math
 import os
@@ -102,7 +103,7 @@ class OwnEnvironment:
         middle = tuple(((self._low + self._high) / 2).tolist())
         self.contract = Contract(
             task=task, robot=type(self._environment).__name__,
-            fields=tuple(Field(**{**vars(field), 'timeout': field.timeout or timeout})
+            fields=tuple(replace(field, timeout=field.timeout or timeout)
                          for field in self._fields),
             action=ActionSpec(tuple(f'action_{index}' for index in range(len(self._low))),
                               tuple(self._low.tolist()), tuple(self._high.tolist()), 'effort',

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from spowl_ros.control.contract import SCAN_RANGE
+from spowl_ros.control.scans import sector_closeness
 from spowl_ros.control.validity import InvalidReading
 from spowl_ros.robot import adaptation
 from spowl_ros.sim.diff_drive import POST_RADIUS, ROBOT_RADIUS, DiffDriveWorld
@@ -33,8 +34,8 @@ def test_closeness_is_the_simulations(point: Environment) -> None:
         for shape in scene.shapes if shape.kind == 'hazards'])
     assert len(hazards) == 8
     expected = observation[point.contract.slices['hazards_lidar']]
-    np.testing.assert_allclose(adaptation.points_closeness(hazards, 16), expected, atol=1e-6)
-    assert not adaptation.points_closeness(np.empty((0, 2)), 16).any()
+    np.testing.assert_allclose(sector_closeness(*hazards.T, 16), expected, atol=1e-6)
+    assert not sector_closeness(np.empty(0), np.empty(0), 16).any()
 
 
 def test_magnetic_field_is_the_simulations(point: Environment) -> None:
@@ -142,8 +143,8 @@ def test_accelerometer() -> None:
 
 def test_closeness_ends_at_the_scans_range() -> None:
     """A goal beyond three metres is not seen, as in training."""
-    assert adaptation.points_closeness(np.array([[SCAN_RANGE - 0.1, 0.0]]), 16).max() > 0.0
-    assert adaptation.points_closeness(np.array([[SCAN_RANGE + 0.1, 0.0]]), 16).max() == 0.0
+    assert sector_closeness(np.array([SCAN_RANGE - 0.1]), np.zeros(1), 16).max() > 0.0
+    assert sector_closeness(np.array([SCAN_RANGE + 0.1]), np.zeros(1), 16).max() == 0.0
 
 
 def test_odometry_that_leaps_is_no_reading_once() -> None:

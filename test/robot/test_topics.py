@@ -16,6 +16,7 @@ from sensor_msgs.msg import Imu, JointState
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.contract import ActionSpec, Contract
+from spowl_ros.control.scans import sector_closeness
 from spowl_ros.robot import adaptation, config
 from spowl_ros.robot.command import COMMAND_TYPES, CommandFormat
 from spowl_ros.robot.topics import RobotCommand, topics
@@ -173,7 +174,7 @@ def test_slowed_behind_the_adapter_is_slower(point: Contract) -> None:
     settings = SupervisionSettings(margin_response='slow', slow_factor=0.2)
     supervision = Supervision(agreed, settings)
     supervision.start(0.0)
-    supervision.see(scan, adaptation.points_closeness(np.array([[0.3, 0.0]]), 16), 10**9, 0.0)
+    supervision.see(scan, sector_closeness(np.array([0.3]), np.zeros(1), 16), 10**9, 0.0)
     supervision.see(velocity, np.zeros(3), 10**9, 0.0)
     drive = adaptation.PointDrive()
     result = supervision.command(command.effective([0.7, 0.0]), 0.0)
