@@ -26,6 +26,9 @@ class State(enum.Enum):
     ABORTED = 6
 
 
+_OPEN = (State.ACCEPTED, State.DRIVING)
+
+
 @dataclass(frozen=True)
 class Goal:
     """Where to go."""
@@ -85,21 +88,17 @@ class Errand:
             return False
         self.goal, self._begun, self.number = goal, now, self.number + 1
         self.distance = math.nan
-        self._become(State.DRIVING if self._frame is not None else State.ACCEPTED,
-                     f'to {goal.x:.2f}, {goal.y:.2f} in {goal.frame}')
+        self.state = State.ACCEPTED if self._frame is None else State.DRIVING
+        self.reason = f'to {goal.x:.2f}, {goal.y:.2f} in {goal.frame}'
         return True
 
     def cancel(self) -> bool:
         """Cancel the goal; return whether there was one."""
-        if self.state not in (State.ACCEPTED, State.DRIVING):
-            return False
-        self._become(State.CANCELLED, 'cancelled')
-        return True
+        return self._end(State.CANCELLED, 'cancelled')
 
     def abort(self, reason: str) -> None:
         """Give the goal up, if there is one."""
-        if self.state in (State.ACCEPTED, State.DRIVING):
-            self._become(State.ABORTED, reason)
+        self._end(State.ABORTED, reason)
 
     def be_at(self, x: float, y: float, frame: str, now: float) -> None:
         """
@@ -108,32 +107,35 @@ class Errand:
         :raises SpowlError: the goal is in another frame; it has been aborted
         """
         self._frame = frame
-        if self.goal is None or self.state not in (State.ACCEPTED, State.DRIVING):
+        if self.goal is None or self.state not in _OPEN:
             return
         try:
             self._check_frame(self.goal, frame)
         except SpowlError as error:
-            self._become(State.ABORTED, str(error))
+            self.abort(str(error))
             raise
         self.distance = math.hypot(self.goal.x - x, self.goal.y - y)
         if self.distance <= self.tolerance:
-            self._become(State.REACHED, f'reached to {self.distance:.2f} m in '
-                         f'{now - self._begun:.1f} s')
+            self._end(State.REACHED, f'reached to {self.distance:.2f} m in '
+                      f'{now - self._begun:.1f} s')
         else:
             self.state = State.DRIVING
             self.tick(now)
 
     def tick(self, now: float) -> None:
         """Abort a goal that has taken too long."""
-        if (self.state in (State.ACCEPTED, State.DRIVING)
-                and not now - self._begun <= self.timeout):
-            self._become(State.ABORTED, f'not reached within {self.timeout:g} s'
-                         + ('' if math.isnan(self.distance) else f', {self.distance:.2f} m away'))
+        if self.state in _OPEN and not now - self._begun <= self.timeout:
+            self.abort(f'not reached within {self.timeout:g} s'
+                       + ('' if math.isnan(self.distance) else f', {self.distance:.2f} m away'))
 
     def _check_frame(self, goal: Goal, frame: str) -> None:
         if goal.frame.strip('/') != frame.strip('/'):
             raise SpowlError(f"the goal is in frame '{goal.frame}', odom in '{frame}'; send goals "
                              'in the frame of odom')
 
-    def _become(self, state: State, reason: str) -> None:
+    def _end(self, state: State, reason: str) -> bool:
+        """End the goal; return whether there was one to end."""
+        if self.state not in _OPEN:
+            return False
         self.state, self.reason = state, reason
+        return True

@@ -30,6 +30,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+import functools
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
 
 Content = dict[str, Any]
 """A message's content by field name: numbers, strings, lists, and dicts for nested messages."""
+Reader = Callable[[Any, 'Field'], 'NDArray[np.float64] | None']
+Writer = Callable[[Content, 'Field', 'NDArray[np.float64]'], None]
 
 _ANGLE_TOLERANCE = 1e-3
 _COVARIANCE = [-1.0] + [0.0] * 8
@@ -61,12 +64,12 @@ class Sensor:
 
     type: str
     """Message type, as bags name it."""
-    read: Callable[[Any, Field], NDArray[np.float64] | None]
+    read: Reader
     """
     Returns the field's values, shape (size,), or None if the message is about other joints;
     raises SpowlError if it has no clear meaning.
     """
-    write: Callable[[Content, Field, NDArray[np.float64]], None]
+    write: Writer
     """Adds the values to a message's content; fields of one message are written in turn."""
     usual: tuple[float, float] | None = None
     """Range of the median magnitude on a robot that stands or drives, if known."""
@@ -76,35 +79,30 @@ class Sensor:
     """Unit of the values as read; empty: the sender's."""
 
 
-def _reads_vector(*path: str, covariance: str = '') -> Callable[[Any, Field], NDArray[np.float64]]:
-    """Return the reader of a geometry_msgs/Vector3 at a path."""
+def _vector(*path: str, covariance: str = '') -> tuple[Reader, Writer]:
+    """
+    Return the reader and the writer of a geometry_msgs/Vector3 at a path.
+
+    :param covariance: of an Imu, where it says whether the vector is measured
+    """
     def read(message: Any, field: Field) -> NDArray[np.float64]:
         if covariance and not getattr(message, covariance)[0] >= 0.0:
             raise SpowlError(f'the message says that {path[0]} is not measured ({covariance}[0] '
                              f'is {getattr(message, covariance)[0]:g})')
-        vector = message
-        for name in path:
-            vector = getattr(vector, name)
-        return np.array([vector.x, vector.y, vector.z])
-    return read
-
-
-def _writes_vector(*path: str) -> Callable[[Content, Field, NDArray[np.float64]], None]:
-    """Return the writer of a geometry_msgs/Vector3 at a path."""
-    def write(content: Content, field: Field, values: NDArray[np.float64]) -> None:
-        for name in path:
-            content = content.setdefault(name, {})
-        content.update(zip('xyz', values.tolist(), strict=True))
-    return write
-
-
-def _write_imu(name: str) -> Callable[[Content, Field, NDArray[np.float64]], None]:
-    vector = _writes_vector(name)
+        return _xyz(functools.reduce(getattr, path, message))
 
     def write(content: Content, field: Field, values: NDArray[np.float64]) -> None:
-        vector(content, field, values)
-        content['orientation_covariance'] = _COVARIANCE
-    return write
+        vector = content
+        for name in path:
+            vector = vector.setdefault(name, {})
+        vector.update(zip('xyz', values.tolist(), strict=True))
+        if covariance:
+            content['orientation_covariance'] = _COVARIANCE
+    return read, write
+
+
+def _xyz(vector: Any) -> NDArray[np.float64]:
+    return np.array([vector.x, vector.y, vector.z])
 
 
 def _read_scan(message: Any, field: Field) -> NDArray[np.float64]:
@@ -154,7 +152,7 @@ def _slot(content: Content, key: str, array: str, field: Field, empty: Any) -> t
     return arrays, names.index(field.joint)
 
 
-def _joint(array: str, angle: bool = False) -> tuple[Any, Any]:
+def _joint(array: str, angle: bool = False) -> tuple[Reader, Writer]:
     """Return the reader and the writer of one joint's number in a sensor_msgs/JointState."""
     def read(message: Any, field: Field) -> NDArray[np.float64] | None:
         value = _entry(message.name, getattr(message, array), array, field)
@@ -193,7 +191,7 @@ def _read_ball_velocity(message: Any, field: Field) -> NDArray[np.float64] | Non
     entry = _entry(message.joint_names, message.twist, 'twist', field)
     if entry is None:
         return None
-    return np.array([entry.angular.x, entry.angular.y, entry.angular.z])
+    return _xyz(entry.angular)
 
 
 def _write_ball_velocity(content: Content, field: Field, values: NDArray[np.float64]) -> None:
@@ -217,6 +215,9 @@ def _of_world(content: Content, part: str, measured: Iterable[int]) -> None:
         content[part]['covariance'][7 * axis] = 0.0
 
 
+_read_turning, _write_turning = _vector('twist', 'twist', 'angular')
+
+
 def _read_height(message: Any, field: Field) -> NDArray[np.float64]:
     return np.array([message.pose.pose.position.z])
 
@@ -228,7 +229,7 @@ def _write_height(content: Content, field: Field, values: NDArray[np.float64]) -
 
 def _write_body_velocity(content: Content, field: Field, values: NDArray[np.float64]) -> None:
     _of_world(content, 'twist', (3, 4, 5))
-    _writes_vector('twist', 'twist', 'angular')(content, field, values)
+    _write_turning(content, field, values)
 
 
 def _read_numbers(message: Any, field: Field) -> NDArray[np.float64]:
@@ -243,18 +244,17 @@ def _write_numbers(content: Content, field: Field, values: NDArray[np.float64]) 
 SENSORS: dict[str, Sensor] = {
     'linear_acceleration': Sensor(
         'sensor_msgs/msg/Imu',
-        _reads_vector('linear_acceleration', covariance='linear_acceleration_covariance'),
-        _write_imu('linear_acceleration'), usual=(4.0, 60.0), unit='m/s^2'),
+        *_vector('linear_acceleration', covariance='linear_acceleration_covariance'),
+        usual=(4.0, 60.0), unit='m/s^2'),
     'angular_velocity': Sensor(
         'sensor_msgs/msg/Imu',
-        _reads_vector('angular_velocity', covariance='angular_velocity_covariance'),
-        _write_imu('angular_velocity'), usual=(0.0, 12.0), unit='rad/s'),
+        *_vector('angular_velocity', covariance='angular_velocity_covariance'),
+        usual=(0.0, 12.0), unit='rad/s'),
     'linear_velocity': Sensor(
-        'geometry_msgs/msg/TwistStamped', _reads_vector('twist', 'linear'),
-        _writes_vector('twist', 'linear'), usual=(0.0, 10.0), unit='m/s'),
-    'magnetic_field': Sensor(
-        'sensor_msgs/msg/MagneticField', _reads_vector('magnetic_field'),
-        _writes_vector('magnetic_field'), usual=(0.25, 1.0), unit='T'),
+        'geometry_msgs/msg/TwistStamped', *_vector('twist', 'linear'),
+        usual=(0.0, 10.0), unit='m/s'),
+    'magnetic_field': Sensor('sensor_msgs/msg/MagneticField', *_vector('magnetic_field'),
+                             usual=(0.25, 1.0), unit='T'),
     'scan': Sensor('sensor_msgs/msg/LaserScan', _read_scan, _write_scan, unit='1'),
     'joint_position': Sensor('sensor_msgs/msg/JointState', *_joint('position', angle=True),
                              usual=(0.0, 2.0 * math.pi), magnitude=_angle, unit='1'),
@@ -268,8 +268,8 @@ SENSORS: dict[str, Sensor] = {
     'height': Sensor('nav_msgs/msg/Odometry', _read_height, _write_height, usual=(0.0, 5.0),
                      unit='m'),
     'body_angular_velocity': Sensor(
-        'nav_msgs/msg/Odometry', _reads_vector('twist', 'twist', 'angular'),
-        _write_body_velocity, usual=(0.0, 12.0), unit='rad/s'),
+        'nav_msgs/msg/Odometry', _read_turning, _write_body_velocity, usual=(0.0, 12.0),
+        unit='rad/s'),
     'vector': Sensor('sensor_msgs/msg/JointState', _read_numbers, _write_numbers),
 }
 """Kind of sensor, as `Field.sensor` names it, to its row."""

@@ -25,7 +25,7 @@ class Plausibility:
     """Keeps each field's recent magnitudes, and compares their median with the usual range."""
 
     def __init__(self) -> None:
-        self._magnitudes: dict[str, tuple[Field, deque[float]]] = {}
+        self._magnitudes: dict[Field, deque[float]] = {}
 
     def add(self, topic: Topic, message: Any, taken: Measurement) -> None:
         """Add a valid message."""
@@ -36,19 +36,14 @@ class Plausibility:
             magnitude = (float(np.linalg.norm(taken.values[part.field.name]))
                          if sensor.magnitude is None or part.convert.given.type
                          else sensor.magnitude(message, part.field))
-            _, known = self._magnitudes.setdefault(
-                part.field.name, (part.field, deque(maxlen=_RECENT)))
-            known.append(magnitude)
+            self._magnitudes.setdefault(part.field, deque(maxlen=_RECENT)).append(magnitude)
 
     def problems(self) -> dict[str, str]:
         """Return the problems by field; empty if none."""
-        found = {}
-        for name, (field, magnitudes) in list(self._magnitudes.items()):
-            if len(magnitudes) >= ENOUGH:
-                text = implausible(field, float(np.median(list(magnitudes))))
-                if text:
-                    found[name] = text
-        return found
+        found = {field.name: implausible(field, float(np.median(list(magnitudes))))
+                 for field, magnitudes in list(self._magnitudes.items())
+                 if len(magnitudes) >= ENOUGH}
+        return {name: text for name, text in found.items() if text}
 
 
 def implausible(field: Field, median: float) -> str:
