@@ -8,6 +8,7 @@ It is read once, from YAML, and checked against a bundle's contract before the r
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 import dataclasses
 from dataclasses import dataclass, field
 import math
@@ -103,20 +104,21 @@ class RobotConfig:
     def misfits(self, contract: Contract) -> list[str]:
         """Return one sentence for each part that does not fit the contract; empty if all fit."""
         fields = {entry.name: entry for entry in contract.fields}
+        actuators = contract.action.names
         found = [
-            f'inputs.{name}: {contract.task} has no such field'
-            + _hint(name, fields) for name in self.inputs if name not in fields]
+            f'inputs.{name}: {contract.task} has no such field; {meant(name, fields)}'
+            for name in self.inputs if name not in fields]
         found += [f'inputs.{name}.{text}' for name in fields
                   for text in _input_misfits(self.inputs.get(name, Input()), fields[name])]
-        found += _command_misfits(self.command, contract)
-        found += [f'{section}.{name}: there is no such node' + _hint(name, ROBOT_NODES)
+        found += [f'command.{text}' for text in _command_misfits(self.command, contract)]
+        found += [f'{section}.{name}: there is no such node; {meant(name, ROBOT_NODES)}'
                   for section in ('parameters', 'remappings')
                   for name in getattr(self, section) if name not in ROBOT_NODES]
         found += [f'remappings.{name}: {list(pair)} is not a pair of topics'
                   for name, pairs in self.remappings.items() for pair in pairs if len(pair) != 2]
         found += _topic_misfits(self)
-        found += [f'limits.{name}: there is no such actuator' + _hint(name, contract.action.names)
-                  for name in self.limits if name not in contract.action.names]
+        found += [f'limits.{name}: there is no such actuator; {meant(name, actuators)}'
+                  for name in self.limits if name not in actuators]
         found += [f'limits.{name}: {value} is not a positive number'
                   for name, value in self.limits.items() if not 0.0 < value < math.inf]
         return found
@@ -172,75 +174,65 @@ def from_dict(data: dict[str, Any]) -> RobotConfig:
     return read(RobotConfig, data)
 
 
-def _hint(name: str, known: Any) -> str:
-    return f'; {meant(name, known)}'
-
-
 def _topic_misfits(robot: RobotConfig) -> list[str]:
     """Return the names that are not valid topic names."""
-    given = {f'inputs.{name}.topic': entry.topic
-             for name, entry in robot.inputs.items() if entry.topic}
-    given['command.topic'] = robot.command.topic
-    for node, pairs in robot.remappings.items():
-        given |= {f'remappings.{node}': topic for pair in pairs for topic in pair
-                  if not names.is_topic(topic)}
+    given = [(f'inputs.{name}.topic', entry.topic)
+             for name, entry in robot.inputs.items() if entry.topic]
+    given.append(('command.topic', robot.command.topic))
+    given += [(f'remappings.{node}', topic)
+              for node, pairs in robot.remappings.items() for pair in pairs for topic in pair]
     return [f'{key}: {topic!r} is no topic; wanted: {names.RULE}'
-            for key, topic in given.items() if not names.is_topic(topic)]
+            for key, topic in given if not names.is_topic(topic)]
 
 
-def _input_misfits(entry: Input, field: Field) -> list[str]:
-    """Return what is wrong with one input, each text beginning with its key."""
-    found = []
+def _input_misfits(entry: Input, field: Field) -> Iterator[str]:
+    """Yield what is wrong with one input, each text beginning with its key."""
     if bool(entry.type) != bool(entry.field):
-        found.append('type and field: give both or none')
+        yield 'type and field: give both or none'
     if entry.type and not _TYPE.fullmatch(entry.type):
-        found.append(f"type: {entry.type!r} is not of the form 'nav_msgs/msg/Odometry'")
+        yield f"type: {entry.type!r} is not of the form 'nav_msgs/msg/Odometry'"
     if field.sensor == 'scan' and (entry.type or entry.unit):
-        found.append('type, unit: a scan is a sensor_msgs/msg/LaserScan in metres; use the '
-                     'adapter for other sensors')
+        yield ('type, unit: a scan is a sensor_msgs/msg/LaserScan in metres; use the '
+               'adapter for other sensors')
     if entry.joint and field.sensor not in JOINT_SENSORS:
-        found.append(f'joint: {field.name} is no joint but a {field.sensor}')
+        yield f'joint: {field.name} is no joint but a {field.sensor}'
     if entry.joint and entry.type:
-        found.append('joint: not together with type and field')
+        yield 'joint: not together with type and field'
     if any(entry.rotation) and field.sensor not in _VECTORS:
-        found.append(f'rotation: {field.name} is no vector but a {field.sensor}')
+        yield f'rotation: {field.name} is no vector but a {field.sensor}'
     if len(entry.rotation) != 3 or not all(map(math.isfinite, entry.rotation)):
-        found.append(f'rotation: {list(entry.rotation)} is not roll, pitch, yaw')
+        yield f'rotation: {list(entry.rotation)} is not roll, pitch, yaw'
     if not 0.0 <= entry.timeout < math.inf:
-        found.append(f'timeout: {entry.timeout} s is not a time')
+        yield f'timeout: {entry.timeout} s is not a time'
     if entry.unit and entry.unit not in UNITS:
-        found.append(f'unit: there is no unit {entry.unit!r}' + _hint(entry.unit, UNITS))
+        yield f'unit: there is no unit {entry.unit!r}; {meant(entry.unit, UNITS)}'
     elif entry.unit and field.sensor != 'scan' and UNITS[entry.unit][0] != field.unit:
-        found.append(f'unit: {entry.unit} does not measure what {field.unit} does')
-    return found
+        yield f'unit: {entry.unit} does not measure what {field.unit} does'
 
 
-def _command_misfits(command: Command, contract: Contract) -> list[str]:
-    """Return what is wrong with the command."""
-    found = []
+def _command_misfits(command: Command, contract: Contract) -> Iterator[str]:
+    """Yield what is wrong with the command, each text beginning with its key."""
     actuators = contract.action.names
     if command.type not in COMMAND_TYPES:
-        found.append(f'command.type: {command.type!r} is not one of {", ".join(COMMAND_TYPES)}')
+        yield f'type: {command.type!r} is not one of {", ".join(COMMAND_TYPES)}'
     elif command.type in TWISTS:
         if not command.joints:
-            found.append(f'command.joints: a {command.type} needs the axis of each of '
-                         f'{", ".join(actuators)}, as [linear.x, angular.z]')
-        found += [f'command.joints: {axis!r} is not one of {", ".join(TWIST_AXES)}'
-                  for axis in command.joints if axis not in TWIST_AXES]
+            yield (f'joints: a {command.type} needs the axis of each of '
+                   f'{", ".join(actuators)}, as [linear.x, angular.z]')
+        yield from (f'joints: {axis!r} is not one of {", ".join(TWIST_AXES)}'
+                    for axis in command.joints if axis not in TWIST_AXES)
         if command.joints and len(command.joints) != len(actuators):
-            found.append(f'command.joints: {len(command.joints)} axes for the {len(actuators)} '
-                         f'actuators {", ".join(actuators)}')
+            yield (f'joints: {len(command.joints)} axes for the {len(actuators)} '
+                   f'actuators {", ".join(actuators)}')
     elif command.joints and sorted(command.joints) != sorted(actuators):
-        found.append(f'command.joints: {", ".join(command.joints)} are not '
-                     f'{contract.robot}\'s actuators {", ".join(actuators)}')
+        yield (f'joints: {", ".join(command.joints)} are not '
+               f'{contract.robot}\'s actuators {", ".join(actuators)}')
     if command.stop_ramp is not None and not 0.0 <= command.stop_ramp <= LONGEST_STOP_RAMP:
-        found.append(f'command.stop_ramp: {command.stop_ramp} s is not from 0 to '
-                     f'{LONGEST_STOP_RAMP:g} s')
+        yield f'stop_ramp: {command.stop_ramp} s is not from 0 to {LONGEST_STOP_RAMP:g} s'
     if len(set(command.joints)) != len(command.joints):
-        found.append('command.joints: an entry stands twice')
+        yield 'joints: an entry stands twice'
     if command.scale and len(command.scale) != len(actuators):
-        found.append(f'command.scale: {len(command.scale)} numbers for {len(actuators)} actuators')
+        yield f'scale: {len(command.scale)} numbers for {len(actuators)} actuators'
     if not all(0.0 < abs(scale) <= _GREATEST_SCALE for scale in command.scale):
-        found.append(f'command.scale: {list(command.scale)} holds zero, or no number up to '
-                     f'{_GREATEST_SCALE:g}')
-    return found
+        yield (f'scale: {list(command.scale)} holds zero, or no number up to '
+               f'{_GREATEST_SCALE:g}')

@@ -14,6 +14,7 @@ from spowl_ros.bags.types import installed_types, message_definition
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.contract import Field
 from spowl_ros.robot.config import UNITS, Input
+from spowl_ros.robot.fields import Reader
 
 _STEP = re.compile(r'(\w+)(?:\[(\d+)(?::(\d+))?\])?')
 _COMPONENTS = ('x', 'y', 'z', 'w')
@@ -83,41 +84,41 @@ def rotation_matrix(roll: float, pitch: float, yaw: float) -> NDArray[np.float64
         [-sp, cp * sr, cp * cr]])
 
 
-class Conversion:
+class Part:
     """
-    Converts a robot's values of one field to the contract's unit and the robot's axes.
+    Reads one field from messages, in the contract's unit and the robot's axes.
 
     :param given: as checked by `RobotConfig.check`
+    :param reader: returns what a message holds of the field, or None if it is about other joints
     """
 
-    def __init__(self, field: Field, given: Input) -> None:
+    def __init__(self, field: Field, given: Input, reader: Reader) -> None:
         self.field = field
         self.given = given
+        self._reader = reader
         self._scale = UNITS[given.unit][1] if given.unit else 1.0
         self._rotation = rotation_matrix(*given.rotation) if any(given.rotation) else None
 
-    def __call__(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def read(self, message: Any) -> NDArray[np.float64] | None:
         """
-        Return values (n,) in the contract's unit and the robot's axes.
+        Return the field's values, shape (size,), finite; None if the message is about others.
 
-        :raises SpowlError: the number of values is wrong, or a value is not finite
+        :raises SpowlError: a wrong frame or number of values, a value that is not finite, or what
+            has no clear meaning
         """
-        if values.shape != (self.field.size,):
-            raise SpowlError(f"field '{self.field.name}' got {values.size} values, "
-                             f'the contract wants {self.field.size}')
+        field, wanted, frame = self.field, self.given.frame, message.header.frame_id
+        if wanted and frame.lstrip('/') != wanted.lstrip('/'):
+            raise SpowlError(f"field '{field.name}' came in frame '{frame}', "
+                             f"'{wanted}' was wanted")
+        values = self._reader(message, field)
+        if values is None:
+            return None
+        if values.shape != (field.size,):
+            raise SpowlError(f"field '{field.name}' got {values.size} values, "
+                             f'the contract wants {field.size}')
         values = values * self._scale
         values = values if self._rotation is None else self._rotation @ values
         if not (np.abs(values) <= _LARGEST).all():
-            raise SpowlError(f"field '{self.field.name}' holds values that are not finite: "
+            raise SpowlError(f"field '{field.name}' holds values that are not finite: "
                              f'{", ".join(f"{value:g}" for value in values[:9])}')
         return values
-
-    def check_frame(self, frame: str) -> None:
-        """
-        Check that a message is in the wanted frame.
-
-        :raises SpowlError: it is in another frame
-        """
-        if self.given.frame and frame.lstrip('/') != self.given.frame.lstrip('/'):
-            raise SpowlError(f"field '{self.field.name}' came in frame '{frame}', "
-                             f"'{self.given.frame}' was wanted")

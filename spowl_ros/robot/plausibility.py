@@ -34,7 +34,7 @@ class Plausibility:
             if sensor is None or part.field.name not in taken.values or sensor.usual is None:
                 continue
             magnitude = (float(np.linalg.norm(taken.values[part.field.name]))
-                         if sensor.magnitude is None or part.convert.given.type
+                         if sensor.magnitude is None or part.given.type
                          else sensor.magnitude(message, part.field))
             self._magnitudes.setdefault(part.field, deque(maxlen=_RECENT)).append(magnitude)
 

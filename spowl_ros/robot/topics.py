@@ -8,7 +8,7 @@ Converts between a robot's own messages and a contract: sensors in, commands out
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from spowl_ros.robot import adaptation, config
 from spowl_ros.robot.command import GROUND_AXES, TWISTS, CommandFormat
 from spowl_ros.robot.config import Command, Input, RobotConfig
 from spowl_ros.robot.fields import SENSORS, Content
-from spowl_ros.robot.inputs import Conversion, check_path, read
+from spowl_ros.robot.inputs import Part, check_path, read
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -41,15 +41,6 @@ class Measurement:
     frame: str
     values: dict[str, NDArray[np.float64]]
     """Field to its values, shape (size,), finite, in the contract's units and axes."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """One field and how to read it from a message."""
-
-    field: Field
-    read: Callable[[Any, Field], NDArray[np.float64] | None]
-    convert: Conversion
 
 
 @dataclass(frozen=True)
@@ -80,18 +71,13 @@ class Topic:
         if not (stamp_ns > 0 and 0 <= stamp.nanosec < 10**9):
             raise SpowlError(f'a message stamped {stamp.sec} s and {stamp.nanosec} ns, which is '
                              'no time of a measurement')
-        frame = message.header.frame_id
-        values = {}
-        for part in self.parts:
-            part.convert.check_frame(frame)
-            found = part.read(message, part.field)
-            if found is not None:
-                values[part.field.name] = part.convert(found)
+        found = {part.field.name: part.read(message) for part in self.parts}
+        values = {name: part for name, part in found.items() if part is not None}
         if not values:
             raise SpowlError(f'nothing of {", ".join(self.names)} is in the message, which is '
                              'about ' + (', '.join(getattr(message, 'name', None) or getattr(
                                  message, 'joint_names', None) or []) or 'no joint'))
-        return Measurement(stamp_ns, frame, values)
+        return Measurement(stamp_ns, message.header.frame_id, values)
 
     def content(self, values: Mapping[str, ArrayLike], stamp_ns: int,
                 frame: str = FRAME) -> Content:
@@ -183,10 +169,9 @@ def topics(contract: Contract, robot: RobotConfig | None = None) -> list[Topic]:
 
 def _part(field: Field, given: Input) -> tuple[str, Part]:
     """Return a field's message type, and how to read the field."""
-    convert = Conversion(field, given)
     if given.type:
         check_path(field.name, given.type, given.field)
-        return given.type, Part(field, lambda message, _: read(message, given.field), convert)
+        return given.type, Part(field, given, lambda message, _: read(message, given.field))
     if field.sensor not in SENSORS:
         raise ContractError(f'field {field.name}: no message is known for a sensor '
                             f'{field.sensor!r}; known are {", ".join(SENSORS)}')
@@ -196,7 +181,7 @@ def _part(field: Field, given: Input) -> tuple[str, Part]:
             raise ContractError(f'field {field.name}: a {field.sensor} needs the name of its '
                                 'joint; the contract has none')
     sensor = SENSORS[field.sensor]
-    return sensor.type, Part(field, sensor.read, convert)
+    return sensor.type, Part(field, given, sensor.read)
 
 
 class RobotCommand:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from types import SimpleNamespace
 
 from nav_msgs.msg import Odometry
 import numpy as np
@@ -49,10 +50,20 @@ def test_a_definition_shows_whether_a_path_is_wrong(path: str, there: bool) -> N
         inputs.check_path('speed', 'nav_msgs/msg/Odometry', path)
 
 
+def part_of(given: Input) -> inputs.Part:
+    """Return the reader of a gyro's numbers in `data`."""
+    return inputs.Part(GYRO, given, lambda message, _: inputs.read(message, 'data'))
+
+
+def message(data: list[float], frame: str = '') -> SimpleNamespace:
+    """Return a message with numbers in a frame."""
+    return SimpleNamespace(header=SimpleNamespace(frame_id=frame), data=data)
+
+
 def test_unit_and_mounting() -> None:
     """Degrees become radians; a sensor mounted a quarter turn to the left feels x as y."""
-    conversion = inputs.Conversion(GYRO, Input(unit='deg/s', rotation=(0.0, 0.0, math.pi / 2)))
-    result = conversion(np.array([180.0, 0.0, 90.0]))
+    part = part_of(Input(unit='deg/s', rotation=(0.0, 0.0, math.pi / 2)))
+    result = part.read(message([180.0, 0.0, 90.0]))
     np.testing.assert_allclose(result, [0.0, math.pi, math.pi / 2], atol=1e-12)
 
 
@@ -67,9 +78,9 @@ def test_rotation_matrix_is_a_rotation() -> None:
 
 def test_wrong_frame_and_length() -> None:
     """A message in another frame or with other numbers is refused by name."""
-    conversion = inputs.Conversion(GYRO, Input(frame='imu_link'))
-    conversion.check_frame('/imu_link')
+    part = part_of(Input(frame='imu_link'))
+    part.read(message([0.0] * 3, '/imu_link'))
     with pytest.raises(SpowlError, match="'base_link'.*'imu_link'"):
-        conversion.check_frame('base_link')
+        part.read(message([0.0] * 3, 'base_link'))
     with pytest.raises(SpowlError, match='4 values'):
-        conversion(np.zeros(4))
+        part.read(message([0.0] * 4, 'imu_link'))
