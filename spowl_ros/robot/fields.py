@@ -303,12 +303,11 @@ def _quaternion(matrix: NDArray[np.float64]) -> list[float]:
     m = matrix
     trace = float(np.trace(m))
     weights = [trace, *(2.0 * m[i, i] - trace for i in range(3))]  # 4 q_i^2 - 1
-    largest = int(np.argmax(weights))
-    products = {
-        0: [1.0 + trace, m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1]],
-        1: [m[2, 1] - m[1, 2], 1.0 + weights[1], m[0, 1] + m[1, 0], m[0, 2] + m[2, 0]],
-        2: [m[0, 2] - m[2, 0], m[0, 1] + m[1, 0], 1.0 + weights[2], m[1, 2] + m[2, 1]],
-        3: [m[1, 0] - m[0, 1], m[0, 2] + m[2, 0], m[1, 2] + m[2, 1], 1.0 + weights[3]],
-    }[largest]  # 4 q_largest times each component
-    quaternion = np.array(products)
+    products = (
+        [1.0 + trace, m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1]],
+        [m[2, 1] - m[1, 2], 1.0 + weights[1], m[0, 1] + m[1, 0], m[0, 2] + m[2, 0]],
+        [m[0, 2] - m[2, 0], m[0, 1] + m[1, 0], 1.0 + weights[2], m[1, 2] + m[2, 1]],
+        [m[1, 0] - m[0, 1], m[0, 2] + m[2, 0], m[1, 2] + m[2, 1], 1.0 + weights[3]],
+    )  # of each row: 4 times one component times every component
+    quaternion = np.array(products[int(np.argmax(weights))])
     return (quaternion / np.linalg.norm(quaternion)).tolist()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 import functools
 from typing import TYPE_CHECKING
-import xml.etree.ElementTree as ElementTree
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import mujoco
 import numpy as np
@@ -92,16 +92,16 @@ class Body:
     def urdf(self) -> str:
         """Return the URDF; shapes are boxes, cylinders and spheres, without masses."""
         model = self._task.model
-        root = ElementTree.Element('robot', name=f'{type(self._task.agent).__name__.lower()}')
+        root = Element('robot', name=f'{type(self._task.agent).__name__.lower()}')
         for segment in self._segments:
-            link = ElementTree.SubElement(root, 'link', name=segment.name)
+            link = SubElement(root, 'link', name=segment.name)
             if segment.has_shape:
                 for geom in _of_body(model.body_geomadr, model.body_geomnum, segment.body):
                     _add_shape(link, model, geom)
             if segment.parent:
                 _add_joint(root, model, segment)
-        ElementTree.indent(root)
-        return ElementTree.tostring(root, encoding='unicode')
+        indent(root)
+        return tostring(root, encoding='unicode')
 
     def links(self) -> tuple[Link, ...]:
         """Return every link as the physics last computed it, parents first."""
@@ -162,7 +162,7 @@ def _of_body(first: NDArray[np.int32], number: NDArray[np.int32], body: int) -> 
     return range(first[body], first[body] + number[body])
 
 
-def _add_shape(link: ElementTree.Element, model: mujoco.MjModel, geom: int) -> None:
+def _add_shape(link: Element, model: mujoco.MjModel, geom: int) -> None:
     """Add a geom to a link; a capsule is a cylinder with two spheres, other forms are left out."""
     form = model.geom_type[geom]
     a, b, c = model.geom_size[geom].tolist()
@@ -178,16 +178,16 @@ def _add_shape(link: ElementTree.Element, model: mujoco.MjModel, geom: int) -> N
             ends = (Pose((0.0, 0.0, end), _HERE.orientation) for end in (-b, b))
             shapes += [('sphere', {'radius': (a,)}, here @ end) for end in ends]
     for kind, size, pose in shapes:
-        visual = ElementTree.SubElement(link, 'visual')
+        visual = SubElement(link, 'visual')
         _add_origin(visual, pose)
-        ElementTree.SubElement(ElementTree.SubElement(visual, 'geometry'), kind, {
+        SubElement(SubElement(visual, 'geometry'), kind, {
             name: _text(value) for name, value in size.items()})
         colour = model.geom_rgba[geom].tolist()
-        material = ElementTree.SubElement(visual, 'material', name='rgba ' + _text(colour))
-        ElementTree.SubElement(material, 'color', rgba=_text(colour))
+        material = SubElement(visual, 'material', name='rgba ' + _text(colour))
+        SubElement(material, 'color', rgba=_text(colour))
 
 
-def _add_joint(robot: ElementTree.Element, model: mujoco.MjModel, segment: _Segment) -> None:
+def _add_joint(robot: Element, model: mujoco.MjModel, segment: _Segment) -> None:
     """Add the joint between a link and its parent."""
     joint, kind, name = segment.joint, 'fixed', f'{segment.name}_fixed'
     if joint >= 0:
@@ -197,20 +197,20 @@ def _add_joint(robot: ElementTree.Element, model: mujoco.MjModel, segment: _Segm
     limited = joint >= 0 and bool(model.jnt_limited[joint])
     if kind == 'revolute' and not limited:
         kind = 'continuous'
-    element = ElementTree.SubElement(robot, 'joint', name=name, type=kind)
+    element = SubElement(robot, 'joint', name=name, type=kind)
     _add_origin(element, segment.origin)
-    ElementTree.SubElement(element, 'parent', link=segment.parent)
-    ElementTree.SubElement(element, 'child', link=segment.name)
+    SubElement(element, 'parent', link=segment.parent)
+    SubElement(element, 'child', link=segment.name)
     if kind not in ('fixed', 'floating'):
-        ElementTree.SubElement(element, 'axis', xyz=_text(model.jnt_axis[joint]))
+        SubElement(element, 'axis', xyz=_text(model.jnt_axis[joint]))
     if kind in ('revolute', 'prismatic'):
         low, high = map(_text, model.jnt_range[joint][:, None]) if limited else _UNLIMITED
-        ElementTree.SubElement(element, 'limit', lower=low, upper=high, effort=_GREATEST,
+        SubElement(element, 'limit', lower=low, upper=high, effort=_GREATEST,
                                velocity=_GREATEST)
 
 
-def _add_origin(element: ElementTree.Element, pose: Pose) -> None:
-    ElementTree.SubElement(element, 'origin', xyz=_text(pose.position),
+def _add_origin(element: Element, pose: Pose) -> None:
+    SubElement(element, 'origin', xyz=_text(pose.position),
                            rpy=_text(_roll_pitch_yaw(pose.orientation)))
 
 

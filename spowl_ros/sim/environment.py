@@ -17,7 +17,7 @@ from spowl_ros.sim.body import Body
 from spowl_ros.sim.fast.simulation import FastSimulation
 from spowl_ros.sim.perturbation import CommandDelay, Perturbation, RobotModel, SensorFaults
 from spowl_ros.sim.plain import PlainSimulation
-from spowl_ros.sim.step import StepResult
+from spowl_ros.sim.step import StepResult, checked
 
 
 class Environment:
@@ -97,12 +97,7 @@ class Environment:
         :param action: shape (A,), each in [-1, 1], mapped to the actuators' ranges
         :raises SpowlError: the action has another shape, or the episode has ended
         """
-        values = np.asarray(action, np.float64)
-        if values.shape != (self.contract.action.size,):
-            raise SpowlError(f'an action of shape {values.shape} for {self.contract.task}, '
-                             f'which takes ({self.contract.action.size},)')
-        if self._ended:
-            raise SpowlError('the episode has ended; reset the environment before the next step')
+        values = checked(action, self.contract, self._ended)
         if not self._command_loss or self._perturbation_rng.random() >= self._command_loss:
             self._control = self.contract.action.command(values)
         reward = cost = 0.0

@@ -26,7 +26,7 @@ from spowl_ros.sim.body import Body
 from spowl_ros.sim.compat import import_safety_gymnasium
 from spowl_ros.sim.perturbation import Perturbation
 from spowl_ros.sim.scene import SimulatedScene
-from spowl_ros.sim.step import StepResult
+from spowl_ros.sim.step import StepResult, checked
 
 TIMEOUT_PERIODS = 1.7
 """A field is stale after this many control periods, unless its Field says otherwise."""
@@ -134,13 +134,8 @@ class OwnEnvironment:
         :param action: shape (A,), each in [-1, 1], mapped to the action space's bounds
         :raises SpowlError: another shape, an ended episode, or a negative cost
         """
-        given = np.asarray(action, np.float64)
-        if given.shape != self._low.shape:
-            raise SpowlError(f'the action of {self.contract.task} has shape {given.shape}; '
-                             f'{self._low.shape} is needed')
-        if self._ended:
-            raise SpowlError('the episode has ended; reset the environment before the next step')
-        given = (self._low + (given + 1.0) * (self._high - self._low) / 2).astype(
+        values = checked(action, self.contract, self._ended)
+        given = (self._low + (values + 1.0) * (self._high - self._low) / 2).astype(
             self._environment.action_space.dtype)
         reward = cost = 0.0
         raw_steps = 0

@@ -25,6 +25,8 @@ _TYPICAL_NOISE = {
     'height': 0.005, 'body_angular_velocity': 0.02, 'scan': 0.01,
 }
 """Standard deviation of an ordinary sensor's noise by kind, in the unit of its field."""
+_FACTORS = ('mass', 'strength', 'friction')
+_SHARES = ('command_loss', 'sensor_loss')
 
 
 @dataclass(frozen=True)
@@ -53,23 +55,20 @@ class Perturbation:
 
     def __post_init__(self) -> None:
         """Refuse impossible values."""
-        for name, value, good in (
-            ('observation_noise', self.observation_noise, self.observation_noise >= 0),
-            ('command_delay', self.command_delay, self.command_delay >= 0),
-            ('mass', self.mass, self.mass > 0),
-            ('strength', self.strength, self.strength > 0),
-            ('friction', self.friction, self.friction > 0),
-            ('command_loss', self.command_loss, 0 <= self.command_loss < 1),
-            ('sensor_loss', self.sensor_loss, 0 <= self.sensor_loss < 1),
-            ('hazards', self.hazards, self.hazards is None or self.hazards >= 0),
-        ):
+        for name, value in vars(self).items():
+            if name in _FACTORS:
+                good = value > 0
+            elif name in _SHARES:
+                good = 0 <= value < 1
+            else:
+                good = (name == 'hazards' and value is None) or value >= 0
             if not good:
                 raise SpowlError(f'perturbation {name} is {value}; that is out of its range')
 
     @property
     def needs_fast_simulation(self) -> bool:
         """Return whether a change needs access that the plain package does not give."""
-        return (self.mass != 1.0 or self.strength != 1.0 or self.friction != 1.0
+        return (any(getattr(self, name) != 1.0 for name in _FACTORS)
                 or self.hazards is not None or self.command_delay % 1.0 > 0.0)
 
 

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from spowl_ros.base.errors import SpowlError
+from spowl_ros.control.contract import Contract
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +30,18 @@ class StepResult:
     """The episode ended at its time limit."""
     info: dict[str, Any]
     """'goals': goals reached; 'raw_steps': steps made; 'cost_parts': summed cost by cause."""
+
+
+def checked(action: ArrayLike, contract: Contract, ended: bool) -> NDArray[np.float64]:
+    """
+    Return the action of a step, shape (A,).
+
+    :raises SpowlError: it has another shape, or the episode has ended
+    """
+    values = np.asarray(action, np.float64)
+    if values.shape != (contract.action.size,):
+        raise SpowlError(f'an action of shape {values.shape} for {contract.task}, '
+                         f'which takes ({contract.action.size},)')
+    if ended:
+        raise SpowlError('the episode has ended; reset the environment before the next step')
+    return values

@@ -37,19 +37,19 @@ class Arena:
         model = self.model
         self.names = list(task.placements_conf.placements)
         """The robot ('agent') and the objects, in the order of their random rotations."""
-        bodies = [model.body(_body_name(name)).id for name in self.names]
+        # a gremlin is two bodies: a mocap and the thing
+        bodies = [model.body(f'{name}obj' if name.startswith('gremlin') else name).id
+                  for name in self.names]
         self.body_of = dict(zip(self.names, bodies, strict=True))
         self._bodies = np.array(bodies)
-        free = [body for body in bodies
-                if model.body_jntnum[body]
-                and model.jnt_type[model.body_jntadr[body]] == mujoco.mjtJoint.mjJNT_FREE]
-        self._free_bodies = np.array(free, np.intp)
-        addresses = model.jnt_qposadr[model.body_jntadr[self._free_bodies]]
-        self._free_poses = addresses[:, None] + np.arange(7)
-        pairs = [(row, model.geom(f'{name}mocap').id) for row, name in enumerate(self.names)
-                 if name.startswith('gremlin')]
-        self._mocap_rows = np.array([row for row, _ in pairs], np.intp)
-        self._mocap_geoms = np.array([geom for _, geom in pairs], np.intp)
+        first = model.body_jntadr[self._bodies]  # -1: none
+        free = (first >= 0) & (model.jnt_type[first] == mujoco.mjtJoint.mjJNT_FREE)
+        self._free_bodies = self._bodies[free]
+        self._free_poses = model.jnt_qposadr[first[free]][:, None] + np.arange(7)
+        rows = [row for row, name in enumerate(self.names) if name.startswith('gremlin')]
+        self._mocap_rows = np.array(rows, np.intp)
+        self._mocap_geoms = np.array([model.geom(f'{self.names[row]}mocap').id for row in rows],
+                                     np.intp)
         self._welds = np.flatnonzero(model.eq_type == mujoco.mjtEq.mjEQ_WELD)
 
     def place(self, layout: Mapping[str, Position], turns: NDArray[np.float64]) -> None:
@@ -92,8 +92,3 @@ class Arena:
         for places, owners in ((self.data.geom_xpos, self.model.geom_bodyid),
                                (self.data.site_xpos, self.model.site_bodyid)):
             places[owners == goal] += moved
-
-
-def _body_name(name: str) -> str:
-    """Return the MuJoCo body of a placed object; a gremlin is two: a mocap and the thing."""
-    return f'{name}obj' if name.startswith('gremlin') else name

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 Position = tuple[float, float]
 
-_LAYOUT_TRIES = 10_000
+_TRIES = 10_000
 _OBJECT_TRIES = 100
 _FEW, _MANY = 6, 94
 """Positions tried at once: at first, and where it is full."""
@@ -55,31 +56,21 @@ class LayoutSampler:
 
         :raises LayoutError: when none is found
         """
-        for _ in range(_LAYOUT_TRIES):
+        for _ in range(_TRIES):
             layout: dict[str, Position] = {}
-            for name in self._keepouts:
-                position = self._find(name, layout, stream, _OBJECT_TRIES)
-                if position is None:
-                    break
-                layout[name] = position
-            else:
+            with contextlib.suppress(LayoutError):
+                for name in self._keepouts:
+                    layout[name] = self.find(name, layout, stream, _OBJECT_TRIES)
                 return layout
         raise LayoutError('Failed to sample layout of objects')
 
-    def sample_goal(self, stream: RandomStream, others: Mapping[str, Position]) -> Position:
+    def find(self, name: str, others: Mapping[str, Position], stream: RandomStream,
+             tries: int = _TRIES) -> Position:
         """
-        Return a position for the goal, clear of the others, metres.
+        Return the first position drawn that is clear of the others, metres.
 
-        :raises LayoutError: when none is found
+        :raises LayoutError: there is none among so many
         """
-        position = self._find('goal', others, stream, _LAYOUT_TRIES)
-        if position is None:
-            raise LayoutError('Failed to generate goal')
-        return position
-
-    def _find(self, name: str, others: Mapping[str, Position], stream: RandomStream,
-              tries: int) -> Position | None:
-        """Return the first position of at most `tries` that is clear of the others, or None."""
         own = self._keepouts[name]
         low, high = self._low + own, self._high - own
         taken = np.array(list(others.values())).reshape(-1, 2)
@@ -98,7 +89,7 @@ class LayoutSampler:
             stream.skip(2 * batch)
             tries -= batch
             batch = _MANY
-        return None
+        raise LayoutError(f'Failed to generate {name}')
 
 
 def on_floor(a: Sequence[float], b: Sequence[float]) -> float:

@@ -55,7 +55,7 @@ class ReachGoal:
     def _choose(self, stream: RandomStream, layout: dict[str, Position]) -> Position:
         """Draw a new place for the goal."""
         layout.pop('goal', None)
-        layout['goal'] = self._sampler.sample_goal(stream, layout)
+        layout['goal'] = self._sampler.find('goal', layout, stream)
         return layout['goal']
 
     def _distances(self, robot: Point) -> tuple[float, ...]:

@@ -136,8 +136,8 @@ class FastSimulation:
             if self._buttons:
                 self._buttons.timer = 0
             self._reset_robot()
-            self._update_positions()
-            if not any(self._costs(self._robot.tolist(), self._touched()).values()):
+            touched = self._update_positions()
+            if not any(self._costs(self._robot.tolist(), touched).values()):
                 return
         raise LayoutError(f'no layout without a cost at the start in {_RESET_TRIES} tries')
 
@@ -154,9 +154,8 @@ class FastSimulation:
         if before is not None and early:
             self._advance(before, early)
         self._advance(control, self._substeps - early)
-        self._update_positions()
+        touched = self._update_positions()
         robot = self._robot.tolist()
-        touched = self._touched()
         reward, reached = self._objective.reward(robot, touched)
         reward = min(max(reward, -self._reward_limit), self._reward_limit)
         costs = self._costs(robot, touched)
@@ -235,15 +234,13 @@ class FastSimulation:
             np.sin(phase) * self._gremlin_travel, np.cos(phase) * self._gremlin_travel,
             self._gremlin_height)
 
-    def _update_positions(self) -> None:
-        """Compute positions, and contacts where they matter, of the state just reached."""
-        if self._reads_contacts:
-            mujoco.mj_fwdPosition(self.arena.model, self.arena.data)
-        else:
+    def _update_positions(self) -> set[str]:
+        """Compute positions of the state just reached; return what is touched, if it matters."""
+        if not self._reads_contacts:
             mujoco.mj_kinematics(self.arena.model, self.arena.data)
-
-    def _touched(self) -> set[str]:
-        return self._contacts.touched() if self._reads_contacts else set()
+            return set()
+        mujoco.mj_fwdPosition(self.arena.model, self.arena.data)
+        return self._contacts.touched()
 
     def _costs(self, robot: list[float], touched: set[str]) -> dict[str, float]:
         """Return 0 or 1 by cause."""
