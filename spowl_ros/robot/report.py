@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 from spowl_ros.control.contract import Field
 
-RATE_MARGIN = 1.0
-"""Least number of messages within each time-out."""
 FUTURE = 0.05
 """Seconds that a stamp may lie ahead of this machine's clock."""
 
@@ -73,7 +71,7 @@ class Heard:
                 return [f'no message: the topic carries {", ".join(self.other_types)}']
             return ['no message: nobody publishes it, or with other QoS or in another domain']
         found = []
-        if self.longest_gap * RATE_MARGIN > self.field.timeout:
+        if self.longest_gap > self.field.timeout:
             found.append(f'{self.longest_gap:.3f} s between two messages, the time-out is '
                          f'{self.field.timeout:.3f} s')
         if max(self.ages) > self.field.timeout:

@@ -160,7 +160,7 @@ class OwnEnvironment:
 
     def scene(self) -> SimulatedScene:
         """Return an empty scene: such an environment has no picture."""
-        return SimulatedScene((), (0.0, 0.0, 0.0), 0.0, 0.0)
+        return SimulatedScene((), (0.0, 0.0, 0.0), 0.0)
 
     def _flat(self, observation: Any) -> NDArray[np.float32]:
         if isinstance(observation, Mapping):

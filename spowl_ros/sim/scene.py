@@ -14,13 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     from safety_gymnasium.bases.base_task import BaseTask
 
-_FORMS = {
-    mujoco.mjtGeom.mjGEOM_SPHERE: 'sphere',
-    mujoco.mjtGeom.mjGEOM_CAPSULE: 'capsule',
-    mujoco.mjtGeom.mjGEOM_ELLIPSOID: 'ellipsoid',
-    mujoco.mjtGeom.mjGEOM_CYLINDER: 'cylinder',
-    mujoco.mjtGeom.mjGEOM_BOX: 'box',
-}
+_FORMS = ('sphere', 'capsule', 'ellipsoid', 'cylinder', 'box')
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +45,6 @@ class SimulatedScene:
     """Position of the robot's centre, metres."""
     heading: float
     """Direction of the robot's own x axis about the vertical, radians."""
-    time: float
-    """Simulated seconds since the episode began."""
 
 
 def read(task: BaseTask) -> SimulatedScene:
@@ -70,8 +62,8 @@ def read(task: BaseTask) -> SimulatedScene:
         name = model.body(body).name
         kind = 'robot' if model.body_rootid[body] == robot else kinds.get(
             name.removesuffix('obj').rstrip('0123456789'))
-        form = _FORMS.get(model.geom_type[geom])
-        if kind is None or form is None:
+        form = mujoco.mjtGeom(int(model.geom_type[geom])).name.removeprefix('mjGEOM_').lower()
+        if kind is None or form not in _FORMS:
             continue
         quaternion = np.zeros(4)
         mujoco.mju_mat2Quat(quaternion, data.geom_xmat[geom])
@@ -82,8 +74,7 @@ def read(task: BaseTask) -> SimulatedScene:
                             _half_extents(model, geom, form), (x, y, z), (w, i, j, k),
                             (red, green, blue, opacity)))
     x, y, z = data.xpos[robot].tolist()
-    return SimulatedScene(tuple(shapes), (x, y, z), math.atan2(rotation[3], rotation[0]),
-                          float(data.time))
+    return SimulatedScene(tuple(shapes), (x, y, z), math.atan2(rotation[3], rotation[0]))
 
 
 def _half_extents(model: mujoco.MjModel, geom: int, form: str) -> tuple[float, float, float]:

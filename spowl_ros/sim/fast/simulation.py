@@ -90,7 +90,7 @@ class FastSimulation:
         self._layout: dict[str, Position] = {}
         self._zones: list[Position] = []
         self._init_costs(hazards)
-        self._init_gremlins()
+        self._gremlins: Any = getattr(task, 'gremlins', None)
         self._senses = Senses(task, self.arena, {
             obstacle.name: [self.arena.body_of[name] for name in (
                 self._hazards if obstacle.name == 'hazards' else _names(obstacle))]
@@ -210,16 +210,6 @@ class FastSimulation:
         self._buttons_cost = 'buttons' in constrained
         self._reads_contacts = bool(self._vases or self._touch_costs or self._buttons)
 
-    def _init_gremlins(self) -> None:
-        model = self.arena.model
-        gremlins = getattr(self._task, 'gremlins', None)
-        self._gremlins: NDArray[np.intp] | None = None
-        if gremlins is not None:
-            bodies = [model.body(f'gremlin{index}mocap').id for index in range(gremlins.num)]
-            self._gremlins = model.body_mocapid[bodies]
-            self._gremlin_travel: float = gremlins.travel
-            self._gremlin_height: float = gremlins.size
-
     def _reset_robot(self) -> None:
         """Bend the legs of an Ant, as its class does."""
         noises = self._stream.uniform(-0.1, 0.1, len(self._legs)).tolist()
@@ -230,9 +220,8 @@ class FastSimulation:
     def _move_gremlins(self) -> None:
         """Let the gremlins' handles travel in circles, in step with the simulated time."""
         phase = float(self.arena.data.time)
-        self.arena.data.mocap_pos[self._gremlins] = (
-            np.sin(phase) * self._gremlin_travel, np.cos(phase) * self._gremlin_travel,
-            self._gremlin_height)
+        travel, height = self._gremlins.travel, self._gremlins.size
+        self.arena.data.mocap_pos[:] = (np.sin(phase) * travel, np.cos(phase) * travel, height)
 
     def _update_positions(self) -> set[str]:
         """Compute positions of the state just reached; return what is touched, if it matters."""
