@@ -34,7 +34,8 @@ def test_closeness_is_the_simulations(point: Environment) -> None:
         for shape in scene.shapes if shape.kind == 'hazards'])
     assert len(hazards) == 8
     expected = observation[point.contract.slices['hazards_lidar']]
-    np.testing.assert_allclose(sector_closeness(*hazards.T, 16), expected, atol=1e-6)
+    seen = sector_closeness(hazards[:, 0], hazards[:, 1], 16)
+    np.testing.assert_allclose(seen, expected, atol=1e-6)
     assert not sector_closeness(np.empty(0), np.empty(0), 16).any()
 
 
