@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 import functools
+from itertools import pairwise
 import math
 import textwrap
 
@@ -50,19 +52,13 @@ ZONES = ('goal', 'hazards')
 """Kinds that lie on the floor; drawn first and translucent."""
 
 
-def colours() -> list[Colour]:
-    """Return at most 256 colours that suffice for every picture: all colours and faded ones."""
+def palette() -> bytes:
+    """Return at most 256 colours that suffice for a picture: all, and blends with the floor."""
     pure = {BACKGROUND, FLOOR, GRID, INK, FAINT, COST, *SOURCE_COLOURS.values(),
             *KIND_COLOURS.values()}
-    return [_faded(colour, fade)
-            for colour in sorted(pure) for fade in (0.0, 0.2, 0.4, 0.55, 0.65, 0.75, 0.85)]
-
-
-def _faded(colour: Colour, fade: float) -> Colour:
-    """Return a colour blended with the floor's."""
-    red, green, blue = (round(c + (floor - c) * fade)
-                        for c, floor in zip(colour, FLOOR, strict=True))
-    return red, green, blue
+    return bytes(round(level + (floor - level) * fade)
+                 for colour in sorted(pure) for fade in (0.0, 0.2, 0.4, 0.55, 0.65, 0.75, 0.85)
+                 for level, floor in zip(colour, FLOOR, strict=True))
 
 
 @dataclass(frozen=True)
@@ -103,18 +99,14 @@ class Painter:
         (self._x, self._y), side = view
         self._scale = SCENE_PX * OVERSAMPLING / side
         self._side = side
-        self._trail: list[tuple[Point, str]] = []
-        self._history: list[tuple[str, bool]] = []
-        self._episode = 0
+        self._seen: deque[PictureContent] = deque(maxlen=max(TRAIL, HISTORY))
+        """The last moments of the episode."""
 
     def paint(self, moment: PictureContent) -> Image.Image:
         """Return the picture of a moment, (SCENE_PX + PANEL_PX) by SCENE_PX pixels, RGB."""
-        if moment.episode != self._episode:
-            self._episode = moment.episode
-            self._trail.clear()
-            self._history.clear()
-        self._trail = [*self._trail, (moment.robot, moment.decision.source)][-TRAIL:]
-        self._history = [*self._history, (moment.decision.source, moment.cost_now > 0)][-HISTORY:]
+        if self._seen and self._seen[-1].episode != moment.episode:
+            self._seen.clear()
+        self._seen.append(moment)
         size = ((SCENE_PX + PANEL_PX) * OVERSAMPLING, SCENE_PX * OVERSAMPLING)
         image = Image.new('RGB', size, BACKGROUND)
         draw = ImageDraw.Draw(image, 'RGBA')
@@ -128,7 +120,7 @@ class Painter:
                 self._draw_outline(draw, outline)
         self._draw_robot(draw, moment)
         self._draw_legend(draw, moment)
-        SidePanel(draw, moment.decision).draw(moment, self._history)
+        SidePanel(draw, list(self._seen)[-HISTORY:]).draw()
         return image.reduce(OVERSAMPLING)
 
     def _pixel(self, point: Point) -> Point:
@@ -160,9 +152,9 @@ class Painter:
 
     def _draw_trail(self, draw: ImageDraw.ImageDraw) -> None:
         """Draw the path, each segment in the colour of the source that chose it."""
-        for (start, source), (end, _) in zip(self._trail, self._trail[1:], strict=False):
-            draw.line((self._pixel(start), self._pixel(end)), (*SOURCE_COLOURS[source], 190),
-                      3 * OVERSAMPLING)
+        for start, end in pairwise(list(self._seen)[-TRAIL:]):
+            draw.line((self._pixel(start.robot), self._pixel(end.robot)),
+                      (*SOURCE_COLOURS[start.decision.source], 190), 3 * OVERSAMPLING)
 
     def _draw_robot(self, draw: ImageDraw.ImageDraw, moment: PictureContent) -> None:
         """Draw a ring in the source's colour, a forward arrow, and a flash if there is cost."""
@@ -202,18 +194,23 @@ class Painter:
 
 
 class SidePanel:
-    """The column beside the scene."""
+    """
+    The column beside the scene.
+
+    :param history: the moments of the strip; the last one is shown
+    """
 
     LEFT = SCENE_PX + 20
     RIGHT = SCENE_PX + PANEL_PX - 20
 
-    def __init__(self, draw: ImageDraw.ImageDraw, decision: Decision) -> None:
+    def __init__(self, draw: ImageDraw.ImageDraw, history: Sequence[PictureContent]) -> None:
         self._draw = draw
-        self._decision = decision
+        self._history = history
+        self._decision = history[-1].decision
 
-    def draw(self, moment: PictureContent, history: Sequence[tuple[str, bool]]) -> None:
+    def draw(self) -> None:
         """Draw everything from top to bottom."""
-        decision = self._decision
+        moment, decision = self._history[-1], self._decision
         colour = SOURCE_COLOURS[decision.source]
         self._text(self.LEFT, 18, f'episode {moment.episode}', 15, FAINT)
         self._text(self.LEFT, 40, f'{moment.episode_return:.1f}', 34, INK)
@@ -227,7 +224,7 @@ class SidePanel:
             self._text(self.LEFT, 154 + 15 * row, line, 11, FAINT)
         self._draw_actions(196)
         self._draw_values(372)
-        self._draw_history(history, 506)
+        self._draw_history(506)
 
     def _draw_actions(self, top: float) -> None:
         """Draw the actions of plan and policy, a bar per actuator; the chosen one is framed."""
@@ -244,7 +241,8 @@ class SidePanel:
             self._text(left + 2, top + 24, name, 13, colour)
             step = min(30.0, 108 / max(len(action), 1))
             middle = left + half / 2 - 8
-            self._line(middle, top + 44, middle, top + 154, FAINT)
+            self._draw.line(tuple(end * OVERSAMPLING for end in (
+                middle, top + 44, middle, top + 154)), FAINT, OVERSAMPLING)
             for row, value in enumerate(action):
                 y = top + 48 + row * step
                 end = middle + value * (half / 2 - 16)
@@ -270,14 +268,14 @@ class SidePanel:
         self._text(self.LEFT, y, 'latency', 13, INK)
         self._text(self.LEFT + 108, y, f'{self._decision.seconds["total"] * 1e3:.0f} ms', 13, INK)
 
-    def _draw_history(self, history: Sequence[tuple[str, bool]], top: float) -> None:
+    def _draw_history(self, top: float) -> None:
         """Draw the sources of the last decisions as a strip, with marks at decisions with cost."""
         self._text(self.LEFT, top - 18, 'source of actions', 13, INK)
         step = (self.RIGHT - self.LEFT) / HISTORY
-        for index, (source, cost) in enumerate(history):
+        for index, moment in enumerate(self._history):
             x = self.LEFT + index * step
-            self._box(x, top, x + step, top + 18, SOURCE_COLOURS[source])
-            if cost:
+            self._box(x, top, x + step, top + 18, SOURCE_COLOURS[moment.decision.source])
+            if moment.cost_now > 0:
                 self._box(x, top + 19, x + max(step, 1), top + 26, COST)
         x = float(self.LEFT)
         for source in SOURCES:
@@ -293,10 +291,6 @@ class SidePanel:
              edge: Colour | None = None) -> None:
         corners = tuple(side * OVERSAMPLING for side in (left, top, right, bottom))
         self._draw.rectangle(corners, fill, edge, OVERSAMPLING if edge else 0)
-
-    def _line(self, x0: float, y0: float, x1: float, y1: float, colour: Colour) -> None:
-        self._draw.line(tuple(end * OVERSAMPLING for end in (x0, y0, x1, y1)), colour,
-                        OVERSAMPLING)
 
 
 @functools.cache

@@ -17,7 +17,7 @@ from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.files import whole
 from spowl_ros.control.decision import Decision
 from spowl_ros.drawing.outline import heading_of, outline_of, solids
-from spowl_ros.drawing.picture import Painter, PictureContent, colours, view_of
+from spowl_ros.drawing.picture import Painter, PictureContent, palette, view_of
 
 if TYPE_CHECKING:
     from spowl_ros.control.run_record import RunRecord
@@ -43,16 +43,15 @@ class Recording:
 
     def add_decision(self, decision: Decision) -> None:
         """Take a decision made in the last scene."""
-        outlines = tuple(map(outline_of, self._markers.values()))
-        robot = next((marker for marker in self._markers.values() if marker.ns == 'robot'), None)
+        markers, record = self._markers.values(), self._record
+        robot = next((marker.pose for marker in markers if marker.ns == 'robot'), None)
         if robot is None:
             return
-        position = robot.pose.position
-        cost_now = max(0.0, self._record.cost - self._cost)
-        self._cost = self._record.cost
         self.moments.append(PictureContent(
-            outlines, (position.x, position.y), heading_of(robot.pose.orientation), decision,
-            len(self._record.episodes) + 1, self._record.reward, self._record.cost, cost_now))
+            tuple(map(outline_of, markers)), (robot.position.x, robot.position.y),
+            heading_of(robot.orientation), decision, len(record.episodes) + 1, record.reward,
+            record.cost, max(0.0, record.cost - self._cost)))
+        self._cost = record.cost
 
     def write(self, file: Path, interrupted: threading.Event) -> None:
         """
@@ -74,8 +73,7 @@ class Recording:
 
     def _control_period(self) -> float:
         """Return the robot's time between two decisions, seconds."""
-        times = np.array([moment.decision.now_ns for moment in self.moments])
-        steps = np.diff(times)
+        steps = np.diff([moment.decision.now_ns for moment in self.moments])
         return float(np.median(steps[steps > 0])) * 1e-9 if (steps > 0).any() else STILL_S
 
 
@@ -97,9 +95,9 @@ def write_mp4(file: Path, pictures: Iterable[Image.Image], period: float) -> Non
 
 def write_gif(file: Path, pictures: Iterable[Image.Image], period: float) -> None:
     """Write a GIF that loops; `period` is the duration of a picture, seconds."""
-    palette = Image.new('P', (1, 1))
-    palette.putpalette(bytes(level for colour in colours() for level in colour))
-    frames = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
+    colours = Image.new('P', (1, 1))
+    colours.putpalette(palette())
+    frames = [picture.quantize(palette=colours, dither=Image.Dither.NONE) for picture in pictures]
     if frames:
         durations = [round(period * 1e3)] * (len(frames) - 1) + [round(STILL_S * 1e3)]
         frames[0].save(file, save_all=True, append_images=frames[1:], duration=durations, loop=0)
