@@ -76,13 +76,12 @@ def _here(args: argparse.Namespace, first: Bundle, second: Bundle) -> tuple[Tall
     from tqdm import tqdm
 
     from spowl_ros.cli.replay import find_bags
-    from spowl_ros.replay.gate import tally
     from spowl_ros.replay.replay import Changes
     from spowl_ros.replay.tally import Tally
 
     bags = [bag for path in args.bags for bag in find_bags(path)]
     with tqdm(unit=' decisions', disable=None, leave=False) as bar:
-        return sum((tally(bag, first, second, Changes(robot=args.robot), bar.update)
+        return sum((Tally.of(bag, first, second, Changes(robot=args.robot), bar.update)
                     for bag in bags), Tally()), 0
 
 

@@ -82,22 +82,16 @@ def judge_alarms(trace: Trace, monitors: tuple[str, ...] | None = None,
 
 def runs(active: NDArray[np.bool_], episode: NDArray[np.int64]) -> list[tuple[int, int]]:
     """Return first and last index of each stretch of True within an episode."""
-    result: list[tuple[int, int]] = []
-    for index in np.flatnonzero(active).tolist():
-        if result and result[-1][1] == index - 1 and episode[index] == episode[index - 1]:
-            result[-1] = result[-1][0], index
-        else:
-            result.append((index, index))
-    return result
+    rows = np.flatnonzero(active)
+    first = (np.diff(rows, prepend=-2) > 1) | (np.diff(episode[rows], prepend=-1) != 0)
+    last = np.roll(first, -1)  # the row before a first one is a last one
+    return list(zip(rows[first].tolist(), rows[last].tolist(), strict=True))
 
 
 def cost_events(time: NDArray[np.float64], cost: NDArray[np.float64],
                 episode: NDArray[np.int64]) -> list[int]:
     """Return the decisions at which a cost began after QUIET_S without cost."""
-    events: list[int] = []
-    last: int | None = None
-    for index in np.flatnonzero(cost > 0.0).tolist():
-        if last is None or episode[index] != episode[last] or time[index] - time[last] > QUIET_S:
-            events.append(index)
-        last = index
-    return events
+    rows = np.flatnonzero(cost > 0.0)
+    quiet = np.diff(time[rows], prepend=-np.inf) > QUIET_S
+    begins = quiet | (np.diff(episode[rows], prepend=-1) != 0)
+    return list(rows[begins].tolist())

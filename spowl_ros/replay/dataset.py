@@ -11,7 +11,7 @@ decisions.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 import itertools
@@ -29,10 +29,9 @@ from spowl_ros.bags.reader import Bag
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.controller import LEAP_PERIODS
 from spowl_ros.control.decision import Decision
-from spowl_ros.control.observation import ObservationAssembler
 from spowl_ros.control.run_record import Episode
-from spowl_ros.replay.recording import Outcome, RecordedRun, Sample
-from spowl_ros.replay.replay import AHEAD_NS, RecentValues
+from spowl_ros.replay.recording import Outcome, RecordedRun
+from spowl_ros.replay.replay import Inputs
 from spowl_ros.robot.topics import load_robot
 
 if TYPE_CHECKING:
@@ -114,15 +113,20 @@ def write(bags: Sequence[Path], contract: Contract, directory: Path, robot_file:
                     raise SpowlError(f'bag {path} has no decisions, so no actions; decide on it '
                                      'by spowl replay first')
                 tables = []
+                chunk, file = divmod(number, CHUNK)
                 for episode in _episodes(_frames(run, contract, left_out), contract, left_out):
-                    place = {'chunk_index': number // CHUNK, 'file_index': number % CHUNK}
                     tables.append(_table(episode, contract, len(rows), first))
                     statistics.add(tables[-1])
-                    rows.append(_row(len(rows), first, len(episode), contract.task, place, path))
+                    rows.append({
+                        'episode_index': len(rows), 'tasks': [contract.task],
+                        'length': len(episode), 'data/chunk_index': chunk, 'data/file_index': file,
+                        'dataset_from_index': first, 'dataset_to_index': first + len(episode),
+                        'meta/episodes/chunk_index': 0, 'meta/episodes/file_index': 0,
+                        'bag': str(path)})
                     first += len(episode)
                     progress(len(episode))
             if tables:
-                target = building / DATA.format(**place)
+                target = building / DATA.format(chunk_index=chunk, file_index=file)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 parquet.write_table(pa.concat_tables(tables), target)
         if not rows:
@@ -135,43 +139,29 @@ def write(bags: Sequence[Path], contract: Contract, directory: Path, robot_file:
 
 def _frames(run: RecordedRun, contract: Contract, left_out: Counter[str]) -> list[DatasetFrame]:
     """Return the decisions of a bag, each with its observation if the bag holds it."""
-    memory, assembler = RecentValues(contract), ObservationAssembler(contract)
+    inputs = Inputs(contract)
     nothing = {name: 0.0 if name in run.outcomes else math.nan for name in ('reward', 'cost')}
     frames: list[DatasetFrame] = []
-    waiting: deque[tuple[int, DatasetFrame]] = deque()
     last: DatasetFrame | None = None
     ended, step = False, -1
-
-    def observe(frame: DatasetFrame) -> None:
-        if frame.stamps_ns and memory.has(frame.stamps_ns):
-            memory.put_into(assembler, frame.stamps_ns)
-            observation = assembler.observe(frame.now_ns)
-            assert observation is not None  # every field was just set
-            frame.observation = observation.values
-
-    for time_ns, event in run.events():
-        if isinstance(event, Sample):
-            memory.add(event)
-        elif isinstance(event, Decision):
+    for event in inputs.in_turn(run.events()):
+        if isinstance(event, Decision):
             ended = ended and event.step > step  # the bag may lack step 0
             step = event.step
             if ended:
                 left_out['after the end of the episode'] += 1
                 last = None
                 continue
-            last = DatasetFrame(event.step, event.now_ns, event.stamps_ns, event.action,
-                                event.source, nothing['reward'], nothing['cost'])
+            whole = bool(event.stamps_ns) and inputs.known(event)
+            observation = inputs.observe(event) if whole else None
+            last = DatasetFrame(
+                event.step, event.now_ns, event.stamps_ns, event.action, event.source, **nothing,
+                observation=None if observation is None else observation.values)
             frames.append(last)
-            waiting.append((time_ns, last))
         elif isinstance(event, Outcome) and last is not None:
             setattr(last, event.name, getattr(last, event.name) + event.amount)
         elif isinstance(event, Episode) and last is not None:
             last.done = ended = True
-        while waiting and (memory.has(waiting[0][1].stamps_ns)
-                           or time_ns - waiting[0][0] > AHEAD_NS):
-            observe(waiting.popleft()[1])
-    for _, frame in waiting:
-        observe(frame)
     return frames
 
 
@@ -211,26 +201,15 @@ def _table(episode: list[DatasetFrame], contract: Contract, number: int, first: 
         'timestamp': [(frame.now_ns - episode[0].now_ns) * 1e-9 for frame in episode],
         'frame_index': range(count), 'episode_index': [number] * count,
         'index': range(first, first + count), 'task_index': [0] * count}
-    types = {'float32': pa.float32(), 'bool': pa.bool_(), 'string': pa.string(),
-             'int64': pa.int64()}
     return pa.table({
         'observation.state': _rows(observations), 'action': _rows(commands),
-        **{name: pa.array(columns[name], types[kind]) for name, kind in SCALARS.items()}})
+        **{name: pa.array(columns[name], kind) for name, kind in SCALARS.items()}})
 
 
 def _rows(values: NDArray[Any]) -> pa.Array:
     """Return an array (n, m) as n lists of m numbers of single precision."""
     flat = pa.array(values.astype(np.float32).reshape(-1))
     return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
-
-
-def _row(number: int, first: int, length: int, task: str, place: dict[str, int],
-         bag: Path) -> dict[str, Any]:
-    """Return the metadata row of an episode."""
-    return {'episode_index': number, 'tasks': [task], 'length': length,
-            'data/chunk_index': place['chunk_index'], 'data/file_index': place['file_index'],
-            'dataset_from_index': first, 'dataset_to_index': first + length,
-            'meta/episodes/chunk_index': 0, 'meta/episodes/file_index': 0, 'bag': str(bag)}
 
 
 class _Statistics:
@@ -244,11 +223,7 @@ class _Statistics:
         for name in table.column_names:
             if name == 'source':
                 continue
-            column = table[name].combine_chunks()
-            if name in SCALARS:
-                values = column.to_numpy(zero_copy_only=False).astype(np.float64)[:, None]
-            else:
-                values = column.values.to_numpy().astype(np.float64).reshape(len(column), -1)
+            values = np.array(table[name].to_pylist(), np.float64).reshape(len(table), -1)
             values = values[np.isfinite(values).all(axis=1)]
             if not len(values):
                 continue
@@ -306,11 +281,10 @@ def _write_meta(directory: Path, contract: Contract, rows: list[dict[str, Any]],
 def _tasks(task: str) -> pa.Table:
     """Return the table of tasks; pandas must read it with the task names as index."""
     index = '__index_level_0__'
-    columns = [{'name': name, 'field_name': field, 'pandas_type': kind, 'numpy_type': numpy_kind,
-                'metadata': None}
-               for name, field, kind, numpy_kind in (
-                   ('task_index', 'task_index', 'int64', 'int64'),
-                   (None, index, 'unicode', 'object'))]
+    columns = [{'name': 'task_index', 'field_name': 'task_index', 'pandas_type': 'int64',
+                'numpy_type': 'int64', 'metadata': None},
+               {'name': None, 'field_name': index, 'pandas_type': 'unicode',
+                'numpy_type': 'object', 'metadata': None}]
     described = {'index_columns': [index], 'column_indexes': [], 'columns': columns,
                  'pandas_version': '2.0.0'}
     table = pa.table({'task_index': pa.array([0], pa.int64()), index: pa.array([task])})

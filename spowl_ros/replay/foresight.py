@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spowl_ros.base.statistics import number
+from spowl_ros.replay.alarms import runs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,68 +26,57 @@ MOST_PAIRS = 200_000  # what a scatter or a rank correlation can use
 
 
 @dataclass(frozen=True)
-class Curve:
-    """Calibration curve: decisions sorted by prediction, in groups of equal size."""
-
-    predicted: NDArray[np.float64]
-    """Shape (bins,): mean prediction of each group."""
-    followed: NDArray[np.float64]
-    """Shape (bins,): mean of what followed."""
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-    """Shape (bins,): 10th and 90th percentile of what followed."""
-    count: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
 class Foresight:
-    """Predictions of one quantity against what followed."""
+    """Predictions of one quantity against what followed, of the decisions where both are known."""
 
     predicted: NDArray[np.float64]
+    """Shape (known,)."""
     followed: NDArray[np.float64]
-    """Shape (decisions,): discounted sum of what followed, closed with a prediction after CLOSING
-    decisions or at the end of an episode; NaN where neither is known."""
+    """Shape (known,): discounted sum of the CLOSING decisions that followed, closed with the
+    prediction after them."""
     discount: float
     by_horizon: dict[int, tuple[float, float]]
     """Decisions ahead to mean and root mean square of prediction minus what followed."""
 
-    @property
-    def known(self) -> NDArray[np.bool_]:
-        """Mask of decisions with both prediction and outcome."""
-        return np.isfinite(self.predicted) & np.isfinite(self.followed)
+    def curve(self) -> dict[str, list[float]]:
+        """
+        Return the calibration curve: decisions sorted by prediction, in groups of equal size.
 
-    def curve(self) -> Curve:
-        """Return the calibration curve; few decisions give fewer groups."""
-        predicted, followed = self.predicted[self.known], self.followed[self.known]
-        order = np.argsort(predicted, kind='stable')
+        :return: of each group the mean prediction, mean, 10th (low) and 90th (high) percentile of
+            what followed, and count; few decisions give fewer groups
+        """
+        order = np.argsort(self.predicted, kind='stable')
         groups = [group for group in np.array_split(order, BINS) if group.size]
-        def each(function: Any, values: NDArray[np.float64]) -> NDArray[np.float64]:
-            return np.array([function(values[group]) for group in groups])
-        return Curve(
-            each(np.mean, predicted), each(np.mean, followed),
-            each(lambda part: np.quantile(part, 0.1), followed),
-            each(lambda part: np.quantile(part, 0.9), followed),
-            np.array([group.size for group in groups], np.int64))
+        followed = [self.followed[group] for group in groups]
+        return {'predicted': [self.predicted[group].mean() for group in groups],
+                'followed': [part.mean() for part in followed],
+                'low': [np.quantile(part, 0.1) for part in followed],
+                'high': [np.quantile(part, 0.9) for part in followed],
+                'count': [part.size for part in followed]}
 
     def to_dict(self) -> dict[str, Any]:
         """Return all figures for JSON; None where data is insufficient."""
-        predicted, followed = self.predicted[self.known], self.followed[self.known]
-        error = predicted - followed
         curve = self.curve()
+        bias, rmse = _bias_and_rmse(self.predicted - self.followed)
         return {
-            'decisions': int(error.size),
+            'decisions': self.predicted.size,
             'discount': self.discount,
-            'bias': number(error.mean()) if error.size else None,
-            'rmse': number(np.sqrt(np.mean(error**2))) if error.size else None,
-            'correlation': rank_correlation(predicted, followed),
-            'curve': [{'predicted': number(p), 'followed': number(f), 'low': number(low),
-                       'high': number(high), 'count': int(count)}
-                      for p, f, low, high, count in zip(
-                          curve.predicted, curve.followed, curve.low, curve.high, curve.count,
-                          strict=True)],
+            'bias': number(bias),
+            'rmse': number(rmse),
+            'correlation': rank_correlation(self.predicted, self.followed),
+            'curve': [{name: value if name == 'count' else number(value)
+                       for name, value in zip(curve, point, strict=True)}
+                      for point in zip(*curve.values(), strict=True)],
             'by_horizon': [{'decisions': horizon, 'bias': number(bias), 'rmse': number(rmse)}
                            for horizon, (bias, rmse) in self.by_horizon.items()],
         }
+
+
+def _bias_and_rmse(error: NDArray[np.float64]) -> tuple[float, float]:
+    """Return mean and root mean square of errors; not-a-number without any."""
+    if not error.size:
+        return np.nan, np.nan
+    return float(error.mean()), float(np.sqrt(np.mean(error**2)))
 
 
 def rank_correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> float | None:
@@ -120,9 +110,10 @@ def foresight(trace: Trace, quantity: str, discount: float) -> Foresight:
         error = predicted - sums_after(trace.episode, amounts, discount, horizon, predicted)
         error = error[np.isfinite(error)]
         if error.size:
-            by_horizon[horizon] = float(error.mean()), float(np.sqrt(np.mean(error**2)))
+            by_horizon[horizon] = _bias_and_rmse(error)
     followed = sums_after(trace.episode, amounts, discount, CLOSING, predicted)
-    return Foresight(predicted, followed, discount, by_horizon)
+    known = np.isfinite(predicted) & np.isfinite(followed)
+    return Foresight(predicted[known], followed[known], discount, by_horizon)
 
 
 def sums_after(episode: NDArray[np.int64], amounts: NDArray[np.float64], discount: float,
@@ -155,10 +146,7 @@ def sums_after(episode: NDArray[np.int64], amounts: NDArray[np.float64], discoun
 
 def episode_bounds(episode: NDArray[np.int64]) -> list[tuple[int, int]]:
     """Return the first decision of each episode and the one after its last."""
-    if not len(episode):
-        return []
-    starts = [0, *(np.flatnonzero(np.diff(episode)) + 1).tolist()]
-    return list(zip(starts, [*starts[1:], len(episode)], strict=True))
+    return [(first, last + 1) for first, last in runs(np.ones_like(episode, bool), episode)]
 
 
 def coverage(trace: Trace, discount: float, window: int) -> float | None:

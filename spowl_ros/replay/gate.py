@@ -4,24 +4,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spowl_ros.bags.reader import Bag
 from spowl_ros.base import yaml
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.settings import declared, read, setting
 from spowl_ros.control.contract import differing
-from spowl_ros.replay.replay import Changes, Replayer
-from spowl_ros.replay.tally import Tally
 
 if TYPE_CHECKING:
     from spowl_ros.control.bundle import Bundle
+    from spowl_ros.replay.tally import Tally
 
 _OFF = ' (-1: off)'
+
+
+def _rule(limit: float, meaning: str, high: float | None = None) -> Any:
+    """Declare a rule that can be switched off."""
+    return setting(limit, meaning + _OFF, low=-1.0, high=high)
 
 
 @dataclass(frozen=True)
@@ -33,27 +35,18 @@ class GateRules:
     """
 
     decisions: int = setting(100, 'least number of decisions', low=1)
-    action_mean: float = setting(
-        0.5, 'mean difference of the actions, which range from -1 to 1' + _OFF,
-        low=-1.0)
-    action_high: float = setting(
-        1.5, '95th percentile of the difference of the actions' + _OFF, low=-1.0)
-    source_changes: float = setting(
-        0.5, 'fraction of the decisions whose source differs' + _OFF, low=-1.0, high=1.0)
-    stops: float = setting(
-        0.02, 'increase of the fraction of decisions that are stops' + _OFF, low=-1.0, high=1.0)
-    predicted_cost: float = setting(
-        1.0, 'increase of the mean predicted cost value of the executed actions' + _OFF,
-        low=-1.0)
-    cost_error: float = setting(
-        1.2, "RMS error of the predicted cost, as a multiple of A's" + _OFF, low=-1.0)
-    misses: float = setting(
-        0.0, 'additional costs without a warning' + _OFF, low=-1.0)
-    false_alarms: float = setting(
-        2.0, 'additional alarms without a cost' + _OFF, low=-1.0)
-    latency: float = setting(
-        0.5, '99th percentile of the latency on this machine, as a fraction of the control period'
-        + _OFF, low=-1.0)
+    action_mean: float = _rule(
+        0.5, 'mean difference of the actions, which range from -1 to 1')
+    action_high: float = _rule(1.5, '95th percentile of the difference of the actions')
+    source_changes: float = _rule(0.5, 'fraction of the decisions whose source differs', 1.0)
+    stops: float = _rule(0.02, 'increase of the fraction of decisions that are stops', 1.0)
+    predicted_cost: float = _rule(
+        1.0, 'increase of the mean predicted cost value of the executed actions')
+    cost_error: float = _rule(1.2, "RMS error of the predicted cost, as a multiple of A's")
+    misses: float = _rule(0.0, 'additional costs without a warning')
+    false_alarms: float = _rule(2.0, 'additional alarms without a cost')
+    latency: float = _rule(
+        0.5, '99th percentile of the latency on this machine, as a fraction of the control period')
 
 
 @dataclass(frozen=True)
@@ -71,8 +64,8 @@ class Finding:
         """Whether the figure is known and within the limit."""
         if self.figure is None or not math.isfinite(self.figure):
             return False
-        return self.figure >= self.limit if self.rule == 'decisions' else (
-            self.figure <= self.limit)
+        return (self.figure >= self.limit if self.rule == 'decisions'
+                else self.figure <= self.limit)
 
 
 def rules_from(path: Path) -> GateRules:
@@ -96,22 +89,6 @@ def check_contracts(first: Bundle, second: Bundle) -> None:
     if found := differing(first.contract, second.contract):
         raise SpowlError(f'the contracts of the two bundles differ in {", ".join(found)}; one '
                          'cannot follow the other')
-
-
-def tally(path: Path, first: Bundle, second: Bundle, changes: Changes | None = None,
-          progress: Callable[[int], Any] = lambda decisions: None) -> Tally:
-    """
-    Return the sums over the decisions of two bundles on one recording.
-
-    :param first: the old bundle, A
-    :param second: the new bundle, B
-    :raises SpowlError: the bag cannot be replayed
-    """
-    pair = []
-    for bundle in (first, second):
-        with Bag(path) as bag:
-            pair.append(Replayer(bag, bundle, changes).run(progress))
-    return Tally.of(*pair)
 
 
 def judge(total: Tally, rules: GateRules, period: float) -> list[Finding]:

@@ -165,8 +165,7 @@ def _numbers(values: dict[str, float]) -> dict[str, float | None]:
 
 def source_fraction(trace: Trace) -> dict[str, float]:
     """Return the fraction of decisions by source."""
-    counts = np.bincount(trace.source, minlength=len(SOURCES))
-    return shares(dict(zip(SOURCES, counts.tolist(), strict=True)), SOURCES)
+    return shares(Counter(SOURCES[source] for source in trace.source), SOURCES)
 
 
 def switches(trace: Trace) -> dict[str, int]:

@@ -60,31 +60,27 @@ def timeline(trace: Trace) -> Figure:
     """Draw source, alarms, values with their thresholds, costs and model error over time."""
     trace = thinned(trace)
     time = trace.time
-    alarms = [name for name, tripped in trace.alarms.items() if tripped.any()]
+    alarms = {name: tripped for name, tripped in trace.alarms.items() if tripped.any()}
     figure = Figure((WIDTH, 7.3 + 0.25 * len(alarms)), layout='constrained')
     heights = (0.35, max(0.05, 0.18 * len(alarms)), 1.2, 1.4, 0.45, 0.9)
     rows = figure.subplots(6, 1, sharex=True, height_ratios=heights)
-    _sources(rows[0], trace, time)
-    _alarms(rows[1], trace, time, alarms)
-    _lines(rows[2], time, trace.plan, (
+    _sources(rows[0], trace)
+    _alarms(rows[1], trace, alarms)
+    _lines(rows[2], 'Predicted value', trace, (
         ('plan_value', 'plan', SOURCE_HEX['plan'], '-'),
         ('policy_value', 'policy', SOURCE_HEX['policy'], '-'),
         ('value_low', 'least allowed $q_l$', GREY, '--')))
-    rows[2].set_title('Predicted value')
-    bound = trace.executed('cost_value') + trace.cost_offset
-    _lines(rows[3], time, trace.plan, (
+    _lines(rows[3], 'Predicted cost value', trace, (
         ('plan_cost_value', 'plan', SOURCE_HEX['plan'], '-'),
         ('policy_cost_value', 'policy', SOURCE_HEX['policy'], '-'),
         ('cost_value_high', 'most allowed $k_h$', GREY, '--'),
         ('cost_threshold', 'of candidates $k^*$', '#7a6a5a', ':')),
-        trace.limits['cost_value'], bound)
-    rows[3].set_title('Predicted cost value')
+        trace.limits['cost_value'], trace.executed('cost_value') + trace.cost_offset)
     rows[4].fill_between(time, trace.cost, step='post', color=COST_HEX, alpha=0.85, linewidth=0)
-    rows[4].set_title('Cost')
-    rows[4].set_ylim(0, float(np.fmax.reduce(trace.cost, initial=1.0)) * 1.15)
-    _lines(rows[5], time, trace.plan, (('model_error', 'error', VALUE, '-'),),
+    rows[4].set(title='Cost',
+                ylim=(0, float(np.fmax.reduce(trace.cost, initial=1.0)) * 1.15))
+    _lines(rows[5], 'Model error', trace, (('model_error', 'error', VALUE, '-'),),
            trace.limits['model_error'])
-    rows[5].set_title('Model error')
     rows[5].set_xlabel('seconds')
     for start, _ in episode_bounds(trace.episode)[1:]:
         for axes in rows:
@@ -101,67 +97,66 @@ def thinned(trace: Trace) -> Trace:
     return trace.select(keep)
 
 
-def _sources(axes: Axes, trace: Trace, time: NDArray[np.float64]) -> None:
+def _sources(axes: Axes, trace: Trace) -> None:
     """Draw the acting source as a coloured band."""
     for index, name in enumerate(SOURCES):
         here = trace.source == index
-        axes.broken_barh(_bars(here, trace, time), (0, 1), facecolors=SOURCE_HEX[name],
-                         linewidth=0, label=f'{name} {here.mean():.0%}')
-    axes.set(ylim=(0, 1), yticks=[])
+        axes.broken_barh(_bars(here, trace), (0, 1), facecolors=SOURCE_HEX[name], linewidth=0,
+                         label=f'{name} {here.mean():.0%}')
+    axes.set(title='Who acted', ylim=(0, 1), yticks=[])
     axes.grid(False)
     axes.spines[:].set_visible(False)
-    axes.set_title('Who acted')
     axes.legend(ncols=len(SOURCES), loc='lower right', bbox_to_anchor=(1, 1), borderpad=0)
 
 
-def _alarms(axes: Axes, trace: Trace, time: NDArray[np.float64], monitors: list[str]) -> None:
+def _alarms(axes: Axes, trace: Trace, alarms: dict[str, NDArray[np.bool_]]) -> None:
     """Draw the tripped monitors, one row for each."""
-    for row, monitor in enumerate(monitors):
-        axes.broken_barh(_bars(trace.alarms[monitor], trace, time), (row + 0.2, 0.6),
+    for row, tripped in enumerate(alarms.values()):
+        axes.broken_barh(_bars(tripped, trace), (row + 0.2, 0.6),
                          facecolors=SOURCE_HEX['monitor'], linewidth=0)
-    axes.set_ylim(max(len(monitors), 1), 0)
-    axes.set_yticks(np.arange(len(monitors)) + 0.5, [name.replace('_', ' ') for name in monitors])
+    axes.set(title='Monitors tripped' if alarms else 'No monitor tripped',
+             ylim=(max(len(alarms), 1), 0))
+    axes.set_yticks(np.arange(len(alarms)) + 0.5, [name.replace('_', ' ') for name in alarms])
     axes.tick_params(length=0)
     axes.grid(False)
     axes.spines[:].set_visible(False)
-    axes.set_title('Monitors tripped' if monitors else 'No monitor tripped')
 
 
-def _bars(here: NDArray[np.bool_], trace: Trace,
-          time: NDArray[np.float64]) -> list[tuple[float, float]]:
+def _bars(here: NDArray[np.bool_], trace: Trace) -> list[tuple[float, float]]:
     """Return begin and length of each stretch of decisions."""
+    time = trace.time
     step = float(np.median(np.diff(time))) if len(time) > 1 else 1.0
     return [(time[first], time[last] - time[first] + step)
             for first, last in runs(here, trace.episode)]
 
 
-def _lines(axes: Axes, time: NDArray[np.float64], columns: dict[str, NDArray[np.float64]],
-           series: Sequence[tuple[str, str, str, str]],
+def _lines(axes: Axes, title: str, trace: Trace, series: Sequence[tuple[str, str, str, str]],
            limit: NDArray[np.float64] | None = None,
            bound: NDArray[np.float64] | None = None) -> None:
     """
-    Draw columns over time; NaN leaves a gap, and an unlimited threshold is omitted.
+    Draw numbers of plans over time; NaN leaves a gap, and an unlimited threshold is omitted.
 
+    :param series: name in the trace, label, colour and line style of each
     :param limit: a monitor's alarm limit; one far above the lines is only given as text
     :param bound: upper bound of what follows; the area below it is filled
     """
     for name, label, line_colour, style in series:
-        values = np.where(np.abs(columns[name]) < UNLIMITED, columns[name], np.nan)
+        values = np.where(np.abs(trace.plan[name]) < UNLIMITED, trace.plan[name], np.nan)
         if np.isfinite(values).any():
-            axes.plot(time, values, style, color=line_colour, label=label, linewidth=1.1)
+            axes.plot(trace.time, values, style, color=line_colour, label=label, linewidth=1.1)
     if bound is not None and np.isfinite(bound).any():
-        axes.fill_between(time, bound, axes.get_ylim()[0], color=GREY, alpha=0.25, linewidth=0,
-                          label='what follows: below this bound')
-    known = np.isfinite(limit) if limit is not None else np.zeros(0, bool)
-    if limit is not None and known.any():
-        most = float(limit[known].max())
+        axes.fill_between(trace.time, bound, axes.get_ylim()[0], color=GREY, alpha=0.25,
+                          linewidth=0, label='what follows: below this bound')
+    if limit is not None and np.isfinite(limit).any():
+        most = float(limit[np.isfinite(limit)].max())
         bottom, top = axes.get_ylim()
         far = most > FAR_ABOVE * top
-        axes.plot(time, limit, color=SOURCE_HEX['monitor'], linewidth=1.0,
+        axes.plot(trace.time, limit, color=SOURCE_HEX['monitor'], linewidth=1.0,
                   label=f'alarm above {most:.3g}')
         axes.set_ylim(bottom, top if far else max(top, 1.05 * most))
     if axes.lines:
         axes.legend(ncols=6, loc='lower right', bbox_to_anchor=(1, 1), borderpad=0)
+    axes.set_title(title)
 
 
 def calibration(value: Foresight, cost_value: Foresight) -> Figure:
@@ -170,10 +165,8 @@ def calibration(value: Foresight, cost_value: Foresight) -> Figure:
     for axes, foresight, title, dots in zip(
             figure.subplots(1, 2), (cost_value, value), ('Cost value', 'Value'),
             (COST_VALUE, VALUE), strict=True):
-        predicted, followed = (part[foresight.known]
-                               for part in (foresight.predicted, foresight.followed))
-        axes.set_title(title)
-        axes.set(xlabel='predicted', ylabel='followed')
+        predicted, followed = foresight.predicted, foresight.followed
+        axes.set(title=title, xlabel='predicted', ylabel='followed')
         if not predicted.size:
             axes.text(0.5, 0.5, 'too few decisions', ha='center', transform=axes.transAxes)
             continue
@@ -183,9 +176,9 @@ def calibration(value: Foresight, cost_value: Foresight) -> Figure:
         ends = [min(predicted.min(), followed.min()), max(predicted.max(), followed.max())]
         axes.plot(ends, ends, color=GREY, linewidth=0.9, linestyle='--', label='as predicted')
         curve = foresight.curve()
-        axes.fill_between(curve.predicted, curve.low, curve.high, color=dots, alpha=0.12,
+        axes.fill_between(curve['predicted'], curve['low'], curve['high'], color=dots, alpha=0.12,
                           linewidth=0, label='8 of 10 decisions')
-        axes.plot(curve.predicted, curve.followed, 'o-', color=dots, markersize=4,
+        axes.plot(curve['predicted'], curve['followed'], 'o-', color=dots, markersize=4,
                   linewidth=1.4, label='mean')
         axes.legend(loc='upper left')
     return figure
@@ -216,8 +209,7 @@ def latency(trace: Trace) -> Figure:
     figure = Figure((WIDTH / 2, 3.3), layout='constrained')
     axes = figure.subplots()
     milliseconds = trace.seconds[np.isfinite(trace.seconds)] * 1e3
-    axes.set_title('Latency')
-    axes.set(xlabel='ms', ylabel='decisions')
+    axes.set(title='Latency', xlabel='ms', ylabel='decisions')
     if milliseconds.size:
         # One slow decision must not squeeze all others into one bar.
         end = percentiles(milliseconds, (99.5,))['p99.5'] * 1.15
@@ -280,8 +272,7 @@ def difference(recorded: Trace, replayed: Trace, compared: NDArray[np.bool_]) ->
         changed = np.where(
             compared, replayed.executed(quantity) - recorded.executed(quantity), np.nan)
         rows[1].plot(shown, changed[shown], color=line, linewidth=1.0, label=label)
-    rows[1].set_title('Prediction for the action taken: replayed − recorded')
-    rows[1].set_xlabel('decision')
+    rows[1].set(title='Prediction for the action taken: replayed − recorded', xlabel='decision')
     rows[1].legend()
     return figure
 
@@ -306,10 +297,8 @@ def sweep(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> Figure:
             if any(share):
                 right.plot(at, share, 'o-', color=SOURCE_HEX[source], markersize=3.5,
                            label=f'{source} {suffix}'.strip())
-    left.set_title('Alarms')
-    right.set_title('Who would have acted')
     right.set_ylim(0, 1.02)
-    for axes in (left, right):
-        axes.set_xlabel(names[0])
+    for axes, title in ((left, 'Alarms'), (right, 'Who would have acted')):
+        axes.set(title=title, xlabel=names[0])
         axes.legend()
     return figure

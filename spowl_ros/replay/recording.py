@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 OUTCOMES = ('reward', 'cost')
 MARKERS = 'simulator/markers'
 EPISODE = 'simulator/episode'
-TYPES = {**dict.fromkeys((DECISION, EPISODE), 'diagnostic_msgs/msg/DiagnosticArray'),
-         **dict.fromkeys(OUTCOMES, 'std_msgs/msg/Float64'),
-         MARKERS: 'visualization_msgs/msg/MarkerArray', BEGIN_TOPIC: BEGIN_TYPE}
 
 
 @dataclass(frozen=True)
@@ -98,30 +95,16 @@ class RecordedRun:
         self._sensors = {entry.topic: entry for entry in topics(contract, robot)}
         if not any(topic.messages for topic in bag.topics.values()):
             raise SpowlError(f'bag {bag.path} holds no messages')
-        if namespace is None:
-            namespace = self._find_namespace()
-        self._prefix = f'/{namespace.strip("/")}/' if namespace.strip('/') else '/'
-        self._check()
-
-    @property
-    def namespace(self) -> str:
+        self.namespace = (self._find_namespace() if namespace is None else namespace).strip('/')
         """The robot's namespace, without slashes at the ends."""
-        return self._prefix.strip('/')
-
-    @property
-    def sensors(self) -> list[str]:
+        self._prefix = f'/{self.namespace}/' if self.namespace else '/'
+        self.sensors = [self._prefix + topic for topic in self._sensors]
         """Full names of the topics that make an observation."""
-        return [self._prefix + topic for topic in self._sensors]
-
-    @property
-    def decided(self) -> bool:
+        self.decided = self._has(DECISION)
         """Whether a controller's decisions were recorded."""
-        return self._has(DECISION)
-
-    @property
-    def outcomes(self) -> tuple[str, ...]:
+        self.outcomes = tuple(name for name in OUTCOMES if self._has(name))
         """Which of rewards and costs were recorded; a topic without messages tells nothing."""
-        return tuple(name for name in OUTCOMES if self._has(name))
+        self._check()
 
     @property
     def robot_file(self) -> str:
@@ -131,10 +114,8 @@ class RecordedRun:
 
     def events(self) -> Iterator[tuple[int, Event]]:
         """Yield time of reception (nanoseconds) and event, in order."""
-        readers: dict[str, Callable[[str, Any], Iterator[Event]]] = {
-            **dict.fromkeys(self._sensors, self._samples), DECISION: _decisions,
-            BEGIN_TOPIC: _begins, MARKERS: _scenes, EPISODE: _episodes,
-            **dict.fromkeys(OUTCOMES, _outcomes)}
+        readers = {**dict.fromkeys(self._sensors, self._samples),
+                   **{topic: reader for topic, (_, reader) in OTHERS.items()}}
         present = {self._prefix + name: (name, reader) for name, reader in readers.items()}
         self._edge = Edge()
         self._refused: dict[str, tuple[int, str]] = {}
@@ -158,13 +139,11 @@ class RecordedRun:
         A recorder that kept the last seconds only has noted them; else it is the first decision
         that tells them.
         """
-        if noted := read_context(self.bag).settings.get(self._prefix + DECISION):
-            return _settings_in(noted)
-        for stored in self.bag.messages([self._prefix + DECISION]):
-            for decision in _decisions(DECISION, self.bag.decode(stored)):
-                if decision.settings:
-                    return settings_of(decision)
-        return None
+        topic = self._prefix + DECISION
+        told = (decision.settings for stored in self.bag.messages([topic])
+                for decision in _decisions(topic, self.bag.decode(stored)))
+        return settings_in(read_context(self.bag).settings.get(topic)
+                           or next(filter(None, told), ''))
 
     def _has(self, topic: str) -> bool:
         """Whether a topic of the robot has messages; a recorder lists those that were silent."""
@@ -201,8 +180,8 @@ class RecordedRun:
 
         :raises SpowlError: a topic is missing or of another type
         """
-        types = {topic: entry.type
-                 for topic, entry in self._sensors.items()} | TYPES
+        types = {**{topic: entry.type for topic, entry in self._sensors.items()},
+                 **{topic: wanted for topic, (wanted, _) in OTHERS.items()}}
         missing = [topic for topic in self._sensors if not self._has(topic)]
         if missing:
             raise SpowlError(
@@ -233,17 +212,16 @@ def sensors_in(path: Path, contract: Contract, robot_file: str,
         return run.namespace, run.sensors
 
 
-def settings_of(decision: Decision) -> dict[str, Any] | None:
+def settings_in(text: str) -> dict[str, Any] | None:
     """
     Return the bundle and settings that a decision names; None: it names none.
 
+    :param text: `Decision.settings`
     :return: bundle (SHA-256), settings (dotted names), seed and threads
     :raises SpowlError: malformed
     """
-    return _settings_in(decision.settings) if decision.settings else None
-
-
-def _settings_in(text: str) -> dict[str, Any]:
+    if not text:
+        return None
     try:
         said = json.loads(text)
         if (type(said['bundle']), type(said['settings']), type(said['seed']),
@@ -283,3 +261,12 @@ def _outcomes(name: str, message: Any) -> Iterator[Outcome]:
 
 def _scenes(_: str, message: Any) -> Iterator[RecordedScene]:
     yield RecordedScene(tuple(map(outline_of, solids(message))))
+
+
+OTHERS: dict[str, tuple[str, Callable[[str, Any], Iterator[Event]]]] = {
+    DECISION: ('diagnostic_msgs/msg/DiagnosticArray', _decisions),
+    EPISODE: ('diagnostic_msgs/msg/DiagnosticArray', _episodes),
+    BEGIN_TOPIC: (BEGIN_TYPE, _begins),
+    MARKERS: ('visualization_msgs/msg/MarkerArray', _scenes),
+    **dict.fromkeys(OUTCOMES, ('std_msgs/msg/Float64', _outcomes))}
+"""Topic beside the sensors to its message type and what reads its events."""

@@ -12,7 +12,7 @@ bit. Other bundles and settings show their own decisions on the same observation
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,7 @@ from spowl_ros.base.settings import declared
 from spowl_ros.control.contract import differing as differing_contracts
 from spowl_ros.control.controller import Controller
 from spowl_ros.control.decision import SOURCES, Decision
-from spowl_ros.control.observation import ObservationAssembler
+from spowl_ros.control.observation import Observation, ObservationAssembler
 from spowl_ros.control.operator import Takeover
 from spowl_ros.control.run_record import Episode
 from spowl_ros.control.settings import ControllerSettings
@@ -36,7 +36,7 @@ from spowl_ros.replay.recording import (
     RecordedRun,
     RecordedScene,
     Sample,
-    settings_of,
+    settings_in,
 )
 from spowl_ros.replay.trace import Trace, TraceBuilder
 from spowl_ros.robot.topics import load_robot
@@ -138,31 +138,53 @@ class Replay:
         return Counter(part for parts in self.differences.values() for part in parts)
 
 
-class RecentValues:
-    """Holds the last values of every field, by stamp."""
+class Inputs:
+    """The last values of every field by their stamps, and the observations made of them."""
 
     def __init__(self, contract: Contract) -> None:
-        self._fields = [field.name for field in contract.fields]
         self._values: dict[str, OrderedDict[int, NDArray[np.float64]]] = {
-            name: OrderedDict() for name in self._fields}
+            field.name: OrderedDict() for field in contract.fields}
+        self._assembler = ObservationAssembler(contract)
 
-    def add(self, sample: Sample) -> None:
-        """Remember one value."""
-        values = self._values[sample.field]
-        values[sample.stamp_ns] = sample.values
-        if len(values) > REMEMBERED:
-            values.popitem(last=False)
+    def in_turn(self, events: Iterable[tuple[int, Event]]) -> Iterator[Event]:
+        """
+        Keep the samples, and yield all other events in order: a decision once its inputs are read.
 
-    def has(self, stamps_ns: tuple[int, ...]) -> bool:
+        :param events: with their time of reception, nanoseconds; a decision waits for its inputs
+            no longer than AHEAD_NS
+        """
+        waiting: deque[tuple[int, Event]] = deque()
+        for time_ns, event in events:
+            if isinstance(event, Sample):
+                values = self._values[event.field]
+                values[event.stamp_ns] = event.values
+                if len(values) > REMEMBERED:
+                    values.popitem(last=False)
+            else:
+                waiting.append((time_ns, event))
+            while waiting:
+                since_ns, first = waiting[0]
+                if isinstance(first, Decision) and not self.known(first) and (
+                        time_ns - since_ns <= AHEAD_NS):
+                    break
+                yield waiting.popleft()[1]
+        yield from (event for _, event in waiting)
+
+    def known(self, decision: Decision) -> bool:
         """Whether the value of every field at its stamp is known."""
-        return all(stamp in self._values[name]
-                   for name, stamp in zip(self._fields, stamps_ns, strict=False))
+        return all(stamp in values for values, stamp in zip(
+            self._values.values(), decision.stamps_ns, strict=False))
 
-    def put_into(self, assembler: ObservationAssembler, stamps_ns: tuple[int, ...]) -> None:
-        """Give the assembler the values at these stamps, as far as they are known."""
-        for name, stamp in zip(self._fields, stamps_ns, strict=True):
-            if (values := self._values[name].get(stamp)) is not None:
-                assembler.put(name, values, stamp)
+    def observe(self, decision: Decision) -> Observation | None:
+        """
+        Return the observation of a decision; a value not known is that of the decision before.
+
+        :return: None where a field was never known
+        """
+        for (name, values), stamp in zip(self._values.items(), decision.stamps_ns, strict=True):
+            if (found := values.get(stamp)) is not None:
+                self._assembler.put(name, found, stamp)
+        return self._assembler.observe(decision.now_ns)
 
 
 class Replayer:
@@ -191,8 +213,7 @@ class Replayer:
         self._plans_as_recorded = not any(name.startswith('planner.') for name in self._changes)
         """Whether the recorded bundle decides with the recorded planner settings; only then do
         the recorded iterations tell how many it had time for."""
-        self._memory = RecentValues(bundle.contract)
-        self._assembler = ObservationAssembler(bundle.contract)
+        self._inputs = Inputs(bundle.contract)
         self._controller: Controller | None = None
         self._announced = ''
         self._other_bundles: dict[int, str] = {}
@@ -248,19 +269,13 @@ class Replayer:
 
     def _decide_again(self) -> Iterator[Decision]:
         """Repeat each recorded decision as soon as its inputs have been read."""
-        waiting: deque[tuple[int, Decision]] = deque()
-        for time_ns, event in self._run.events():
+        for event in self._inputs.in_turn(self._run.events()):
             if isinstance(event, Decision):
                 self._check(event)
                 self._recorded.add(event)
-                waiting.append((time_ns, event))
+                yield self._again(event)
             else:
                 self._take(event, self._recorded)
-            while waiting and (self._memory.has(waiting[0][1].stamps_ns)
-                               or time_ns - waiting[0][0] > AHEAD_NS):
-                yield self._again(waiting.popleft()[1])
-        for _, decision in waiting:
-            yield self._again(decision)
 
     def _check(self, recorded: Decision) -> None:
         """
@@ -291,12 +306,11 @@ class Replayer:
         if not recorded.stamps_ns:
             decision = controller.stop(recorded.now_ns, recorded.reason)
         else:
-            complete = self._memory.has(recorded.stamps_ns)
+            complete = self._inputs.known(recorded)
             self._without_inputs += not complete
             self._past_known &= complete
             self._rows = self._rows if complete else -1
-            self._memory.put_into(self._assembler, recorded.stamps_ns)
-            observation = self._assembler.observe(recorded.now_ns)
+            observation = self._inputs.observe(recorded)
             if observation is None:
                 decision = controller.stop(recorded.now_ns, 'the bag lacks the inputs')
             else:
@@ -331,22 +345,23 @@ class Replayer:
     def _decide_anew(self) -> Iterator[Decision]:
         """For a bag without decisions: decide at the contract's period when every field is new."""
         self._controller = Controller(self._bundle, self._settings(None))
+        assembler = ObservationAssembler(self._run.contract)
         # Half a raw step early is still in time: stamps are not exact multiples of it.
         period_ns = (self._run.contract.control_period - self._run.contract.raw_period / 2) * 1e9
         last_ns = -period_ns
         newest_ns: dict[str, int] = {}
         for _, event in self._run.events():
             if isinstance(event, Sample):
-                self._assembler.put(event.field, event.values, event.stamp_ns)
+                assembler.put(event.field, event.values, event.stamp_ns)
                 if event.stamp_ns < newest_ns.get(event.field, event.stamp_ns):
                     # The clock was set back; that is no new episode, and the controller sees it.
-                    self._assembler.forget_after(event.stamp_ns)
+                    assembler.forget_after(event.stamp_ns)
                     last_ns = event.stamp_ns - period_ns
                     newest_ns.clear()
                 newest_ns[event.field] = event.stamp_ns
-                if self._assembler.complete() and event.stamp_ns - last_ns >= period_ns:
+                if assembler.complete() and event.stamp_ns - last_ns >= period_ns:
                     last_ns = event.stamp_ns
-                    observation = self._assembler.observe(event.stamp_ns)
+                    observation = assembler.observe(event.stamp_ns)
                     assert observation is not None  # it was complete
                     decision = self._controller.decide(observation)
                     self._replayed.add(decision)
@@ -355,16 +370,14 @@ class Replayer:
                     yield decision
             elif isinstance(event, Begin):
                 self._controller.reset()
-                self._assembler.forget_before(event.stamp_ns)
+                assembler.forget_before(event.stamp_ns)
                 last_ns = event.stamp_ns - period_ns
             else:
                 self._take(event, self._replayed)
 
     def _take(self, event: Event, ledger: TraceBuilder) -> None:
-        """Remember a sample; attribute any other event to the last decision."""
-        if isinstance(event, Sample):
-            self._memory.add(event)
-        elif isinstance(event, Outcome):
+        """Attribute an event to the last decision."""
+        if isinstance(event, Outcome):
             ledger.add_outcome(event.name, event.amount)
         elif isinstance(event, Episode):
             self._episodes.append(event)
@@ -375,7 +388,7 @@ class Replayer:
 
     def _controller_as_of(self, recorded: Decision) -> Controller:
         """Return the controller in the state in which it made a recorded decision."""
-        said = settings_of(recorded)
+        said = settings_in(recorded.settings)
         if self._controller is None:
             said = said or self._run.first_settings()
             self._same_bundle = said['bundle'] == self._bundle.digest if said else None

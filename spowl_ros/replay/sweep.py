@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import as_completed
 from dataclasses import dataclass, replace
 import itertools
 from pathlib import Path
@@ -24,58 +23,42 @@ from spowl_ros.replay.replay import Changes, Replayer
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from numpy.typing import NDArray
+
 SWEPT = ('decisions', 'hits', 'misses', 'false_alarms', 'lead_seconds', 'alarmed', 'switches')
 """The figures of each row of a sweep, beside its settings."""
 
 
 @dataclass(frozen=True)
-class Job:
-    """One bag with one combination of settings."""
-
-    bag: Path
-    bundle: Path
-    changes: Changes
-    monitors: tuple[str, ...]
-    """Monitors whose alarms count."""
-
-
-@dataclass(frozen=True)
 class Worth:
-    """Result of one job."""
+    """What one combination of settings is worth on one bag."""
 
-    decisions: int
-    diverged: int
-    hits: int
-    misses: int
-    false_alarms: int
-    leads: tuple[float, ...]
-    alarmed: float
-    sources: dict[str, float]
-    switches: int
-    value: float
-    cost_value: float
-    """Mean predictions for the actions that the controller would have executed."""
+    counts: dict[str, int]
+    """Decisions, and what else is summed over bags."""
+    leads: NDArray[np.float64]
+    """Shape (hits,): seconds from the first warning to the cost."""
+    means: dict[str, float]
+    """Means over the decisions; of predictions for the action that would have been executed."""
 
 
-def combinations(sweeps: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
-    """Return every combination of the values of several settings."""
-    return [dict(zip(sweeps, values, strict=True))
-            for values in itertools.product(*sweeps.values())]
+def worth(bag: Path, bundle: Path, changes: Changes, monitors: tuple[str, ...]) -> Worth:
+    """
+    Replay one bag with one combination of settings.
 
-
-def run_job(job: Job) -> Worth:
-    """Replay one bag with one combination of settings."""
-    bundle = bundles.load(job.bundle)
-    with Bag(job.bag) as bag:
-        replay = Replayer(bag, bundle, job.changes).run()
+    :param monitors: those whose alarms count
+    """
+    loaded = bundles.load(bundle)
+    with Bag(bag) as opened:
+        replay = Replayer(opened, loaded, changes).run()
     trace = driving(replay)
-    alarms = judge_alarms(trace, job.monitors)
-    return Worth(
-        decisions=len(trace), diverged=len(replay.differences), hits=alarms.hits,
-        misses=alarms.misses, false_alarms=alarms.false_alarms, leads=tuple(alarms.leads),
-        alarmed=alarms.alarmed, sources=source_fraction(trace),
-        switches=sum(switches(trace).values()),
-        value=mean(trace.executed('value')), cost_value=mean(trace.executed('cost_value')))
+    alarms = judge_alarms(trace, monitors)
+    counts = {'decisions': len(trace), 'diverged': len(replay.differences), 'hits': alarms.hits,
+              'misses': alarms.misses, 'false_alarms': alarms.false_alarms,
+              'switches': sum(switches(trace).values())}
+    sources = {f'source_{name}': share for name, share in source_fraction(trace).items()}
+    return Worth(counts, alarms.leads, {
+        'alarmed': alarms.alarmed, **sources, 'value': mean(trace.executed('value')),
+        'cost_value': mean(trace.executed('cost_value'))})
 
 
 def sweep(bags: Sequence[Path], bundle: Path, sweeps: Mapping[str, Sequence[Any]],
@@ -91,35 +74,30 @@ def sweep(bags: Sequence[Path], bundle: Path, sweeps: Mapping[str, Sequence[Any]
     :return: one row for each combination, in order: settings, and the figures over all bags
     :raises SpowlError: a bag, the bundle or a setting is wrong
     """
-    chosen = combinations(sweeps)
+    chosen = [dict(zip(sweeps, values, strict=True))
+              for values in itertools.product(*sweeps.values())]
     monitors = tuple(name for name in foreseeing() if any(
         setting.startswith(f'{name}.') for setting in sweeps)) or foreseeing()
-    tasks = [(index, Job(bag, bundle, replace(base, values={**base.values, **values}), monitors))
-             for index, values in enumerate(chosen) for bag in bags]
-    found: list[list[Worth]] = [[] for _ in chosen]
-    with pool(min(jobs, len(tasks))) as workers:
-        running = {workers.submit(run_job, job): index for index, job in tasks}
-        for done in tqdm(as_completed(running), 'replaying', len(running), unit=' replays',
-                         disable=None):
-            found[running[done]].append(done.result())
-    return [{**values, **_sum(worths)} for values, worths in zip(chosen, found, strict=True)]
+    changes = [replace(base, values={**base.values, **values})
+               for values in chosen for _ in bags]
+    with pool(min(jobs, len(changes))) as workers:
+        worths = iter(list(tqdm(
+            workers.map(worth, itertools.cycle(bags), itertools.repeat(bundle), changes,
+                        itertools.repeat(monitors)),
+            'replaying', len(changes), unit=' replays', disable=None)))
+    return [{**values, **_sum([next(worths) for _ in bags])} for values in chosen]
 
 
 def _sum(worths: list[Worth]) -> dict[str, Any]:
     """Return the combined figures of several bags."""
-    decisions = np.array([worth.decisions for worth in worths])
+    decisions = np.array([each.counts['decisions'] for each in worths])
     weights = decisions / decisions.sum()
-    leads = [lead for worth in worths for lead in worth.leads]
+    leads = np.concatenate([each.leads for each in worths])
     return {
-        'decisions': int(decisions.sum()),
-        **{name: sum(getattr(worth, name) for worth in worths)
-           for name in ('diverged', 'hits', 'misses', 'false_alarms', 'switches')},
-        'lead_seconds': float(np.median(leads)) if leads else None,
-        'alarmed': float(weights @ [worth.alarmed for worth in worths]),
-        **{f'source_{source}': float(weights @ [worth.sources[source] for worth in worths])
-           for source in worths[0].sources},
-        'value': number(weights @ [worth.value for worth in worths]),
-        'cost_value': number(weights @ [worth.cost_value for worth in worths]),
+        **{name: sum(each.counts[name] for each in worths) for name in worths[0].counts},
+        'lead_seconds': float(np.median(leads)) if leads.size else None,
+        **{name: number(weights @ [each.means[name] for each in worths])
+           for name in worths[0].means},
     }
 
 

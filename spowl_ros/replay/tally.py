@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 import json
 import math
 from typing import TYPE_CHECKING, Any, Self
@@ -14,14 +14,18 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from spowl_ros.bags.reader import Bag
 from spowl_ros.base.statistics import number
 from spowl_ros.control.decision import SOURCES
 from spowl_ros.replay.alarms import judge_alarms
 from spowl_ros.replay.foresight import foresight
 from spowl_ros.replay.measures import driving
+from spowl_ros.replay.replay import Changes, Replay, Replayer
 
 if TYPE_CHECKING:
-    from spowl_ros.replay.replay import Replay
+    from pathlib import Path
+
+    from spowl_ros.control.bundle import Bundle
 
 ACTION_STEP = 0.001
 """Differences of actions are counted rounded up to a multiple of this."""
@@ -32,85 +36,71 @@ _UNKNOWN = -1
 
 
 @dataclass(frozen=True)
-class BundleSums:
-    """Sums of one bundle over the decisions of recordings."""
-
-    stops: int = 0
-    cost_value: float = 0.0
-    """Sum of the predicted cost values of what was done, where there are any."""
-    cost_values: int = 0
-    """How many there are."""
-    cost_error: float = 0.0
-    """Sum of the squares of predicted less followed cost, where both are known."""
-    cost_errors: int = 0
-    """How many there are."""
-    misses: float = 0.0
-    """Costs not warned of; NaN if any cost is unknown."""
-    false_alarms: float = 0.0
-    """Alarms that no cost followed; NaN if any cost is unknown."""
-
-    @classmethod
-    def of(cls, replay: Replay) -> Self:
-        """Return the sums of one replay."""
-        trace = driving(replay)
-        seen = foresight(trace, 'cost_value', replay.settings.planner.cost_discount)
-        errors = (seen.predicted - seen.followed)[seen.known]
-        cost_values = trace.executed('cost_value')
-        cost_values = cost_values[np.isfinite(cost_values)]
-        alarms, known = judge_alarms(trace), not np.isnan(trace.cost).any()
-        return cls(
-            stops=int(np.sum(trace.source == SOURCES.index('stop'))),
-            cost_value=float(cost_values.sum()), cost_values=cost_values.size,
-            cost_error=float(np.sum(errors**2)), cost_errors=errors.size,
-            misses=float(alarms.misses) if known else math.nan,
-            false_alarms=float(alarms.false_alarms) if known else math.nan)
-
-    def __add__(self, other: BundleSums) -> BundleSums:
-        """Return the sums over both."""
-        return BundleSums(*(getattr(self, entry.name) + getattr(other, entry.name)
-                            for entry in fields(BundleSums)))
-
-
-@dataclass(frozen=True)
 class Tally:
     """
     Sums over the same decisions of an old bundle, A, and a new one, B.
 
     Quantiles come from counts of rounded values, so that a tally stays small for any number of
-    decisions.
+    decisions. NaN in a sum: a part of it is unknown.
     """
 
     decisions: int = 0
     difference: float = 0.0
     """Sum of the differences of the actions: of each decision the greatest of its parts."""
     source_changes: int = 0
-    a: BundleSums = field(default_factory=BundleSums)
-    b: BundleSums = field(default_factory=BundleSums)
-    differences: Mapping[int, int] = field(default_factory=dict)
+    stops_a: int = 0
+    cost_value_a: float = 0.0
+    """Sum of the predicted cost values of what was done, where there are any."""
+    cost_values_a: int = 0
+    """How many there are."""
+    cost_error_a: float = 0.0
+    """Sum of the squares of predicted less followed cost, where both are known."""
+    cost_errors_a: int = 0
+    """How many there are."""
+    misses_a: float = 0.0
+    """Costs not warned of; NaN if any cost is unknown."""
+    false_alarms_a: float = 0.0
+    """Alarms that no cost followed; NaN if any cost is unknown."""
+    stops_b: int = 0
+    cost_value_b: float = 0.0
+    cost_values_b: int = 0
+    cost_error_b: float = 0.0
+    cost_errors_b: int = 0
+    misses_b: float = 0.0
+    false_alarms_b: float = 0.0
+    differences: Counter[int] = field(default_factory=Counter)
     """Difference of the actions in ACTION_STEP to its number."""
-    latencies: Mapping[int, int] = field(default_factory=dict)
+    latencies: Counter[int] = field(default_factory=Counter)
     """Latency of B as a power of 1 + SECONDS_STEP to its number."""
 
     @classmethod
-    def of(cls, old: Replay, new: Replay) -> Self:
-        """Return the sums of one recording."""
+    def of(cls, path: Path, first: Bundle, second: Bundle, changes: Changes | None = None,
+           progress: Callable[[int], Any] = lambda decisions: None) -> Self:
+        """
+        Return the sums over the decisions of two bundles on one recording.
+
+        :param first: the old bundle, A
+        :param second: the new bundle, B
+        :raises SpowlError: the bag cannot be replayed
+        """
+        pair = []
+        for bundle in (first, second):
+            with Bag(path) as bag:
+                pair.append(Replayer(bag, bundle, changes).run(progress))
+        old, new = pair
         one, other = driving(old), driving(new)
         apart = np.abs(one.action - other.action).max(axis=1, initial=0.0)
         seconds = np.maximum(other.seconds, _SHORTEST_S) / _SHORTEST_S
         return cls(
             decisions=len(other), difference=float(apart.sum()),
             source_changes=int(np.sum(one.source != other.source)),
-            a=BundleSums.of(old), b=BundleSums.of(new),
+            **_sums(old, 'a'), **_sums(new, 'b'),
             differences=_counts(np.ceil(apart / ACTION_STEP - 1e-9)),
             latencies=_counts(np.ceil(np.log(seconds) / math.log1p(SECONDS_STEP) - 1e-9)))
 
     def __add__(self, other: Tally) -> Tally:
         """Return the sums over both."""
-        return Tally(
-            self.decisions + other.decisions, self.difference + other.difference,
-            self.source_changes + other.source_changes, self.a + other.a, self.b + other.b,
-            Counter(self.differences) + Counter(other.differences),
-            Counter(self.latencies) + Counter(other.latencies))
+        return Tally(*(getattr(self, name) + getattr(other, name) for name in COLUMNS))
 
     def figures(self, period: float) -> dict[str, float | None]:
         """
@@ -118,66 +108,67 @@ class Tally:
 
         :param period: control period, seconds
         """
-        a, b = self.a, self.b
-        error_a, error_b = (math.sqrt(_ratio(side.cost_error, side.cost_errors))
-                            for side in (a, b))
+        error_a = math.sqrt(_ratio(self.cost_error_a, self.cost_errors_a))
+        error_b = math.sqrt(_ratio(self.cost_error_b, self.cost_errors_b))
         latency = _quantile(self.latencies, 0.99)
         figures = {
             'decisions': float(self.decisions),
             'action_mean': _ratio(self.difference, self.decisions),
             'action_high': _quantile(self.differences, 0.95) * ACTION_STEP,
             'source_changes': _ratio(self.source_changes, self.decisions),
-            'stops': _ratio(b.stops - a.stops, self.decisions),
-            'predicted_cost': (_ratio(b.cost_value, b.cost_values)
-                               - _ratio(a.cost_value, a.cost_values)),
+            'stops': _ratio(self.stops_b - self.stops_a, self.decisions),
+            'predicted_cost': (_ratio(self.cost_value_b, self.cost_values_b)
+                               - _ratio(self.cost_value_a, self.cost_values_a)),
             'cost_error': error_b / error_a if error_a > 0.0 else (
                 1.0 if error_b == error_a == 0.0 else math.inf),
-            'misses': b.misses - a.misses, 'false_alarms': b.false_alarms - a.false_alarms,
+            'misses': self.misses_b - self.misses_a,
+            'false_alarms': self.false_alarms_b - self.false_alarms_a,
             'latency': _SHORTEST_S * (1.0 + SECONDS_STEP)**latency / period}
         return {name: number(figure) for name, figure in figures.items()}
 
     def row(self) -> dict[str, Any]:
         """Return the tally as plain values, under the names of COLUMNS."""
-        return {name: json.dumps(sorted(value.items())) if isinstance(value, Mapping) else
+        return {name: json.dumps(sorted(value.items())) if isinstance(value, Counter) else
                 number(value) if isinstance(value, float) else value
-                for name, value in self._flat().items()}
+                for name, value in vars(self).items()}
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
         """Return the tally of such values."""
-        own: dict[str, Any] = {name: math.nan if row[name] is None else row[name]
-                               for name in COLUMNS}
-        for name in _COUNTS:
-            own[name] = dict(json.loads(own[name]))
-        for side in _SIDES:
-            own[side] = BundleSums(**{entry.name: own.pop(f'{entry.name}_{side}')
-                                      for entry in fields(BundleSums)})
-        return cls(**own)
-
-    def _flat(self) -> dict[str, Any]:
-        flat: dict[str, Any] = {}
-        for entry in fields(Tally):
-            value = getattr(self, entry.name)
-            flat |= {f'{part.name}_{entry.name}': getattr(value, part.name)
-                     for part in fields(BundleSums)} if entry.name in _SIDES else {
-                         entry.name: value}
-        return flat
+        values: dict[str, Any] = {
+            name: Counter(dict(json.loads(row[name]))) if kind is str else
+            math.nan if row[name] is None else row[name] for name, kind in COLUMNS.items()}
+        return cls(**values)
 
 
-_SIDES = ('a', 'b')
-_COUNTS = ('differences', 'latencies')
-COLUMNS: dict[str, type] = {
-    name: str if name in _COUNTS else type(value) for name, value in Tally()._flat().items()}
+COLUMNS: dict[str, type] = {name: str if isinstance(value, Counter) else type(value)
+                            for name, value in vars(Tally()).items()}
 """The names of a tally's row, and the types of its values."""
 
 
-def _counts(values: NDArray[np.float64]) -> dict[int, int]:
-    whole = np.where(np.isfinite(values), values, _UNKNOWN).astype(np.int64)
-    bins, numbers = np.unique(whole, return_counts=True)
-    return dict(zip(bins.tolist(), numbers.tolist(), strict=True))
+def _sums(replay: Replay, side: str) -> dict[str, Any]:
+    """Return the sums of one bundle, under the names of the fields that end with its side."""
+    trace = driving(replay)
+    seen = foresight(trace, 'cost_value', replay.settings.planner.cost_discount)
+    errors = seen.predicted - seen.followed
+    cost_values = trace.executed('cost_value')
+    cost_values = cost_values[np.isfinite(cost_values)]
+    alarms, known = judge_alarms(trace), not np.isnan(trace.cost).any()
+    sums = {
+        'stops': int(np.sum(trace.source == SOURCES.index('stop'))),
+        'cost_value': float(cost_values.sum()), 'cost_values': cost_values.size,
+        'cost_error': float(np.sum(errors**2)), 'cost_errors': errors.size,
+        'misses': float(alarms.misses) if known else math.nan,
+        'false_alarms': float(alarms.false_alarms) if known else math.nan}
+    return {f'{name}_{side}': value for name, value in sums.items()}
 
 
-def _quantile(counts: Mapping[int, int], share: float) -> float:
+def _counts(values: NDArray[np.float64]) -> Counter[int]:
+    """Return how often each whole number occurs; all that are not finite are _UNKNOWN."""
+    return Counter(np.where(np.isfinite(values), values, _UNKNOWN).astype(np.int64).tolist())
+
+
+def _quantile(counts: Counter[int], share: float) -> float:
     """
     Return the smallest value with this share of the numbers at or below it.
 
@@ -185,7 +176,7 @@ def _quantile(counts: Mapping[int, int], share: float) -> float:
     """
     if _UNKNOWN in counts:
         return math.nan
-    left = share * sum(counts.values())
+    left = share * counts.total()
     for value in sorted(counts):
         left -= counts[value]
         if left <= 0.0:

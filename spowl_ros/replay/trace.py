@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 from array import array
+from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -79,13 +81,10 @@ class Trace:
 
     def select(self, rows: NDArray[np.bool_]) -> Trace:
         """Return some of the decisions."""
-        return Trace(
-            self.now_ns[rows], self.episode[rows], self.source[rows], self.action[rows],
-            {name: column[rows] for name, column in self.plan.items()}, self.cost_offset[rows],
-            self.reward[rows], self.cost[rows], self.seconds[rows], self.deadline_missed[rows],
-            self.position[rows], {name: column[rows] for name, column in self.alarms.items()},
-            {name: column[rows] for name, column in self.limits.items()},
-            {name: column[rows] for name, column in self.budget.items()})
+        chosen: dict[str, Any] = {
+            name: {key: column[rows] for key, column in part.items()}
+            if isinstance(part, dict) else part[rows] for name, part in vars(self).items()}
+        return Trace(**chosen)
 
 
 class TraceBuilder:
@@ -96,10 +95,10 @@ class TraceBuilder:
     """
 
     def __init__(self, outcomes: Collection[str] = ('reward', 'cost')) -> None:
-        self._nothing_yet = {name: 0.0 if name in outcomes else float('nan')
+        self._nothing_yet = {name: 0.0 if name in outcomes else math.nan
                              for name in ('reward', 'cost')}
         self._times = array('q')
-        self._columns: dict[str, array[float]] = {}
+        self._columns: defaultdict[str, array[float]] = defaultdict(lambda: array('d'))
         self._actions = array('d')
         self._tripped: list[tuple[str, ...]] = []
         self._monitors: set[str] = set()
@@ -117,17 +116,17 @@ class TraceBuilder:
         self._step = decision.step
         self._times.append(decision.now_ns)
         self._actions.extend(decision.action)
-        numbers = {name: getattr(decision.plan, name, float('nan')) for name in NUMBERS}
-        numbers |= {
+        limits = {reading.monitor: reading.limit for reading in decision.readings}
+        numbers = {
+            **{name: getattr(decision.plan, name, math.nan) for name in NUMBERS},
             'episode': self.episode, 'source': SOURCES.index(decision.source),
             'cost_offset': decision.cost_offset, **self._nothing_yet,
             **{f'budget_{name}': getattr(decision, f'budget_{name}') for name in BUDGET},
-            'seconds': decision.seconds.get('total', float('nan')),
-            'deadline_missed': decision.deadline_missed, 'x': float('nan'), 'y': float('nan')}
-        limits = {reading.monitor: reading.limit for reading in decision.readings}
-        numbers |= {f'{name}.limit': limits.get(name, float('nan')) for name in LIMITED}
+            'seconds': decision.seconds.get('total', math.nan),
+            'deadline_missed': decision.deadline_missed, 'x': math.nan, 'y': math.nan,
+            **{f'{name}.limit': limits.get(name, math.nan) for name in LIMITED}}
         for name, number in numbers.items():
-            self._columns.setdefault(name, array('d')).append(number)
+            self._columns[name].append(number)
         self._tripped.append(decision.tripped)
         self._monitors.update(reading.monitor for reading in decision.readings)
         self._monitors.update(decision.tripped)
@@ -149,21 +148,19 @@ class TraceBuilder:
     def build(self) -> Trace:
         """Return all decisions added so far."""
         count = len(self)
-        columns = {name: np.array(column) for name, column in self._columns.items()}
-        if not count:
-            columns = {name: np.empty(0) for name in (
-                *NUMBERS, 'episode', 'source', 'cost_offset', 'reward', 'cost', 'seconds',
-                'deadline_missed', 'x', 'y', *(f'{name}.limit' for name in LIMITED),
-                *(f'budget_{name}' for name in BUDGET))}
+
+        def column(name: str) -> NDArray[np.float64]:
+            return np.array(self._columns[name])
+
         return Trace(
-            now_ns=np.array(self._times, np.int64), episode=columns['episode'].astype(np.int64),
-            source=columns['source'].astype(np.int64),
+            now_ns=np.array(self._times, np.int64), episode=column('episode').astype(np.int64),
+            source=column('source').astype(np.int64),
             action=np.array(self._actions).reshape(count, -1 if count else 0),
-            plan={name: columns[name] for name in NUMBERS},
-            cost_offset=columns['cost_offset'], reward=columns['reward'], cost=columns['cost'],
-            seconds=columns['seconds'], deadline_missed=columns['deadline_missed'] > 0,
-            position=np.column_stack((columns['x'], columns['y'])),
+            plan={name: column(name) for name in NUMBERS},
+            **{name: column(name) for name in ('cost_offset', 'reward', 'cost', 'seconds')},
+            deadline_missed=column('deadline_missed') > 0,
+            position=np.column_stack((column('x'), column('y'))),
             alarms={monitor: np.array([monitor in tripped for tripped in self._tripped])
                     for monitor in sorted(self._monitors)},
-            limits={name: columns[f'{name}.limit'] for name in LIMITED},
-            budget={name: columns[f'budget_{name}'] for name in BUDGET})
+            limits={name: column(f'{name}.limit') for name in LIMITED},
+            budget={name: column(f'budget_{name}') for name in BUDGET})

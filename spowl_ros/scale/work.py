@@ -21,7 +21,6 @@ from spowl_ros.control import bundle as bundles
 from spowl_ros.control.bundle import Bundle
 from spowl_ros.control.decision import SOURCES
 from spowl_ros.replay import tally
-from spowl_ros.replay.gate import tally as tallied
 from spowl_ros.replay.measures import measure
 from spowl_ros.replay.replay import Changes, Replayer
 
@@ -130,7 +129,7 @@ class Judging(Work):
     def compute(self, bag: Path, loaded: Sequence[Bundle]) -> dict[str, Any]:
         """Return the row."""
         first, second = loaded
-        return tallied(bag, first, second, self.changes).row()
+        return tally.Tally.of(bag, first, second, self.changes).row()
 
 
 @lru_cache(2)

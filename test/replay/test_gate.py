@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 import json
 from pathlib import Path
@@ -20,7 +21,7 @@ from spowl_ros.base.settings import declared
 from spowl_ros.cli.main import main
 from spowl_ros.control.bundle import Bundle
 from spowl_ros.control.planner_settings import PlannerSettings
-from spowl_ros.replay.gate import GateRules, check_contracts, judge, rules_from, tally
+from spowl_ros.replay.gate import GateRules, check_contracts, judge, rules_from
 from spowl_ros.replay.replay import Changes, Replayer
 from spowl_ros.replay.tally import Tally
 from spowl_ros.training.untrained import COMPACT, export_untrained
@@ -127,15 +128,15 @@ def test_what_had_to_be_cut_short_is_not_when_the_planner_differs(
 def test_sums_of_bags_add_up(bundle: Bundle, driver, drive, tmp_path: Path) -> None:
     """A row gives back its sums; quantiles hold over all bags; one unknown makes them unknown."""
     driver.record(tmp_path / 'bag', drive(steps=5))
-    one = tally(tmp_path / 'bag', bundle, bundle)
+    one = Tally.of(tmp_path / 'bag', bundle, bundle)
     assert Tally.from_row(one.row()).row() == one.row()
     assert (one + Tally()).row() == one.row()
-    many = sum((Tally(decisions=1, differences={step: 1}, latencies={step: 1})
+    many = sum((Tally(decisions=1, differences=Counter([step]), latencies=Counter([step]))
                 for step in range(101)), Tally())
     figures = many.figures(period=1e-6)
     assert figures['action_high'] == pytest.approx(0.095, abs=2e-3)
     assert figures['latency'] == pytest.approx(1.01**99, rel=0.02)
-    unknown = many + Tally(latencies={-1: 1})
+    unknown = many + Tally(latencies=Counter([-1]))
     assert unknown.figures(period=0.1)['latency'] is None
 
 
@@ -154,7 +155,8 @@ def test_costs_that_nobody_told_do_not_pass(
                          serialize_message(Float64(data=cost)))
         writer.close()
     found = {finding.rule: finding for finding in judge(
-        tally(tmp_path / 'silent', bundle, bundle), GateRules(), bundle.contract.control_period)}
+        Tally.of(tmp_path / 'silent', bundle, bundle), GateRules(),
+        bundle.contract.control_period)}
     for rule in ('misses', 'false_alarms', 'cost_error'):
         assert found[rule].figure is None and not found[rule].passed
 
@@ -163,7 +165,7 @@ def test_what_is_not_known_fails(bundle: Bundle, driver, drive, tmp_path: Path) 
     """Too few decisions, and costs whose consequences nobody recorded, are no pass."""
     driver.record(tmp_path / 'bag', drive(steps=5))
     found = {finding.rule: finding for finding in judge(
-        tally(tmp_path / 'bag', bundle, bundle), GateRules(), bundle.contract.control_period)}
+        Tally.of(tmp_path / 'bag', bundle, bundle), GateRules(), bundle.contract.control_period)}
     assert not found['decisions'].passed and found['decisions'].figure == 5.0
     assert found['cost_error'].figure is None and not found['cost_error'].passed
     assert found['action_mean'].passed and found['action_mean'].figure == 0.0

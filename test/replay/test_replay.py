@@ -23,10 +23,11 @@ from spowl_ros.control.controller import Controller
 from spowl_ros.control.decision import SOURCES, Decision
 from spowl_ros.control.planner_settings import PlannerSettings
 from spowl_ros.control.settings import ControllerSettings
-from spowl_ros.replay.gate import GateRules, judge, tally
+from spowl_ros.replay.gate import GateRules, judge
 from spowl_ros.replay.measures import measure, remarks
 from spowl_ros.replay.recording import RecordedRun, Sample
 from spowl_ros.replay.replay import Changes, Replay, Replayer
+from spowl_ros.replay.tally import Tally
 from spowl_ros.sim.environment import contract
 from spowl_ros.training.untrained import COMPACT, export_untrained
 
@@ -99,7 +100,7 @@ def test_a_recorded_cost_that_is_none_is_not_known(
     figures = measure(found)
     assert figures['cost'] is None and 'was no number' in remarks(figures)[0]
     unknown = {finding.rule for finding in judge(
-        tally(tmp_path / 'bag', bundle, bundle), GateRules(), bundle.contract.control_period)
+        Tally.of(tmp_path / 'bag', bundle, bundle), GateRules(), bundle.contract.control_period)
         if finding.figure is None}
     assert {'misses', 'false_alarms'} <= unknown
 
