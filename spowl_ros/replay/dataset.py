@@ -30,13 +30,11 @@ from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.controller import LEAP_PERIODS
 from spowl_ros.control.decision import Decision
 from spowl_ros.control.run_record import Episode
-from spowl_ros.replay.recording import Outcome, RecordedRun
+from spowl_ros.replay.recording import OUTCOMES, Outcome, RecordedRun
 from spowl_ros.replay.replay import Inputs
 from spowl_ros.robot.topics import load_robot
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from spowl_ros.control.contract import Contract
 
 VERSION = 'v3.0'
@@ -51,25 +49,6 @@ SCALARS = {'next.reward': 'float32', 'next.cost': 'float32', 'next.done': 'bool'
            'frame_index': 'int64', 'episode_index': 'int64', 'index': 'int64',
            'task_index': 'int64'}
 """Columns of one value, with their types."""
-
-
-@dataclass
-class DatasetFrame:
-    """One decision and its outcome."""
-
-    step: int
-    now_ns: int
-    stamps_ns: tuple[int, ...]
-    action: tuple[float, ...]
-    """In [-1, 1]."""
-    source: str
-    reward: float
-    """Until the next decision; NaN where rewards were not recorded."""
-    cost: float
-    done: bool = False
-    """Whether a simulator ended the episode after it."""
-    observation: NDArray[np.float32] | None = None
-    """Shape (O,); None where the bag lacks a part of it."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +80,7 @@ def write(bags: Sequence[Path], contract: Contract, directory: Path, robot_file:
     contract = robot.applied_to(contract)
     left_out: Counter[str] = Counter()
     rows: list[dict[str, Any]] = []
-    statistics = _Statistics()
+    sums: list[dict[str, tuple[Any, ...]]] = []
     directory.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix='.dataset-') as folder:
         building = Path(folder) / 'new'
@@ -116,7 +95,7 @@ def write(bags: Sequence[Path], contract: Contract, directory: Path, robot_file:
                 chunk, file = divmod(number, CHUNK)
                 for episode in _episodes(_frames(run, contract, left_out), contract, left_out):
                     tables.append(_table(episode, contract, len(rows), first))
-                    statistics.add(tables[-1])
+                    sums.append(_sums(tables[-1]))
                     rows.append({
                         'episode_index': len(rows), 'tasks': [contract.task],
                         'length': len(episode), 'data/chunk_index': chunk, 'data/file_index': file,
@@ -132,17 +111,22 @@ def write(bags: Sequence[Path], contract: Contract, directory: Path, robot_file:
         if not rows:
             raise SpowlError(f'no decision of {", ".join(map(str, bags))} has its whole '
                              'observation in the bag; nothing was written')
-        _write_meta(building, contract, rows, first, statistics, left_out)
+        _write_meta(building, contract, rows, first, _statistics(sums), left_out)
         building.rename(directory)
     return Written(directory, len(rows), first, dict(left_out))
 
 
-def _frames(run: RecordedRun, contract: Contract, left_out: Counter[str]) -> list[DatasetFrame]:
-    """Return the decisions of a bag, each with its observation if the bag holds it."""
+def _frames(run: RecordedRun, contract: Contract, left_out: Counter[str]) -> list[dict[str, Any]]:
+    """
+    Return the decisions of a bag as rows by column, without the columns of their episode.
+
+    An observation is None where the bag lacks a part of it, a reward or cost is NaN where none was
+    recorded.
+    """
     inputs = Inputs(contract)
-    nothing = {name: 0.0 if name in run.outcomes else math.nan for name in ('reward', 'cost')}
-    frames: list[DatasetFrame] = []
-    last: DatasetFrame | None = None
+    nothing = {f'next.{name}': 0.0 if name in run.outcomes else math.nan for name in OUTCOMES}
+    frames: list[dict[str, Any]] = []
+    last: dict[str, Any] | None = None
     ended, step = False, -1
     for event in inputs.in_turn(run.events()):
         if isinstance(event, Decision):
@@ -154,94 +138,76 @@ def _frames(run: RecordedRun, contract: Contract, left_out: Counter[str]) -> lis
                 continue
             whole = bool(event.stamps_ns) and inputs.known(event)
             observation = inputs.observe(event) if whole else None
-            last = DatasetFrame(
-                event.step, event.now_ns, event.stamps_ns, event.action, event.source, **nothing,
-                observation=None if observation is None else observation.values)
+            last = {
+                'observation.state': None if observation is None else observation.values,
+                'action': contract.action.command(np.array(event.action)).astype(np.float32),
+                **nothing, 'next.done': False, 'source': event.source, 'stamp_ns': event.now_ns,
+                'step': step, 'stamps_ns': event.stamps_ns}
             frames.append(last)
         elif isinstance(event, Outcome) and last is not None:
-            setattr(last, event.name, getattr(last, event.name) + event.amount)
+            last[f'next.{event.name}'] += event.amount
         elif isinstance(event, Episode) and last is not None:
-            last.done = ended = True
+            last['next.done'] = ended = True
     return frames
 
 
-def _episodes(frames: list[DatasetFrame], contract: Contract,
-              left_out: Counter[str]) -> Iterator[list[DatasetFrame]]:
+def _episodes(frames: list[dict[str, Any]], contract: Contract,
+              left_out: Counter[str]) -> Iterator[list[dict[str, Any]]]:
     """Yield runs of consecutive frames; frames without an observation are left out."""
     longest_ns = LEAP_PERIODS * contract.control_period * 1e9
-    episode: list[DatasetFrame] = []
+    episode: list[dict[str, Any]] = []
     for frame in frames:
-        follows = episode and frame.step == episode[-1].step + 1 and (
-            0 < frame.now_ns - episode[-1].now_ns <= longest_ns)
-        if episode and (frame.observation is None or not follows):
+        whole = frame['observation.state'] is not None
+        follows = episode and frame['step'] == episode[-1]['step'] + 1 and (
+            0 < frame['stamp_ns'] - episode[-1]['stamp_ns'] <= longest_ns)
+        if episode and not (whole and follows):
             yield episode
             episode = []
-        if frame.observation is None:
-            left_out['without its whole observation' if frame.stamps_ns
-                     else 'a stop before every sensor was known'] += 1
-        else:
+        if whole:
             episode.append(frame)
+        else:
+            left_out['without its whole observation' if frame['stamps_ns']
+                     else 'a stop before every sensor was known'] += 1
     if episode:
         yield episode
 
 
-def _table(episode: list[DatasetFrame], contract: Contract, number: int, first: int) -> pa.Table:
+def _table(episode: list[dict[str, Any]], contract: Contract, number: int, first: int) -> pa.Table:
     """Return an episode as a table, one row a frame; its columns are those of `_features`."""
-    commands = contract.action.command(np.array([frame.action for frame in episode]))
-    observations = np.stack([frame.observation for frame in episode
-                             if frame.observation is not None])
-    count = len(episode)
-    columns: dict[str, Any] = {
-        'next.reward': [frame.reward for frame in episode],
-        'next.cost': [frame.cost for frame in episode],
-        'next.done': [frame.done for frame in episode],
-        'source': [frame.source for frame in episode],
-        'stamp_ns': [frame.now_ns for frame in episode],
-        'step': [frame.step for frame in episode],
-        'timestamp': [(frame.now_ns - episode[0].now_ns) * 1e-9 for frame in episode],
-        'frame_index': range(count), 'episode_index': [number] * count,
-        'index': range(first, first + count), 'task_index': [0] * count}
-    return pa.table({
-        'observation.state': _rows(observations), 'action': _rows(commands),
-        **{name: pa.array(columns[name], kind) for name, kind in SCALARS.items()}})
+    sizes = {name: feature['shape'][0] for name, feature in _features(contract).items()}
+    return pa.Table.from_pylist(
+        [{**frame, 'timestamp': (frame['stamp_ns'] - episode[0]['stamp_ns']) * 1e-9,
+          'frame_index': index, 'episode_index': number, 'index': first + index, 'task_index': 0}
+         for index, frame in enumerate(episode)],
+        pa.schema([(name, SCALARS.get(name) or pa.list_(pa.float32(), size))
+                   for name, size in sizes.items()]))
 
 
-def _rows(values: NDArray[Any]) -> pa.Array:
-    """Return an array (n, m) as n lists of m numbers of single precision."""
-    flat = pa.array(values.astype(np.float32).reshape(-1))
-    return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+def _sums(table: pa.Table) -> dict[str, tuple[Any, ...]]:
+    """Return lowest, highest, sum, squares and number of each numeric column's known values."""
+    sums = {}
+    for name in table.drop_columns(['source']).column_names:
+        values = np.array(table[name].to_pylist(), np.float64).reshape(len(table), -1)
+        values = values[np.isfinite(values).all(axis=1)]
+        if len(values):
+            sums[name] = (values.min(0), values.max(0), values.sum(0), (values**2).sum(0),
+                          len(values))
+    return sums
 
 
-class _Statistics:
-    """Minimum, maximum, mean and deviation of each numeric column, added up table by table."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, list[Any]] = {}
-
-    def add(self, table: pa.Table) -> None:
-        """Add an episode; unknown rewards are ignored."""
-        for name in table.column_names:
-            if name == 'source':
-                continue
-            values = np.array(table[name].to_pylist(), np.float64).reshape(len(table), -1)
-            values = values[np.isfinite(values).all(axis=1)]
-            if not len(values):
-                continue
-            new = [values.min(0), values.max(0), values.sum(0), (values**2).sum(0), len(values)]
-            old = self._sums.get(name)
-            self._sums[name] = new if old is None else [
-                np.minimum(old[0], new[0]), np.maximum(old[1], new[1]), old[2] + new[2],
-                old[3] + new[3], old[4] + new[4]]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, ready for JSON."""
-        result = {}
-        for name, (low, high, total, squares, count) in self._sums.items():
-            mean = total / count
-            deviation = np.sqrt(np.maximum(squares / count - mean**2, 0.0))
-            result[name] = {'min': low.tolist(), 'max': high.tolist(), 'mean': mean.tolist(),
-                            'std': deviation.tolist(), 'count': [count]}
-        return result
+def _statistics(episodes: list[dict[str, tuple[Any, ...]]]) -> dict[str, Any]:
+    """Return minimum, maximum, mean and deviation of each column from the sums of episodes."""
+    result = {}
+    for name in dict.fromkeys(itertools.chain.from_iterable(episodes)):
+        low, high, total, squares, counts = zip(
+            *(sums[name] for sums in episodes if name in sums), strict=True)
+        count = sum(counts)
+        mean = sum(total) / count
+        deviation = np.sqrt(np.maximum(sum(squares) / count - mean**2, 0.0))
+        result[name] = {
+            'min': np.min(low, 0).tolist(), 'max': np.max(high, 0).tolist(),
+            'mean': mean.tolist(), 'std': deviation.tolist(), 'count': [count]}
+    return result
 
 
 def _features(contract: Contract) -> dict[str, Any]:
@@ -256,7 +222,7 @@ def _features(contract: Contract) -> dict[str, Any]:
 
 
 def _write_meta(directory: Path, contract: Contract, rows: list[dict[str, Any]], frames: int,
-                statistics: _Statistics, left_out: Counter[str]) -> None:
+                statistics: dict[str, Any], left_out: Counter[str]) -> None:
     """Write the metadata files."""
     rate = 1.0 / contract.control_period
     (directory / EPISODES).parent.mkdir(parents=True)
@@ -270,7 +236,7 @@ def _write_meta(directory: Path, contract: Contract, rows: list[dict[str, Any]],
             'fps': round(rate) if math.isclose(rate, round(rate), rel_tol=1e-6) else rate,
             'splits': {'train': f'0:{len(rows)}'}, 'data_path': DATA, 'video_path': None,
             'features': _features(contract)},
-        'stats.json': statistics.to_dict(),
+        'stats.json': statistics,
         'spowl.json': {'contract': contract.to_dict(), 'left_out': dict(left_out),
                        'bags': list(dict.fromkeys(row['bag'] for row in rows))}}
     for name, content in texts.items():

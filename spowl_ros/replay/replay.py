@@ -58,6 +58,8 @@ OF_POLICY = ('plan.policy_action', 'plan.policy_value', 'plan.policy_cost_value'
 MOST_ITERATIONS = next(int(entry.high or 0) for entry in declared(ControllerSettings())
                        if entry.name == 'planner.iterations')
 """Most improvements of one plan."""
+UNTOLD: dict[str, Any] = {'bundle': '', 'settings': {}, 'seed': 0, 'threads': 1}
+"""What is taken for a bag that tells no settings."""
 NOT_DECIDED = ('seconds', 'settings')
 """Parts of a decision that say how long it took and with what, not what was decided."""
 
@@ -162,11 +164,8 @@ class Inputs:
                     values.popitem(last=False)
             else:
                 waiting.append((time_ns, event))
-            while waiting:
-                since_ns, first = waiting[0]
-                if isinstance(first, Decision) and not self.known(first) and (
-                        time_ns - since_ns <= AHEAD_NS):
-                    break
+            while waiting and (not isinstance(first := waiting[0][1], Decision)
+                               or self.known(first) or time_ns - waiting[0][0] > AHEAD_NS):
                 yield waiting.popleft()[1]
         yield from (event for _, event in waiting)
 
@@ -314,10 +313,10 @@ class Replayer:
             if observation is None:
                 decision = controller.stop(recorded.now_ns, 'the bag lacks the inputs')
             else:
-                made = recorded.plan is not None and self._plans_as_recorded
+                plan = recorded.plan if self._plans_as_recorded else None
                 decision = controller.decide(
                     dataclasses.replace(observation, silences=np.array(recorded.silences)),
-                    iterations=recorded.plan.iterations if made and recorded.plan else None,
+                    iterations=plan.iterations if plan else None,
                     deadline_missed=recorded.deadline_missed, cost=recorded.cost,
                     operator=Takeover.recorded(recorded))
         # what follows in the bag follows from what the robot did then
@@ -344,7 +343,7 @@ class Replayer:
 
     def _decide_anew(self) -> Iterator[Decision]:
         """For a bag without decisions: decide at the contract's period when every field is new."""
-        self._controller = Controller(self._bundle, self._settings(None))
+        self._controller = self._new_controller(UNTOLD)
         assembler = ObservationAssembler(self._run.contract)
         # Half a raw step early is still in time: stamps are not exact multiples of it.
         period_ns = (self._run.contract.control_period - self._run.contract.raw_period / 2) * 1e9
@@ -392,10 +391,8 @@ class Replayer:
         if self._controller is None:
             said = said or self._run.first_settings()
             self._same_bundle = said['bundle'] == self._bundle.digest if said else None
-            self._announced = said['bundle'] if said else ''
-            self._controller = Controller(
-                self._bundle, self._settings(said), said['seed'] if said else 0,
-                said['threads'] if said else 1)
+            self._announced = (said or UNTOLD)['bundle']
+            self._controller = self._new_controller(said or UNTOLD)
         before = self._before
         if said and said['bundle'] != self._announced:
             self._change_bundle(said, recorded.step, before)
@@ -410,11 +407,12 @@ class Replayer:
             if recorded.step == 0:  # only what outlasts an episode comes from before
                 self._controller.reset()
         if said:
-            settings = self._settings(said)
+            then = self._recorded_settings(said)
+            settings = then.change(self._changes)
             self._controller.change(settings)
             self._plans_as_recorded = (
                 said['bundle'] == self._bundle.digest and 'planner.iterations' not in self._changes
-                and settings.planner == self._recorded_settings(said).planner)
+                and settings.planner == then.planner)
         return self._controller
 
     def _change_bundle(self, said: dict[str, Any], step: int, before: Decision | None) -> None:
@@ -427,19 +425,19 @@ class Replayer:
         if before is not None and self._announced != self._bundle.digest:
             former.resume(step, before)  # decisions of a bundle that is not known led here
         self._bundle = self._known[said['bundle']]
-        self._controller = Controller(self._bundle, self._settings(said), said['seed'],
-                                      said['threads'])
+        self._controller = self._new_controller(said)
         self._controller.succeed(former)
 
-    def _settings(self, said: dict[str, Any] | None) -> ControllerSettings:
+    def _new_controller(self, said: dict[str, Any]) -> Controller:
         """
-        Return the recorded settings with the requested changes.
+        Return a controller with the recorded settings and the requested changes.
 
         :raises SpowlError: a setting does not exist, or the bundle fixes it
         """
-        return self._recorded_settings(said).change(self._changes)
+        settings = self._recorded_settings(said).change(self._changes)
+        return Controller(self._bundle, settings, said['seed'], said['threads'])
 
-    def _recorded_settings(self, said: dict[str, Any] | None) -> ControllerSettings:
+    def _recorded_settings(self, said: dict[str, Any]) -> ControllerSettings:
         """
         Return the recorded settings.
 
@@ -447,13 +445,10 @@ class Replayer:
 
         :raises SpowlError: a setting does not exist, or the bundle fixes it
         """
-        settings = ControllerSettings(planner=self._bundle.settings)
-        if said:
-            same = said['bundle'] == self._bundle.digest
-            settings = settings.change({
-                name: value for name, value in said['settings'].items()
-                if same or not name.startswith('planner.')})
-        return settings
+        same = said['bundle'] == self._bundle.digest
+        return ControllerSettings(planner=self._bundle.settings).change({
+            name: value for name, value in said['settings'].items()
+            if same or not name.startswith('planner.')})
 
 
 def differing(recorded: Decision, replayed: Decision) -> tuple[str, ...]:
