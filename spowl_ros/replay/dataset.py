@@ -255,22 +255,3 @@ def _tasks(task: str) -> pa.Table:
                  'pandas_version': '2.0.0'}
     table = pa.table({'task_index': pa.array([0], pa.int64()), index: pa.array([task])})
     return table.replace_schema_metadata({'pandas': json.dumps(described)})
-
-
-def read(directory: Path) -> pa.Table:
-    """
-    Return all frames of a dataset, in order.
-
-    :raises SpowlError: the dataset has another layout
-    """
-    try:
-        info = json.loads((directory / 'meta' / 'info.json').read_text(encoding='utf-8'))
-        episodes = parquet.read_table(directory / EPISODES).to_pylist()
-        files = itertools.groupby(episodes, lambda row: (row['data/chunk_index'],
-                                                         row['data/file_index']))
-        return pa.concat_tables([parquet.read_table(
-            directory / info['data_path'].format(chunk_index=chunk, file_index=file))
-            for (chunk, file), _ in files])
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise SpowlError(f'{directory} is no dataset of LeRobotDataset {VERSION}: '
-                         f'{error}') from error
