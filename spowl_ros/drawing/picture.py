@@ -15,9 +15,8 @@ import textwrap
 from PIL import Image, ImageDraw, ImageFont
 
 from spowl_ros.control.decision import SOURCES, Decision
-from spowl_ros.drawing.outline import Outline
+from spowl_ros.drawing.outline import Outline, Point
 
-Point = tuple[float, float]
 Colour = tuple[int, int, int]
 
 SCENE_PX = 560

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 import threading
 from typing import TYPE_CHECKING, Any
@@ -82,14 +82,17 @@ def write_mp4(file: Path, pictures: Iterable[Image.Image], period: float) -> Non
     import imageio_ffmpeg
 
     encoder = None
-    for picture in _with_still(pictures, period):
+    for picture in pictures:
+        frame = np.ascontiguousarray(picture)
         if encoder is None:
             encoder = imageio_ffmpeg.write_frames(
                 str(file), picture.size, fps=1 / period, macro_block_size=2, quality=7,
                 ffmpeg_log_level='error')
             encoder.send(None)
-        encoder.send(np.ascontiguousarray(picture))
+        encoder.send(frame)
     if encoder is not None:
+        for _ in range(round(STILL_S / period)):  # the last picture stays
+            encoder.send(frame)
         encoder.close()
 
 
@@ -101,12 +104,3 @@ def write_gif(file: Path, pictures: Iterable[Image.Image], period: float) -> Non
     if frames:
         durations = [round(period * 1e3)] * (len(frames) - 1) + [round(STILL_S * 1e3)]
         frames[0].save(file, save_all=True, append_images=frames[1:], duration=durations, loop=0)
-
-
-def _with_still(pictures: Iterable[Image.Image], period: float) -> Iterator[Image.Image]:
-    """Return the pictures with the last one repeated."""
-    last = None
-    for last in pictures:
-        yield last
-    if last is not None:
-        yield from [last] * round(STILL_S / period)

@@ -49,15 +49,14 @@ def foreseeing() -> tuple[str, ...]:
     return tuple(kind.name for kind in kinds() if kind.foresees)
 
 
-def judge_alarms(trace: Trace, monitors: tuple[str, ...] | None = None,
-                 window_s: float = WINDOW_S) -> AlarmCount:
+def judge_alarms(trace: Trace, monitors: tuple[str, ...] | None = None) -> AlarmCount:
     """
     Compare the alarms of some monitors, taken together, with the costs of the same decisions.
 
     :param monitors: None: those that warn of costs
 
     An alarm lasts from the decision at which a monitor trips to its release. It warns of a cost
-    that begins while it lasts or at most `window_s` after its end, and did not begin with it; an
+    that begins while it lasts or at most WINDOW_S after its end, and did not begin with it; an
     alarm raised by the decision whose own outcome cost is counted as a warning of no lead.
     """
     tripped = np.zeros(len(trace), bool)
@@ -72,7 +71,7 @@ def judge_alarms(trace: Trace, monitors: tuple[str, ...] | None = None,
         # An alarm of another episode warns of nothing here, however close in time.
         warning = [index for index, (first, last) in enumerate(alarms)
                    if trace.episode[first] == trace.episode[event] and first <= event
-                   and time[last] >= time[event] - window_s]
+                   and time[last] >= time[event] - WINDOW_S]
         useful[warning] = True
         if warning:
             leads.append(time[event] - time[alarms[warning[0]][0]])

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import pairwise
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,7 +52,7 @@ def measure(replay: Replay) -> dict[str, Any]:
         'decisions': len(replay.replayed),
         'stops_after_end': replay.stops_after_end,
         'decisions_without_inputs': replay.without_inputs,
-        'decisions_without_past': replay.without_past,
+        'decisions_without_past': 0 if replay.recorded is None else int(np.sum(~replay.compared)),
         'policy_compared': int(replay.policy_compared.sum()),
         'policy_differences': len(replay.policy_differences),
         'identical': replay.identical,
@@ -134,7 +134,7 @@ def divergence(replay: Replay) -> dict[str, Any]:
     others = np.flatnonzero(replay.compared)[action > 0.0]
     return {
         'decisions': len(replay.differences),
-        'parts': dict(replay.differing_parts.most_common()),
+        'parts': dict(Counter(itertools.chain(*replay.differences.values())).most_common()),
         'sources': dict(pairs.most_common()),
         'action': {'decisions': len(others), 'first': int(others[0]) if len(others) else None,
                    'mean': float(action.mean()), 'max': float(action.max())},
@@ -173,6 +173,6 @@ def switches(trace: Trace) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for start, end in episode_bounds(trace.episode):
         counts.update(f'{SOURCES[before]} to {SOURCES[after]}'
-                      for before, after in pairwise(trace.source[start:end].tolist())
+                      for before, after in itertools.pairwise(trace.source[start:end].tolist())
                       if before != after)
     return dict(counts.most_common())

@@ -38,6 +38,7 @@ WIDTH = 10.0  # inches
 GREY, INK = '#9aa0a8', '#38404c'
 VALUE, COST_VALUE = '#556b8e', '#a0684a'
 """Colours of curves that belong to no source; the sources' own are in SOURCE_HEX."""
+QUANTITIES = (('Cost value', COST_VALUE), ('Value', VALUE))
 MOST_POINTS = 4000
 """Greatest number of decisions in a time line; a longer series is thinned out."""
 MOST_DOTS = 1500
@@ -162,9 +163,8 @@ def _lines(axes: Axes, title: str, trace: Trace, series: Sequence[tuple[str, str
 def calibration(value: Foresight, cost_value: Foresight) -> Figure:
     """Draw what followed against what was predicted, for both value functions."""
     figure = Figure((WIDTH, 3.9), layout='constrained')
-    for axes, foresight, title, dots in zip(
-            figure.subplots(1, 2), (cost_value, value), ('Cost value', 'Value'),
-            (COST_VALUE, VALUE), strict=True):
+    for axes, foresight, (title, dots) in zip(
+            figure.subplots(1, 2), (cost_value, value), QUANTITIES, strict=True):
         predicted, followed = foresight.predicted, foresight.followed
         axes.set(title=title, xlabel='predicted', ylabel='followed')
         if not predicted.size:
@@ -188,8 +188,7 @@ def error_by_horizon(value: Foresight, cost_value: Foresight) -> Figure:
     """Draw bias and error of both value functions over the decisions looked ahead."""
     figure = Figure((WIDTH / 2, 3.3), layout='constrained')
     rows = figure.subplots(2, 1, sharex=True)
-    for axes, foresight, name, line in ((rows[0], cost_value, 'Cost value', COST_VALUE),
-                                        (rows[1], value, 'Value', VALUE)):
+    for axes, foresight, (name, line) in zip(rows, (cost_value, value), QUANTITIES, strict=True):
         axes.set_title(f'{name}: predicted − followed, by horizon')
         axes.axhline(0.0, color=GREY, linewidth=0.8)
         if foresight.by_horizon:

@@ -11,7 +11,7 @@ bit. Other bundles and settings show their own decisions on the same observation
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 import dataclasses
 from dataclasses import dataclass, field
@@ -125,19 +125,9 @@ class Replay:
         return not self.differences if self.compared.any() else None
 
     @property
-    def without_past(self) -> int:
-        """Number of recorded decisions that are not compared."""
-        return 0 if self.recorded is None else int(np.sum(~self.compared))
-
-    @property
     def diverged_at(self) -> int | None:
         """Index of the first decision that differs."""
         return min(self.differences, default=None)
-
-    @property
-    def differing_parts(self) -> Counter[str]:
-        """Part of a decision to the number of decisions in which it differs."""
-        return Counter(part for parts in self.differences.values() for part in parts)
 
 
 class Inputs:
@@ -251,9 +241,10 @@ class Replayer:
             replayed = dataclasses.replace(replayed, **{
                 name: getattr(recorded, name)[:len(replayed)]
                 for name in ('reward', 'cost', 'position')})
+        none = [False] * len(replayed)
         return Replay(
             self._run.bag.path, self._run.contract.task, recorded, replayed, self._differences,
-            np.array(self._compared), np.array(self._policy_compared, bool),
+            np.array(self._compared or none), np.array(self._policy_compared or none),
             self._policy_differences, self._without_inputs,
             self._stops_after_end(recorded or replayed), self._used, self._other_bundles,
             self._same_bundle, self._other_robot, self._changes, self._controller.settings,
@@ -284,19 +275,17 @@ class Replayer:
             its plan has more improvements than a plan can have
         """
         contract, fields = self._run.contract, len(self._run.contract.fields)
+        has = f'bag {self._run.bag.path}: decision {len(self._recorded)} has'
         parts = (('action', len(recorded.action), contract.action.size),
                  ('stamps_ns', len(recorded.stamps_ns), fields),
                  ('silences', len(recorded.silences), fields))
         for name, count, wanted in parts:
             if count != wanted and (name == 'action' or recorded.stamps_ns or count):
-                raise SpowlError(
-                    f'bag {self._run.bag.path}: decision {len(self._recorded)} has {count} values '
-                    f'in {name}, and {contract.task} has {wanted}; it was not made by this '
-                    "robot's controller")
+                raise SpowlError(f'{has} {count} values in {name}, and {contract.task} has '
+                                 f"{wanted}; it was not made by this robot's controller")
         if recorded.plan is not None and recorded.plan.iterations > MOST_ITERATIONS:
-            raise SpowlError(
-                f'bag {self._run.bag.path}: decision {len(self._recorded)} has '
-                f'{recorded.plan.iterations} improvements, at most {MOST_ITERATIONS} are possible')
+            raise SpowlError(f'{has} {recorded.plan.iterations} improvements, at most '
+                             f'{MOST_ITERATIONS} are possible')
 
     def _again(self, recorded: Decision) -> Decision:
         """Repeat one recorded decision and note the differences."""
@@ -364,8 +353,6 @@ class Replayer:
                     assert observation is not None  # it was complete
                     decision = self._controller.decide(observation)
                     self._replayed.add(decision)
-                    self._compared.append(False)
-                    self._policy_compared.append(False)
                     yield decision
             elif isinstance(event, Begin):
                 self._controller.reset()

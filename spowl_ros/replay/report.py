@@ -45,11 +45,13 @@ def write_report(file: Path, replays: Sequence[tuple[Replay, dict[str, Any]]],
         loader=jinja2.PackageLoader('spowl_ros.replay', '.'), autoescape=True,
         undefined=jinja2.StrictUndefined, trim_blocks=True)
     pages.filters |= {'digits': digits, 'percent': percent}
+    head, texts = table(rows, swept)
     with mpl.rc_context(plots.STYLE):
         page = pages.get_template('report.html.jinja').render(
             task=replays[0][0].task, version=version('spowl_ros'), colours=plots.SOURCE_HEX,
             closing=CLOSING, window_s=f'{WINDOW_S:g}', quiet_s=f'{QUIET_S:g}',
-            sweep=_sweep(rows, swept) if rows else None,
+            sweep={'head': head, 'rows': texts, 'picture': _picture(plots.sweep(rows, swept))}
+            if rows else None,
             replays=[_about(replay, measured) for replay, measured in replays])
     write_whole(file, page.encode())
 
@@ -57,11 +59,6 @@ def write_report(file: Path, replays: Sequence[tuple[Replay, dict[str, Any]]],
 def percent(value: float | None, decimals: int = 0) -> str:
     """Return a share as a percentage; a dash if unknown."""
     return '–' if value is None else f'{value:.{decimals}%}'
-
-
-def _sweep(rows: Sequence[dict[str, Any]], swept: Sequence[str]) -> dict[str, Any]:
-    head, texts = table(rows, swept)
-    return {'head': head, 'rows': texts, 'picture': _picture(plots.sweep(rows, swept))}
 
 
 def _about(replay: Replay, measured: dict[str, Any]) -> dict[str, Any]:

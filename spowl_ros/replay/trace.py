@@ -128,8 +128,7 @@ class TraceBuilder:
         for name, number in numbers.items():
             self._columns[name].append(number)
         self._tripped.append(decision.tripped)
-        self._monitors.update(reading.monitor for reading in decision.readings)
-        self._monitors.update(decision.tripped)
+        self._monitors.update(limits, decision.tripped)
 
     def add_outcome(self, name: str, amount: float) -> None:
         """

@@ -33,7 +33,7 @@ from spowl_ros.replay.replay import Replayer
 model = bundle.load(Path(sys.argv[2]))
 with Bag(Path(sys.argv[1])) as bag:
     replay = Replayer(bag, model).run()
-assert replay.identical, replay.differing_parts
+assert replay.identical, replay.differences
 assert not {'rclpy', 'sensor_msgs'} & set(sys.modules)
 print(len(replay.replayed))
 '''
