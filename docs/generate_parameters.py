@@ -13,6 +13,7 @@ from spowl_ros.base.settings import Setting, declared
 from spowl_ros.control.settings import ControllerSettings
 from spowl_ros.nodes import (
     adapter,
+    controller,
     diff_drive,
     player,
     recorder,
@@ -20,8 +21,7 @@ from spowl_ros.nodes import (
     supervisor,
     viewer,
 )
-from spowl_ros.ros import controller_settings
-from spowl_ros.ros.driver_settings import DriverSettings
+from spowl_ros.ros.lifecycle import DriverSettings
 from spowl_ros.system import nodes as system
 
 PAGE = Path(__file__).resolve().parent / 'parameters.md'
@@ -40,7 +40,7 @@ TABLES = (
     ('Arguments of `spowl sim` and `sim.launch.py`', (system.SimulationArguments(),)),
     ('Arguments of `spowl robot` and `robot.launch.py`', (system.RobotArguments(),)),
     ('Arguments of `replay.launch.py`', (system.ReplayArguments(),)),
-    ('controller', (controller_settings.ControllerNodeSettings(), ControllerSettings())),
+    ('controller', (controller.ControllerNodeSettings(), ControllerSettings())),
     ('supervisor', (supervisor.SupervisorNodeSettings(),)),
     ('recorder', (recorder.RecorderSettings(),)),
     ('adapter', (adapter.AdapterSettings(),)),

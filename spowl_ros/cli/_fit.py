@@ -45,13 +45,12 @@ def _parameter_problems(node: str, given: dict[str, bool | int | float | str],
                         loaded: Bundle) -> list[str]:
     """Return why a node does not accept these parameters; empty if it does."""
     from spowl_ros.control.settings import ControllerSettings
-    from spowl_ros.nodes import adapter, recorder, supervisor
-    from spowl_ros.ros import controller_settings
+    from spowl_ros.nodes import adapter, controller, recorder, supervisor
 
     tables: dict[str, tuple[Any, ...]] = {
         'adapter': (adapter.AdapterSettings(),), 'recorder': (recorder.RecorderSettings(),),
         'supervisor': (supervisor.SupervisorNodeSettings(),),
-        'controller': (controller_settings.ControllerNodeSettings(),
+        'controller': (controller.ControllerNodeSettings(),
                        ControllerSettings(planner=loaded.settings))}
     names = {entry.name for table in tables[node] for entry in declared(table)}
     found = [str(unknown('parameter', name, sorted(names)))

@@ -14,22 +14,18 @@ it. Without an errand the robot stands and no `goal_scan` is published.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 import math
 from pathlib import Path
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 from action_msgs.msg import GoalStatus
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry
 import numpy as np
-from rclpy.clock import Clock
-from rclpy.clock_type import ClockType
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, qos_profile_sensor_data
 from rclpy.subscription import Subscription
@@ -46,15 +42,18 @@ from spowl_ros.robot import adaptation
 from spowl_ros.robot.command import GROUND_AXES, TWISTS, CommandFormat
 from spowl_ros.robot.errand import Errand, Goal, State
 from spowl_ros.robot.topics import FRAME, topics
-from spowl_ros.ros import process
+from spowl_ros.ros import diagnostics, process
 from spowl_ros.ros.discovery import check_one_publisher
 from spowl_ros.ros.last_command import publish_last
 from spowl_ros.ros.messages import build, message_class
-from spowl_ros.ros.parameters import Parameters, refuse_unknown
-from spowl_ros.ros.process import DIAGNOSTICS_PERIOD_S, LOG_PERIOD_S
+from spowl_ros.ros.parameters import Parameters
+from spowl_ros.ros.process import LOG_PERIOD_S
 from spowl_ros.ros.qos import LATCHED
+from spowl_ros.ros.services import serve
+from spowl_ros.ros.timers import every
 
 if TYPE_CHECKING:
+    from diagnostic_msgs.msg import DiagnosticStatus
     from rclpy.subscription import MessageInfo
 
 COMMAND_PERIOD = 0.02
@@ -111,11 +110,8 @@ class Adapter(Node):
         super().__init__('adapter', automatically_declare_parameters_from_overrides=True)
         self._drive = adaptation.PointDrive()
         self._errand = Errand(0.0, 0.0)
-        self._table = Parameters(self, AdapterSettings(), applied=self._apply)
-        refuse_unknown(self, self._table.settings)
-        self._apply(self._table.settings)
-        self._accelerometer = adaptation.Accelerometer(
-            self._table.settings.acceleration_filter)
+        self._apply(Parameters(self, AdapterSettings(), applied=self._apply).settings)
+        self._accelerometer = adaptation.Accelerometer(self._settings.acceleration_filter)
         self._thrust = self._turn = 0.0
         self._commanded = -math.inf
         self._silent = True
@@ -142,7 +138,6 @@ class Adapter(Node):
                                               adaptation.OUTPUT, 1)
         self._status = self.create_publisher(GoalStatus, 'goal_status', LATCHED)
         self._told: tuple[int, State] = (0, State.NONE)
-        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self.create_subscription(LaserScan, 'scan', self._on_scan, sensor)
         self.create_subscription(Odometry, 'odom', self._on_odom, sensor)
         self.create_subscription(PoseStamped, 'goal_pose', self._on_goal, 1)
@@ -150,10 +145,9 @@ class Adapter(Node):
         self._asked: set[bytes] = set()
         self._answer_due = math.inf
         self.create_subscription(Float64MultiArray, 'command', self._on_command, 1)
-        self.create_service(Trigger, 'cancel', self._on_cancel)
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(COMMAND_PERIOD, self._command, clock=steady)
-        self.create_timer(DIAGNOSTICS_PERIOD_S, self._report, clock=steady)
+        serve(self, Trigger, 'cancel', self._on_cancel)
+        every(self, COMMAND_PERIOD, self._command)
+        self._diagnostics = diagnostics.Diagnostics(self, self._examine)
 
     def close(self) -> None:
         """Stop the robot for good, while the executor still runs in its own thread."""
@@ -251,14 +245,12 @@ class Adapter(Node):
         except SpowlError as error:
             self._refuse('goal_pose', error)
 
-    def _on_cancel(self, request: Trigger.Request, response: Trigger.Response,
-                   ) -> Trigger.Response:
+    def _on_cancel(self, _: Trigger.Request) -> str:
         self._settled_ns = time.time_ns()
-        response.success = self._errand.cancel()
-        response.message = ('cancelled; the robot stops' if response.success
-                            else f'no goal to cancel: {self._errand.reason}')
+        if not self._errand.cancel():
+            raise SpowlError(f'no goal to cancel: {self._errand.reason}')
         self._tell()
-        return response
+        return 'cancelled; the robot stops'
 
     def _tell(self) -> None:
         """Publish the state of the goal, if it is new."""
@@ -344,36 +336,22 @@ class Adapter(Node):
 
     # Diagnostics
 
-    def _report(self) -> None:
+    def _examine(self) -> list[DiagnosticStatus]:
         self._ask_for_latched()
-        name = self.get_fully_qualified_name().lstrip('/')
-        now, errand = time.monotonic(), self._errand
+        name, errand = self._diagnostics.name, self._errand
+        now = time.monotonic()
         fresh = [f'{topic}: {reason}' for topic, (_, reason, when) in self._refused.items()
                  if now - when < _RECENT_S]
-        values = {f'{topic}_refused': count for topic, (count, _, _) in self._refused.items()}
         ended = errand.state in (State.CANCELLED, State.ABORTED)
-        statuses = [
-            _diagnosis(f'{name}: sensors',
-                       DiagnosticStatus.ERROR if fresh else DiagnosticStatus.OK,
-                       '; '.join(fresh) or 'nothing refused', values),
-            _diagnosis(f'{name}: errand', DiagnosticStatus.WARN if ended else DiagnosticStatus.OK,
-                       f'{errand.state.name.lower()}: {errand.reason}',
-                       {'goal': errand.number, 'distance_m': f'{errand.distance:.3f}'})]
-        message = DiagnosticArray(status=statuses)
-        message.header.stamp = self.get_clock().now().to_msg()
-        self._diagnostics.publish(message)
+        return [
+            diagnostics.status(
+                f'{name}: sensors', diagnostics.ERROR if fresh else diagnostics.OK,
+                '; '.join(fresh) or 'nothing refused',
+                [(f'{topic}_refused', count) for topic, (count, _, _) in self._refused.items()]),
+            diagnostics.status(
+                f'{name}: errand', diagnostics.WARN if ended else diagnostics.OK,
+                f'{errand.state.name.lower()}: {errand.reason}',
+                [('goal', errand.number), ('distance_m', f'{errand.distance:.3f}')])]
 
 
-def _diagnosis(name: str, level: bytes, message: str,
-               values: Mapping[str, object]) -> DiagnosticStatus:
-    return DiagnosticStatus(level=level, name=name, message=message, values=[
-        KeyValue(key=key, value=str(value)) for key, value in values.items()])
-
-
-def main(args: Sequence[str] | None = None) -> int:
-    """Adapt until interrupted; exit code 2 and one line for a mistake."""
-    return process.run(Adapter, args)
-
-
-if __name__ == '__main__':
-    sys.exit(main())
+main = partial(process.main, Adapter)

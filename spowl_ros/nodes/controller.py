@@ -5,56 +5,56 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 import faulthandler
 from functools import partial
 import gc
 import math
 from pathlib import Path
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rclpy.clock import Clock, JumpThreshold
-from rclpy.clock_type import ClockType
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import JumpThreshold
 from rclpy.duration import Duration
 from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
+from rclpy.time import Time
 from std_msgs.msg import Float64, Header, String
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.settings import declared
+from spowl_ros.base.settings import declared, group, setting
 from spowl_ros.control import bundle
 from spowl_ros.control.contract import require_same
 from spowl_ros.control.controller import Controller
 from spowl_ros.control.loop import DecisionLoop
 from spowl_ros.control.monitors.registry import kinds
+from spowl_ros.control.operator import OperatorSettings
+from spowl_ros.control.providers import CPU, PROVIDERS
 from spowl_ros.control.settings import ControllerSettings
 from spowl_ros.control.shadow import Shadow
 from spowl_ros.control.signature import of_key
 from spowl_ros.control.watchdog import Watchdog
-from spowl_ros.robot.command import CommandFormat
+from spowl_ros.robot.command import COMMAND_TYPES, CommandFormat
 from spowl_ros.robot.episode import BEGIN_TOPIC
 from spowl_ros.robot.plausibility import Plausibility
 from spowl_ros.robot.topics import Edge, Topic, load_robot, topics
-from spowl_ros.ros import process
+from spowl_ros.ros import diagnostics, process
 from spowl_ros.ros.bond import Bond
-from spowl_ros.ros.controller_settings import ControllerNodeSettings
 from spowl_ros.ros.discovery import check_one_publisher
-from spowl_ros.ros.intake import Intake, Unattended
+from spowl_ros.ros.intake import Intake, Unattended, waited, waiting
 from spowl_ros.ros.last_command import publish_last
-from spowl_ros.ros.lifecycle import TOO_LATE, ManagedNode
+from spowl_ros.ros.lifecycle import TOO_LATE, DriverSettings, ManagedNode, priority
 from spowl_ros.ros.messages import build, message_class
 from spowl_ros.ros.operator_input import OperatorInput
-from spowl_ros.ros.parameters import Parameters, refuse_unknown
-from spowl_ros.ros.process import DIAGNOSTICS_PERIOD_S, LOG_PERIOD_S
+from spowl_ros.ros.parameters import Parameters
+from spowl_ros.ros.process import LOG_PERIOD_S
 from spowl_ros.ros.qos import KEPT, LATCHED
-from spowl_ros.ros.queues import waited, waiting
 from spowl_ros.ros.statistics import Statistics
-from spowl_ros.ros.succession import Model, Succession
+from spowl_ros.ros.succession import Model, RollbackSettings, Succession
 
 if TYPE_CHECKING:
+    from diagnostic_msgs.msg import DiagnosticStatus
     from rclpy.clock import TimeJump
     from rclpy.publisher import Publisher
     from rclpy.subscription import MessageInfo
@@ -68,7 +68,48 @@ _HANGS_PERIODS = 2.0
 _LAST_WORDS_S = 2.0
 
 
-class ControllerNode(ManagedNode):
+@dataclass(frozen=True)
+class ControllerNodeSettings(DriverSettings):
+    """What the controller's node needs beside the settings of the controller itself."""
+
+    AT_RUN_TIME = ('model', 'rollback')
+    model: str = setting('', 'directory of the bundle; a change while the node is active loads '
+                             'the new bundle beside the old one, and it takes over between two '
+                             'decisions')
+    rate: float = setting(
+        1.0, "speed of the node's clock relative to a steady clock: 1 on a robot, the real-time "
+             'factor in a simulation; 0: lock-step, where each measurement is answered once and '
+             'nothing is late', low=0.0, high=1000.0, read_only=True)
+    deadline_fraction: float = setting(
+        0.5, 'fraction of the control period within which a decision must be ready',
+        low=0.01, high=1.0)
+    steady_latency: bool = setting(
+        True, 'delay each command until nearly all decisions would be ready, so that commands '
+              'are as regular as the sensors; a stop is never delayed', read_only=True)
+    priority: int = priority(40)
+    decision_timeout: float = setting(
+        3.0, 'seconds for one decision after which the process ends; the robot stops earlier, '
+             'after two control periods, unless `rate` is 0', low=0.1, high=600.0, read_only=True)
+    command_type: str = setting('Float64MultiArray', 'message type of `command`',
+                                choices=tuple(COMMAND_TYPES))
+    seed: int = setting(0, "seed of the planner's randomness", low=0)
+    threads: int = setting(1, "threads of the planner's graphs", low=1, high=64)
+    provider: str = setting(
+        CPU, "where the planner's graphs run; what is not to be had, or does not reproduce the "
+        "bundle's golden vectors, is replaced by the CPU with one line in the log",
+        choices=tuple(PROVIDERS))
+    observe_cost: bool = setting(
+        False, 'subscribe to `cost`: a budget needs it, and the bound of the cost value follows '
+               'it')
+    rollback: RollbackSettings = group(RollbackSettings)
+    operator: OperatorSettings = group(OperatorSettings)
+    shadow_model: str = setting(
+        '', 'directory of a second bundle of the same contract, which decides on the same '
+            'observations, never drives, and publishes ~/shadow/decision; empty: none',
+        read_only=True)
+
+
+class ControllerNode(ManagedNode[ControllerNodeSettings]):
     """
     Subscribes to the sensors of a bundle's contract and drives by its planner.
 
@@ -78,11 +119,7 @@ class ControllerNode(ManagedNode):
     """
 
     def __init__(self) -> None:
-        super().__init__('controller')
-        self._node_parameters = Parameters(self, ControllerNodeSettings(), accept=self._accept,
-                                           applied=self._on_settings)
-        refuse_unknown(self, ControllerNodeSettings(), ControllerSettings())
-        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        super().__init__('controller', ControllerNodeSettings(), ControllerSettings())
         self._given: dict[str, Any] = {}
         self._loop: DecisionLoop | None = None
         self._shadow: Shadow | None = None
@@ -93,15 +130,11 @@ class ControllerNode(ManagedNode):
         self._drove = False
         self._failed = self.create_guard_condition(self._on_failure)
         self._watchdog: Watchdog | None = None
-        self._bond: Bond | None = None
-        self._intake: Intake | None = None
         self._succession = Succession(self, self._prepare, self._install, self._set_model)
-        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
-        self.create_timer(DIAGNOSTICS_PERIOD_S, self._report, clock=self._steady)
-        if self._node_parameters.settings.autostart:
+        if self.settings.autostart:
             self.start()
 
-    def _accept(self, settings: ControllerNodeSettings) -> None:
+    def accept(self, settings: ControllerNodeSettings) -> None:
         """
         Refuse changes without effect before the next configuration, and models that do not fit.
 
@@ -110,12 +143,9 @@ class ControllerNode(ManagedNode):
         if unknown := set(settings.rollback.monitor.split()) - {kind.name for kind in kinds()}:
             raise SpowlError(f"'rollback.monitor' names {', '.join(sorted(unknown))}; there are "
                              f'{", ".join(kind.name for kind in kinds())}')
-        if not self.configured:
-            return
-        now = self._node_parameters.settings
-        if settings.needs_configure(now):
-            raise SpowlError(TOO_LATE)
-        if settings.model not in (now.model, self._succession.driving):
+        super().accept(settings)
+        if self.configured and settings.model not in (
+                self.settings.model, self._succession.driving):
             if not self.active:
                 raise SpowlError(TOO_LATE)
             self._succession.check()
@@ -123,7 +153,8 @@ class ControllerNode(ManagedNode):
                 require_same(self._bundle.contract, self._robot.applied_to(
                     bundle.read_contract(Path(settings.model))))
 
-    def _on_settings(self, settings: ControllerNodeSettings) -> None:
+    def change(self, settings: ControllerNodeSettings) -> None:
+        """Use other rules of a rollback, or another model."""
         self._succession.change(settings.rollback)
         if self.active and settings.model != self._succession.driving:
             self._succession.request(settings.model)
@@ -136,30 +167,23 @@ class ControllerNode(ManagedNode):
 
         :raises SpowlError: the bundle is damaged or missing, or does not accept a setting
         """
-        settings = self._node_parameters.settings
-        if not settings.model:
-            raise SpowlError("parameter 'model' is empty; name the directory of a bundle")
+        settings = self.settings
         robot = self._robot = load_robot(settings.robot)
         loaded = self._load(settings.model)
-        parameters = Parameters(
+        self._bundle = loaded
+        self._declared = Parameters(
             self, ControllerSettings(planner=loaded.settings), accept=partial(_check, loaded),
-            applied=self._change, given=self._given, removable=True)
+            applied=self._change, given=self._given)
+        self.undo.callback(self._declared.remove)
         self._unseen: Bundle | None = None
-        try:
-            if settings.shadow_model:
-                self._unseen = self._load(settings.shadow_model)
-                require_same(loaded.contract, self._unseen.contract)
-            sensors = [(entry, message_class(entry.type))
-                       for entry in topics(loaded.contract, robot)]
-            self._command_format = CommandFormat(settings.command_type, loaded.contract.action)
-            self._controller = Controller(loaded, parameters.settings, settings.seed,
-                                          settings.threads)
-            self._person = OperatorInput(self, settings.operator, loaded.contract.action,
-                                         self._command_format)
-        except SpowlError:
-            self._given = parameters.remove()
-            raise
-        self._bundle, self._declared = loaded, parameters
+        if settings.shadow_model:
+            self._unseen = self._load(settings.shadow_model)
+            require_same(loaded.contract, self._unseen.contract)
+        sensors = [(entry, message_class(entry.type)) for entry in topics(loaded.contract, robot)]
+        self._command_format = CommandFormat(settings.command_type, loaded.contract.action)
+        self._controller = self._make_controller(loaded, self._declared.settings)
+        self._person = OperatorInput(self, settings.operator, loaded.contract.action,
+                                     self._command_format)
         self._command: Publisher[Any] = self.create_publisher(
             message_class(self._command_format.type), 'command', 1)
         self._decisions = self.create_publisher(DiagnosticArray, '~/decision', KEPT)
@@ -170,11 +194,11 @@ class ControllerNode(ManagedNode):
         self._doubted: dict[str, SpowlError] = {}
         self._edge = Edge()
         self._plausibility = Plausibility()
-        self._bond = Bond(self, 'supervisor', self._steady_period,
-                          self._node_parameters.settings.rate, self._on_bond,
+        self._bond = Bond(self, 'supervisor', self._steady_period, settings.rate,
+                          self.diagnostics.report,
                           healthy=lambda: self._loop is None or not self._hanging)
         # Lock-step wants the clock's and the sensors' messages in the order of one executor.
-        apart = Unattended() if self._node_parameters.settings.rate > 0.0 else None
+        apart = Unattended() if settings.rate > 0.0 else None
         # Made before the sensors' and read before them: see `_take`.
         self._begins = self.create_subscription(Header, BEGIN_TOPIC, self._on_begin, 10,
                                                 callback_group=apart)
@@ -182,24 +206,31 @@ class ControllerNode(ManagedNode):
             (entry, self.create_subscription(
                 kind, entry.topic, partial(self._on_sensor, entry), qos_profile_sensor_data,
                 callback_group=apart)) for entry, kind in sensors]
-        self._cost = (self.create_subscription(Float64, 'cost', self._store_cost, 10)
-                      if settings.observe_cost else None)
+        if settings.observe_cost:
+            self.create_subscription(Float64, 'cost', self._store_cost, 10)
         backwards = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1))
-        self._jump_handle = self.get_clock().create_jump_callback(
-            backwards, post_callback=self._on_jump)
-        if apart:  # last: `cleanup` ends the thread of a configured node only
-            self._intake = Intake(self, (self._begins, *(
-                subscription for _, subscription in self._sensors)), self._take)
+        self.undo.callback(self.get_clock().create_jump_callback(
+            backwards, post_callback=self._on_jump).unregister)
+        if apart:
+            self.undo.callback(Intake(self, (self._begins, *(
+                subscription for _, subscription in self._sensors)), self._take).end)
 
     def _load(self, path: str) -> Bundle:
         """Return a verified bundle with the robot's contract."""
-        settings = self._node_parameters.settings
+        settings = self.settings
         loaded = bundle.load(Path(path), threads=settings.threads,
                              signer=of_key(settings.require_signature),
                              provider=settings.provider)
         if loaded.fallback:
             self.get_logger().warning(f"provider '{settings.provider}': {loaded.fallback}")
         return replace(loaded, contract=self._robot.applied_to(loaded.contract))
+
+    def _make_controller(self, loaded: Bundle, settings: ControllerSettings | None = None,
+                         ) -> Controller:
+        """Return a controller, by default with the bundle's settings and those of the user."""
+        return Controller(
+            loaded, settings or ControllerSettings(planner=loaded.settings).change(self._kept()),
+            self.settings.seed, self.settings.threads)
 
     def activate(self) -> None:
         """
@@ -208,22 +239,17 @@ class ControllerNode(ManagedNode):
         :raises SpowlError: another node commands the robot
         """
         self.refuse_others('command')
-        settings = self._node_parameters.settings
-        self._controller = Controller(self._bundle, self._declared.settings, settings.seed,
-                                      settings.threads)
+        settings = self.settings
+        self._controller = self._make_controller(self._bundle, self._declared.settings)
         self._loop = DecisionLoop(
             self._controller, lambda: self.get_clock().now().nanoseconds, self._publish,
             self._fail, settings.rate, settings.deadline_fraction, settings.steady_latency,
             self._decided, self._person.operator.take)
         if self._unseen is not None:
-            self._shadow = Shadow(Controller(
-                self._unseen, ControllerSettings(planner=self._unseen.settings).change(
-                    self._kept()), settings.seed, settings.threads),
-                lambda decision: self._shadow_decisions.publish(
-                    self._decision_message(decision, 'shadow')), self._on_shadow_failure)
+            self._shadow = Shadow(self._make_controller(self._unseen), self._publish_shadow,
+                                  self._on_shadow_failure)
         self._look_for_doubt()
-        if settings.rate > 0.0:
-            self.keep_time(settings.priority)
+        self.keep_time(settings.rate, settings.priority)
         loop = self._loop
         self._sent = self._controller.stop_action
         self._hanging = False
@@ -252,27 +278,6 @@ class ControllerNode(ManagedNode):
         finally:  # even if its mode cannot be published
             publish_last(self._command, self._command_message(self._controller.stop_action))
 
-    def cleanup(self) -> None:
-        """Forget the bundle."""
-        self._jump_handle.unregister()
-        if self._intake is not None:
-            self._intake.end()
-            self._intake = None
-        if self._bond is not None:
-            self._bond.close()
-            self._bond = None
-        for _, subscription in self._sensors:
-            self.destroy_subscription(subscription)
-        self.destroy_subscription(self._begins)
-        self._person.close()
-        if self._cost is not None:
-            self.destroy_subscription(self._cost)
-        for publisher in (self._command, self._decisions, self._mode):
-            self.destroy_publisher(publisher)
-        if self._unseen is not None:
-            self.destroy_publisher(self._shadow_decisions)
-        self._given = self._declared.remove()
-
     # Another model
 
     def _kept(self) -> dict[str, Any]:
@@ -286,9 +291,7 @@ class ControllerNode(ManagedNode):
         """Return a controller for another model; runs in the loading thread."""
         loaded = self._load(path)
         require_same(self._bundle.contract, loaded.contract)
-        settings = self._node_parameters.settings
-        return Controller(loaded, ControllerSettings(planner=loaded.settings).change(self._kept()),
-                          settings.seed, settings.threads)
+        return self._make_controller(loaded)
 
     def _install(self, model: Model) -> None:
         """
@@ -306,14 +309,13 @@ class ControllerNode(ManagedNode):
 
     def _set_model(self, path: str) -> None:
         """Set the parameter to the model that drives."""
-        if path != self._node_parameters.settings.model:
+        if path != self.settings.model:
             self.set_parameters([Parameter('model', value=path)])
 
     @property
     def _steady_period(self) -> float:
         """The control period on a steady clock, seconds; in lock-step as if in real time."""
-        rate = self._node_parameters.settings.rate or 1.0
-        return self._bundle.contract.control_period / rate
+        return self._bundle.contract.control_period / (self.settings.rate or 1.0)
 
     # Callbacks: store only
 
@@ -393,17 +395,18 @@ class ControllerNode(ManagedNode):
         self._decisions.publish(self._decision_message(decision, 'decision'))
 
     def _decision_message(self, decision: Decision, what: str) -> DiagnosticArray:
-        values = [KeyValue(key=key, value=value) for key, value in decision.to_items()]
         # without a hardware_id, which PlotJuggler would put into the name of every curve
-        message = DiagnosticArray(status=[DiagnosticStatus(
-            level=DiagnosticStatus.OK, name=f'{self.get_name()}: {what}',
-            message=decision.source, values=values)])
-        message.header.stamp.sec, message.header.stamp.nanosec = divmod(decision.now_ns, 10**9)
-        return message
+        return diagnostics.stamped(
+            Time(nanoseconds=decision.now_ns).to_msg(), diagnostics.status(
+                f'{self.get_name()}: {what}', diagnostics.OK, decision.source,
+                decision.to_items()))
 
     def _decided(self, decision: Decision, observation: Observation, due: float) -> None:
         if (shadow := self._shadow) is not None:
             shadow.see(decision, observation, due)
+
+    def _publish_shadow(self, decision: Decision) -> None:
+        self._shadow_decisions.publish(self._decision_message(decision, 'shadow'))
 
     def _on_shadow_failure(self, error: Exception) -> None:
         self.get_logger().error(f'the model in the shadow decides no more: {error!r}')
@@ -411,7 +414,7 @@ class ControllerNode(ManagedNode):
     def _ramp_down(self) -> None:
         """Publish the ramp to the stop command, one command per control period, and wait."""
         contract = self._bundle.contract
-        if self._node_parameters.settings.rate > 0.0:
+        if self.settings.rate > 0.0:
             for action in contract.action.way_to_stop(self._sent, contract.control_period):
                 self._publish_command(action)
                 time.sleep(self._steady_period)
@@ -438,7 +441,7 @@ class ControllerNode(ManagedNode):
         self._ramp_down()
         self._publish_command(self._controller.stop_action)
         self._mode.publish(String(data='stop'))
-        self._report()
+        self.diagnostics.report()
 
     def _end_hanging(self, loop: DecisionLoop) -> None:
         """Stop the robot and end the process, even where publishing hangs as well."""
@@ -447,12 +450,6 @@ class ControllerNode(ManagedNode):
         process.end_now(_hangs(loop))
 
     # Diagnostics and failures, in the executor's thread
-
-    def _on_bond(self) -> None:
-        assert self._bond is not None  # it has just called
-        if self._bond.complaint:
-            self.get_logger().error(self._bond.complaint)
-        self._report()
 
     def _on_failure(self) -> None:
         self.get_logger().error(f'deciding failed: {self._failure!r}')
@@ -473,30 +470,27 @@ class ControllerNode(ManagedNode):
                 doubted[entry.topic] = error
         self._doubted = doubted
 
-    def _report(self) -> None:
+    def examine(self) -> list[DiagnosticStatus]:
+        """Return the state of the node, of its decisions and of its sensors."""
+        problem, values = self.problem, []
         if self.configured:
             self._look_for_doubt()
+            problem = problem or self._bond.complaint or self._person.complaint
+            values = [(self._bond.partner, self._bond.state)]
         now = time.monotonic()
         elapsed, self._reported = now - self._reported, now
-        name = self.get_fully_qualified_name().lstrip('/')
-        level = DiagnosticStatus.OK if self.active else DiagnosticStatus.WARN
-        problem = self.problem or (self._bond.complaint if self._bond is not None else '') or (
-            self._person.complaint if self.configured else '')
-        if problem:
-            level = DiagnosticStatus.ERROR
-        statuses = [DiagnosticStatus(
-            level=level, name=f'{name}: state',
-            message=problem or ('active' if self.active else 'not active'),
-            values=[] if self._bond is None else [
-                KeyValue(key=self._bond.partner, value=self._bond.state)])]
+        name = self.diagnostics.name
+        level = (diagnostics.ERROR if problem else
+                 diagnostics.OK if self.active else diagnostics.WARN)
+        statuses = [diagnostics.status(
+            f'{name}: state', level, problem or ('active' if self.active else 'not active'),
+            values)]
         loop = self._loop
         if loop is not None:
             statuses += self._statistics.statuses(name, self._bundle.contract.task, elapsed,
                                                   loop.silences(), loop.age, loop.longest_age,
                                                   self._plausibility.problems())
-        message = DiagnosticArray(status=statuses)
-        message.header.stamp = self.get_clock().now().to_msg()
-        self._diagnostics.publish(message)
+        return statuses
 
 
 def _hangs(loop: DecisionLoop) -> str:
@@ -515,6 +509,4 @@ def _check(loaded: Bundle, settings: ControllerSettings) -> None:
     loaded.accept(settings.planner)
 
 
-def main(args: Sequence[str] | None = None) -> None:
-    """Run the node until it is told to end."""
-    sys.exit(process.run(ControllerNode, args))
+main = partial(process.main, ControllerNode)

@@ -4,19 +4,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 import math
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry
 import numpy as np
-from rclpy.clock import Clock
-from rclpy.clock_type import ClockType
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import LaserScan
@@ -25,14 +22,16 @@ from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.settings import setting
 from spowl_ros.control.contract import ActionSpec
 from spowl_ros.robot.command import GROUND_AXES, TWISTS, CommandFormat
-from spowl_ros.ros import process
+from spowl_ros.ros import diagnostics, process
 from spowl_ros.ros.frames import Frames, prefix_of
 from spowl_ros.ros.messages import message_class
-from spowl_ros.ros.parameters import Parameters, refuse_unknown
+from spowl_ros.ros.parameters import Parameters
 from spowl_ros.ros.qos import LATCHED
+from spowl_ros.ros.timers import every
 from spowl_ros.sim.diff_drive import SPEED, TURN_RATE, DiffDriveWorld, urdf
 
 if TYPE_CHECKING:
+    from diagnostic_msgs.msg import DiagnosticStatus
     from rclpy.publisher import Publisher
 
 PERIOD = 0.04  # between two measurements of odometry and laser, seconds
@@ -73,7 +72,6 @@ class DiffDriveRobot(Node):
     def __init__(self) -> None:
         super().__init__('diff_drive', automatically_declare_parameters_from_overrides=True)
         self.settings = Parameters(self, DiffDriveSettings()).settings
-        refuse_unknown(self, self.settings)
         self.world = DiffDriveWorld(self.settings.seed)
         self._command = (0.0, 0.0)
         self._commanded = -math.inf
@@ -90,12 +88,10 @@ class DiffDriveRobot(Node):
             self._goal = self.create_publisher(PoseStamped, 'goal_pose', LATCHED)
         else:
             self.world.goal = np.full(2, np.inf)  # never reached
-        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self.create_subscription(message_class(self._format.type), 'cmd_vel',
                                  self._on_command, 1)
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(PERIOD, self._tick, clock=steady)
-        self.create_timer(1.0, self._report, clock=steady)
+        every(self, PERIOD, self._tick)
+        self._diagnostics = diagnostics.Diagnostics(self, self._examine)
         self._publish_goal()
 
     def close(self) -> None:
@@ -160,23 +156,13 @@ class DiffDriveRobot(Node):
         message.pose.orientation.w = 1.0
         self._goal.publish(message)
 
-    def _report(self) -> None:
-        message = DiagnosticArray()
-        message.header.stamp = self.get_clock().now().to_msg()
-        values = {'goals': self.world.goals, 'collisions': self.world.collisions,
-                  'least_clearance': self._nearest, 'speed': self.world.speed}
-        message.status = [DiagnosticStatus(
-            level=DiagnosticStatus.OK, name=f'{self.get_fully_qualified_name()[1:]}: drive',
-            message=f'{self.world.goals} goals, {self.world.collisions} collisions',
-            hardware_id='diff_drive',
-            values=[KeyValue(key=key, value=repr(value)) for key, value in values.items()])]
-        self._diagnostics.publish(message)
+    def _examine(self) -> list[DiagnosticStatus]:
+        world = self.world
+        return [diagnostics.status(
+            f'{self._diagnostics.name}: drive', diagnostics.OK,
+            f'{world.goals} goals, {world.collisions} collisions',
+            [('goals', world.goals), ('collisions', world.collisions),
+             ('least_clearance', self._nearest), ('speed', world.speed)], 'diff_drive')]
 
 
-def main(args: Sequence[str] | None = None) -> int:
-    """Simulate until interrupted; exit code 2 and one line for a mistake."""
-    return process.run(DiffDriveRobot, args)
-
-
-if __name__ == '__main__':
-    sys.exit(main())
+main = partial(process.main, DiffDriveRobot)

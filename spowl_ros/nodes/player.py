@@ -4,10 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -23,7 +22,7 @@ from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.settings import setting
 from spowl_ros.ros import process, recorded_qos
 from spowl_ros.ros.messages import message_class
-from spowl_ros.ros.parameters import Parameters, refuse_unknown
+from spowl_ros.ros.parameters import Parameters
 
 if TYPE_CHECKING:
     from rclpy.publisher import Publisher
@@ -70,7 +69,6 @@ class Player(Node):
     def __init__(self) -> None:
         super().__init__('player', automatically_declare_parameters_from_overrides=True)
         self.settings = Parameters(self, PlayerSettings()).settings
-        refuse_unknown(self, self.settings)
         if not self.settings.path:
             raise SpowlError("parameter 'path' is empty; name a bag")
         self._bag = Bag(Path(self.settings.path))
@@ -186,10 +184,4 @@ def played_topic(name: str, aside: bool) -> str:
     return '/'.join([*parts[:-1], ASIDE, parts[-1]]) if aside else name
 
 
-def main(args: Sequence[str] | None = None) -> None:
-    """Play until the end or until told to end."""
-    sys.exit(process.run(Player, args))
-
-
-if __name__ == '__main__':
-    main()
+main = partial(process.main, Player)

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-import functools
+from functools import partial
 from pathlib import Path
 import re
 import sys
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rcl_interfaces.srv import GetParameters, ListParameters
 from rclpy.node import Node
 from rclpy.parameter import parameter_value_to_python
-from rclpy.qos import QoSProfile, qos_profile_default, qos_profile_sensor_data
+from rclpy.qos import QoSProfile
 from std_srvs.srv import Trigger
 
 from spowl_ros.bags import context
@@ -30,12 +30,13 @@ from spowl_ros.robot.episode import BEGIN_TOPIC, BEGIN_TYPE
 from spowl_ros.robot.topics import topics
 from spowl_ros.ros import process, recorded_qos
 from spowl_ros.ros.events import TOPICS, EventWatch, Seen
+from spowl_ros.ros.intake import waiting
 from spowl_ros.ros.messages import message_class
-from spowl_ros.ros.parameters import Parameters, refuse_unknown
+from spowl_ros.ros.parameters import Parameters
+from spowl_ros.ros.qos import EVERY_MESSAGE, EVERY_SENSOR_MESSAGE
+from spowl_ros.ros.services import serve
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from rclpy.client import Client
     from rclpy.subscription import MessageInfo, Subscription
 
@@ -48,15 +49,14 @@ GLOBAL_TOPICS = ('/clock', '/diagnostics', '/tf', '/tf_static', '/rosout', '/par
 QUEUE = 1000  # messages a topic may be behind before any is lost
 DISCOVERY_S = 0.1
 EXPECTED = {
-    'controller/decision': ('diagnostic_msgs/msg/DiagnosticArray', qos_profile_default),
-    BEGIN_TOPIC: (BEGIN_TYPE, qos_profile_default),
-    'reward': ('std_msgs/msg/Float64', qos_profile_default),
-    'cost': ('std_msgs/msg/Float64', qos_profile_default),
-    'simulator/episode': ('diagnostic_msgs/msg/DiagnosticArray', qos_profile_default),
-    'simulator/markers': ('visualization_msgs/msg/MarkerArray', qos_profile_default),
+    'controller/decision': 'diagnostic_msgs/msg/DiagnosticArray',
+    BEGIN_TOPIC: BEGIN_TYPE,
+    'reward': 'std_msgs/msg/Float64',
+    'cost': 'std_msgs/msg/Float64',
+    'simulator/episode': 'diagnostic_msgs/msg/DiagnosticArray',
+    'simulator/markers': 'visualization_msgs/msg/MarkerArray',
 }
 """Topics with a subscription from the start, because their first message matters."""
-
 RECORDS = ('controller/decision', BEGIN_TOPIC, 'simulator/episode')
 """Topics that are latched for late subscribers, but carry events, not a state."""
 
@@ -98,7 +98,6 @@ class Recorder(Node):
     def __init__(self) -> None:
         super().__init__('recorder', automatically_declare_parameters_from_overrides=True)
         self.settings = Parameters(self, RecorderSettings()).settings
-        refuse_unknown(self, self.settings)
         path = self.settings.path or time.strftime('rosbag2_%Y_%m_%d-%H_%M_%S')
         storing = Settings(
             storage=self.settings.storage, compression=self.settings.compression,
@@ -113,7 +112,7 @@ class Recorder(Node):
         self.bag: BackgroundWriter | RingWriter
         if ring.seconds:
             self.bag = self.ring = RingWriter(Path(path), storing, ring)
-            self.create_service(Trigger, '~/save', self._on_save)
+            serve(self, Trigger, '~/save', self._on_save)
         else:
             self.bag = BackgroundWriter(Path(path), storing, self.settings.flush_seconds)
             self._context_topic = self.bag.add_topic(context.TOPIC, context.TYPE)
@@ -143,11 +142,9 @@ class Recorder(Node):
         print(f'recorder: {self.bag.messages} messages of {len(self._numbers)} topics, '
               f'{self.bag.bytes / 1e6:.1f} MB, in {self.bag.path}{lost}', file=sys.stderr)
 
-    def _on_save(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+    def _on_save(self, _: Trigger.Request) -> str:
         assert self.ring is not None  # else there is no such service
-        path = self.ring.trigger('save', 'asked for', asked=True)
-        response.success, response.message = True, f'the bag will be {path}'
-        return response
+        return f'the bag will be {self.ring.trigger("save", "asked for", asked=True)}'
 
     def _tell_news(self) -> None:
         """Log which bags of the last seconds were written or failed."""
@@ -157,14 +154,12 @@ class Recorder(Node):
 
     def _expect(self, contract: Contract) -> None:
         """Subscribe to a controller's inputs and outputs by its contract, before it starts."""
-        expected = {entry.topic: (entry.type, qos_profile_sensor_data)
-                    for entry in topics(contract)} | EXPECTED
-        for name, (message_type, profile) in expected.items():
+        sensors = {entry.topic: entry.type for entry in topics(contract)}
+        for name, message_type in (sensors | EXPECTED).items():
             topic = self.resolve_topic_name(name)
             if self._wanted(topic, [message_type]):
-                self._subscribe(topic, message_type, QoSProfile(
-                    depth=QUEUE, reliability=profile.reliability,
-                    durability=profile.durability))
+                self._subscribe(topic, message_type,
+                                EVERY_MESSAGE if name in EXPECTED else EVERY_SENSOR_MESSAGE)
 
     def _discover(self) -> None:
         """Subscribe to new topics, and ask new nodes for their parameters."""
@@ -194,7 +189,7 @@ class Recorder(Node):
                 self._asked[node] = None
                 names, values = clients
                 names.call_async(ListParameters.Request()).add_done_callback(
-                    functools.partial(self._on_parameter_names, node, values))
+                    partial(self._on_parameter_names, node, values))
 
     def _wanted(self, topic: str, types: list[str]) -> bool:
         """Whether to record a topic."""
@@ -219,7 +214,7 @@ class Recorder(Node):
         message_definition(message_type)
         self._subscribed[topic] = self.create_subscription(
             message_class(message_type), topic,
-            functools.partial(self._on_message, topic, message_type), profile, raw=True)
+            partial(self._on_message, topic, message_type), profile, raw=True)
 
     def _on_message(self, topic: str, message_type: str, data: bytes, info: MessageInfo) -> None:
         """
@@ -234,12 +229,8 @@ class Recorder(Node):
             profiles = [recorded_qos.stored(profile) for profile in self._offered(topic)]
             self._numbers[topic] = self.bag.add_topic(topic, message_type, profiles)
         self._write(topic, data, info)
-        with subscription.handle:
-            for _ in range(QUEUE):
-                taken = subscription.handle.take_message(subscription.msg_type, True)
-                if taken is None:
-                    break
-                self._write(topic, *taken)
+        for taken in waiting(subscription):
+            self._write(topic, *taken)
 
     def _write(self, topic: str, data: bytes, info: MessageInfo) -> None:
         """Write one message, and count those that were lost before it."""
@@ -275,7 +266,7 @@ class Recorder(Node):
         """Ask a node for the values of the parameters that it has listed."""
         names = future.result().result.names
         values.call_async(GetParameters.Request(names=names)).add_done_callback(
-            functools.partial(self._on_parameters, node, names))
+            partial(self._on_parameters, node, names))
 
     def _on_parameters(self, node: str, names: list[str], future: Any) -> None:
         """Write a node's parameters into the bag."""
@@ -295,10 +286,4 @@ class Recorder(Node):
             self.bag.write(self._context_topic, time.time_ns(), data)
 
 
-def main(args: Sequence[str] | None = None) -> None:
-    """Record until interrupted; exit code 2 and one line for a mistake."""
-    sys.exit(process.run(Recorder, args))
-
-
-if __name__ == '__main__':
-    main()
+main = partial(process.main, Recorder)

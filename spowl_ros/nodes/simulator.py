@@ -13,10 +13,9 @@ the next episode's first observation, `episode_begin` announces the episode and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 import contextlib
 from dataclasses import dataclass
-import sys
+from functools import partial
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -34,9 +33,10 @@ from spowl_ros.robot.command import COMMAND_TYPES, CommandFormat
 from spowl_ros.ros import process
 from spowl_ros.ros.discovery import DISCOVERY_S, other_publishers, publishers
 from spowl_ros.ros.messages import message_class
-from spowl_ros.ros.parameters import Parameters, refuse_unknown
+from spowl_ros.ros.parameters import Parameters
 from spowl_ros.ros.process import LOG_PERIOD_S
 from spowl_ros.ros.qos import EVERY_MESSAGE
+from spowl_ros.ros.services import serve
 from spowl_ros.ros.topics import RobotTopics
 from spowl_ros.sim.environment import make
 from spowl_ros.sim.perturbation import Perturbation
@@ -115,7 +115,6 @@ class SimulatorNode(Node):
     def __init__(self) -> None:
         super().__init__('simulator', automatically_declare_parameters_from_overrides=True)
         self.settings = Parameters(self, SimulatorSettings()).settings
-        refuse_unknown(self, self.settings)
         self._condition = threading.Condition()
         self._command: NDArray[np.float64] | None = None
         self._commanded = -np.inf
@@ -127,9 +126,9 @@ class SimulatorNode(Node):
         self._format: CommandFormat | None = None
         self._outcome: Exception = process.FinishedError()
         self._done = self.create_guard_condition(self._raise_outcome)
-        self.create_service(Trigger, '~/reset', self._on_reset)
-        self.create_service(SetBool, '~/pause', self._on_pause)
-        self.create_service(Trigger, '~/step', self._on_step)
+        serve(self, Trigger, '~/reset', self._on_reset)
+        serve(self, SetBool, '~/pause', self._on_pause)
+        serve(self, Trigger, '~/step', self._on_step)
         # Made now, so that two simulators find each other while they build their worlds.
         self._clock_publisher = self.create_publisher(Clock, '/clock', EVERY_MESSAGE)
         self._time_ns = 0
@@ -159,30 +158,25 @@ class SimulatorNode(Node):
             self._commanded = time.monotonic()
             self._condition.notify()
 
-    def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+    def _on_reset(self, _: Trigger.Request) -> str:
         with self._condition:
             self._restart = True
             self._condition.notify()
-        response.success = True
-        response.message = 'the episode begins again'
-        return response
+        return 'the episode begins again'
 
-    def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+    def _on_pause(self, request: SetBool.Request) -> str:
         with self._condition:
             self._paused = request.data
             self._condition.notify()
-        response.success = True
-        response.message = 'paused' if request.data else 'running'
-        return response
+        return 'paused' if request.data else 'running'
 
-    def _on_step(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+    def _on_step(self, _: Trigger.Request) -> str:
         with self._condition:
-            response.success = self._paused
-            if self._paused:
-                self._steps += 1
-                self._condition.notify()
-        response.message = 'one step' if response.success else 'not paused; pause it first'
-        return response
+            if not self._paused:
+                raise SpowlError('not paused; pause it first')
+            self._steps += 1
+            self._condition.notify()
+        return 'one step'
 
     def _raise_outcome(self) -> None:
         raise self._outcome
@@ -458,6 +452,4 @@ class SimulatorNode(Node):
                 'last observation; are it and the controller active and alive?')
 
 
-def main(args: Sequence[str] | None = None) -> None:
-    """Run the node until its episodes are over or it is told to end."""
-    sys.exit(process.run(SimulatorNode, args))
+main = partial(process.main, SimulatorNode)

@@ -12,21 +12,17 @@ survives a failure of the controller.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 import contextlib
 from dataclasses import dataclass
 from functools import partial
 import math
 from pathlib import Path
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticStatus
 import numpy as np
-from rclpy.clock import Clock
-from rclpy.clock_type import ClockType
 from rclpy.qos import qos_profile_sensor_data
 from std_msgs.msg import Bool, Header
 from std_srvs.srv import SetBool, Trigger
@@ -38,7 +34,7 @@ from spowl_ros.control.signature import of_key
 from spowl_ros.robot.command import COMMAND_TYPES, CommandFormat
 from spowl_ros.robot.episode import BEGIN_TOPIC
 from spowl_ros.robot.topics import Edge, RobotCommand, Topic, load_robot, topics
-from spowl_ros.ros import process, senders
+from spowl_ros.ros import diagnostics, process, senders
 from spowl_ros.ros.bond import Bond
 from spowl_ros.ros.discovery import (
     callers,
@@ -47,13 +43,13 @@ from spowl_ros.ros.discovery import (
     other_publishers,
     unheard,
 )
-from spowl_ros.ros.driver_settings import DriverSettings, priority
 from spowl_ros.ros.last_command import publish_last
-from spowl_ros.ros.lifecycle import TOO_LATE, ManagedNode
+from spowl_ros.ros.lifecycle import DriverSettings, ManagedNode, priority
 from spowl_ros.ros.messages import build, message_class
-from spowl_ros.ros.parameters import Parameters, refuse_unknown
-from spowl_ros.ros.process import DIAGNOSTICS_PERIOD_S, LOG_PERIOD_S
+from spowl_ros.ros.process import LOG_PERIOD_S
 from spowl_ros.ros.qos import LATCHED
+from spowl_ros.ros.services import serve
+from spowl_ros.ros.timers import every
 from spowl_ros.supervisor.binding import Binding, Publisher
 from spowl_ros.supervisor.heartbeat import Heartbeat
 from spowl_ros.supervisor.latch import Latch
@@ -94,7 +90,7 @@ class SupervisorNodeSettings(DriverSettings):
     limits: SupervisionSettings = group(SupervisionSettings)
 
 
-class SupervisorNode(ManagedNode):
+class SupervisorNode(ManagedNode[SupervisorNodeSettings]):
     """
     Passes, limits, slows or replaces each command; one command out for each one in.
 
@@ -102,29 +98,22 @@ class SupervisorNode(ManagedNode):
     """
 
     def __init__(self) -> None:
-        super().__init__('supervisor')
-        self._declared = Parameters(self, SupervisorNodeSettings(), accept=self._accept,
-                                    applied=self._change)
-        refuse_unknown(self, SupervisorNodeSettings())
+        super().__init__('supervisor', SupervisorNodeSettings())
         self._supervision: Supervision | None = None
         self._sending = threading.Lock()
-        self._latch = Latch(self._declared.settings.start_held)
+        self._latch = Latch(self.settings.start_held)
         self._binding = Binding()
         self._counts: dict[str, int] = {}
         self._last: Supervised | None = None
-        self._bond: Bond | None = None
-        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._state = self.create_publisher(DiagnosticStatus, '~/state', LATCHED)
-        self.create_service(SetBool, '~/stop', self._on_stop)
-        self.create_service(Trigger, '~/release', self._on_release)
-        self._estop = Heartbeat(self._declared.settings.estop_timeout)
+        serve(self, SetBool, '~/stop', self._on_stop)
+        serve(self, Trigger, '~/release', self._on_release)
+        self._estop = Heartbeat(self.settings.estop_timeout)
         self.create_subscription(Bool, 'estop', self._on_estop, 10)
-        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(DIAGNOSTICS_PERIOD_S, self._on_second, clock=self._steady)
-        if self._declared.settings.autostart:
+        if self.settings.autostart:
             self.start()
 
-    def _accept(self, settings: SupervisorNodeSettings) -> None:
+    def accept(self, settings: SupervisorNodeSettings) -> None:
         """
         Refuse changes without effect before the next configuration: all but the limits.
 
@@ -132,8 +121,13 @@ class SupervisorNode(ManagedNode):
         """
         if self.configured:
             self._check_fit(settings)
-        if self.configured and settings.needs_configure(self._declared.settings):
-            raise SpowlError(TOO_LATE)
+        super().accept(settings)
+
+    def change(self, settings: SupervisorNodeSettings) -> None:
+        """Use other limits."""
+        if self.configured:
+            self._limits.settings = settings.limits.resolved(settings.simulation)
+            self._say_margin()
 
     # Lifecycle
 
@@ -143,9 +137,7 @@ class SupervisorNode(ManagedNode):
 
         :raises SpowlError: no such bundle, or the command type cannot hold its actuators
         """
-        settings = self._declared.settings
-        if not settings.model:
-            raise SpowlError("parameter 'model' is empty; name the directory of a bundle")
+        settings = self.settings
         robot = self._robot = load_robot(settings.robot, settings.command_type)
         self._contract = robot.applied_to(bundle.read_contract(
             Path(settings.model), of_key(settings.require_signature)))
@@ -167,25 +159,21 @@ class SupervisorNode(ManagedNode):
                                               robot.command.topic, 1)
         self._edge = Edge()
         # Made before the sensors' and so read before them; a real robot has no episodes.
-        begins = [self.create_subscription(Header, BEGIN_TOPIC, self._on_begin, 10)
-                  ] if settings.simulation else []
-        self._entities = begins + [
+        if settings.simulation:
+            self.create_subscription(Header, BEGIN_TOPIC, self._on_begin, 10)
+        for entry, kind in sensors:
             self.create_subscription(kind, entry.topic, partial(self._on_sensor, entry),
-                                     qos_profile_sensor_data) for entry, kind in sensors]
-        self._end_commands = self._listen_to_commands(message_class(self._format.type))
-        period = self._contract.control_period / (self._rate or 1.0)
-        self._bond = Bond(self, 'controller', period, self._rate, self._on_bond)
-        self._watch = self.create_timer(period / _CHECKS_PER_PERIOD, self._on_watch,
-                                        clock=self._steady)
-
-    def _listen_to_commands(self, kind: type) -> Callable[[], object]:
-        """Subscribe to the controller's commands; return the function that ends it."""
-        if self._rate > 0.0:
-            return senders.subscribe(self, kind, RAW, self._on_command, 1)
+                                     qos_profile_sensor_data)
         # Made after the scans' subscriptions: the executor takes waiting messages in the order in
         # which subscriptions were made, so in lock-step the scan comes before the command on it.
-        subscription = self.create_subscription(kind, RAW, self._on_command, 1)
-        return lambda: self.destroy_subscription(subscription)
+        kind = message_class(self._format.type)
+        if self._rate > 0.0:
+            self.undo.callback(senders.subscribe(self, kind, RAW, self._on_command, 1))
+        else:
+            self.create_subscription(kind, RAW, self._on_command, 1)
+        period = self._contract.control_period / (self._rate or 1.0)
+        self._bond = Bond(self, 'controller', period, self._rate, self._on_bond)
+        every(self, period / _CHECKS_PER_PERIOD, self._on_watch)
 
     def activate(self) -> None:
         """
@@ -194,8 +182,7 @@ class SupervisorNode(ManagedNode):
         :raises SpowlError: another node commands the actuators
         """
         self.refuse_others(self._robot.command.topic)
-        if self._rate > 0.0:
-            self.keep_time(self._declared.settings.priority)
+        self.keep_time(self._rate, self.settings.priority)
         self._say_margin()
         self._limits.start(self._now())
         self._sent = self._awake = self._now()
@@ -205,7 +192,7 @@ class SupervisorNode(ManagedNode):
 
     def _say_margin(self) -> None:
         """Log which margin around hazards is guarded; warn where none is on a real robot."""
-        limits, simulation = self._limits.settings, self._declared.settings.simulation
+        limits, simulation = self._limits.settings, self.settings.simulation
         if not simulation and self._limits.unguarded:
             self.get_logger().warning('no margin around hazards is guarded: '
                                       f'{self._limits.unguarded}')
@@ -230,17 +217,6 @@ class SupervisorNode(ManagedNode):
                 self._note(supervision.stopped(reason, self._now()))
             finally:  # even if its state cannot be published
                 publish_last(self._command, self._message(supervision.stop_command))
-
-    def cleanup(self) -> None:
-        """Forget the contract."""
-        if self._bond is not None:
-            self._bond.close()
-            self._bond = None
-        self.destroy_timer(self._watch)
-        self._end_commands()
-        for subscription in self._entities:
-            self.destroy_subscription(subscription)
-        self.destroy_publisher(self._command)
 
     # Callbacks
 
@@ -369,18 +345,15 @@ class SupervisorNode(ManagedNode):
             supervision.conflict(self._now(), refusal)
             self._send(supervision.stopped(refusal, self._now()))
 
-    def _on_stop(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+    def _on_stop(self, request: SetBool.Request) -> str:
         if not request.data:
-            response.success = False
-            response.message = 'a stop is released by another call: ~/release (std_srvs/Trigger)'
-            return response
+            raise SpowlError(
+                'a stop is released by another call: ~/release (std_srvs/Trigger)')
         self._latch.stop(time.monotonic(), callers(self, '~/stop'))
         # in lock-step each command is a step, and the next one becomes the stop action
         if self._supervision is not None and self._rate > 0.0:
             self._send(self._supervision.stopped(self._latch.reason, self._now()))
-        response.success = True
-        response.message = 'stopped until released'
-        return response
+        return 'stopped until released'
 
     def _on_estop(self, message: Bool) -> None:
         now, doubt = time.monotonic(), ''
@@ -393,7 +366,7 @@ class SupervisorNode(ManagedNode):
 
     def _never_late(self, now: float) -> float:
         """Return a time after which, in lock-step, no silence counts."""
-        return now if self._declared.settings.rate > 0.0 else math.inf
+        return now if self.settings.rate > 0.0 else math.inf
 
     def _look_for_estop(self) -> None:
         """Notice an e-stop of which nothing arrives here."""
@@ -410,22 +383,15 @@ class SupervisorNode(ManagedNode):
         if self._supervision is not None and self._rate > 0.0:
             self._send(self._supervision.stopped(complaint, self._now()))
 
-    def _on_release(self, request: Trigger.Request, response: Trigger.Response,
-                    ) -> Trigger.Response:
+    def _on_release(self, _: Trigger.Request) -> str:
         now = time.monotonic()
         self._look_for_estop()
         refusal = self._estop.refusal(now) or self._latch.release(
             now, callers(self, '~/release'))
-        response.success = not refusal
-        response.message = refusal or self._latch.last
-        if not refusal:
-            self.get_logger().warning(self._latch.last)
-        return response
-
-    def _change(self, settings: SupervisorNodeSettings) -> None:
-        if self.configured:
-            self._limits.settings = settings.limits.resolved(settings.simulation)
-            self._say_margin()
+        if refusal:
+            raise SpowlError(refusal)
+        self.get_logger().warning(self._latch.last)
+        return self._latch.last
 
     def _message(self, command: NDArray[np.float64]) -> Any:
         """Return the robot's message for a command, shape (A,), stamped now."""
@@ -462,47 +428,32 @@ class SupervisorNode(ManagedNode):
     # Diagnostics
 
     def _on_bond(self) -> None:
-        assert self._bond is not None  # it has just called
-        if self._bond.complaint:
-            self.get_logger().error(self._bond.complaint)
         self._state.publish(self._status())
-        self._report()
+        self.diagnostics.report()
 
     def _status(self) -> DiagnosticStatus:
-        name = self.get_fully_qualified_name().lstrip('/')
+        name, last = self.diagnostics.name, self._last
         if self.problem:
-            return DiagnosticStatus(level=DiagnosticStatus.ERROR, name=name, message=self.problem)
-        if self._supervision is None or self._last is None:
-            return DiagnosticStatus(
-                level=DiagnosticStatus.WARN, name=name,
-                message='no command yet' if self.active else 'not active')
-        level = {'passing': DiagnosticStatus.OK,
-                 'stopped': DiagnosticStatus.ERROR}.get(self._last.state, DiagnosticStatus.WARN)
-        message = ': '.join(filter(None, (self._last.state, self._last.reason)))
-        bond = self._bond
-        if bond is not None and bond.complaint:
-            level, message = DiagnosticStatus.ERROR, f'{message}; {bond.complaint}'
-        values = {'state': self._last.state, 'reason': self._last.reason,
-                  'bond': bond.state if bond is not None else '',
+            return diagnostics.status(name, diagnostics.ERROR, self.problem)
+        if self._supervision is None or last is None:
+            return diagnostics.status(name, diagnostics.WARN,
+                                      'no command yet' if self.active else 'not active')
+        level = {'passing': diagnostics.OK, 'stopped': diagnostics.ERROR}.get(
+            last.state, diagnostics.WARN)
+        message = ': '.join(filter(None, (last.state, last.reason)))
+        if self._bond.complaint:
+            level, message = diagnostics.ERROR, f'{message}; {self._bond.complaint}'
+        values = {'state': last.state, 'reason': last.reason, 'bond': self._bond.state,
                   'margin': self._limits.unguarded or 'guarded',
                   'controller': self._binding.bound, 'operator': self._latch.last,
-                  **{f'commands_{state}': str(count) for state, count in self._counts.items()}}
-        return DiagnosticStatus(
-            level=level, name=name, hardware_id=self._contract.task,
-            message=message,
-            values=[KeyValue(key=key, value=value) for key, value in values.items()])
+                  **{f'commands_{state}': count for state, count in self._counts.items()}}
+        return diagnostics.status(name, level, message, values.items(), self._contract.task)
 
-    def _on_second(self) -> None:
+    def examine(self) -> list[DiagnosticStatus]:
+        """Look for the e-stop and heed it; return the state of the node."""
         self._look_for_estop()
         self._heed_estop(time.monotonic())
-        self._report()
-
-    def _report(self) -> None:
-        message = DiagnosticArray(status=[self._status()])
-        message.header.stamp = self.get_clock().now().to_msg()
-        self._diagnostics.publish(message)
+        return [self._status()]
 
 
-def main(args: Sequence[str] | None = None) -> None:
-    """Run the node until it is told to end."""
-    sys.exit(process.run(SupervisorNode, args))
+main = partial(process.main, SupervisorNode)

@@ -10,22 +10,19 @@ fills the page.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
 import contextlib
 from dataclasses import dataclass, field
+from functools import partial
 import math
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from rcl_interfaces.msg import Parameter as ParameterMessage
-from rcl_interfaces.msg import ParameterType, ParameterValue
 from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters, SetParameters
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
-from rclpy.parameter import parameter_value_to_python
+from rclpy.parameter import Parameter, parameter_value_to_python
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import LaserScan
 from std_msgs.msg import Float64
@@ -37,7 +34,7 @@ from spowl_ros.base.names import DECISION
 from spowl_ros.base.settings import Setting, setting
 from spowl_ros.control.decision import Decision
 from spowl_ros.ros import process
-from spowl_ros.ros.parameters import Parameters, refuse_unknown
+from spowl_ros.ros.parameters import Parameters
 from spowl_ros.ros.qos import EVERY_KEPT, EVERY_MESSAGE, LATCHED
 from spowl_ros.view.browser import open_browser
 from spowl_ros.view.frame import Frame, Health, History, Scene, scan_points, scene_of
@@ -121,7 +118,6 @@ class ViewerNode(Node):
         super().__init__('viewer', automatically_declare_parameters_from_overrides=True,
                          enable_rosout=False)
         self.settings = Parameters(self, ViewerSettings()).settings
-        refuse_unknown(self, self.settings)
         self._lock = threading.Lock()
         self._robots: dict[str, Watched] = {}
         self._group = ReentrantCallbackGroup()
@@ -271,9 +267,9 @@ class ViewerNode(Node):
         :raises SpowlError: it was refused
         """
         value = entry.check(entry.kind(value))
-        parameter = ParameterMessage(name=entry.name, value=_parameter_value(entry.kind, value))
-        answer = self._call(SetParameters, robot, f'{node}/set_parameters',
-                            SetParameters.Request(parameters=[parameter]))
+        answer = self._call(
+            SetParameters, robot, f'{node}/set_parameters', SetParameters.Request(
+                parameters=[Parameter(entry.name, value=value).to_parameter_msg()]))
         if not answer.results[0].successful:
             raise SpowlError(answer.results[0].reason)
         return f'{node}: {entry.name} is {value}'
@@ -286,16 +282,14 @@ class ViewerNode(Node):
         values = self._call(GetParameters, robot, f'{node}/get_parameters',
                             GetParameters.Request(names=names)).values
         found = []
-        for descriptor, value in zip(descriptors, values, strict=True):
-            kind = {ParameterType.PARAMETER_BOOL: bool, ParameterType.PARAMETER_INTEGER: int,
-                    ParameterType.PARAMETER_DOUBLE: float,
-                    ParameterType.PARAMETER_STRING: str}.get(value.type)
+        for descriptor, value in zip(descriptors, map(parameter_value_to_python, values),
+                                     strict=True):
+            kind = type(value)
             ranges = (*descriptor.floating_point_range, *descriptor.integer_range)
-            if kind is None or descriptor.read_only or not (ranges or kind is bool):
-                continue
-            found.append(Setting(
-                descriptor.name, kind, parameter_value_to_python(value), descriptor.description,
-                ranges[0].from_value if ranges else None, ranges[0].to_value if ranges else None))
+            if not descriptor.read_only and (kind is bool or ranges and kind in (int, float)):
+                found.append(Setting(descriptor.name, kind, value, descriptor.description,
+                                     ranges[0].from_value if ranges else None,
+                                     ranges[0].to_value if ranges else None))
         return tuple(sorted(found, key=lambda entry: entry.name))
 
     def _call(self, kind: Any, robot: str, service: str, request: Any) -> Any:
@@ -326,16 +320,4 @@ def copy_of(history: History) -> History:
                    history.path.copy())
 
 
-def _parameter_value(kind: type, value: Any) -> ParameterValue:
-    if kind is bool:
-        return ParameterValue(type=ParameterType.PARAMETER_BOOL, bool_value=value)
-    if kind is int:
-        return ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=value)
-    if kind is float:
-        return ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=value)
-    return ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=value)
-
-
-def main(args: Sequence[str] | None = None) -> None:
-    """Run the node until it is told to end."""
-    sys.exit(process.run(ViewerNode, args))
+main = partial(process.main, ViewerNode)

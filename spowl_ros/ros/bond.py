@@ -7,12 +7,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from rclpy.clock import Clock
-from rclpy.clock_type import ClockType
 from rclpy.duration import Duration
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.qos import LivelinessPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Empty
+
+from spowl_ros.ros.timers import every
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -32,13 +32,15 @@ class Bond:
     Sends signs of life, and watches those of a partner.
 
     It uses the liveliness of DDS, asserted by topic: the node's executor publishes `~/alive`, and
-    the partner's middleware reports when that is overdue. Both nodes have a bond of one period.
+    the partner's middleware reports when that is overdue. Both nodes have a bond of one period. It
+    ends where its publisher, subscription and timer are destroyed: the partner then sees this node
+    as absent, not lost.
 
     :param node: sends signs of life while its executor runs
     :param partner: name of the other node, in the same namespace
     :param period: control period on a steady clock, seconds
     :param rate: seconds of the node's clock in one of a steady clock; 0: lock-step
-    :param changed: called when the partner's state has changed
+    :param changed: called when the partner's state has changed; its loss is in the log
     :param healthy: returns whether to send a sign of life now
     """
 
@@ -56,22 +58,15 @@ class Bond:
                          liveliness=LivelinessPolicy.MANUAL_BY_TOPIC,
                          liveliness_lease_duration=Duration(nanoseconds=round(lease * 1e9)))
         self._publisher = node.create_publisher(Empty, '~/alive', qos)
-        self._subscription = node.create_subscription(
+        node.create_subscription(
             Empty, f'{partner}/alive', lambda message: None, qos,
             event_callbacks=SubscriptionEventCallbacks(liveliness=self._on_liveliness))
-        self._timer = node.create_timer(lease / _SIGNS, self._give_sign,
-                                        clock=Clock(clock_type=ClockType.STEADY_TIME))
+        every(node, lease / _SIGNS, self._give_sign)
 
     @property
     def complaint(self) -> str:
         """One sentence while the partner is lost, else empty."""
         return f'the {self.partner} hangs or has died' if self.state == LOST else ''
-
-    def close(self) -> None:
-        """End the bond; the partner sees this node as absent, not lost."""
-        self._node.destroy_timer(self._timer)
-        self._node.destroy_subscription(self._subscription)
-        self._node.destroy_publisher(self._publisher)
 
     def _give_sign(self) -> None:
         if self._healthy():
@@ -83,4 +78,6 @@ class Bond:
                  else LOST if self.state == LOST else ABSENT)
         if state != self.state:
             self.state = state
+            if self.complaint:
+                self._node.get_logger().error(self.complaint)
             self._changed()

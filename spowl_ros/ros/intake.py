@@ -1,12 +1,13 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a node's sensor messages in a thread of its own, past the executor."""
+"""Takes messages past the executor: those that wait in a queue, or all in a thread of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -15,12 +16,13 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 
 if TYPE_CHECKING:
     from rclpy.node import Node
-    from rclpy.subscription import Subscription
+    from rclpy.subscription import MessageInfo, Subscription
 
 _LOOK_S = 0.5
 """How often the thread looks whether the middleware has been shut down."""
 _END_S = 2.0
 """Longest time that a message in work may take when the thread is ended."""
+_LONGEST_WAIT_S = 1.0
 
 
 class Unattended(MutuallyExclusiveCallbackGroup):  # type: ignore[misc]
@@ -90,3 +92,23 @@ class Intake:
         """Let an error end the process, as one in a callback of the executor does."""
         assert self._error is not None  # triggered with an error only
         raise self._error
+
+
+def waiting(subscription: Subscription[Any]) -> Iterator[tuple[Any, MessageInfo]]:
+    """
+    Yield the messages that wait in a subscription's queue, at most as many as it holds.
+
+    A sender that is faster than the receiver then cannot keep the executor to itself.
+    """
+    for _ in range(subscription.qos_profile.depth):
+        with subscription.handle:
+            taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
+        if taken is None:
+            return
+        yield taken
+
+
+def waited(info: MessageInfo) -> float:
+    """Return the seconds that a message lay in the middleware's queue; 0 after a clock step."""
+    seconds = (time.time_ns() - info['received_timestamp']) * 1e-9
+    return seconds if 0.0 <= seconds < _LONGEST_WAIT_S else 0.0

@@ -1,44 +1,115 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A lifecycle node that can start by itself, and whose steps raise what is wrong."""
+"""What controller and supervisor share: parameters, a life cycle, an own start, /diagnostics."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 import threading
 import time
 import traceback
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.settings import setting
 from spowl_ros.ros import process
+from spowl_ros.ros.diagnostics import Diagnostics
 from spowl_ros.ros.discovery import DISCOVERY_S, is_unknown, other_publishers
+from spowl_ros.ros.parameters import Parameters
+
+if TYPE_CHECKING:
+    from diagnostic_msgs.msg import DiagnosticStatus
 
 TOO_LATE = 'it takes effect when the node is configured; deactivate it and clean it up first'
 """Why a change of a parameter is refused that cannot change between two decisions."""
 _POLL_S = 0.02
 
 
-class ManagedNode(LifecycleNode):  # type: ignore[misc]
+@dataclass(frozen=True)
+class DriverSettings:
+    """What both need: the bundle, who must have signed it, and the robot."""
+
+    AT_RUN_TIME: ClassVar[tuple[str, ...]] = ()
+    """Fields that can change once the node is configured."""
+
+    model: str = setting('', 'directory of the bundle')
+    require_signature: str = setting(
+        '', 'public key (PEM) of the signature that a bundle must have, checked before the '
+            'bundle is parsed; empty: no signature is required')
+    robot: str = setting('', "YAML file of the robot's topics, units and limits; empty: those of "
+                         'the contract', read_only=True)
+    autostart: bool = setting(False, 'configure and activate at once', read_only=True)
+
+    def needs_configure(self, now: Self) -> bool:
+        """Whether these differ from the present ones in what takes effect at configure only."""
+        return replace(self, **{name: getattr(now, name) for name in self.AT_RUN_TIME}) != now
+
+
+def priority(default: int) -> Any:
+    """Declare the real-time priority of a node; the supervisor's is above the controller's."""
+    return setting(
+        default, 'real-time priority (SCHED_FIFO) of the whole process where `rate` is not 0 and '
+        'the system allows it; 0: ordinary', low=0, high=90, read_only=True)
+
+
+S = TypeVar('S', bound=DriverSettings)
+
+
+class ManagedNode(LifecycleNode, Generic[S]):  # type: ignore[misc]
     """
-    Lifecycle node; subclasses write `configure`, `activate`, `deactivate` and `cleanup`.
+    Lifecycle node; subclasses write `configure`, `activate`, `deactivate` and `examine`.
 
     A SpowlError raised in one of them refuses the transition and the node stays where it was. Any
     other exception leads through error processing, which deactivates and cleans up, to
-    *unconfigured*.
+    *unconfigured*. The publishers, subscriptions, services and timers that `configure` made are
+    destroyed at *cleanup*, and where it fails; so is what it has put on the stack `undo`, first.
+
+    :param defaults: the node's parameters
+    :param later: settings objects whose parameters the node will have later
+    :raises SpowlError: a bad parameter
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, defaults: S, *later: Any) -> None:
         super().__init__(name, automatically_declare_parameters_from_overrides=True)
         self._made = time.monotonic()
         self.problem = ''
         """Why the last transition failed; empty if it succeeded."""
-        self._active = False
-        self._configured = False
+        self.active = False
+        """Whether the node is in state active."""
+        self.configured = False
+        """Whether the node is in state inactive or active."""
+        self.undo = ExitStack()
         self._starting = False
         self._closed = False
         # Transitions come in the executor, the end in the main thread: one after the other.
         self._changing = threading.RLock()
+        self._table = Parameters(self, defaults, self.accept, self.change, later)
+        self.diagnostics = Diagnostics(self, self.examine)
+
+    @property
+    def settings(self) -> S:
+        """The present parameters."""
+        return self._table.settings
+
+    def accept(self, settings: S) -> None:
+        """
+        Refuse changes without effect before the next configuration.
+
+        :raises SpowlError: the node is configured
+        """
+        if self.configured and settings.needs_configure(self.settings):
+            raise SpowlError(TOO_LATE)
+
+    def change(self, settings: S) -> None:
+        """Use changed parameters."""
+
+    def examine(self) -> list[DiagnosticStatus]:
+        """Look at everything once a second, and return its state."""
+        raise NotImplementedError
 
     def configure(self) -> None:
         """Get ready."""
@@ -49,23 +120,10 @@ class ManagedNode(LifecycleNode):  # type: ignore[misc]
     def deactivate(self) -> None:
         """Leave the robot in a safe state and stop acting; may be called twice."""
 
-    def cleanup(self) -> None:
-        """Release what `configure` acquired."""
-
     def destroy_node(self) -> None:
         """Leave the network; rclpy forgets the state machine, which would stay in it."""
         super().destroy_node()
         self._state_machine.destroy_when_not_in_use()
-
-    @property
-    def active(self) -> bool:
-        """Whether the node is in state active."""
-        return self._active
-
-    @property
-    def configured(self) -> bool:
-        """Whether the node is in state inactive or active."""
-        return self._configured
 
     def start(self) -> None:
         """
@@ -80,9 +138,9 @@ class ManagedNode(LifecycleNode):  # type: ignore[misc]
                 raise SpowlError(self.problem)
         self._starting = False
 
-    def keep_time(self, priority: int) -> None:
-        """Call `process.keep_time`, and log it if the system does not allow real-time priority."""
-        if not process.keep_time(priority):
+    def keep_time(self, rate: float, priority: int) -> None:
+        """Call `process.keep_time` in real time; log it if the system allows no such priority."""
+        if rate > 0.0 and not process.keep_time(priority):
             self.get_logger().info(
                 f'real-time priority {priority} is not allowed here; it is ordinary, and commands '
                 "may be late on a busy machine ('ulimit -r' says what is allowed)")
@@ -114,28 +172,30 @@ class ManagedNode(LifecycleNode):  # type: ignore[misc]
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Enter *inactive*."""
         with self._changing:
-            result = self._attempt(self.configure)
-            self._configured = result == TransitionCallbackReturn.SUCCESS
+            result = self._attempt(self._set_up)
+            self.configured = result == TransitionCallbackReturn.SUCCESS
+            if not self.configured:
+                self.undo.close()
             return result
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Enter *active*."""
         with self._changing:
             result = self._attempt(self.activate)
-            self._active = result == TransitionCallbackReturn.SUCCESS
+            self.active = result == TransitionCallbackReturn.SUCCESS
             return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Enter *inactive* again."""
         with self._changing:
-            self._active = False
+            self.active = False
             return self._attempt(self.deactivate)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Enter *unconfigured* again."""
         with self._changing:
-            self._configured = False
-            return self._attempt(self.cleanup)
+            self.configured = False
+            return self._attempt(self.undo.close)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Enter *finalized*."""
@@ -147,16 +207,37 @@ class ManagedNode(LifecycleNode):  # type: ignore[misc]
         with self._changing:
             return self._attempt(self._leave)
 
-    def _leave(self) -> None:
-        if self._active:
-            self._active = False
-            self.deactivate()
-        if self._configured:
-            self._configured = False
-            self.cleanup()
+    def _set_up(self) -> None:
+        if not self.settings.model:
+            raise SpowlError("parameter 'model' is empty; name the directory of a bundle")
+        before = self._entities()
+        try:
+            self.configure()
+        finally:
+            entities = ExitStack()
+            for entity, destroy in self._entities().items():
+                if entity not in before:
+                    entities.callback(destroy, entity)
+            entities.push(self.undo.pop_all())  # closed first: a thread may use an entity
+            self.undo = entities
 
-    def _attempt(self, step: object) -> TransitionCallbackReturn:
-        assert callable(step)
+    def _entities(self) -> dict[Any, Callable[[Any], object]]:
+        """Return what the node has in the network, and its timers, each with what destroys it."""
+        return {entity: destroy for entities, destroy in (
+            (self.publishers, self.destroy_publisher),
+            (self.subscriptions, self.destroy_subscription),
+            (self.services, self.destroy_service),
+            (self.timers, self.destroy_timer)) for entity in entities}
+
+    def _leave(self) -> None:
+        if self.active:
+            self.active = False
+            self.deactivate()
+        if self.configured:
+            self.configured = False
+            self.undo.close()
+
+    def _attempt(self, step: Callable[[], None]) -> TransitionCallbackReturn:
         if self._closed:  # what a step would use is gone
             return TransitionCallbackReturn.FAILURE
         try:

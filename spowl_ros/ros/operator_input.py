@@ -16,6 +16,7 @@ from spowl_ros.control.operator import OperatorCommands, OperatorSettings
 from spowl_ros.ros.discovery import check_one_publisher, unheard
 from spowl_ros.ros.messages import message_class
 from spowl_ros.ros.process import LOG_PERIOD_S
+from spowl_ros.ros.services import serve
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -29,6 +30,8 @@ class OperatorInput:
     """
     Subscribes to a person's messages; callbacks only store them in `operator`.
 
+    It ends where its subscription and service are destroyed.
+
     :raises SpowlError: the settings do not fit the actuators
     """
 
@@ -36,13 +39,12 @@ class OperatorInput:
                  command: CommandFormat) -> None:
         self.operator = OperatorCommands(settings, spec)
         self._node, self._command = node, command
-        self._service = node.create_service(Trigger, '~/hand_back', self._on_hand_back)
-        self._subscription: Any = None
+        serve(node, Trigger, '~/hand_back', self._on_hand_back)
         self._topic, self._type = {
             'joy': ('joy', 'sensor_msgs/msg/Joy'),
             'command': ('command_operator', command.type)}.get(settings.input, ('', ''))
         if self._topic:
-            self._subscription = node.create_subscription(
+            node.create_subscription(
                 message_class(self._type), self._topic,
                 self._on_joystick if settings.input == 'joy' else self._on_command,
                 qos_profile_sensor_data)
@@ -52,12 +54,6 @@ class OperatorInput:
         """Who tries to take over but cannot be heard, and why; empty if nobody does."""
         said = unheard(self._node, self._topic, self._type, reliable=False) if self._topic else ''
         return said and f'an operator is not heard: {said}'
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._node.destroy_service(self._service)
-        if self._subscription is not None:
-            self._node.destroy_subscription(self._subscription)
 
     def _on_joystick(self, message: Joy) -> None:
         self._hear('joy', lambda now: self.operator.hear_joystick(
@@ -77,8 +73,7 @@ class OperatorInput:
             self._node.get_logger().warning(f'operator: {error}',
                                             throttle_duration_sec=LOG_PERIOD_S)
 
-    def _on_hand_back(self, request: Trigger.Request,
-                      response: Trigger.Response) -> Trigger.Response:
-        refusal = self.operator.hand_back(time.monotonic())
-        response.success, response.message = not refusal, refusal or 'plan and policy drive again'
-        return response
+    def _on_hand_back(self, _: Trigger.Request) -> str:
+        if refusal := self.operator.hand_back(time.monotonic()):
+            raise SpowlError(refusal)
+        return 'plan and policy drive again'

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import difflib
 import sys
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -34,45 +34,51 @@ class Parameters(Generic[T]):
     The parameters of one settings class on one node.
 
     The node must have been made with ``automatically_declare_parameters_from_overrides=True``.
-    Values given at the node's start replace the defaults; `refuse_unknown` checks unknown names.
+    Values given at the node's start replace the defaults.
 
     :param node: where to declare them
     :param defaults: a settings object; its values are the defaults
     :param accept: called with the new settings before they are accepted; raises SpowlError to
         refuse them
     :param applied: called with the new settings once they are accepted
-    :param given: earlier values that `remove` returned
-    :param removable: ROS cannot undeclare a read-only parameter; with this none is declared as
-        read-only, and ``accept`` must refuse to change them
-    :raises SpowlError: a given value is of the wrong type or out of range
+    :param later: settings objects whose parameters the node will have later
+    :param given: of parameters that `remove` takes away: name to value given at the node's start,
+        which is kept here until they are declared again. ROS cannot undeclare a read-only
+        parameter; with this none is declared as read-only, and ``accept`` must refuse to change
+        them
+    :raises SpowlError: a given value is of the wrong type or out of range, or nobody knows its
+        name
     """
 
     def __init__(self, node: Node, defaults: T, accept: Callable[[T], None] = lambda new: None,
-                 applied: Callable[[T], None] = lambda new: None,
-                 given: dict[str, Any] | None = None, removable: bool = False) -> None:
+                 applied: Callable[[T], None] = lambda new: None, later: Sequence[Any] = (),
+                 given: dict[str, Any] | None = None) -> None:
         self._node = node
-        self._removable = removable
         self._accept = accept
         self._applied = applied
-        self._given = dict(given or {})
-        self.settings: T = self._declare(defaults)
+        self.settings: T = self._declare(defaults, given)
+        if given is None:
+            _refuse_unknown(node, defaults, *later)
         node.add_pre_set_parameters_callback(self._widen)
         node.add_on_set_parameters_callback(self._check)
         node.add_post_set_parameters_callback(self._apply)
 
-    def _declare(self, defaults: T) -> T:
+    def _declare(self, defaults: T, given: dict[str, Any] | None) -> T:
         entries = declared(defaults)
+        found = dict(given or {})
         for entry in entries:
             if self._node.has_parameter(entry.name):
-                self._given[entry.name] = self._node.get_parameter(entry.name).value
+                found[entry.name] = self._node.get_parameter(entry.name).value
                 self._node.undeclare_parameter(entry.name)
-        settings = changed(defaults, self._given)
+        settings = changed(defaults, found)
         self._accept(settings)
         for entry in declared(settings):
             descriptor = _descriptor(entry)
-            descriptor.read_only &= not self._removable
+            descriptor.read_only &= given is None
             self._node.declare_parameter(entry.name, entry.default, descriptor,
                                          ignore_override=True)
+        if given is not None:
+            given.update(found)
         self._names = {entry.name for entry in entries}
         self._numbers = {entry.name for entry in entries if entry.kind is float}
         return settings
@@ -85,14 +91,13 @@ class Parameters(Generic[T]):
                    if entry.default != old[entry.name]]:
             self._node.set_parameters_atomically(new)
 
-    def remove(self) -> dict[str, Any]:
-        """Undeclare all parameters; return those given at the start, by name."""
+    def remove(self) -> None:
+        """Undeclare all parameters."""
         self._node.remove_pre_set_parameters_callback(self._widen)
         self._node.remove_on_set_parameters_callback(self._check)
         self._node.remove_post_set_parameters_callback(self._apply)
         for name in self._names:
             self._node.undeclare_parameter(name)
-        return self._given
 
     def _widen(self, parameters: list[Parameter[Any]]) -> list[Parameter[Any]]:
         """Accept an integer for a float, as `ros2 param set NODE NAME 1` sends it."""
@@ -118,7 +123,7 @@ class Parameters(Generic[T]):
             self._applied(new)
 
 
-def refuse_unknown(node: Node, *tables: Any) -> None:
+def _refuse_unknown(node: Node, *tables: Any) -> None:
     """
     Check that the node knows every parameter given at its start.
 

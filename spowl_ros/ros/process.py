@@ -35,8 +35,6 @@ if TYPE_CHECKING:
         def close(self) -> None:
             """Stop the robot, close files."""
 
-DIAGNOSTICS_PERIOD_S = 1.0
-"""From one report on /diagnostics to the next."""
 LOG_PERIOD_S = 5.0
 """Least time from one log message to the same one again."""
 _CRASHED = 1
@@ -232,6 +230,11 @@ def run(make_node: Callable[[], ClosingNode], args: Sequence[str] | None = None)
     for reason in _abandoned:
         end_now(reason)
     return _complain(crashes[0]) if crashes else 0
+
+
+def main(make_node: Callable[[], ClosingNode], args: Sequence[str] | None = None) -> NoReturn:
+    """Run a node, and end the process with `run`'s exit code."""
+    sys.exit(run(make_node, args))
 
 
 @contextlib.contextmanager

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 import threading
 from typing import TYPE_CHECKING
 
-from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
-
 from spowl_ros.base.statistics import latency_ms
+from spowl_ros.ros.diagnostics import ERROR, OK, WARN, status
 
 if TYPE_CHECKING:
+    from diagnostic_msgs.msg import DiagnosticStatus
+
     from spowl_ros.control.decision import Decision
 
 _RECENT = 1000  # decisions that the latency's quantiles come from
@@ -80,16 +81,16 @@ class Statistics:
     def _decision_status(self, name: str, hardware: str, elapsed: float, age: float,
                          longest_age: float) -> DiagnosticStatus:
         last = self._last
-        level, message = DiagnosticStatus.OK, 'deciding'
+        level, message = OK, 'deciding'
         if age > longest_age:
-            level = DiagnosticStatus.ERROR
+            level = ERROR
             message = f'no decision for {age:.2f} s, {longest_age:.2f} s are allowed'
         elif last is None:
-            level, message = DiagnosticStatus.WARN, 'no decision yet'
+            level, message = WARN, 'no decision yet'
         elif last.source == 'stop':
-            level, message = DiagnosticStatus.ERROR, f'stop: {last.reason}'
+            level, message = ERROR, f'stop: {last.reason}'
         elif last.monitor:
-            level, message = DiagnosticStatus.WARN, f'{last.source}: {last.reason}'
+            level, message = WARN, f'{last.source}: {last.reason}'
         values: dict[str, object] = {
             'rate_hz': (self._decisions - self._reported[0]) / elapsed, 'age_s': age,
             'decisions': self._decisions, 'deadline_misses': self._misses,
@@ -107,12 +108,12 @@ class Statistics:
     def _input_status(self, name: str, hardware: str, elapsed: float,
                       silences: dict[str, float], implausible: Mapping[str, str],
                       ) -> DiagnosticStatus:
-        level = DiagnosticStatus.WARN if self._refused or implausible else DiagnosticStatus.OK
+        level = WARN if self._refused or implausible else OK
         new = self._messages - self._reported[1]
         late = [field for field, silence in silences.items() if silence > 1.0]
         texts = [f'{what}: {why}' for what, why in {**self._refusal, **implausible}.items()]
         if late:
-            level = DiagnosticStatus.ERROR
+            level = ERROR
             texts.insert(0, f'silent: {", ".join(late)}')
         message = '; '.join(texts) or 'all sensors arrive'
         values: dict[str, object] = {
@@ -127,7 +128,6 @@ class Statistics:
 
 def _status(name: str, hardware: str, level: bytes, message: str,
             values: dict[str, object]) -> DiagnosticStatus:
-    return DiagnosticStatus(
-        level=level, name=name, message=message, hardware_id=hardware,
-        values=[KeyValue(key=key, value=f'{value:.4g}' if isinstance(value, float)
-                         else str(value)) for key, value in values.items()])
+    return status(name, level, message, [
+        (key, f'{value:.4g}' if isinstance(value, float) else value)
+        for key, value in values.items()], hardware)

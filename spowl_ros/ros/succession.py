@@ -5,19 +5,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import contextlib
 from dataclasses import dataclass
 import os
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticStatus
 from std_srvs.srv import Trigger
 
 from spowl_ros.base.errors import SpowlError, one_line
 from spowl_ros.base.settings import setting
+from spowl_ros.ros.diagnostics import OK, WARN, status
 from spowl_ros.ros.qos import LATCHED
+from spowl_ros.ros.services import serve
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -76,7 +79,7 @@ class Succession:
         self._tripped: tuple[str, ...] = ()
         self._alarm = ''
         self._state = node.create_publisher(DiagnosticStatus, '~/model', LATCHED)
-        node.create_service(Trigger, '~/rollback', self._on_rollback)
+        serve(node, Trigger, '~/rollback', self._on_rollback)
         self._woken = node.create_guard_condition(self._on_woken)
 
     @property
@@ -87,7 +90,7 @@ class Succession:
     def start(self, model: Model, settings: RollbackSettings) -> None:
         """Begin with a model that drives."""
         self._current, self._former, self._settings = model, None, settings
-        self._say(DiagnosticStatus.OK, 'drives since the start')
+        self._say(OK, 'drives since the start')
 
     def end(self) -> None:
         """Stop: no model drives any more, and a model being loaded is dropped."""
@@ -116,7 +119,7 @@ class Succession:
         self.check()
         self._loading = path
         self._request = request = object()
-        self._say(DiagnosticStatus.OK, f'{path} is being loaded')
+        self._say(OK, f'{path} is being loaded')
         threading.Thread(target=self._load, args=(request, path), name='loading',
                          daemon=True).start()
 
@@ -160,8 +163,9 @@ class Succession:
 
     def _on_woken(self) -> None:
         alarm, self._alarm = self._alarm, ''
-        if alarm and self._former is not None:
-            self._take_back(f'monitor {alarm} tripped')
+        if alarm:
+            with contextlib.suppress(SpowlError):
+                self._take_back(f'monitor {alarm} tripped')
         loaded, self._loaded = self._loaded, None
         if loaded is None or loaded[0] is not self._request:
             return
@@ -174,7 +178,7 @@ class Succession:
         path = self._loading
         refusal = f'{path} is refused: {found}' if isinstance(found, SpowlError) else ''
         self._finish()
-        self._say(DiagnosticStatus.WARN if refusal else DiagnosticStatus.OK,
+        self._say(WARN if refusal else OK,
                   refusal or 'took over')
 
     def _exchange(self, model: Model) -> None:
@@ -183,17 +187,18 @@ class Succession:
         self._former, self._current = self._current, model
         self._since, self._watched = None, model.controller.bundle.digest
 
-    def _take_back(self, reason: str) -> str:
-        """Let the former model drive again; return why not, or an empty text."""
-        assert self._former is not None  # the callers check this
-        try:
-            self._exchange(self._former)
-        except SpowlError as error:
-            return str(error)
+    def _take_back(self, reason: str) -> None:
+        """
+        Let the former model drive again.
+
+        :raises SpowlError: there is none, or it does not accept a setting
+        """
+        if self._former is None:
+            raise SpowlError('there is no model to go back to')
+        self._exchange(self._former)
         self._former = self._watched = None
         self._finish()
-        self._say(DiagnosticStatus.WARN, f'drives again: {reason}')
-        return ''
+        self._say(WARN, f'drives again: {reason}')
 
     def _finish(self) -> None:
         """End the request, if there is one."""
@@ -201,32 +206,23 @@ class Succession:
         if self._current is not None:
             self._settled(self.driving)
 
-    def _on_rollback(self, request: Trigger.Request,
-                     response: Trigger.Response) -> Trigger.Response:
-        if self._former is None:
-            response.message = 'there is no model to go back to'
-            return response
-        refusal = self._take_back('~/rollback was called')
-        response.success = not refusal
-        response.message = refusal or f'{self.driving} drives again'
-        return response
+    def _on_rollback(self, _: Trigger.Request) -> str:
+        self._take_back('~/rollback was called')
+        return f'{self.driving} drives again'
 
     def _say(self, level: bytes, what: str) -> None:
         """Publish and log the state of the models."""
         current, former = self._current, self._former
-        values: dict[str, Any] = {
-            'model': self.driving,
-            'bundle': '' if current is None else current.controller.bundle.digest,
-            'former': '' if former is None else former.path,
-            'loading': self._loading}
         log = self._node.get_logger()
-        if level == DiagnosticStatus.OK:
+        if level == OK:
             log.info(f'model: {what}')
         else:
             log.warning(f'model: {what}')
-        self._state.publish(DiagnosticStatus(
-            level=level, name=f'{self._node.get_name()}: model', message=what,
-            values=[KeyValue(key=key, value=value) for key, value in values.items()]))
+        self._state.publish(status(f'{self._node.get_name()}: model', level, what, [
+            ('model', self.driving),
+            ('bundle', '' if current is None else current.controller.bundle.digest),
+            ('former', '' if former is None else former.path),
+            ('loading', self._loading)]))
 
 
 def _be_ordinary() -> None:

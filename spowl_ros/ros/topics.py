@@ -7,16 +7,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from builtin_interfaces.msg import Time
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.duration import Duration
 from rclpy.qos import qos_profile_sensor_data
+from rclpy.time import Time
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Float64, Header
 from visualization_msgs.msg import MarkerArray
 
 from spowl_ros.robot.episode import BEGIN_TOPIC
 from spowl_ros.robot.topics import FRAME, topics
+from spowl_ros.ros.diagnostics import OK, stamped, status
 from spowl_ros.ros.frames import Frames, Transform, prefix_of
 from spowl_ros.ros.markers import markers
 from spowl_ros.ros.messages import build, message_class
@@ -116,12 +117,9 @@ class RobotTopics:
 
         :param number: 1 for the first
         """
-        items = [KeyValue(key=key, value=repr(value)) for key, value in values.items()]
-        message = DiagnosticArray(status=[DiagnosticStatus(
-            level=DiagnosticStatus.OK, name=f'{self._node.get_name()}: episode',
-            message=f'episode {number} ended', hardware_id=self._contract.task, values=items)])
-        message.header.stamp = _stamp(time_ns)
-        self._episode.publish(message)
+        self._episode.publish(stamped(_stamp(time_ns), status(
+            f'{self._node.get_name()}: episode', OK, f'episode {number} ended',
+            values.items(), self._contract.task)))
 
     def unheard(self) -> list[str]:
         """Return the sensor topics that nobody subscribes to."""
@@ -147,6 +145,5 @@ class RobotTopics:
             publisher.wait_for_all_acked(_LAST_MESSAGES)
 
 
-def _stamp(time_ns: int) -> Time:
-    seconds, nanoseconds = divmod(time_ns, 1_000_000_000)
-    return Time(sec=seconds, nanosec=nanoseconds)
+def _stamp(time_ns: int) -> Any:
+    return Time(nanoseconds=time_ns).to_msg()

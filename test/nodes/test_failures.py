@@ -26,7 +26,7 @@ from std_srvs.srv import Trigger
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.share import share_directory
-from spowl_ros.nodes import adapter
+from spowl_ros.nodes import adapter, controller
 from spowl_ros.nodes.adapter import Adapter
 from spowl_ros.nodes.controller import ControllerNode
 from spowl_ros.nodes.supervisor import SupervisorNode
@@ -146,11 +146,9 @@ def test_a_failure_that_comes_after_the_deactivation_ends_nothing(make: Callable
 def test_a_sender_faster_than_the_controller_does_not_keep_its_thread(
         rate: float, make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """One round takes no more messages than the queues hold, however many come meanwhile."""
+    monkeypatch.setattr(controller, 'Intake', lambda *_: SimpleNamespace(end=lambda: None))
     node = make('controller', rate=rate)
     node.trigger_configure()
-    if node._intake is not None:
-        node._intake.end()
-        node._intake = None
     entry, subscription = node._sensors[0]
     sender = node.create_publisher(subscription.msg_type, entry.topic, 10)
     begins = node.create_publisher(Header, 'episode_begin', 10)
@@ -323,6 +321,13 @@ def test_a_limit_is_a_part_of_the_speed_behind_the_adapter(
     assert commands[-1] == pytest.approx([sent, -0.5])
 
 
+def refused_release(node: Any) -> str:
+    """Return why a supervisor is not released."""
+    with pytest.raises(SpowlError) as error:
+        node._on_release(Trigger.Request())
+    return str(error.value)
+
+
 def test_one_estop_does_not_hide_another(make: Callable[..., Any]) -> None:
     """With two on a topic nobody knows that both are heard and not pressed: the robot is held."""
     node = make('supervisor', start_held='false')
@@ -339,14 +344,13 @@ def test_one_estop_does_not_hide_another(make: Callable[..., Any]) -> None:
     hear(beating, False)
     time.sleep(RELEASE_AFTER_S)
     hear(beating, False)
-    answer = node._on_release(Trigger.Request(), Trigger.Response())
-    assert not answer.success and 'contradict' in answer.message and node._latch.held
+    assert 'contradict' in refused_release(node) and node._latch.held
     node.destroy_publisher(pressed)
     wait(lambda: node.count_publishers('estop') == 1)
     end = time.monotonic() + 2 * RELEASE_AFTER_S
     while time.monotonic() < end:
         hear(beating, False)
-    assert node._on_release(Trigger.Request(), Trigger.Response()).success
+    assert 'released' in node._on_release(Trigger.Request())
 
 
 @pytest.mark.parametrize(('kind', 'qos'), [
@@ -360,15 +364,14 @@ def test_an_estop_that_cannot_be_heard_holds_the_robot(
     other = rclpy.create_node('other', context=context)
     other.create_publisher(kind, 'estop', qos)
     wait(lambda: node.count_publishers('estop') == 1)
-    node._on_second()
+    node.examine()
     assert node._latch.held and 'is needed' in node._latch.reason
     time.sleep(RELEASE_AFTER_S)
-    answer = node._on_release(Trigger.Request(), Trigger.Response())
-    assert not answer.success and 'an e-stop is not heard' in answer.message
+    assert 'an e-stop is not heard' in refused_release(node)
     other.destroy_node()
     context.try_shutdown()
     wait(lambda: node.count_publishers('estop') == 0)
-    assert node._on_release(Trigger.Request(), Trigger.Response()).success
+    assert 'released' in node._on_release(Trigger.Request())
 
 
 def test_an_estop_that_says_nothing_holds_the_robot(make: Callable[..., Any]) -> None:
@@ -376,11 +379,10 @@ def test_an_estop_that_says_nothing_holds_the_robot(make: Callable[..., Any]) ->
     node = make('supervisor', start_held='false')
     node.create_publisher(Bool, 'estop', 10)
     wait(lambda: node.count_publishers('estop') == 1)
-    node._on_second()
-    answer = node._on_release(Trigger.Request(), Trigger.Response())
-    assert not answer.success and 'nothing was heard' in answer.message
-    time.sleep(node._declared.settings.estop_timeout)
-    node._on_second()
+    node.examine()
+    assert 'nothing was heard' in refused_release(node)
+    time.sleep(node.settings.estop_timeout)
+    node.examine()
     assert node._latch.held and 'nothing was heard' in node._latch.reason
 
 
@@ -426,17 +428,17 @@ def test_a_sensor_with_two_publishers_is_silent(make: Callable[..., Any]) -> Non
     second = node.create_publisher(*topic)
     wait(lambda: node.count_publishers(entry.topic) == 2)
     told: list[Any] = []
-    node._diagnostics = SimpleNamespace(publish=told.append)
-    node._report()
+    node.diagnostics._publisher = SimpleNamespace(publish=told.append)
+    node.diagnostics.report()
     measured = subscription.msg_type()
     measured.header.stamp = node.get_clock().now().to_msg()
     node._on_sensor(entry, measured, {'received_timestamp': 0})
-    node._report()
+    node.diagnostics.report()
     assert not stored
     assert any('2 publishers' in status.message for status in told[-1].status)
     node.destroy_publisher(second)
     wait(lambda: node.count_publishers(entry.topic) == 1)
-    node._report()
+    node.diagnostics.report()
     node._on_sensor(entry, measured, {'received_timestamp': 0})
     assert stored
 
@@ -452,8 +454,8 @@ def test_an_operator_who_cannot_be_heard_is_told(make: Callable[..., Any]) -> No
     other.create_publisher(Float64MultiArray, 'joy', 10)
     wait(lambda: node.count_publishers('joy') == 1)
     told: list[Any] = []
-    node._diagnostics = SimpleNamespace(publish=told.append)
-    node._report()
+    node.diagnostics._publisher = SimpleNamespace(publish=told.append)
+    node.diagnostics.report()
     assert told[0].status[0].level == DiagnosticStatus.ERROR
     assert 'Float64MultiArray, sensor_msgs/msg/Joy is needed' in told[0].status[0].message
     other.destroy_node()

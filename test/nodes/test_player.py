@@ -58,7 +58,7 @@ def bag(tmp_path: Path) -> Path:
 @pytest.fixture
 def player(bag: Path, listener: Node) -> Iterator[subprocess.Popen[str]]:
     """Play the bag."""
-    process = subprocess.Popen([sys.executable, '-m', 'spowl_ros.nodes.player', '--ros-args', '-p',
+    process = subprocess.Popen([Path(sys.executable).parent / 'player', '--ros-args', '-p',
                                 f'path:={bag}', '-p', 'wait:=0.0'])
     yield process
     process.send_signal(signal.SIGINT)

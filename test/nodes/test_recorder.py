@@ -46,7 +46,7 @@ class Robot:
                      for part in ('-p', entry)]
         arguments += [part for entry in remap for part in ('-r', entry)]
         process = subprocess.Popen(
-            [sys.executable, '-m', 'spowl_ros.nodes.recorder', '--ros-args', *arguments],
+            [Path(sys.executable).parent / 'recorder', '--ros-args', *arguments],
             stderr=subprocess.PIPE, text=True)
         self._recorders.append(process)
         return process
