@@ -130,6 +130,10 @@ def setting(default: Any = dataclasses.MISSING, description: str = '', *,
         'read_only': read_only})
 
 
+fixed = partial(setting, read_only=True)
+"""Declare a field that is set at the start only."""
+
+
 def group(cls: Callable[..., T], **defaults: Any) -> T:
     """Declare a nested settings class as a field; `defaults` replace some of its defaults."""
     return dataclasses.field(default_factory=lambda: cls(**defaults))

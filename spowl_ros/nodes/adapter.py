@@ -34,7 +34,7 @@ from std_msgs.msg import Float64MultiArray
 from std_srvs.srv import Trigger
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.settings import setting
+from spowl_ros.base.settings import fixed, setting
 from spowl_ros.control.bundle import read_contract
 from spowl_ros.control.signature import of_key
 from spowl_ros.control.validity import InvalidReading, Stamps
@@ -69,11 +69,10 @@ _RECENT_S = 2.0
 class AdapterSettings:
     """The robot's shape and speeds."""
 
-    model: str = setting('', 'directory of the bundle; only its contract is read',
-                         read_only=True)
-    require_signature: str = setting(
-        '', 'public key (PEM) with which the bundle must be signed, checked before anything of it '
-        'is parsed; empty: no signature is wanted', read_only=True)
+    model: str = fixed('', 'directory of the bundle; only its contract is read')
+    require_signature: str = fixed('', 'public key (PEM) with which the bundle must be signed, '
+                                   'checked before anything of it is parsed; empty: no signature '
+                                   'is wanted')
     robot_radius: float = setting(0.12, 'radius of a circle that holds the hull, metres',
                                   low=0.01, high=5.0)
     laser_x: float = setting(0.0, 'laser ahead of the middle of the robot, metres',
@@ -86,11 +85,9 @@ class AdapterSettings:
                            low=0.01, high=5.0)
     turn_rate: float = setting(3.0, 'turn rate at full command, radians a second; 3 in training',
                                low=0.01, high=10.0)
-    acceleration_filter: float = setting(
-        0.05, 'time constant of the acceleration taken from odometry, seconds',
-        low=0.0, high=1.0, read_only=True)
-    cmd_vel_type: str = setting('TwistStamped', 'message type of `cmd_vel`', choices=TWISTS,
-                                read_only=True)
+    acceleration_filter: float = fixed(0.05, 'time constant of the acceleration taken from '
+                                       'odometry, seconds', low=0.0, high=1.0)
+    cmd_vel_type: str = fixed('TwistStamped', 'message type of `cmd_vel`', choices=TWISTS)
     goal_tolerance: float = setting(0.3, "metres from the robot's centre to the goal at which it "
                                     'is reached; 0.3 in training', low=0.01, high=3.0)
     goal_timeout: float = setting(120.0, 'seconds after which a goal is given up; 0: never',

@@ -23,7 +23,7 @@ from rclpy.time import Time
 from std_msgs.msg import Float64, Header, String
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.settings import declared, group, setting
+from spowl_ros.base.settings import declared, fixed, group, setting
 from spowl_ros.control import bundle
 from spowl_ros.control.contract import require_same
 from spowl_ros.control.controller import Controller
@@ -76,20 +76,19 @@ class ControllerNodeSettings(DriverSettings):
     model: str = setting('', 'directory of the bundle; a change while the node is active loads '
                              'the new bundle beside the old one, and it takes over between two '
                              'decisions')
-    rate: float = setting(
-        1.0, "speed of the node's clock relative to a steady clock: 1 on a robot, the real-time "
-             'factor in a simulation; 0: lock-step, where each measurement is answered once and '
-             'nothing is late', low=0.0, high=1000.0, read_only=True)
+    rate: float = fixed(1.0, "speed of the node's clock relative to a steady clock: 1 on a robot, "
+                        'the real-time factor in a simulation; 0: lock-step, where each '
+                        'measurement is answered once and nothing is late', low=0.0, high=1000.0)
     deadline_fraction: float = setting(
         0.5, 'fraction of the control period within which a decision must be ready',
         low=0.01, high=1.0)
-    steady_latency: bool = setting(
-        True, 'delay each command until nearly all decisions would be ready, so that commands '
-              'are as regular as the sensors; a stop is never delayed', read_only=True)
+    steady_latency: bool = fixed(True, 'delay each command until nearly all decisions would be '
+                                 'ready, so that commands are as regular as the sensors; a stop '
+                                 'is never delayed')
     priority: int = priority(40)
-    decision_timeout: float = setting(
-        3.0, 'seconds for one decision after which the process ends; the robot stops earlier, '
-             'after two control periods, unless `rate` is 0', low=0.1, high=600.0, read_only=True)
+    decision_timeout: float = fixed(3.0, 'seconds for one decision after which the process ends; '
+                                    'the robot stops earlier, after two control periods, unless '
+                                    '`rate` is 0', low=0.1, high=600.0)
     command_type: str = setting('Float64MultiArray', 'message type of `command`',
                                 choices=tuple(COMMAND_TYPES))
     seed: int = setting(0, "seed of the planner's randomness", low=0)
@@ -103,10 +102,9 @@ class ControllerNodeSettings(DriverSettings):
                'it')
     rollback: RollbackSettings = group(RollbackSettings)
     operator: OperatorSettings = group(OperatorSettings)
-    shadow_model: str = setting(
-        '', 'directory of a second bundle of the same contract, which decides on the same '
-            'observations, never drives, and publishes ~/shadow/decision; empty: none',
-        read_only=True)
+    shadow_model: str = fixed('', 'directory of a second bundle of the same contract, which '
+                              'decides on the same observations, never drives, and publishes '
+                              '~/shadow/decision; empty: none')
 
 
 class ControllerNode(ManagedNode[ControllerNodeSettings]):

@@ -19,7 +19,7 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import LaserScan
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.settings import setting
+from spowl_ros.base.settings import fixed
 from spowl_ros.control.contract import ActionSpec
 from spowl_ros.robot.command import GROUND_AXES, TWISTS, CommandFormat
 from spowl_ros.ros import diagnostics, process
@@ -43,23 +43,15 @@ GROUND = ActionSpec(GROUND_AXES, (-SPEED, -TURN_RATE), (SPEED, TURN_RATE), 'velo
 class DiffDriveSettings:
     """The simulated robot and its world."""
 
-    seed: int = setting(0, 'seed of posts and goals', low=0, read_only=True)
-    beams: int = setting(360, 'beams of the laser over the full circle', low=8, high=7200,
-                         read_only=True)
-    scan_range: float = setting(5.0, 'greatest range of the laser, metres', low=0.5, high=100.0,
-                                read_only=True)
-    odom_frame: str = setting('odom', 'frame of the pose and the goal, after the namespace',
-                              read_only=True)
-    base_frame: str = setting('base_link', 'frame of velocities and the laser, after the '
-                                           'namespace',
-                              read_only=True)
-    goals: bool = setting(True, 'send a goal, and the next goal when one is reached',
-                          read_only=True)
-    cmd_vel_type: str = setting('TwistStamped', 'message type of `cmd_vel`', choices=TWISTS,
-                                read_only=True)
-    command_timeout: float = setting(0.25, 'seconds without a command after which the robot '
-                                           'stops',
-                                     low=0.05, high=5.0, read_only=True)
+    seed: int = fixed(0, 'seed of posts and goals', low=0)
+    beams: int = fixed(360, 'beams of the laser over the full circle', low=8, high=7200)
+    scan_range: float = fixed(5.0, 'greatest range of the laser, metres', low=0.5, high=100.0)
+    odom_frame: str = fixed('odom', 'frame of the pose and the goal, after the namespace')
+    base_frame: str = fixed('base_link', 'frame of velocities and the laser, after the namespace')
+    goals: bool = fixed(True, 'send a goal, and the next goal when one is reached')
+    cmd_vel_type: str = fixed('TwistStamped', 'message type of `cmd_vel`', choices=TWISTS)
+    command_timeout: float = fixed(0.25, 'seconds without a command after which the robot stops',
+                                   low=0.05, high=5.0)
 
 
 class DiffDriveRobot(Node):

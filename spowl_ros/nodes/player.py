@@ -19,7 +19,7 @@ from rosgraph_msgs.msg import Clock
 from spowl_ros.bags import context
 from spowl_ros.bags.reader import Bag
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.settings import setting
+from spowl_ros.base.settings import fixed
 from spowl_ros.ros import process, recorded_qos
 from spowl_ros.ros.messages import message_class
 from spowl_ros.ros.parameters import Parameters
@@ -45,15 +45,13 @@ ASIDE = 'recorded'
 class PlayerSettings:
     """What is played, and how."""
 
-    path: str = setting('', 'bag to play', read_only=True)
-    sensors: str = setting('', 'names of topics, separated by spaces, whose messages are '
-                               'measurements although their type is that of commands',
-                           read_only=True)
-    rate: float = setting(1.0, 'how much faster than recorded to play', low=0.01, high=100.0,
-                          read_only=True)
-    loop: bool = setting(False, 'play again and again', read_only=True)
-    wait: float = setting(2.0, 'seconds to wait for a subscriber before playing begins',
-                          low=0.0, high=60.0, read_only=True)
+    path: str = fixed('', 'bag to play')
+    sensors: str = fixed('', 'names of topics, separated by spaces, whose messages are '
+                         'measurements although their type is that of commands')
+    rate: float = fixed(1.0, 'how much faster than recorded to play', low=0.01, high=100.0)
+    loop: bool = fixed(False, 'play again and again')
+    wait: float = fixed(2.0, 'seconds to wait for a subscriber before playing begins', low=0.0,
+                        high=60.0)
 
 
 class Player(Node):

@@ -24,7 +24,7 @@ from spowl_ros.bags.ring import RingSettings, RingWriter
 from spowl_ros.bags.types import message_definition
 from spowl_ros.bags.writer import Settings
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.settings import group, setting
+from spowl_ros.base.settings import fixed, group
 from spowl_ros.control.bundle import read_contract
 from spowl_ros.robot.episode import BEGIN_TOPIC, BEGIN_TYPE
 from spowl_ros.robot.topics import topics
@@ -65,24 +65,20 @@ RECORDS = ('controller/decision', BEGIN_TOPIC, 'simulator/episode')
 class RecorderSettings:
     """What is recorded, and where to."""
 
-    path: str = setting('', 'directory of the bag; empty: rosbag2_ and the time', read_only=True)
-    storage: str = setting('mcap', 'storage format', choices=('mcap', 'sqlite3'), read_only=True)
-    compression: str = setting('none', 'compression of the chunks of an MCAP file',
-                               choices=('none', 'zstd'), read_only=True)
-    split_megabytes: float = setting(0.0, 'size in megabytes after which a new file begins; 0: '
-                                          'never',
-                                     low=0.0, read_only=True)
-    split_seconds: float = setting(0.0, 'seconds after which a new file begins; 0: never',
-                                   low=0.0, read_only=True)
-    flush_seconds: float = setting(0.5, 'greatest loss if the process is killed, seconds',
-                                   low=0.05, high=60.0, read_only=True)
-    topics: str = setting('', 'names of the topics to record, separated by spaces; empty: all '
-                              'topics of the namespace except images and point clouds',
-                          read_only=True)
-    exclude: str = setting('', 'regular expression of the topic names to leave out',
-                           read_only=True)
-    model: str = setting('', 'directory of the bundle; the recorder stores its hash, and '
-                             'subscribes to its sensors from the start', read_only=True)
+    path: str = fixed('', 'directory of the bag; empty: rosbag2_ and the time')
+    storage: str = fixed('mcap', 'storage format', choices=('mcap', 'sqlite3'))
+    compression: str = fixed('none', 'compression of the chunks of an MCAP file',
+                             choices=('none', 'zstd'))
+    split_megabytes: float = fixed(0.0, 'size in megabytes after which a new file begins; 0: '
+                                   'never', low=0.0)
+    split_seconds: float = fixed(0.0, 'seconds after which a new file begins; 0: never', low=0.0)
+    flush_seconds: float = fixed(0.5, 'greatest loss if the process is killed, seconds', low=0.05,
+                                 high=60.0)
+    topics: str = fixed('', 'names of the topics to record, separated by spaces; empty: all '
+                        'topics of the namespace except images and point clouds')
+    exclude: str = fixed('', 'regular expression of the topic names to leave out')
+    model: str = fixed('', 'directory of the bundle; the recorder stores its hash, and subscribes '
+                       'to its sensors from the start')
     ring: RingSettings = group(RingSettings)
 
 

@@ -28,7 +28,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.seeds import LAST
-from spowl_ros.base.settings import setting
+from spowl_ros.base.settings import fixed
 from spowl_ros.robot.command import COMMAND_TYPES, CommandFormat
 from spowl_ros.ros import process
 from spowl_ros.ros.discovery import DISCOVERY_S, other_publishers, publishers
@@ -59,35 +59,26 @@ _LISTENER_S = 30.0
 class SimulatorSettings:
     """What is simulated, and how fast."""
 
-    task: str = setting('SafetyPointGoal1-v0', 'SafetyGymnasium task', read_only=True)
-    episodes: int = setting(0, 'number of episodes to drive; 0: no end', low=0, read_only=True)
-    seed: int = setting(0, 'seed of the first episode; each later one adds 1', low=0,
-                        high=LAST, read_only=True)
-    rate: float = setting(1.0, 'real-time factor; 0: lock-step', low=0.0, high=1000.0,
-                          read_only=True)
-    action_repeat: int = setting(5, 'raw steps of the simulation for each command', low=1,
-                                 high=1000, read_only=True)
-    command_type: str = setting('Float64MultiArray', 'message type of `command`',
-                                choices=tuple(COMMAND_TYPES), read_only=True)
-    first_command_timeout: float = setting(
-        60.0, 'lock-step: seconds without a first command after which the simulator ends', low=0.1,
-        high=86400.0, read_only=True)
-    command_timeout: float = setting(
-        10.0, 'lock-step: seconds without a command after which the simulator ends', low=0.1,
-        high=86400.0, read_only=True)
-    listener: str = setting('', 'node that must hear all sensor messages, such as a recorder; '
-                                'the simulator waits for it; empty: none', read_only=True)
-    silent_periods: float = setting(
-        1.7, 'real time: control periods without a command after which the robot stops',
-        low=1.0, high=1000.0, read_only=True)
-    observation_noise: float = setting(
-        0.0, "noise of the sensors, as a multiple of an ordinary sensor's", low=0.0, high=1000.0,
-        read_only=True)
-    command_delay: float = setting(0.0, 'raw steps by which commands are late', low=0.0,
-                                   high=1000.0, read_only=True)
-    mass: float = setting(1.0, "factor on the robot's mass", low=0.01, high=100.0, read_only=True)
-    strength: float = setting(1.0, "factor on the actuators' forces", low=0.01, high=100.0,
-                              read_only=True)
+    task: str = fixed('SafetyPointGoal1-v0', 'SafetyGymnasium task')
+    episodes: int = fixed(0, 'number of episodes to drive; 0: no end', low=0)
+    seed: int = fixed(0, 'seed of the first episode; each later one adds 1', low=0, high=LAST)
+    rate: float = fixed(1.0, 'real-time factor; 0: lock-step', low=0.0, high=1000.0)
+    action_repeat: int = fixed(5, 'raw steps of the simulation for each command', low=1, high=1000)
+    command_type: str = fixed('Float64MultiArray', 'message type of `command`',
+                              choices=tuple(COMMAND_TYPES))
+    first_command_timeout: float = fixed(60.0, 'lock-step: seconds without a first command after '
+                                         'which the simulator ends', low=0.1, high=86400.0)
+    command_timeout: float = fixed(10.0, 'lock-step: seconds without a command after which the '
+                                   'simulator ends', low=0.1, high=86400.0)
+    listener: str = fixed('', 'node that must hear all sensor messages, such as a recorder; the '
+                          'simulator waits for it; empty: none')
+    silent_periods: float = fixed(1.7, 'real time: control periods without a command after which '
+                                  'the robot stops', low=1.0, high=1000.0)
+    observation_noise: float = fixed(0.0, 'noise of the sensors, as a multiple of an ordinary '
+                                     "sensor's", low=0.0, high=1000.0)
+    command_delay: float = fixed(0.0, 'raw steps by which commands are late', low=0.0, high=1000.0)
+    mass: float = fixed(1.0, "factor on the robot's mass", low=0.01, high=100.0)
+    strength: float = fixed(1.0, "factor on the actuators' forces", low=0.01, high=100.0)
 
     @property
     def perturbation(self) -> Perturbation:

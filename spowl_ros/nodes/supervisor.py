@@ -28,7 +28,7 @@ from std_msgs.msg import Bool, Header
 from std_srvs.srv import SetBool, Trigger
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.settings import group, setting
+from spowl_ros.base.settings import fixed, group, setting
 from spowl_ros.control import bundle
 from spowl_ros.control.signature import of_key
 from spowl_ros.robot.command import COMMAND_TYPES, CommandFormat
@@ -71,22 +71,18 @@ class SupervisorNodeSettings(DriverSettings):
 
     AT_RUN_TIME = ('limits',)
     model: str = setting('', 'directory of the bundle; only its contract is read')
-    simulation: bool = setting(
-        False, 'the robot is simulated, so `rate` may differ from 1', read_only=True)
-    start_held: bool = setting(
-        True, 'hold the robot from the start until ~/release is called; false: it may drive at '
-              'once',
-        read_only=True)
-    rate: float = setting(
-        1.0, "speed of the node's clock relative to a steady clock; 0: lock-step, where nothing "
-             'counts as silent; values other than 1 need `simulation`', low=0.0,
-        high=1000.0, read_only=True)
+    simulation: bool = fixed(False, 'the robot is simulated, so `rate` may differ from 1')
+    start_held: bool = fixed(True, 'hold the robot from the start until ~/release is called; '
+                             'false: it may drive at once')
+    rate: float = fixed(1.0, "speed of the node's clock relative to a steady clock; 0: lock-step, "
+                        'where nothing counts as silent; values other than 1 need `simulation`',
+                        low=0.0, high=1000.0)
     priority: int = priority(45)
     command_type: str = setting('Float64MultiArray', 'message type of both commands',
                                 choices=tuple(COMMAND_TYPES))
-    estop_timeout: float = setting(
-        0.5, 'seconds without a message on `estop` after which the robot stops, once one was '
-             'heard; steady clock; not used if `rate` is 0', low=0.05, high=10.0, read_only=True)
+    estop_timeout: float = fixed(0.5, 'seconds without a message on `estop` after which the robot '
+                                 'stops, once one was heard; steady clock; not used if `rate` is '
+                                 '0', low=0.05, high=10.0)
     limits: SupervisionSettings = group(SupervisionSettings)
 
 

@@ -31,7 +31,7 @@ from visualization_msgs.msg import MarkerArray
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.names import DECISION
-from spowl_ros.base.settings import Setting, setting
+from spowl_ros.base.settings import Setting, fixed
 from spowl_ros.control.decision import Decision
 from spowl_ros.ros import process
 from spowl_ros.ros.parameters import Parameters
@@ -66,15 +66,12 @@ SIMULATION: dict[str, Asked] = {
 class ViewerSettings:
     """Where the page is served."""
 
-    host: str = setting('127.0.0.1', 'address of the page; if other machines reach it, visitors '
-                                     'need the token', read_only=True)
-    port: int = setting(8080, 'port of the page; 0: a free one', low=0, high=65535,
-                        read_only=True)
-    token: str = setting('', 'secret that visitors must give; empty: generated if one is needed',
-                         read_only=True)
-    open_browser: bool = setting(True, 'open the page in a browser', read_only=True)
-    rate: float = setting(10.0, 'updates of the page per second', low=0.5, high=30.0,
-                          read_only=True)
+    host: str = fixed('127.0.0.1', 'address of the page; if other machines reach it, visitors '
+                      'need the token')
+    port: int = fixed(8080, 'port of the page; 0: a free one', low=0, high=65535)
+    token: str = fixed('', 'secret that visitors must give; empty: generated if one is needed')
+    open_browser: bool = fixed(True, 'open the page in a browser')
+    rate: float = fixed(10.0, 'updates of the page per second', low=0.5, high=30.0)
 
 
 @dataclass

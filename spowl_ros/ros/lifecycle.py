@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.settings import setting
+from spowl_ros.base.settings import fixed, setting
 from spowl_ros.ros import process
 from spowl_ros.ros.diagnostics import Diagnostics
 from spowl_ros.ros.discovery import DISCOVERY_S, is_unknown, other_publishers
@@ -40,9 +40,9 @@ class DriverSettings:
     require_signature: str = setting(
         '', 'public key (PEM) of the signature that a bundle must have, checked before the '
             'bundle is parsed; empty: no signature is required')
-    robot: str = setting('', "YAML file of the robot's topics, units and limits; empty: those of "
-                         'the contract', read_only=True)
-    autostart: bool = setting(False, 'configure and activate at once', read_only=True)
+    robot: str = fixed('', "YAML file of the robot's topics, units and limits; empty: those of "
+                       'the contract')
+    autostart: bool = fixed(False, 'configure and activate at once')
 
     def needs_configure(self, now: Self) -> bool:
         """Whether these differ from the present ones in what takes effect at configure only."""
