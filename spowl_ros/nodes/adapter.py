@@ -45,7 +45,7 @@ from spowl_ros.robot.topics import FRAME, topics
 from spowl_ros.ros import diagnostics, process
 from spowl_ros.ros.discovery import check_one_publisher
 from spowl_ros.ros.last_command import publish_last
-from spowl_ros.ros.messages import build, message_class
+from spowl_ros.ros.messages import build, message_class, nanoseconds
 from spowl_ros.ros.parameters import Parameters
 from spowl_ros.ros.process import LOG_PERIOD_S
 from spowl_ros.ros.qos import LATCHED
@@ -212,8 +212,7 @@ class Adapter(Node):
         :raises InvalidReading: a bad stamp; or several publishers, which may contradict each other
         """
         check_one_publisher(self, topic)
-        stamp = message.header.stamp
-        self._stamps[topic].check(stamp.sec * 10**9 + stamp.nanosec,
+        self._stamps[topic].check(nanoseconds(message.header.stamp),
                                   self.get_clock().now().nanoseconds)
 
     def _refuse(self, topic: str, error: SpowlError) -> None:
@@ -226,15 +225,13 @@ class Adapter(Node):
         """Publish the topics for which all fields are given."""
         for entry, publisher in self._outputs:
             if values.keys() >= set(entry.names):
-                publisher.publish(build(entry.type, entry.content(
-                    values, stamp.sec * 10**9 + stamp.nanosec)))
+                publisher.publish(build(entry.type, entry.content(values, nanoseconds(stamp))))
 
     # Errands
 
     def _on_goal(self, message: PoseStamped) -> None:
-        stamp, place = message.header.stamp, message.pose.position
-        goal = Goal(place.x, place.y, message.header.frame_id,
-                    stamp.sec * 10**9 + stamp.nanosec)
+        place, header = message.pose.position, message.header
+        goal = Goal(place.x, place.y, header.frame_id, nanoseconds(header.stamp))
         try:
             if self._errand.send(goal, time.monotonic()):
                 self._settled_ns = time.time_ns()

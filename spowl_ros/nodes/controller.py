@@ -45,7 +45,7 @@ from spowl_ros.ros.discovery import check_one_publisher
 from spowl_ros.ros.intake import Intake, Unattended, waited, waiting
 from spowl_ros.ros.last_command import publish_last
 from spowl_ros.ros.lifecycle import TOO_LATE, DriverSettings, ManagedNode, priority
-from spowl_ros.ros.messages import build, message_class
+from spowl_ros.ros.messages import build, message_class, nanoseconds
 from spowl_ros.ros.operator_input import OperatorInput
 from spowl_ros.ros.parameters import Parameters
 from spowl_ros.ros.process import LOG_PERIOD_S
@@ -357,7 +357,7 @@ class ControllerNode(ManagedNode[ControllerNodeSettings]):
 
     def _on_begin(self, message: Header) -> None:
         if self._loop is not None:
-            self._loop.begin_episode(message.stamp.sec * 10**9 + message.stamp.nanosec)
+            self._loop.begin_episode(nanoseconds(message.stamp))
 
     def _store_cost(self, message: Float64) -> None:
         if self._loop is not None:

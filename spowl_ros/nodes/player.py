@@ -12,7 +12,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from rclpy.exceptions import NameValidationException
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 
@@ -21,7 +20,7 @@ from spowl_ros.bags.reader import Bag
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.settings import fixed
 from spowl_ros.ros import process, recorded_qos
-from spowl_ros.ros.messages import message_class
+from spowl_ros.ros.messages import message_class, nanoseconds
 from spowl_ros.ros.parameters import Parameters
 
 if TYPE_CHECKING:
@@ -79,10 +78,7 @@ class Player(Node):
         self._clock_publisher = (None if CLOCK in self._publishers_by_topic
                                  else self.create_publisher(Clock, CLOCK, 10))
         self._closing = threading.Event()
-        self._error: SpowlError | None = None
-        self._ended = self.create_guard_condition(self._on_end)
-        self._thread = threading.Thread(target=self._play, name='playing', daemon=True)
-        self._thread.start()
+        self._thread = process.work(self, 'playing', self._play)
 
     def close(self) -> None:
         """Stop playing."""
@@ -100,11 +96,6 @@ class Player(Node):
             self.get_logger().warning(f'{topic.name} is not played: {error}')
             return None
 
-    def _on_end(self) -> None:
-        if self._error is not None:
-            raise self._error
-        raise ExternalShutdownException
-
     def _play(self) -> None:
         try:
             self._await_listener()
@@ -112,12 +103,9 @@ class Player(Node):
                 self._play_once()
                 if not self.settings.loop:
                     break
-        except SpowlError as error:
-            self._error = error
-        for line in self._bag.damage:
-            self.get_logger().warning(line)
-        if not self._closing.is_set():
-            self._ended.trigger()
+        finally:
+            for line in self._bag.damage:
+                self.get_logger().warning(line)
 
     def _await_listener(self) -> None:
         """Wait until a played topic has a subscriber, so that it receives the first messages."""
@@ -142,8 +130,7 @@ class Player(Node):
             if self._clock_publisher is not None:
                 now_ns = message.time_ns
             elif message.topic == CLOCK:
-                clock = self._bag.decode(message).clock
-                now_ns = clock.sec * 10**9 + clock.nanosec
+                now_ns = nanoseconds(self._bag.decode(message).clock)
             if now_ns is not None:
                 if begun is None or before_ns is None or now_ns < before_ns:
                     begun = time.monotonic(), now_ns  # also where the clock was set back

@@ -13,12 +13,13 @@ the next episode's first observation, `episode_begin` announces the episode and 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import contextlib
 from dataclasses import dataclass
 from functools import partial
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,9 +41,6 @@ from spowl_ros.ros.services import serve
 from spowl_ros.ros.topics import RobotTopics
 from spowl_ros.sim.environment import make
 from spowl_ros.sim.perturbation import Perturbation
-
-if TYPE_CHECKING:
-    from spowl_ros.sim.step import StepResult
 
 _ATTEMPT_S = 1.0
 """Until the first command: period in which the first observation is offered, seconds."""
@@ -115,8 +113,6 @@ class SimulatorNode(Node):
         self._restart = False
         self._results: list[dict[str, float]] = []
         self._format: CommandFormat | None = None
-        self._outcome: Exception = process.FinishedError()
-        self._done = self.create_guard_condition(self._raise_outcome)
         serve(self, Trigger, '~/reset', self._on_reset)
         serve(self, SetBool, '~/pause', self._on_pause)
         serve(self, Trigger, '~/step', self._on_step)
@@ -124,8 +120,7 @@ class SimulatorNode(Node):
         self._clock_publisher = self.create_publisher(Clock, '/clock', EVERY_MESSAGE)
         self._time_ns = 0
         self._started = time.monotonic()
-        self._thread = threading.Thread(target=self._run, name='simulation', daemon=True)
-        self._thread.start()
+        self._thread = process.work(self, 'simulation', self._run)
 
     def close(self) -> None:
         """End the simulation."""
@@ -169,20 +164,12 @@ class SimulatorNode(Node):
             self._condition.notify()
         return 'one step'
 
-    def _raise_outcome(self) -> None:
-        raise self._outcome
-
     # In the thread that simulates
 
     def _run(self) -> None:
-        try:
+        with contextlib.suppress(_EndedError):
             self._prepare()
             self._drive()
-        except _EndedError:
-            return
-        except Exception as error:
-            self._outcome = error
-        self._done.trigger()
 
     def _prepare(self) -> None:
         """
@@ -201,20 +188,12 @@ class SimulatorNode(Node):
         self._period_ns = self._raw_ns * contract.action_repeat
         self._wall_period = (contract.control_period / settings.rate if settings.rate else None)
         self._pause(self._started + DISCOVERY_S - time.monotonic())
-        self._refuse_rivals()
-        self._topics = RobotTopics(self, self._clock_publisher, contract, self._env.body)
-        self._subscription = self.create_subscription(
-            message_class(self._format.type), 'command', self._on_command, 10)
-
-    def _refuse_rivals(self) -> None:
-        """
-        Check that no other node drives the clock.
-
-        :raises SpowlError: names the other node
-        """
         if names := other_publishers(self, '/clock'):
             raise SpowlError(f'another simulator runs in this domain: {", ".join(names)} '
                              'publishes /clock; end it, or use another ROS_DOMAIN_ID')
+        self._topics = RobotTopics(self, self._clock_publisher, contract, self._env.body)
+        self._subscription = self.create_subscription(
+            message_class(self._format.type), 'command', self._on_command, 10)
 
     def _drive(self) -> None:
         """Simulate the episodes."""
@@ -253,7 +232,8 @@ class SimulatorNode(Node):
                 due = self._await_tick(due)
                 self._hold()
                 command = self._newest_command()
-            result = self._step(command)
+            result = self._env.step(self._action.action(command))
+            self._time_ns += self._raw_ns * int(result.info['raw_steps'])
             totals['return'] += result.reward
             totals['cost'] += result.cost
             totals['steps'] += result.info['raw_steps']
@@ -270,12 +250,6 @@ class SimulatorNode(Node):
                 return number + 1
             observation = result.observation
             self._publish(observation)
-
-    def _step(self, command: NDArray[np.float64]) -> StepResult:
-        """Carry out a command, shape (A,), in the actuators' units."""
-        result = self._env.step(self._action.action(command))
-        self._time_ns += self._raw_ns * int(result.info['raw_steps'])
-        return result
 
     def _publish(self, observation: NDArray[np.float32], begins: bool = False) -> None:
         """Publish time, scene and sensors; in lock-step drop an older command first."""
@@ -296,20 +270,18 @@ class SimulatorNode(Node):
 
         :raises _EndedError: the node closes meanwhile
         """
-        end = time.monotonic() + seconds
         with self._condition:
-            while not self._ended and time.monotonic() < end:
-                self._condition.wait(end - time.monotonic())
-            if self._ended:
+            if self._condition.wait_for(lambda: self._ended, seconds):
                 raise _EndedError
 
-    def _check(self) -> None:
+    def _wait_for(self, event: Callable[[], object], seconds: float | None = None) -> None:
         """
-        Check whether to go on; call with the condition's lock.
+        Wait until something is the case, some seconds at most; call with the condition's lock.
 
         :raises _EndedError: the node closes
         :raises _RestartError: the episode must begin again
         """
+        self._condition.wait_for(lambda: self._ended or self._restart or event(), seconds)
         if self._ended:
             raise _EndedError
         if self._restart:
@@ -323,10 +295,8 @@ class SimulatorNode(Node):
         :raises _RestartError: the episode must begin again
         """
         with self._condition:
-            while self._paused and not self._steps and not self._ended and not self._restart:
-                self._condition.wait()
+            self._wait_for(lambda: not self._paused or self._steps)
             self._steps = max(self._steps - 1, 0) if self._paused else 0
-            self._check()
 
     def _await_listeners(self) -> None:
         """
@@ -359,12 +329,9 @@ class SimulatorNode(Node):
         lock_step = self._wall_period is None
         while True:
             self._publish(observation, begins=True)
-            offered = time.monotonic()
-            wait = _ATTEMPT_S if self._wall_period is None else self._wall_period
             with self._condition:
-                while (self._command is None and not self._ended
-                       and (left := offered + wait - time.monotonic()) > 0.0):
-                    self._condition.wait(left)
+                self._condition.wait_for(lambda: self._ended or self._command is not None,
+                                         self._wall_period or _ATTEMPT_S)
                 if self._ended:
                     raise _EndedError
                 if self._command is not None:
@@ -387,19 +354,14 @@ class SimulatorNode(Node):
         """
         end = time.monotonic() + self.settings.command_timeout
         while True:
-            repeat = time.monotonic() + _REPEAT_S
             with self._condition:
-                while True:
-                    self._check()
-                    if self._paused:
-                        end = time.monotonic() + self.settings.command_timeout
-                    if self._command is not None:
-                        command, self._command = self._command, None
-                        return command
-                    left = min(repeat, end) - time.monotonic()
-                    if left <= 0.0:
-                        break
-                    self._condition.wait(left)
+                self._wait_for(lambda: self._command is not None,
+                               min(_REPEAT_S, end - time.monotonic()))
+                if self._command is not None:
+                    command, self._command = self._command, None
+                    return command
+                if self._paused:
+                    end = time.monotonic() + self.settings.command_timeout
             if time.monotonic() >= end:
                 raise SpowlError(
                     f'no command for {self.settings.command_timeout:g} s at simulated time '
@@ -411,10 +373,7 @@ class SimulatorNode(Node):
         assert self._wall_period is not None
         due = max(due + self._wall_period, time.monotonic() - self._wall_period)
         with self._condition:
-            self._check()
-            while (left := due - time.monotonic()) > 0.0:
-                self._condition.wait(left)
-                self._check()
+            self._wait_for(lambda: False, due - time.monotonic())
         return due
 
     def _newest_command(self) -> NDArray[np.float64]:

@@ -50,16 +50,16 @@ ANSWER_S = 3.0
 STALE_S = 3.0
 SHOWN_NODES = ('controller', 'supervisor')
 """Nodes whose settings are shown."""
-Asked = tuple[str, Any, bool | None]
+Asked = tuple[Any, str, dict[str, bool]]
 BUTTONS: dict[str, Asked] = {
-    'Stop': ('supervisor/stop', SetBool, True),
-    'Release': ('supervisor/release', Trigger, None)}
-"""Label to service, its type, and the request."""
+    'Stop': (SetBool, 'supervisor/stop', {'data': True}),
+    'Release': (Trigger, 'supervisor/release', {})}
+"""Label to a service's type and name, and the request."""
 SIMULATION: dict[str, Asked] = {
-    'Pause': ('simulator/pause', SetBool, True),
-    'Go on': ('simulator/pause', SetBool, False),
-    'One step': ('simulator/step', Trigger, None),
-    'Restart': ('simulator/reset', Trigger, None)}
+    'Pause': (SetBool, 'simulator/pause', {'data': True}),
+    'Go on': (SetBool, 'simulator/pause', {'data': False}),
+    'One step': (Trigger, 'simulator/step', {}),
+    'Restart': (Trigger, 'simulator/reset', {})}
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class ViewerNode(Node):
                 if (topic.startswith(prefix) and '/' not in topic.removeprefix(prefix)
                         and 'sensor_msgs/msg/LaserScan' in types and topic not in robot.scans):
                     robot.scans[topic] = scan_points((), 0.0, 0.0)
-                    self._subscribe(robot, LaserScan, topic, self._on_scan(topic),
+                    self._subscribe(robot, LaserScan, topic, partial(self._on_scan, topic),
                                     qos_profile_sensor_data)
 
     def _follow(self, name: str) -> None:
@@ -199,11 +199,9 @@ class ViewerNode(Node):
     def _on_markers(self, robot: Watched, message: MarkerArray) -> None:
         robot.scene = scene_of(message) or robot.scene
 
-    def _on_scan(self, topic: str) -> Any:
-        def callback(robot: Watched, message: LaserScan) -> None:
-            robot.scans[topic] = scan_points(message.ranges, message.angle_min,
-                                             message.angle_increment)
-        return callback
+    def _on_scan(self, topic: str, robot: Watched, message: LaserScan) -> None:
+        robot.scans[topic] = scan_points(message.ranges, message.angle_min,
+                                         message.angle_increment)
 
     def _on_reward(self, robot: Watched, message: Float64) -> None:
         robot.episode_return = (robot.episode_return or 0.0) + message.data
@@ -240,11 +238,8 @@ class ViewerNode(Node):
 
         :raises SpowlError: no node offers it, it does not answer, or it refuses
         """
-        service, kind, wanted = (BUTTONS | SIMULATION)[button]
-        request = kind.Request()
-        if wanted is not None:
-            request.data = wanted
-        answer = self._call(kind, robot, service, request)
+        kind, service, request = (BUTTONS | SIMULATION)[button]
+        answer = self._call(robot, kind, service, **request)
         if not answer.success:
             raise SpowlError(answer.message)
         return str(answer.message)
@@ -264,20 +259,17 @@ class ViewerNode(Node):
         :raises SpowlError: it was refused
         """
         value = entry.check(entry.kind(value))
-        answer = self._call(
-            SetParameters, robot, f'{node}/set_parameters', SetParameters.Request(
-                parameters=[Parameter(entry.name, value=value).to_parameter_msg()]))
+        answer = self._call(robot, SetParameters, f'{node}/set_parameters', parameters=[
+            Parameter(entry.name, value=value).to_parameter_msg()])
         if not answer.results[0].successful:
             raise SpowlError(answer.results[0].reason)
         return f'{node}: {entry.name} is {value}'
 
     def _settings_of_node(self, robot: str, node: str) -> tuple[Setting, ...]:
-        names = self._call(ListParameters, robot, f'{node}/list_parameters',
-                           ListParameters.Request()).result.names
-        descriptors = self._call(DescribeParameters, robot, f'{node}/describe_parameters',
-                                 DescribeParameters.Request(names=names)).descriptors
-        values = self._call(GetParameters, robot, f'{node}/get_parameters',
-                            GetParameters.Request(names=names)).values
+        names = self._call(robot, ListParameters, f'{node}/list_parameters').result.names
+        descriptors = self._call(robot, DescribeParameters, f'{node}/describe_parameters',
+                                 names=names).descriptors
+        values = self._call(robot, GetParameters, f'{node}/get_parameters', names=names).values
         found = []
         for descriptor, value in zip(descriptors, map(parameter_value_to_python, values),
                                      strict=True):
@@ -289,9 +281,9 @@ class ViewerNode(Node):
                                      ranges[0].to_value if ranges else None))
         return tuple(sorted(found, key=lambda entry: entry.name))
 
-    def _call(self, kind: Any, robot: str, service: str, request: Any) -> Any:
+    def _call(self, robot: str, kind: Any, service: str, **request: Any) -> Any:
         """
-        Return the answer of a service.
+        Return the answer of a service to a request with these fields.
 
         :raises SpowlError: no node offers it, or it does not answer in time
         """
@@ -301,7 +293,7 @@ class ViewerNode(Node):
             if not client.wait_for_service(ANSWER_S):
                 raise SpowlError(f'nobody offers {name}')
             answered = threading.Event()
-            future = client.call_async(request)
+            future = client.call_async(kind.Request(**request))
             future.add_done_callback(lambda _: answered.set())
             if not answered.wait(ANSWER_S):
                 raise SpowlError(f'{name} has not answered within {ANSWER_S:g} s')

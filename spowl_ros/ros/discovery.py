@@ -81,11 +81,8 @@ def unheard(node: Node, topic: str, kind: str, reliable: bool = True) -> str:
 
 def endpoints(node: Node, topic: str) -> list[tuple[bytes, str]]:
     """Return the gid of each publisher of a topic, and its node's full name or an empty text."""
-    found = []
-    for info in node.get_publishers_info_by_topic(topic):
-        name = _name(info)
-        found.append((bytes(info.endpoint_gid), '' if is_unknown(name) else name))
-    return found
+    return [(bytes(info.endpoint_gid), '' if is_unknown(_name(info)) else _name(info))
+            for info in node.get_publishers_info_by_topic(topic)]
 
 
 def callers(node: Node, service: str) -> str:

@@ -171,48 +171,35 @@ class ManagedNode(LifecycleNode, Generic[S]):  # type: ignore[misc]
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Enter *inactive*."""
-        with self._changing:
-            result = self._attempt(self._set_up)
-            self.configured = result == TransitionCallbackReturn.SUCCESS
-            if not self.configured:
-                self.undo.close()
-            return result
+        return self._attempt(self._configure)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Enter *active*."""
-        with self._changing:
-            result = self._attempt(self.activate)
-            self.active = result == TransitionCallbackReturn.SUCCESS
-            return result
+        return self._attempt(self._activate)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Enter *inactive* again."""
-        with self._changing:
-            self.active = False
-            return self._attempt(self.deactivate)
+        return self._attempt(self._deactivate)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Enter *unconfigured* again."""
-        with self._changing:
-            self.configured = False
-            return self._attempt(self.undo.close)
+        return self._attempt(self._clean_up)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Enter *finalized*."""
-        with self._changing:
-            return self._attempt(self._leave)
+        return self._attempt(self._leave)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Return to *unconfigured* after an unexpected exception."""
-        with self._changing:
-            return self._attempt(self._leave)
+        return self._attempt(self._leave)
 
-    def _set_up(self) -> None:
+    def _configure(self) -> None:
         if not self.settings.model:
             raise SpowlError("parameter 'model' is empty; name the directory of a bundle")
         before = self._entities()
         try:
             self.configure()
+            self.configured = True
         finally:
             entities = ExitStack()
             for entity, destroy in self._entities().items():
@@ -220,6 +207,8 @@ class ManagedNode(LifecycleNode, Generic[S]):  # type: ignore[misc]
                     entities.callback(destroy, entity)
             entities.push(self.undo.pop_all())  # closed first: a thread may use an entity
             self.undo = entities
+            if not self.configured:
+                self.undo.close()
 
     def _entities(self) -> dict[Any, Callable[[Any], object]]:
         """Return what the node has in the network, and its timers, each with what destroys it."""
@@ -229,27 +218,38 @@ class ManagedNode(LifecycleNode, Generic[S]):  # type: ignore[misc]
             (self.services, self.destroy_service),
             (self.timers, self.destroy_timer)) for entity in entities}
 
+    def _activate(self) -> None:
+        self.activate()
+        self.active = True
+
+    def _deactivate(self) -> None:
+        self.active = False
+        self.deactivate()
+
+    def _clean_up(self) -> None:
+        self.configured = False
+        self.undo.close()
+
     def _leave(self) -> None:
         if self.active:
-            self.active = False
-            self.deactivate()
+            self._deactivate()
         if self.configured:
-            self.configured = False
-            self.undo.close()
+            self._clean_up()
 
     def _attempt(self, step: Callable[[], None]) -> TransitionCallbackReturn:
-        if self._closed:  # what a step would use is gone
-            return TransitionCallbackReturn.FAILURE
-        try:
-            step()
-        except SpowlError as error:
-            self.problem = str(error)
-            if not self._starting:
-                self.get_logger().error(self.problem)
-            return TransitionCallbackReturn.FAILURE
-        except Exception as error:
-            self.problem = f'unexpected {type(error).__name__}: {error}'
-            self.get_logger().error(traceback.format_exc())
-            return TransitionCallbackReturn.ERROR
-        self.problem = ''
-        return TransitionCallbackReturn.SUCCESS
+        with self._changing:
+            if self._closed:  # what a step would use is gone
+                return TransitionCallbackReturn.FAILURE
+            try:
+                step()
+            except SpowlError as error:
+                self.problem = str(error)
+                if not self._starting:
+                    self.get_logger().error(self.problem)
+                return TransitionCallbackReturn.FAILURE
+            except Exception as error:
+                self.problem = f'unexpected {type(error).__name__}: {error}'
+                self.get_logger().error(traceback.format_exc())
+                return TransitionCallbackReturn.ERROR
+            self.problem = ''
+            return TransitionCallbackReturn.SUCCESS

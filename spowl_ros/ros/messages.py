@@ -7,9 +7,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 import importlib
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spowl_ros.base.errors import SpowlError
+
+if TYPE_CHECKING:
+    from builtin_interfaces.msg import Time
 
 _ELEMENT = re.compile(r'sequence<(\w+)/(\w+)>')
 
@@ -49,3 +52,8 @@ def _fill(message: Any, content: Mapping[str, Any]) -> Any:
         else:
             setattr(message, name, value)
     return message
+
+
+def nanoseconds(stamp: Time) -> int:
+    """Return the nanoseconds of a message's stamp."""
+    return int(stamp.sec) * 10**9 + int(stamp.nanosec)

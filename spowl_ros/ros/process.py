@@ -14,11 +14,11 @@ import stat
 import sys
 import tempfile
 import threading
-import time
 from typing import TYPE_CHECKING, NoReturn, Protocol, cast
 import warnings
 
 import rclpy
+from rclpy.exceptions import InvalidHandle
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
@@ -70,6 +70,32 @@ def end_on_signals() -> threading.Event:
     return _ended
 
 
+def work(node: Node, name: str, function: Callable[[], None]) -> threading.Thread:
+    """
+    Run a function in a thread of its own, beside the executor; its end or its error ends `run`.
+
+    :param name: of the thread
+    """
+    outcome: list[Exception] = [FinishedError()]
+
+    def end() -> None:
+        raise outcome[-1]
+
+    ended = node.create_guard_condition(end)
+
+    def do() -> None:
+        try:
+            function()
+        except Exception as error:
+            outcome.append(error)
+        with contextlib.suppress(InvalidHandle):  # the node was closed meanwhile
+            ended.trigger()
+
+    thread = threading.Thread(target=do, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
 def abandon(reason: str) -> None:
     """Make `run` end this process by force once the node is closed, because a thread hangs."""
     _abandoned.append(reason)
@@ -107,11 +133,10 @@ def _begin_last_resort() -> None:
         return
     _told_since.set()
 
-    def force() -> None:
-        time.sleep(_LAST_RESORT_S)
-        end_now(f'did not end within {_LAST_RESORT_S:.0f} s of being told to; ended by force')
-
-    threading.Thread(target=force, name='last resort', daemon=True).start()
+    last_resort = threading.Timer(_LAST_RESORT_S, end_now, [
+        f'did not end within {_LAST_RESORT_S:.0f} s of being told to; ended by force'])
+    last_resort.daemon = True
+    last_resort.start()
 
 
 def _lose_what_nobody_reads() -> None:

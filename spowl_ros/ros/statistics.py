@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from spowl_ros.control.decision import Decision
 
+Part = tuple[bytes, str, dict[str, object]]
+"""Level, message and values of one part of a node."""
 _RECENT = 1000  # decisions that the latency's quantiles come from
 
 
@@ -26,7 +28,6 @@ class Statistics:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._latencies: deque[float] = deque(maxlen=_RECENT)
-        self._decisions = 0
         self._misses = 0
         self._sources: Counter[str] = Counter()
         self._switches: Counter[str] = Counter()
@@ -34,7 +35,8 @@ class Statistics:
         self._refused: Counter[str] = Counter()
         self._refusal: dict[str, str] = {}
         self._last: Decision | None = None
-        self._reported: tuple[int, Counter[str]] = (0, Counter())
+        self._decisions_told = 0
+        self._messages_told: Counter[str] = Counter()
 
     def decided(self, decision: Decision) -> bool:
         """Count a decision; return whether its source differs from the last one's."""
@@ -43,7 +45,6 @@ class Statistics:
             if switched:
                 before = 'start' if self._last is None else self._last.source
                 self._switches[f'{before}_to_{decision.source}'] += 1
-            self._decisions += 1
             self._misses += decision.deadline_missed
             self._sources[decision.source] += 1
             if decision.plan is not None:
@@ -75,12 +76,15 @@ class Statistics:
         :param implausible: field to why its values are implausible
         """
         with self._lock:
-            return [self._decision_status(name, hardware, elapsed, age, longest_age),
-                    self._input_status(name, hardware, elapsed, silences, implausible or {})]
+            parts = {'decisions': self._decision_part(elapsed, age, longest_age),
+                     'sensors': self._sensor_part(elapsed, silences, implausible or {})}
+        return [status(f'{name}: {part}', level, message, [
+            (key, f'{value:.4g}' if isinstance(value, float) else value)
+            for key, value in values.items()], hardware)
+            for part, (level, message, values) in parts.items()]
 
-    def _decision_status(self, name: str, hardware: str, elapsed: float, age: float,
-                         longest_age: float) -> DiagnosticStatus:
-        last = self._last
+    def _decision_part(self, elapsed: float, age: float, longest_age: float) -> Part:
+        last, decisions = self._last, self._sources.total()
         level, message = OK, 'deciding'
         if age > longest_age:
             level = ERROR
@@ -92,8 +96,8 @@ class Statistics:
         elif last.monitor:
             level, message = WARN, f'{last.source}: {last.reason}'
         values: dict[str, object] = {
-            'rate_hz': (self._decisions - self._reported[0]) / elapsed, 'age_s': age,
-            'decisions': self._decisions, 'deadline_misses': self._misses,
+            'rate_hz': (decisions - self._decisions_told) / elapsed, 'age_s': age,
+            'decisions': decisions, 'deadline_misses': self._misses,
             'source': '' if last is None else last.source,
             'reason': '' if last is None else last.reason,
             'tripped': '' if last is None else ', '.join(last.tripped)}
@@ -102,14 +106,13 @@ class Statistics:
                        for name, value in latency_ms(self._latencies).items()}
         values |= {f'decisions_{source}': count for source, count in self._sources.items()}
         values |= {f'switches_{change}': count for change, count in self._switches.items()}
-        self._reported = (self._decisions, self._reported[1])
-        return _status(f'{name}: decisions', hardware, level, message, values)
+        self._decisions_told = decisions
+        return level, message, values
 
-    def _input_status(self, name: str, hardware: str, elapsed: float,
-                      silences: dict[str, float], implausible: Mapping[str, str],
-                      ) -> DiagnosticStatus:
+    def _sensor_part(self, elapsed: float, silences: dict[str, float],
+                     implausible: Mapping[str, str]) -> Part:
         level = WARN if self._refused or implausible else OK
-        new = self._messages - self._reported[1]
+        new = self._messages - self._messages_told
         late = [field for field, silence in silences.items() if silence > 1.0]
         texts = [f'{what}: {why}' for what, why in {**self._refusal, **implausible}.items()]
         if late:
@@ -122,12 +125,5 @@ class Statistics:
         values |= {f'{field}_silent_s': silence for field, silence in silences.items()}
         self._refused.clear()
         self._refusal.clear()
-        self._reported = (self._reported[0], self._messages.copy())
-        return _status(f'{name}: sensors', hardware, level, message, values)
-
-
-def _status(name: str, hardware: str, level: bytes, message: str,
-            values: dict[str, object]) -> DiagnosticStatus:
-    return status(name, level, message, [
-        (key, f'{value:.4g}' if isinstance(value, float) else value)
-        for key, value in values.items()], hardware)
+        self._messages_told = self._messages.copy()
+        return level, message, values

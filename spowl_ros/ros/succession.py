@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
 import contextlib
 from dataclasses import dataclass
 import os
@@ -72,8 +73,7 @@ class Succession:
         self._former: Model | None = None
         self._settings = RollbackSettings()
         self._loading = ''
-        self._loaded: tuple[object, Model | SpowlError] | None = None
-        self._request: object = None
+        self._request: Future[Model] | None = None
         self._watched: str | None = None
         self._since: float | None = None
         self._tripped: tuple[str, ...] = ()
@@ -118,7 +118,7 @@ class Succession:
         """
         self.check()
         self._loading = path
-        self._request = request = object()
+        self._request = request = Future[Model]()
         self._say(OK, f'{path} is being loaded')
         threading.Thread(target=self._load, args=(request, path), name='loading',
                          daemon=True).start()
@@ -144,19 +144,18 @@ class Succession:
 
     # In the thread that loads
 
-    def _load(self, request: object, path: str) -> None:
+    def _load(self, request: Future[Model], path: str) -> None:
         _be_ordinary()
         interval = sys.getswitchinterval()
         sys.setswitchinterval(min(interval, _SWITCH_S))
         try:
-            found: Model | SpowlError = Model(path, self._prepare(path))
+            request.set_result(Model(path, self._prepare(path)))
         except SpowlError as error:
-            found = error
+            request.set_exception(error)
         except Exception as error:  # whatever the error, the old model drives on
-            found = SpowlError(f'{type(error).__name__}: {one_line(error)}')
+            request.set_exception(SpowlError(f'{type(error).__name__}: {one_line(error)}'))
         finally:
             sys.setswitchinterval(interval)
-        self._loaded = request, found
         self._woken.trigger()
 
     # In the executor's thread
@@ -166,20 +165,15 @@ class Succession:
         if alarm:
             with contextlib.suppress(SpowlError):
                 self._take_back(f'monitor {alarm} tripped')
-        loaded, self._loaded = self._loaded, None
-        if loaded is None or loaded[0] is not self._request:
+        if self._request is None or not self._request.done():
             return
-        found = loaded[1]
-        if isinstance(found, Model):
-            try:
-                self._exchange(found)
-            except SpowlError as error:
-                found = error
-        path = self._loading
-        refusal = f'{path} is refused: {found}' if isinstance(found, SpowlError) else ''
+        level, news = OK, 'took over'
+        try:
+            self._exchange(self._request.result())
+        except SpowlError as error:
+            level, news = WARN, f'{self._loading} is refused: {error}'
         self._finish()
-        self._say(WARN if refusal else OK,
-                  refusal or 'took over')
+        self._say(level, news)
 
     def _exchange(self, model: Model) -> None:
         """Let a model take over from the one that drives."""
@@ -228,7 +222,5 @@ class Succession:
 def _be_ordinary() -> None:
     """Give this thread ordinary priority, below a deciding thread's real-time priority."""
     if hasattr(os, 'sched_setscheduler'):
-        try:
+        with contextlib.suppress(OSError):
             os.sched_setscheduler(threading.get_native_id(), os.SCHED_OTHER, os.sched_param(0))
-        except OSError:
-            return

@@ -16,7 +16,7 @@ from std_msgs.msg import Float64, Header
 from visualization_msgs.msg import MarkerArray
 
 from spowl_ros.robot.episode import BEGIN_TOPIC
-from spowl_ros.robot.topics import FRAME, topics
+from spowl_ros.robot.topics import FRAME, Topic, topics
 from spowl_ros.ros.diagnostics import OK, stamped, status
 from spowl_ros.ros.frames import Frames, Transform, prefix_of
 from spowl_ros.ros.markers import markers
@@ -50,10 +50,9 @@ class RobotTopics:
         self._clock = clock
         self._contract = contract
         self._slices = contract.slices
-        self._inputs = topics(contract)
-        self._sensors: list[Publisher[Any]] = [
-            node.create_publisher(message_class(entry.type), entry.topic, qos_profile_sensor_data)
-            for entry in self._inputs]
+        self._sensors: list[tuple[Topic, Publisher[Any]]] = [
+            (entry, node.create_publisher(message_class(entry.type), entry.topic,
+                                          qos_profile_sensor_data)) for entry in topics(contract)]
         self._reward = node.create_publisher(Float64, 'reward', EVERY_MESSAGE)
         self._cost = node.create_publisher(Float64, 'cost', EVERY_MESSAGE)
         self._markers = node.create_publisher(MarkerArray, '~/markers', EVERY_MESSAGE)
@@ -80,7 +79,7 @@ class RobotTopics:
     def sensors(self, observation: NDArray[np.float32], time_ns: int) -> None:
         """Publish every sensor of an observation, shape (n,), measured at a time, nanoseconds."""
         values = {name: observation[part] for name, part in self._slices.items()}
-        for entry, publisher in zip(self._inputs, self._sensors, strict=True):
+        for entry, publisher in self._sensors:
             publisher.publish(build(entry.type, entry.content(
                 values, time_ns, self._prefix + FRAME)))
 
@@ -123,7 +122,7 @@ class RobotTopics:
 
     def unheard(self) -> list[str]:
         """Return the sensor topics that nobody subscribes to."""
-        return [publisher.topic_name for publisher in self._sensors
+        return [publisher.topic_name for _, publisher in self._sensors
                 if not publisher.get_subscription_count()]
 
     def reaches(self, listener: str) -> bool:
@@ -132,7 +131,7 @@ class RobotTopics:
 
         :param listener: name of a node that must be among them; empty: none
         """
-        for entry, publisher in zip(self._inputs, self._sensors, strict=True):
+        for entry, publisher in self._sensors:
             known = self._node.get_subscriptions_info_by_topic(entry.topic)
             absent = listener and listener not in [info.node_name for info in known]
             if absent or publisher.get_subscription_count() < len(known):
