@@ -43,14 +43,13 @@ from spowl_ros.robot.command import GROUND_AXES, TWISTS, CommandFormat
 from spowl_ros.robot.errand import Errand, Goal, State
 from spowl_ros.robot.topics import FRAME, topics
 from spowl_ros.ros import diagnostics, process
+from spowl_ros.ros.callbacks import every, serve
 from spowl_ros.ros.discovery import check_one_publisher
 from spowl_ros.ros.last_command import publish_last
 from spowl_ros.ros.messages import build, message_class, nanoseconds
 from spowl_ros.ros.parameters import Parameters
 from spowl_ros.ros.process import LOG_PERIOD_S
 from spowl_ros.ros.qos import LATCHED
-from spowl_ros.ros.services import serve
-from spowl_ros.ros.timers import every
 
 if TYPE_CHECKING:
     from diagnostic_msgs.msg import DiagnosticStatus

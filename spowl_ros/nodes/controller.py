@@ -23,7 +23,7 @@ from rclpy.time import Time
 from std_msgs.msg import Float64, Header, String
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.settings import declared, fixed, group, setting
+from spowl_ros.base.settings import fixed, flattened, group, setting
 from spowl_ros.control import bundle
 from spowl_ros.control.contract import require_same
 from spowl_ros.control.controller import Controller
@@ -167,8 +167,7 @@ class ControllerNode(ManagedNode[ControllerNodeSettings]):
         """
         settings = self.settings
         robot = self._robot = load_robot(settings.robot)
-        loaded = self._load(settings.model)
-        self._bundle = loaded
+        loaded = self._bundle = self._load(settings.model)
         self._declared = Parameters(
             self, ControllerSettings(planner=loaded.settings), accept=partial(_check, loaded),
             applied=self._change, given=self._given)
@@ -280,10 +279,9 @@ class ControllerNode(ManagedNode[ControllerNodeSettings]):
 
     def _kept(self) -> dict[str, Any]:
         """Return the settings that differ from the model's own, by name."""
-        own = {entry.name: entry.default
-               for entry in declared(ControllerSettings(planner=self._bundle.settings))}
-        return {entry.name: entry.default for entry in declared(self._declared.settings)
-                if entry.default != own[entry.name]}
+        own = flattened(ControllerSettings(planner=self._bundle.settings))
+        return {name: value for name, value in flattened(self._declared.settings).items()
+                if value != own[name]}
 
     def _prepare(self, path: str) -> Controller:
         """Return a controller for another model; runs in the loading thread."""
@@ -453,10 +451,8 @@ class ControllerNode(ManagedNode[ControllerNodeSettings]):
         self.get_logger().error(f'deciding failed: {self._failure!r}')
         if not self.active:  # it was deactivated meanwhile
             return
-        self.problem = f'deciding failed: {self._failure!r}; activate again once that is mended'
-        problem = self.problem
         self.trigger_deactivate()
-        self.problem = problem
+        self.problem = f'deciding failed: {self._failure!r}; activate again once that is mended'
 
     def _look_for_doubt(self) -> None:
         """Find the sensors with several publishers: what they say counts as silence."""

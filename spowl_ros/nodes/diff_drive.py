@@ -23,11 +23,11 @@ from spowl_ros.base.settings import fixed
 from spowl_ros.control.contract import ActionSpec
 from spowl_ros.robot.command import GROUND_AXES, TWISTS, CommandFormat
 from spowl_ros.ros import diagnostics, process
+from spowl_ros.ros.callbacks import every
 from spowl_ros.ros.frames import Frames, prefix_of
 from spowl_ros.ros.messages import message_class
 from spowl_ros.ros.parameters import Parameters
 from spowl_ros.ros.qos import LATCHED
-from spowl_ros.ros.timers import every
 from spowl_ros.sim.diff_drive import SPEED, TURN_RATE, DiffDriveWorld, urdf
 
 if TYPE_CHECKING:

@@ -19,7 +19,9 @@ from spowl_ros.bags import context
 from spowl_ros.bags.reader import Bag
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.settings import fixed
+from spowl_ros.robot.command import COMMAND_TYPES
 from spowl_ros.ros import process, recorded_qos
+from spowl_ros.ros.callbacks import work
 from spowl_ros.ros.messages import message_class, nanoseconds
 from spowl_ros.ros.parameters import Parameters
 
@@ -33,8 +35,7 @@ CLOCK_PERIOD_S = 0.01
 UNPLAYED = ('/rosout', '/parameter_events', context.TOPIC)
 OF_CONTROLLERS = ('controller', 'supervisor', 'diagnostics')
 """Names whose topics the live controller publishes itself; recorded ones go aside."""
-COMMANDS = ('std_msgs/msg/Float64MultiArray', 'geometry_msgs/msg/Twist',
-            'geometry_msgs/msg/TwistStamped', 'trajectory_msgs/msg/JointTrajectory',
+COMMANDS = (*COMMAND_TYPES.values(), 'trajectory_msgs/msg/JointTrajectory',
             'ackermann_msgs/msg/AckermannDriveStamped')
 """Message types that move something; recorded messages of them go aside as well."""
 ASIDE = 'recorded'
@@ -78,7 +79,7 @@ class Player(Node):
         self._clock_publisher = (None if CLOCK in self._publishers_by_topic
                                  else self.create_publisher(Clock, CLOCK, 10))
         self._closing = threading.Event()
-        self._thread = process.work(self, 'playing', self._play)
+        self._thread = work(self, 'playing', self._play)
 
     def close(self) -> None:
         """Stop playing."""

@@ -29,12 +29,12 @@ from spowl_ros.control.bundle import read_contract
 from spowl_ros.robot.episode import BEGIN_TOPIC, BEGIN_TYPE
 from spowl_ros.robot.topics import topics
 from spowl_ros.ros import process, recorded_qos
+from spowl_ros.ros.callbacks import serve
 from spowl_ros.ros.events import TOPICS, EventWatch, Seen
 from spowl_ros.ros.intake import waiting
 from spowl_ros.ros.messages import message_class
 from spowl_ros.ros.parameters import Parameters
 from spowl_ros.ros.qos import EVERY_MESSAGE, EVERY_SENSOR_MESSAGE
-from spowl_ros.ros.services import serve
 
 if TYPE_CHECKING:
     from rclpy.client import Client
@@ -231,17 +231,18 @@ class Recorder(Node):
     def _write(self, topic: str, data: bytes, info: MessageInfo) -> None:
         """Write one message, and count those that were lost before it."""
         received_ns = info['received_timestamp'] or time.time_ns()
-        self._store(topic, received_ns, data, info)
         number = info['publication_sequence_number']
         gid: Any = info.get('publisher_gid')  # Jazzy's rclpy does not report it
-        publisher = topic, gid['data'] if gid else b''
+        sender = bytes(gid['data']) if gid else b''
+        self._store(topic, received_ns, data, sender)
+        publisher = topic, sender
         if number is None or (gid is None and self.count_publishers(topic) > 1):
             self._last_number.pop(publisher, None)  # the publisher of this number is unknown
             return
         self.lost += max(0, number - self._last_number.get(publisher, number - 1) - 1)
         self._last_number[publisher] = number
 
-    def _store(self, topic: str, received_ns: int, data: bytes, info: MessageInfo) -> None:
+    def _store(self, topic: str, received_ns: int, data: bytes, sender: bytes) -> None:
         """Pass a message to the bag or to the ring; for the ring, also look for events."""
         number = self._numbers[topic]
         if self.ring is None:
@@ -252,9 +253,7 @@ class Recorder(Node):
         if seen.settings:
             self.ring.write_decision(number, received_ns, data, seen.settings)
         else:
-            gid: Any = info.get('publisher_gid')
-            self.ring.write(number, received_ns, data, bytes(gid['data']) if gid else b'',
-                            record=topic in self._records)
+            self.ring.write(number, received_ns, data, sender, record=topic in self._records)
         for event in seen.events:
             self.ring.trigger(event.kind, event.reason)
 

@@ -32,12 +32,12 @@ from spowl_ros.base.seeds import LAST
 from spowl_ros.base.settings import fixed
 from spowl_ros.robot.command import COMMAND_TYPES, CommandFormat
 from spowl_ros.ros import process
+from spowl_ros.ros.callbacks import serve, work
 from spowl_ros.ros.discovery import DISCOVERY_S, other_publishers, publishers
 from spowl_ros.ros.messages import message_class
 from spowl_ros.ros.parameters import Parameters
 from spowl_ros.ros.process import LOG_PERIOD_S
 from spowl_ros.ros.qos import EVERY_MESSAGE
-from spowl_ros.ros.services import serve
 from spowl_ros.ros.topics import RobotTopics
 from spowl_ros.sim.environment import make
 from spowl_ros.sim.perturbation import Perturbation
@@ -120,7 +120,7 @@ class SimulatorNode(Node):
         self._clock_publisher = self.create_publisher(Clock, '/clock', EVERY_MESSAGE)
         self._time_ns = 0
         self._started = time.monotonic()
-        self._thread = process.work(self, 'simulation', self._run)
+        self._thread = work(self, 'simulation', self._run)
 
     def close(self) -> None:
         """End the simulation."""

@@ -36,6 +36,7 @@ from spowl_ros.robot.episode import BEGIN_TOPIC
 from spowl_ros.robot.topics import Edge, RobotCommand, Topic, load_robot, topics
 from spowl_ros.ros import diagnostics, process, senders
 from spowl_ros.ros.bond import Bond
+from spowl_ros.ros.callbacks import every, serve
 from spowl_ros.ros.discovery import (
     callers,
     check_one_publisher,
@@ -48,8 +49,6 @@ from spowl_ros.ros.lifecycle import DriverSettings, ManagedNode, priority
 from spowl_ros.ros.messages import build, message_class
 from spowl_ros.ros.process import LOG_PERIOD_S
 from spowl_ros.ros.qos import LATCHED
-from spowl_ros.ros.services import serve
-from spowl_ros.ros.timers import every
 from spowl_ros.supervisor.binding import Binding, Publisher
 from spowl_ros.supervisor.heartbeat import Heartbeat
 from spowl_ros.supervisor.latch import Latch

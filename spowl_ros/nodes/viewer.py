@@ -156,7 +156,7 @@ class ViewerNode(Node):
                 if name not in self._robots:
                     self._follow(name)
         for robot in tuple(self._robots.values()):
-            prefix = f'/{robot.name}/' if robot.name else '/'
+            prefix = _prefix(robot.name)
             for topic, types in self.get_topic_names_and_types():
                 if (topic.startswith(prefix) and '/' not in topic.removeprefix(prefix)
                         and 'sensor_msgs/msg/LaserScan' in types and topic not in robot.scans):
@@ -168,7 +168,6 @@ class ViewerNode(Node):
         robot = Watched(name)
         with self._lock:
             self._robots[name] = robot
-        prefix = f'/{name}/' if name else '/'
         for kind, topic, callback, qos in (
                 (DiagnosticArray, 'controller/decision', self._on_decision, EVERY_KEPT),
                 (MarkerArray, 'simulator/markers', self._on_markers, EVERY_MESSAGE),
@@ -176,7 +175,7 @@ class ViewerNode(Node):
                 (Float64, 'cost', self._on_cost, EVERY_MESSAGE),
                 (DiagnosticArray, 'simulator/episode', self._on_episode, EVERY_MESSAGE),
                 (DiagnosticStatus, 'supervisor/state', self._on_supervisor, LATCHED)):
-            self._subscribe(robot, kind, prefix + topic, callback, qos)
+            self._subscribe(robot, kind, _prefix(name) + topic, callback, qos)
 
     def _subscribe(self, robot: Watched, kind: type, topic: str, callback: Any, qos: Any) -> None:
         def locked(message: Any) -> None:
@@ -287,7 +286,7 @@ class ViewerNode(Node):
 
         :raises SpowlError: no node offers it, or it does not answer in time
         """
-        name = f'/{robot}/{service}' if robot else f'/{service}'
+        name = _prefix(robot) + service
         client: Any = self.create_client(kind, name, callback_group=self._group)
         try:
             if not client.wait_for_service(ANSWER_S):
@@ -300,6 +299,10 @@ class ViewerNode(Node):
             return future.result()
         finally:
             self.destroy_client(client)
+
+
+def _prefix(robot: str) -> str:
+    return f'/{robot}/' if robot else '/'
 
 
 def copy_of(history: History) -> History:

@@ -12,7 +12,7 @@ from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.qos import LivelinessPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Empty
 
-from spowl_ros.ros.timers import every
+from spowl_ros.ros.callbacks import every
 
 if TYPE_CHECKING:
     from rclpy.node import Node

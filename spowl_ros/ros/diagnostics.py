@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
-from spowl_ros.ros.timers import every
+from spowl_ros.ros.callbacks import every
 
 if TYPE_CHECKING:
     from builtin_interfaces.msg import Time

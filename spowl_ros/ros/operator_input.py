@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,10 @@ from std_srvs.srv import Trigger
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.operator import OperatorCommands, OperatorSettings
+from spowl_ros.ros.callbacks import serve
 from spowl_ros.ros.discovery import check_one_publisher, unheard
 from spowl_ros.ros.messages import message_class
 from spowl_ros.ros.process import LOG_PERIOD_S
-from spowl_ros.ros.services import serve
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -40,14 +41,13 @@ class OperatorInput:
         self.operator = OperatorCommands(settings, spec)
         self._node, self._command = node, command
         serve(node, Trigger, '~/hand_back', self._on_hand_back)
-        self._topic, self._type = {
-            'joy': ('joy', 'sensor_msgs/msg/Joy'),
-            'command': ('command_operator', command.type)}.get(settings.input, ('', ''))
-        if self._topic:
-            node.create_subscription(
-                message_class(self._type), self._topic,
-                self._on_joystick if settings.input == 'joy' else self._on_command,
-                qos_profile_sensor_data)
+        self._topic, self._type, hear = {
+            'joy': ('joy', 'sensor_msgs/msg/Joy', self._hear_joystick),
+            'command': ('command_operator', command.type, self._hear_command)}.get(
+                settings.input, ('', '', None))
+        if hear is not None:
+            node.create_subscription(message_class(self._type), self._topic,
+                                     partial(self._on_message, hear), qos_profile_sensor_data)
 
     @property
     def complaint(self) -> str:
@@ -55,19 +55,17 @@ class OperatorInput:
         said = unheard(self._node, self._topic, self._type, reliable=False) if self._topic else ''
         return said and f'an operator is not heard: {said}'
 
-    def _on_joystick(self, message: Joy) -> None:
-        self._hear('joy', lambda now: self.operator.hear_joystick(
-            message.axes, message.buttons, now))
+    def _hear_joystick(self, message: Joy, now: float) -> None:
+        self.operator.hear_joystick(message.axes, message.buttons, now)
 
-    def _on_command(self, message: Any) -> None:
-        self._hear('command_operator', lambda now: self.operator.hear_command(
-            self._command.to_command(message), now))
+    def _hear_command(self, message: Any, now: float) -> None:
+        self.operator.hear_command(self._command.to_command(message), now)
 
-    def _hear(self, topic: str, hear: Callable[[float], None]) -> None:
+    def _on_message(self, hear: Callable[[Any, float], None], message: Any) -> None:
         now = time.monotonic()
         try:
-            check_one_publisher(self._node, topic)
-            hear(now)
+            check_one_publisher(self._node, self._topic)
+            hear(message, now)
         except SpowlError as error:
             self.operator.mishear(now)
             self._node.get_logger().warning(f'operator: {error}',

@@ -18,7 +18,7 @@ from rcl_interfaces.msg import (
 from rclpy.parameter import Parameter
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.settings import Setting, changed, declared
+from spowl_ros.base.settings import Setting, changed, declared, flattened
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -85,10 +85,10 @@ class Parameters(Generic[T]):
 
     def replace(self, settings: T, accept: Callable[[T], None]) -> None:
         """Replace the settings, by others of the same names, and ``accept``, all at once."""
-        old = {entry.name: entry.default for entry in declared(self.settings)}
+        old = flattened(self.settings)
         self.settings, self._accept = settings, accept
-        if new := [Parameter(entry.name, value=entry.default) for entry in declared(settings)
-                   if entry.default != old[entry.name]]:
+        if new := [Parameter(name, value=value) for name, value in flattened(settings).items()
+                   if value != old[name]]:
             self._node.set_parameters_atomically(new)
 
     def remove(self) -> None:
@@ -130,7 +130,7 @@ def _refuse_unknown(node: Node, *tables: Any) -> None:
     :param tables: the settings objects whose parameters the node has or will have
     :raises SpowlError: names the unknown ones and the nearest known names
     """
-    known = {entry.name for table in tables for entry in declared(table)}
+    known = {name for table in tables for name in flattened(table)}
     unknown = [name for name in node.list_parameters([], 0).names
                if name not in known and not name.startswith(_ROS_OWN)]
     if unknown:

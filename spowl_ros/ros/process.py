@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, NoReturn, Protocol, cast
 import warnings
 
 import rclpy
-from rclpy.exceptions import InvalidHandle
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
@@ -68,32 +67,6 @@ def end_on_signals() -> threading.Event:
     for number in signals_to_end():
         signal.signal(number, lambda *_: _ended.set())
     return _ended
-
-
-def work(node: Node, name: str, function: Callable[[], None]) -> threading.Thread:
-    """
-    Run a function in a thread of its own, beside the executor; its end or its error ends `run`.
-
-    :param name: of the thread
-    """
-    outcome: list[Exception] = [FinishedError()]
-
-    def end() -> None:
-        raise outcome[-1]
-
-    ended = node.create_guard_condition(end)
-
-    def do() -> None:
-        try:
-            function()
-        except Exception as error:
-            outcome.append(error)
-        with contextlib.suppress(InvalidHandle):  # the node was closed meanwhile
-            ended.trigger()
-
-    thread = threading.Thread(target=do, name=name, daemon=True)
-    thread.start()
-    return thread
 
 
 def abandon(reason: str) -> None:

@@ -19,9 +19,9 @@ from std_srvs.srv import Trigger
 
 from spowl_ros.base.errors import SpowlError, one_line
 from spowl_ros.base.settings import setting
+from spowl_ros.ros.callbacks import serve
 from spowl_ros.ros.diagnostics import OK, WARN, status
 from spowl_ros.ros.qos import LATCHED
-from spowl_ros.ros.services import serve
 
 if TYPE_CHECKING:
     from rclpy.node import Node
