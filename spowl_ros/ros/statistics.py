@@ -65,7 +65,7 @@ class Statistics:
 
     def statuses(self, name: str, hardware: str, elapsed: float, silences: dict[str, float],
                  age: float, longest_age: float,
-                 implausible: Mapping[str, str] | None = None) -> list[DiagnosticStatus]:
+                 implausible: Mapping[str, str]) -> list[DiagnosticStatus]:
         """
         Return diagnostics on the time since the last call.
 
@@ -77,7 +77,7 @@ class Statistics:
         """
         with self._lock:
             parts = {'decisions': self._decision_part(elapsed, age, longest_age),
-                     'sensors': self._sensor_part(elapsed, silences, implausible or {})}
+                     'sensors': self._sensor_part(elapsed, silences, implausible)}
         return [status(f'{name}: {part}', level, message, [
             (key, f'{value:.4g}' if isinstance(value, float) else value)
             for key, value in values.items()], hardware)

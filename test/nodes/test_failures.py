@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 import math
 from pathlib import Path
+import sys
 import threading
 import time
 from types import SimpleNamespace
@@ -91,6 +92,21 @@ def test_a_refused_configuration_leaves_nothing_in_the_network(
     (tmp_path / 'robot.yaml').write_text(ROBOT)
     assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
     assert node.trigger_activate() == TransitionCallbackReturn.SUCCESS, node.problem
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_a_fault_while_configuring_leaves_nothing_in_the_network(
+        make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Whatever was made until then is destroyed, and the node can be configured again."""
+    node = make(kind)
+    before = node._entities()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules[type(node).__module__], 'Bond', fail)
+        assert node.trigger_configure() == TransitionCallbackReturn.ERROR
+    assert node._entities() == before
+    assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+    node.trigger_cleanup()
+    assert node._entities() == before
 
 
 @pytest.mark.parametrize(('kind', 'broken'), [('controller', '_mode'), ('supervisor', '_state')])
