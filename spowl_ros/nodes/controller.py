@@ -19,7 +19,6 @@ from rclpy.clock import JumpThreshold
 from rclpy.duration import Duration
 from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
-from rclpy.time import Time
 from std_msgs.msg import Float64, Header, String
 
 from spowl_ros.base.errors import SpowlError
@@ -45,7 +44,7 @@ from spowl_ros.ros.discovery import check_one_publisher
 from spowl_ros.ros.intake import Intake, Unattended, waited, waiting
 from spowl_ros.ros.last_command import publish_last
 from spowl_ros.ros.lifecycle import TOO_LATE, DriverSettings, ManagedNode, priority
-from spowl_ros.ros.messages import build, message_class, nanoseconds
+from spowl_ros.ros.messages import build, message_class, nanoseconds, to_stamp
 from spowl_ros.ros.operator_input import OperatorInput
 from spowl_ros.ros.parameters import Parameters
 from spowl_ros.ros.process import LOG_PERIOD_S
@@ -393,7 +392,7 @@ class ControllerNode(ManagedNode[ControllerNodeSettings]):
     def _decision_message(self, decision: Decision, what: str) -> DiagnosticArray:
         # without a hardware_id, which PlotJuggler would put into the name of every curve
         return diagnostics.stamped(
-            Time(nanoseconds=decision.now_ns).to_msg(), diagnostics.status(
+            to_stamp(decision.now_ns), diagnostics.status(
                 f'{self.get_name()}: {what}', diagnostics.OK, decision.source,
                 decision.to_items()))
 

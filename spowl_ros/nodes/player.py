@@ -22,7 +22,7 @@ from spowl_ros.base.settings import fixed
 from spowl_ros.robot.command import COMMAND_TYPES
 from spowl_ros.ros import process, recorded_qos
 from spowl_ros.ros.callbacks import work
-from spowl_ros.ros.messages import message_class, nanoseconds
+from spowl_ros.ros.messages import message_class, nanoseconds, to_stamp
 from spowl_ros.ros.parameters import Parameters
 
 if TYPE_CHECKING:
@@ -152,9 +152,7 @@ class Player(Node):
 
     def _publish_clock(self, now_ns: int) -> None:
         if self._clock_publisher is not None:
-            message = Clock()
-            message.clock.sec, message.clock.nanosec = divmod(now_ns, 10**9)
-            self._clock_publisher.publish(message)
+            self._clock_publisher.publish(Clock(clock=to_stamp(now_ns)))
 
 
 def played_topic(name: str, aside: bool) -> str:

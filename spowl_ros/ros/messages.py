@@ -7,12 +7,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 import importlib
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from builtin_interfaces.msg import Time
 
 from spowl_ros.base.errors import SpowlError
-
-if TYPE_CHECKING:
-    from builtin_interfaces.msg import Time
 
 _ELEMENT = re.compile(r'sequence<(\w+)/(\w+)>')
 
@@ -57,3 +56,9 @@ def _fill(message: Any, content: Mapping[str, Any]) -> Any:
 def nanoseconds(stamp: Time) -> int:
     """Return the nanoseconds of a message's stamp."""
     return int(stamp.sec) * 10**9 + int(stamp.nanosec)
+
+
+def to_stamp(time_ns: int) -> Time:
+    """Return the stamp of a time in nanoseconds."""
+    seconds, rest = divmod(time_ns, 10**9)
+    return Time(sec=seconds, nanosec=rest)

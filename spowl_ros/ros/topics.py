@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.duration import Duration
 from rclpy.qos import qos_profile_sensor_data
-from rclpy.time import Time
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Float64, Header
 from visualization_msgs.msg import MarkerArray
@@ -20,7 +19,7 @@ from spowl_ros.robot.topics import FRAME, Topic, topics
 from spowl_ros.ros.diagnostics import OK, stamped, status
 from spowl_ros.ros.frames import Frames, Transform, prefix_of
 from spowl_ros.ros.markers import markers
-from spowl_ros.ros.messages import build, message_class
+from spowl_ros.ros.messages import build, message_class, to_stamp
 from spowl_ros.ros.qos import EVERY_MESSAGE, KEPT
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ class RobotTopics:
 
     def clock(self, time_ns: int) -> None:
         """Publish the simulated time, nanoseconds."""
-        self._clock.publish(Clock(clock=_stamp(time_ns)))
+        self._clock.publish(Clock(clock=to_stamp(time_ns)))
 
     def begin(self, time_ns: int) -> None:
         """
@@ -73,7 +72,7 @@ class RobotTopics:
 
         :param time_ns: of its first measurement, nanoseconds
         """
-        self._begin.publish(Header(stamp=_stamp(time_ns)))
+        self._begin.publish(Header(stamp=to_stamp(time_ns)))
         self._begin.wait_for_all_acked(_LAST_MESSAGES)
 
     def sensors(self, observation: NDArray[np.float32], time_ns: int) -> None:
@@ -97,11 +96,11 @@ class RobotTopics:
         if begins:
             self._path.clear()
         if self._frames is not None:
-            self._frames.publish(self._transforms, _stamp(time_ns))
+            self._frames.publish(self._transforms, to_stamp(time_ns))
         if self._markers.get_subscription_count():
             now = scene()
             self._path.append(now.robot)
-            self._markers.publish(markers(now, self._path, _stamp(time_ns)))
+            self._markers.publish(markers(now, self._path, to_stamp(time_ns)))
 
     def _transforms(self) -> Iterator[Transform]:
         """Return the pose of each link in its parent, the root's in the frame of odometry."""
@@ -116,7 +115,7 @@ class RobotTopics:
 
         :param number: 1 for the first
         """
-        self._episode.publish(stamped(_stamp(time_ns), status(
+        self._episode.publish(stamped(to_stamp(time_ns), status(
             f'{self._node.get_name()}: episode', OK, f'episode {number} ended',
             values.items(), self._contract.task)))
 
@@ -142,7 +141,3 @@ class RobotTopics:
         """Wait until each kind of outcome is acknowledged, at most a second for each."""
         for publisher in (self._reward, self._cost, self._episode):
             publisher.wait_for_all_acked(_LAST_MESSAGES)
-
-
-def _stamp(time_ns: int) -> Any:
-    return Time(nanoseconds=time_ns).to_msg()
