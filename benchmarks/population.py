@@ -24,12 +24,13 @@ import time
 import numpy as np
 import torch
 
-from spowl_ros.training import collect, population
 from spowl_ros.training import config as configuration
+from spowl_ros.training import population
 from spowl_ros.training.buffer import ReplayBuffer
 from spowl_ros.training.capture import WARM_UP, Captured
+from spowl_ros.training.collect import Collector
 from spowl_ros.training.config import TrainConfig
-from spowl_ros.training.learner import Learners, LearnerSettings
+from spowl_ros.training.learner import Learners
 from spowl_ros.training.networks import Networks
 from spowl_ros.training.trainer import Trainer
 
@@ -48,8 +49,7 @@ def learners_of(config: TrainConfig, count: int, device: torch.device) -> Learne
     for seed in range(count):
         torch.manual_seed(seed)
         networks.append(Networks(sizes).to(device))
-    return Learners(networks, [LearnerSettings(
-        config.loss, config.optimiser, config.constraint)] * count, range(count))
+    return Learners(networks, [replace(config, seed=seed) for seed in range(count)])
 
 
 def buffer_of(count: int, capacity: int, device: torch.device, fused: bool) -> ReplayBuffer:
@@ -67,7 +67,7 @@ def buffer_of(count: int, capacity: int, device: torch.device, fused: bool) -> R
     rows = {name: array[:, 0].flatten(0, 1).cpu().numpy() for name, array in buffer.arrays.items()}
     buffer.filled = buffer.length - 1
     buffer.position = buffer.length - 1
-    buffer.add(**rows)  # makes the buffer count its costly decisions
+    buffer.add(**rows)  # tells the device where the ring ends
     buffer.count_costly()
     return buffer
 
@@ -95,10 +95,11 @@ def measure(name: str, config: TrainConfig, count: int, capacity: int, seconds: 
     device = torch.device(config.device)
     learners = learners_of(config, count, device)
     buffer = buffer_of(count, capacity, device, config.optimiser.fuses(device))
+    costly = config.collect.costly_share
+    share = torch.full((count, 1), costly, dtype=torch.float64, device=device) if costly else None
 
     def update() -> dict[str, torch.Tensor]:
-        batch = buffer.sample(config.batch_size, config.horizon, learners.generators,
-                              config.collect.costly_share)
+        batch = buffer.sample(config.batch_size, config.horizon, learners.generators, share)
         return learners.update(batch)
 
     step = Captured(update, device, learners.generators)
@@ -120,7 +121,7 @@ def measure(name: str, config: TrainConfig, count: int, capacity: int, seconds: 
 
 def environments_alone(config: TrainConfig, seeds: int, seconds: float) -> str:
     """Step a population's environments by random actions; return a line with their rate."""
-    collector = collect.make(list(population.members(config, range(seeds)).values()))
+    collector = Collector(list(population.members(config, range(seeds)).values()))
     try:
         rng = np.random.default_rng(0)
         shape = len(collector.observations), ACTION

@@ -80,17 +80,14 @@ def measure(name: str, config: TrainConfig, seconds: float) -> dict[str, object]
             trainer.decisions = collect.environments
             trainer._act(trainer.collector.observations)
 
-        def update() -> None:
-            trainer.buffer.count_costly()
-            trainer._step()
-
         try:
             for _ in range(20):
                 step()
             environment = seconds_of(step, seconds, device, clock)
             policy = seconds_of(act_by_policy, seconds, device, clock)
             plan = seconds_of(act_by_planning, seconds, device, clock)
-            updating = seconds_of(update, seconds, device, clock)
+            trainer.buffer.count_costly()
+            updating = seconds_of(trainer._step, seconds, device, clock)
         finally:
             trainer.collector.close()
     n = collect.environments

@@ -15,6 +15,7 @@ import contextlib
 import ctypes
 import multiprocessing
 from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnContext, SpawnProcess
 import os
 import signal
@@ -103,3 +104,17 @@ def end_with_parent(number: signal.Signals = signal.SIGTERM, parent: int | None 
                 os._exit(1)
 
     return ask
+
+
+def child(work: Callable[..., object], *arguments: Any, daemon: bool = False
+          ) -> tuple[Connection, _Child]:
+    """
+    Start a process that calls a function; return a pipe to it, and the process.
+
+    :param work: its first argument is the pipe's other end
+    """
+    ours, theirs = multiprocessing.Pipe()
+    process = _Child(target=work, args=(theirs, *arguments), daemon=daemon)
+    process.start()
+    theirs.close()  # else this end would not see the process die
+    return ours, process

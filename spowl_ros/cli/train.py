@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 import os
 from pathlib import Path
 import signal
@@ -17,7 +18,7 @@ from spowl_ros.cli._interrupt import INTERRUPTS, SAME_REQUEST_S
 from spowl_ros.cli._numbers import between
 
 if TYPE_CHECKING:
-    from spowl_ros.training.choice import ChoosingPopulation
+    from spowl_ros.training.choice import Lineage
     from spowl_ros.training.config import TrainConfig
     from spowl_ros.training.population import Population
     from spowl_ros.training.trainer import Trainer
@@ -50,12 +51,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train until done or interrupted; write a checkpoint either way."""
+    from spowl_ros.training import choice
     from spowl_ros.training import config as configuration
 
     config = configuration.load(configuration.find(args.config),
                                 [] if args.resume else args.overrides)
-    output = args.output or default_output(config, args.seeds)
-    trainer = _trainer(args, config, output)
+    output = args.output or Path('runs') / f'{config.task}-{args.seeds or config.seed}'
+    trainer, proceed, lineage = _begun(args, config, output)
+    parts = choice.parts(trainer, proceed, lineage)
     asked = 0.0
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -68,45 +71,49 @@ def run(args: argparse.Namespace) -> int:
 
     for number in signals_to_end():
         signal.signal(number, stop)
-    trainer.run()
+    for trainer in parts:
+        trainer.run()
     print(f'{output}: checkpoint written' + (' (interrupted)' if trainer.stop_requested else ''))
     for line in trainer.summary():
         print(line)
+    if lineage:
+        print(f'{len(lineage.choices)} copies, see {output / choice.LINEAGE}')
     return INTERRUPTED if trainer.stop_requested else 0
 
 
-def _trainer(args: argparse.Namespace, config: TrainConfig, output: Path
-             ) -> Trainer | Population | ChoosingPopulation:
-    """Return the trainer of one learner or of a stack on a GPU, or a population of processes."""
-    from spowl_ros.training import choice, population
-    from spowl_ros.training.trainer import Trainer
+def _begun(args: argparse.Namespace, config: TrainConfig, output: Path) -> tuple[
+        Trainer | Population, Callable[[], Trainer | Population], Lineage | None]:
+    """
+    Return what trains one learner, a stack on a GPU, or a population of processes.
 
-    def proceed() -> Trainer | population.Population:
+    Then come a function that returns the same as its checkpoints have it, and the lineage of a
+    population that chooses.
+    """
+    from spowl_ros.training import choice, population
+    from spowl_ros.training.trainer import LEARNERS, Trainer
+
+    def proceed() -> Trainer | Population:
         mine = args.overrides if args.resume else []  # a run that began with them has them
-        if (output / population.LEARNERS).exists():
+        if (output / LEARNERS).exists():
             return population.Population(None, output, overrides=mine,
                                          processes=args.processes)
         return Trainer.resume(output, mine)
 
+    lineage = None
     if args.resume:
         if args.vary or args.seeds or args.choose:
             raise SpowlError('--resume continues the learners that the directory holds; leave '
                              '--seeds, --vary and --choose out')
         lineage = choice.read(output, args.overrides)
         first = proceed()
-        return choice.ChoosingPopulation(first, proceed, lineage) if lineage else first
-    if not args.seeds and not args.vary:
-        if args.choose:
-            raise SpowlError('--choose needs several learners; give --seeds or --vary')
-        return Trainer(config, output)
-    seeds = population.parse_seeds(args.seeds) if args.seeds else [config.seed]
-    configs = population.members(config, seeds, args.vary)
-    lineage = choice.begin(config, args.choose, args.vary) if args.choose else None
-    first = (population.Population(configs, output, processes=args.processes)
-             if config.device == 'cpu' else Trainer(configs, output))
-    return choice.ChoosingPopulation(first, proceed, lineage) if lineage else first
-
-
-def default_output(config: TrainConfig, seeds: str | None = None) -> Path:
-    """Return the default directory of a run."""
-    return Path('runs') / f'{config.task}-{seeds or config.seed}'
+    elif args.seeds or args.vary:
+        seeds = population.parse_seeds(args.seeds) if args.seeds else [config.seed]
+        configs = population.members(config, seeds, args.vary)
+        lineage = choice.begin(config, args.choose, args.vary) if args.choose else None
+        first = (population.Population(configs, output, processes=args.processes)
+                 if config.device == 'cpu' else Trainer(configs, output))
+    elif args.choose:
+        raise SpowlError('--choose needs several learners; give --seeds or --vary')
+    else:
+        first = Trainer(config, output)
+    return first, proceed, lineage

@@ -3,7 +3,7 @@
 """Replay buffers on the learners' device, sampled as sequences."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from spowl_ros.training.compiled import Compiled
 from spowl_ros.training.losses import Batch
+from spowl_ros.training.stream import decision_shapes
 
 
 class ReplayBuffer:
@@ -39,24 +40,17 @@ class ReplayBuffer:
         self.window = window
         self._rest = torch.tensor([0.0] * action_dim if rest is None else list(rest),
                                   device=self.device)
-        sizes = {'obs': (obs_dim,), 'next_obs': (obs_dim,), 'action': (action_dim,),
-                 'reward': (), 'cost': (), 'terminated': (), 'ended': ()}
         # numpy's zeros take no memory until written
         self.arrays = {name: torch.from_numpy(np.zeros(
             (learners, self.length, environments, *size), np.float32)).to(self.device)
-            for name, size in sizes.items()}
+            for name, size in decision_shapes(obs_dim, action_dim).items()}
         """(M, slots, streams, ...) by name."""
         self.position = 0
         self.filled = 0
         self._place = torch.zeros(2, dtype=torch.int64, device=self.device)
         self._costly = torch.zeros(learners, self.length * environments, dtype=torch.int64,
                                    device=self.device)
-        self._costly_known = False
         self._gather = Compiled(self._gathered) if fused else self._gathered
-
-    def __len__(self) -> int:
-        """Return the number of decisions of one learner."""
-        return self.filled * self.environments
 
     def add(self, **step: np.ndarray) -> None:
         """Store one decision of every stream, learner by learner; axis 0 is the stream."""
@@ -68,11 +62,7 @@ class ReplayBuffer:
             array[:, self.position] = given.view(self.learners, *array.shape[2:]).to(self.device)
         self.position = (self.position + 1) % self.length
         self.filled = min(self.filled + 1, self.length)
-        self._changed()
-
-    def _changed(self) -> None:
         self._place[0], self._place[1] = self.position, self.filled
-        self._costly_known = False
 
     def cut(self, streams: Sequence[int]) -> None:
         """Mark the last decision of some streams as the end of its episode."""
@@ -83,23 +73,22 @@ class ReplayBuffer:
 
     def count_costly(self) -> None:
         """Count the costly decisions; call once after adding decisions and before `sample`."""
-        if not self._costly_known and self.filled:
+        if self.filled:
             last = self.filled * self.environments
             costly = self.arrays['cost'].view(self.learners, -1)[:, :last] > 0
             torch.cumsum(costly, dim=1, out=self._costly[:, :last])
             self._costly[:, last:] = self._costly[:, last - 1:last]
-            self._costly_known = True
 
     def sample(self, sequences: int, horizon: int, generators: Sequence[torch.Generator],
-               costly_share: float | Tensor = 0.0) -> Batch:
+               costly_share: Tensor | None = None) -> Batch:
         """
         Draw `sequences` sequences of `horizon` decisions per learner, with uniform starts.
 
         Reads nothing back from the device, so a CUDA graph can capture it.
 
         :param generators: one per learner
-        :param costly_share: fraction drawn instead from sequences that contain cost; one number or
-            (M, 1)
+        :param costly_share: (M, 1) float64, fraction drawn instead from sequences that contain
+            cost; None: nothing
         :return: tensors with leading axes (M, horizon, sequences)
         """
         if self.filled < horizon + self.window * (self.filled == self.length):
@@ -110,7 +99,7 @@ class ReplayBuffer:
         batch: Batch = self._gather(drawn, horizon, costly_share)
         return batch
 
-    def _gathered(self, drawn: Tensor, horizon: int, costly_share: float | Tensor) -> Batch:
+    def _gathered(self, drawn: Tensor, horizon: int, costly_share: Tensor | None) -> Batch:
         """
         Return the sequences that random numbers choose.
 
@@ -118,29 +107,21 @@ class ReplayBuffer:
 
         :param drawn: (M, 4, sequences), uniform in [0, 1)
         """
-        device, sequences = self.device, drawn.shape[-1]
-        position, filled = self._place[0], self._place[1]
+        filled = self._place[1]
         # of a full buffer the oldest decisions have lost their windows
         first = self.window * (filled == self.length) if self.window else 0
         starts = filled - horizon + 1
         start = first + _below(drawn[:, 0], starts - first)
         stream = _below(drawn[:, 1], self.environments)
-        if isinstance(costly_share, Tensor) or costly_share:
+        if costly_share is not None:
             costly, costly_start, its_stream = self._costly_places(drawn[:, 2:], horizon, starts)
-            wanted = (torch.round(costly_share * sequences) if isinstance(costly_share, Tensor)
-                      else round(costly_share * sequences))
-            costly = costly & (torch.arange(sequences, device=device) < wanted)
+            sequences = drawn.shape[-1]
+            wanted = torch.round(costly_share * sequences)
+            costly = costly & (torch.arange(sequences, device=self.device) < wanted)
             costly_start = torch.clamp(costly_start, min=first)
             start = torch.where(costly, costly_start, start)
             stream = torch.where(costly, its_stream, stream)
-        oldest = position - filled
-        steps = torch.arange(horizon, device=device).unsqueeze(-1)
-        slot = (oldest + start.unsqueeze(1) + steps) % self.length
-        learner = torch.arange(self.learners, device=device).view(-1, 1, 1) * self.length
-        index = ((learner + slot) * self.environments + stream.unsqueeze(1)).flatten()
-        lead = self.learners, horizon, sequences
-        tensors = {name: array.flatten(0, 2).index_select(0, index).view(*lead, *array.shape[3:])
-                   for name, array in self.arrays.items()}
+        tensors = self._at(_steps(start, 0, horizon), stream, self.arrays)
         if self.window:
             self._widen(tensors, start, stream, horizon)
         ended = tensors.pop('ended')
@@ -156,22 +137,14 @@ class ReplayBuffer:
         :param start: (M, sequences) first decision of each sequence, counted from the oldest
         :param stream: (M, sequences)
         """
-        k, sequences = self.window, start.shape[1]
-        since = start.unsqueeze(1) + torch.arange(-k, horizon, device=self.device).unsqueeze(-1)
-        slot = (self._place[0] - self._place[1] + since) % self.length
-        learner = torch.arange(self.learners, device=self.device).view(-1, 1, 1) * self.length
-        index = ((learner + slot) * self.environments + stream.unsqueeze(1)).flatten()
-        lead = self.learners, k + horizon, sequences
-        obs, action, ended = (
-            self.arrays[name].flatten(0, 2).index_select(0, index).view(
-                *lead, *self.arrays[name].shape[3:]) for name in ('obs', 'action', 'ended'))
+        k, since = self.window, _steps(start, -self.window, horizon)
+        obs, action, ended = self._at(since, stream, ('obs', 'action', 'ended')).values()
         # whether the decision before belongs to the same episode
         follows = torch.ones_like(ended)
         follows[:, 1:] = 1 - ended[:, :-1]
         follows = follows * (since > 0)
         for name, first in (('obs', k), ('next_obs', k + 1)):
-            known = torch.ones(self.learners, horizon, sequences, 1, dtype=torch.bool,
-                               device=self.device)
+            known = torch.ones_like(tensors[name][..., :1], dtype=torch.bool)
             oldest, rows = tensors[name], []
             for back in range(1, k + 1):
                 at = slice(first - back, first - back + horizon)
@@ -181,6 +154,19 @@ class ReplayBuffer:
                 oldest = torch.where(known, obs[:, at], oldest)
                 rows += [oldest, torch.where(known, action[:, at], self._rest)]
             tensors[name] = torch.cat([tensors[name], *rows], dim=-1)
+
+    def _at(self, since: Tensor, stream: Tensor, names: Iterable[str]) -> dict[str, Tensor]:
+        """
+        Return what the buffer holds, (M, steps, sequences, ...) by name.
+
+        :param since: (M, steps, sequences) decisions, counted from the oldest
+        :param stream: (M, sequences)
+        """
+        slot = (self._place[0] - self._place[1] + since) % self.length
+        learner = torch.arange(self.learners, device=self.device).view(-1, 1, 1) * self.length
+        index = (learner + slot) * self.environments + stream.unsqueeze(1)
+        return {name: self.arrays[name].flatten(0, 2).index_select(0, index.flatten()).view(
+                    *index.shape, *self.arrays[name].shape[3:]) for name in names}
 
     def _costly_places(self, drawn: Tensor, horizon: int, starts: Tensor
                        ) -> tuple[Tensor, Tensor, Tensor]:
@@ -210,11 +196,14 @@ class ReplayBuffer:
         for name, values in state['arrays'].items():
             self.arrays[name][learner, :state['filled']] = values.to(self.device)
         self.position, self.filled = state['position'], state['filled']
-        self._changed()
+        self._place[0], self._place[1] = self.position, self.filled
+
+
+def _steps(start: Tensor, first: int, last: int) -> Tensor:
+    """Return decisions (M, steps, sequences): `first` to `last` - 1 after each start."""
+    return start.unsqueeze(1) + torch.arange(first, last, device=start.device).unsqueeze(-1)
 
 
 def _below(drawn: Tensor, bound: int | Tensor) -> Tensor:
     """Return integers in [0, bound) for uniform numbers in [0, 1), despite rounding up."""
-    whole = (drawn * bound).long()
-    return torch.minimum(whole, bound - 1) if isinstance(bound, Tensor) else whole.clamp(
-        max=bound - 1)
+    return torch.clamp((drawn * bound).long(), max=bound - 1)

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.files import sync_directory
 from spowl_ros.training import config as configuration
 from spowl_ros.training.networks import Networks
 
@@ -26,7 +27,9 @@ def origin() -> dict[str, str]:
         git = subprocess.run(['git', '-C', str(Path(__file__).parent), 'rev-parse', 'HEAD'],
                              capture_output=True, text=True, check=False)
         commit = git.stdout.strip() or commit
-    processor = next((line.partition(':')[2].strip() for line in _cpu_info()
+    info = Path('/proc/cpuinfo')
+    lines = info.read_text().splitlines() if info.exists() else []
+    processor = next((line.partition(':')[2].strip() for line in lines
                       if line.startswith('model name')), platform.machine())
     return {'command': command(), 'commit': commit,
             'machine': f'{processor}, {os.cpu_count()} cores',
@@ -37,11 +40,6 @@ def origin() -> dict[str, str]:
 def command() -> str:
     """Return this process's command line."""
     return ' '.join(['spowl', *sys.argv[1:]])
-
-
-def _cpu_info() -> list[str]:
-    path = Path('/proc/cpuinfo')
-    return path.read_text().splitlines() if path.exists() else []
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
@@ -57,11 +55,7 @@ def save(path: Path, content: dict[str, Any]) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        sync_directory(path.parent)
     except (OSError, RuntimeError) as error:
         temporary.unlink(missing_ok=True)
         raise SpowlError(f'cannot write the checkpoint {path}: {error}; free some space and '

@@ -10,7 +10,7 @@ The choice is written down before it is carried out, so an interrupted run carri
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 import json
 import math
@@ -21,12 +21,14 @@ import numpy as np
 import torch
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.settings import assigned, swept
+from spowl_ros.base.files import write_whole
+from spowl_ros.base.settings import assigned, declared, swept
 from spowl_ros.training import checkpoint
 from spowl_ros.training import config as configuration
 from spowl_ros.training.config import TrainConfig
 from spowl_ros.training.member import score
 from spowl_ros.training.population import Population
+from spowl_ros.training.progress import resumable
 from spowl_ros.training.trainer import CHECKPOINT, Trainer
 
 LINEAGE = 'lineage.json'
@@ -38,7 +40,6 @@ SEARCHED = ('batch_size', 'horizon', 'loss.', 'optimiser.', 'constraint.', 'rand
             'collect.termination_reward', 'collect.costly_share', 'collect.quiet_share',
             'collect.planning_share')
 """Prefixes of the settings that a copy may change: those that act in a run that has begun."""
-_COPIED = 'evaluation', 'networks'
 
 
 @dataclass
@@ -58,15 +59,8 @@ class Lineage:
 
         :raises SpowlError: it cannot be written
         """
-        path = directory / LINEAGE
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix('.part')
-            part.write_text(json.dumps(asdict(self), indent=1))
-            part.replace(path)
-        except OSError as error:
-            raise SpowlError(f'cannot write {path}: {error.strerror}; free some space and '
-                             'continue with --resume') from error
+        with resumable(LINEAGE):
+            write_whole(directory / LINEAGE, json.dumps(asdict(self), indent=1).encode())
 
 
 def read(directory: Path, overrides: Sequence[str] = ()) -> Lineage | None:
@@ -187,14 +181,12 @@ def _choices(learners: dict[str, _Learner], varied: Sequence[str], at: int
 def _changed(config: TrainConfig, varied: Sequence[str], rng: np.random.Generator
              ) -> dict[str, float]:
     """Return the varied settings of a copy, within their bounds."""
-    declared = {entry.name: entry for entry in configuration.settings()}
+    entries = {entry.name: entry for entry in declared(config)}
     result = {}
     for name in varied:
-        value: Any = config
-        for part in name.split('.'):
-            value = getattr(value, part)
-        entry, changed = declared[name], value * float(rng.choice(FACTORS))
-        if isinstance(value, int):
+        entry = entries[name]
+        changed = entry.default * float(rng.choice(FACTORS))
+        if isinstance(entry.default, int):
             changed = round(changed)
         if entry.high is not None:
             changed = min(changed, entry.high)
@@ -213,11 +205,11 @@ def _copy(source: _Learner, target: _Learner, settings: dict[str, float]) -> Non
     origin = checkpoint.load(source.path)['members'][source.place]
     content = checkpoint.load(target.path)
     state = content['members'][target.place]
-    state |= {name: origin[name] for name in _COPIED}
+    state |= {name: origin[name] for name in ('evaluation', 'networks')}
     state['learner'] = {**origin['learner'], 'generator': state['learner']['generator']}
-    own = {'seed': target.config.seed, 'initial': target.config.initial}
     changed = _with(source.config, settings)
-    state['config'] = {**changed.to_dict(), **own}
+    state['config'] = {**changed.to_dict(), 'seed': target.config.seed,
+                       'initial': target.config.initial}
     if changed.optimiser.entropy_target is None:  # then the weight is the setting and never moves
         weight = state['learner']['entropy_weight']
         state['learner']['entropy_weight'] = torch.full_like(weight, changed.optimiser.entropy)
@@ -226,49 +218,31 @@ def _copy(source: _Learner, target: _Learner, settings: dict[str, float]) -> Non
     checkpoint.save(target.path, content)
 
 
-class ChoosingPopulation:
+def parts(first: Population | Trainer, proceed: Callable[[], Population | Trainer],
+          lineage: Lineage | None) -> Iterator[Population | Trainer]:
     """
-    A population that trains in parts, with a choice after each.
+    Yield the parts of a run, each to be run before the next, with a choice between them.
 
     :param first: before its first decision, or as its checkpoints have it
     :param proceed: returns the population as its checkpoints have it
+    :param lineage: None: there is one part, and no choice
+    :raises SpowlError: as `choose`
     """
-
-    def __init__(self, first: Population | Trainer, proceed: Callable[[], Population | Trainer],
-                 lineage: Lineage) -> None:
-        self._part, self._proceed, self._directory = first, proceed, first.directory
-        self._lineage = lineage
-        lineage.write(self._directory)
-
-    @property
-    def stop_requested(self) -> bool:
-        """Return whether the run is to end soon, with checkpoints."""
-        return self._part.stop_requested
-
-    @stop_requested.setter
-    def stop_requested(self, value: bool) -> None:
-        self._part.stop_requested = value
-
-    def run(self) -> None:
-        """
-        Train all parts that are left.
-
-        :raises SpowlError: as the population
-        """
-        every, decisions = self._lineage.every, self._part.decisions_of_each
-        there = max((learner.decisions for learner in _learners(self._directory).values()),
-                    default=0)
-        for at in [*range(every, decisions, every), decisions]:
-            if at + every <= there:
-                continue
-            self._part.until = at
-            self._part.run()
-            if self.stop_requested or at == decisions:
-                return
-            choose(self._directory, self._lineage, at)
-            self._part = self._proceed()
-
-    def summary(self) -> list[str]:
-        """Return the population's summary, and how often a learner copied another."""
-        return [*self._part.summary(),
-                f'{len(self._lineage.choices)} copies, see {self._directory / LINEAGE}']
+    if lineage is None:
+        yield first
+        return
+    directory = first.directory
+    lineage.write(directory)
+    every, decisions = lineage.every, first.config.collect.decisions
+    there = max((learner.decisions for learner in _learners(directory).values()), default=0)
+    part = first
+    for at in [*range(every, decisions, every), decisions]:
+        if at + every <= there:
+            continue
+        part.until = at
+        yield part
+        if part.stop_requested or at == decisions:
+            return
+        choose(directory, lineage, at)
+        before, part = part, proceed()
+        part.stop_requested = before.stop_requested  # asked while the choice was carried out

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from pathlib import Path
@@ -22,7 +22,6 @@ from spowl_ros.base.settings import (
     nested,
     read,
     setting,
-    unknown,
 )
 from spowl_ros.base.share import share_directory
 from spowl_ros.base.tasks import task_id
@@ -173,23 +172,27 @@ def from_dict(data: dict[str, Any]) -> TrainConfig:
 
     The planner takes its discounts from the losses unless it has its own.
 
-    :raises SpowlError: an unknown key (the message names the nearest), a wrong type or value
+    :raises SpowlError: an unknown key (the message names the nearest), a wrong type or value, or
+        a senseless phase
     """
+    return _checked(_read(data))
+
+
+def _read(data: dict[str, Any]) -> TrainConfig:
+    """Read all that `from_dict` reads; the phases may be senseless."""
     if isinstance(data.get('planner'), dict):
         data = {**data, 'planner': renamed(data['planner'])}
     section = data.get('constraint', {})  # its keys depend on its kind
     config = replace(read(TrainConfig, {**data, 'constraint': {}}),
                      constraint=constraints.from_dict(section))
-    config = replace(config, planner=changed(config.planner, {
+    return replace(config, planner=changed(config.planner, {
         name: getattr(config.loss, name) for name in FOLLOWED
         if name not in data.get('planner', {})}))
-    _check_phases(config)
-    return config
 
 
-def _check_phases(config: TrainConfig) -> None:
+def _checked(config: TrainConfig) -> TrainConfig:
     """
-    Try every phase.
+    Return a configuration after trying every phase.
 
     :raises SpowlError: phases out of order, or a setting that a phase cannot change, or that
         would have no effect then
@@ -204,7 +207,8 @@ def _check_phases(config: TrainConfig) -> None:
                 raise SpowlError(f'phases[{number}] changes {name!r}; a phase may change '
                                  f'{", ".join(PHASED)}')
         _check_acts(config, phase.values, f'phases[{number}]')
-        in_phase(replace(config, phases=()), phase)
+        in_phase(config, phase)
+    return config
 
 
 def starting(config: TrainConfig) -> set[str]:
@@ -232,20 +236,14 @@ def in_phase(config: TrainConfig, phase: PhaseConfig) -> TrainConfig:
 
     :raises SpowlError: an unknown setting, or a wrong value
     """
-    known = {entry.name: entry for entry in settings()}
-    values = {}
-    for name, value in phase.values.items():
-        if name not in known:
-            raise unknown('setting', name, known)
-        values[name] = known[name].check(value)
-    fresh = _overridden(replace(config, phases=()).to_dict(), values)
+    fresh = changed(config, phase.values)
     if fresh.constraint.kind != config.constraint.kind:
         raise SpowlError('a phase cannot change constraint.kind')
     if bool(fresh.optimiser.average_rate) != bool(config.optimiser.average_rate):
         raise SpowlError('a phase cannot turn averaging on or off: optimiser.average_rate is '
                          f'{config.optimiser.average_rate} at first and '
                          f'{fresh.optimiser.average_rate} in the phase; both or none can be 0')
-    return replace(fresh, phases=config.phases)
+    return fresh
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -320,12 +318,16 @@ def overridden(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
     return _overridden(data, _values(overrides))
 
 
-OWN = ('seed', 'initial', 'randomisation.', 'loss.', 'optimiser.', 'constraint.', 'planner.',
-       'guide.noise', 'guide.weight', 'guide.last_weight', 'guide.updates', 'collect.sleep',
+OWN = ('seed', 'initial', 'randomisation.', 'loss.', 'optimiser.', 'constraint.', 'guide.noise',
+       'guide.weight', 'guide.last_weight', 'guide.updates', 'collect.sleep',
        'collect.cost_margin', 'collect.least_cost', 'collect.termination_reward',
        'collect.costly_share', 'collect.quiet_share', 'schedule.evaluation_episodes',
        'schedule.perturbed_episodes')
-"""Prefixes of the settings that each learner of a stack has of its own; others hold for all."""
+"""
+Prefixes of the settings that each learner of a stack has of its own; others hold for all.
+
+The planner's are its own too if no phase plans, and its knobs if one does.
+"""
 
 
 def check_stack(configs: Sequence[TrainConfig]) -> None:
@@ -338,8 +340,8 @@ def check_stack(configs: Sequence[TrainConfig]) -> None:
     first = configs[0]
     plans = any(round(part.collect.planning_share * part.collect.environments)
                 for part in (first, *(in_phase(first, phase) for phase in first.phases)))
-    knobs = [f'planner.{name}' for name in first.planner.knobs()] if plans else ['planner.']
-    own = tuple(name for name in OWN if name != 'planner.') + tuple(knobs)
+    knobs = [f'planner.{name}' for name in first.planner.knobs()]
+    own = (*OWN, *(knobs if plans else ['planner.']))
     of_each = [flattened(config) for config in configs]
     for name, value in of_each[0].items():
         if not name.startswith(own) and any(other[name] != value for other in of_each):
@@ -371,18 +373,12 @@ def _values(overrides: Sequence[str]) -> dict[str, Any]:
 
 def _overridden(data: dict[str, Any], values: dict[str, Any]) -> TrainConfig:
     """Return a configuration with other values, which hold in every phase too."""
-    merged = _merge(data, nested(values))
-    if 'phases' not in values and isinstance(phases := data.get('phases'), (list, tuple)):
-        merged['phases'] = [_without(phase, values) for phase in phases]
-    return from_dict(merged)
-
-
-def _without(phase: Any, names: Collection[str]) -> Any:
-    """Return a phase as in a file, changing fewer settings; what is no phase stays as it is."""
-    if not isinstance(phase, dict) or not isinstance(phase.get('settings'), dict):
-        return phase
-    return {**phase, 'settings': {name: value for name, value in phase['settings'].items()
-                                  if name not in names}}
+    config = _read(_merge(data, nested(values)))
+    if 'phases' not in values:
+        config = replace(config, phases=tuple(
+            replace(phase, settings={name: value for name, value in phase.settings.items()
+                                     if name not in values}) for phase in config.phases))
+    return _checked(config)
 
 
 def find(name: Path) -> Path:

@@ -45,7 +45,7 @@ class Constraint(ABC):
     @property
     def starting(self) -> set[str]:
         """Return the names of its settings that only begin a state, which then moves by itself."""
-        return self.start().keys() & {f.name for f in fields(self)}
+        return self.start().keys() & _names(type(self))
 
     @abstractmethod
     def loss(self, state: State, value: Tensor, cost_value: Tensor, weight: Tensor,
@@ -146,7 +146,7 @@ class BudgetController(Constraint):
         """Adjust the multiplier by the cost of one finished episode."""
         average = state['average']
         average = torch.where(average < 0, cost, average + self.smoothing * (cost - average))
-        budget = _full(average, self.budget)
+        budget = full(average, self.budget)
         error = (average - budget) / torch.maximum(average, budget)
         integral = self._bounded(state['integral'] * torch.exp(self.integral_gain * error))
         multiplier = self._bounded(integral * torch.exp(self.proportional_gain * error))
@@ -181,7 +181,7 @@ def from_dict(data: Mapping[str, Any]) -> Constraint:
     name = data.get('kind', AugmentedLagrangian.kind)
     if name not in known:
         raise SpowlError(f'constraint.kind is {name!r}; it must be one of {", ".join(known)}')
-    own = {f.name for f in fields(known[name])}
+    own = _names(known[name])
     return read(known[name], {key: value for key, value in data.items()
                               if key in own or not _idle(key, value)}, 'constraint')
 
@@ -196,19 +196,23 @@ def kept(section: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     if over.get('kind', section.get('kind', default)) == section.get('kind', default):
         return dict(section)
     return {key: value for key, value in section.items()
-            if key in {f.name for f in fields(Constraint)}}
+            if key in _names(Constraint)}
+
+
+def _names(kind: type[Any]) -> set[str]:
+    return {field.name for field in fields(kind)}
 
 
 def _idle(key: str, value: Any) -> bool:
     """Return whether a setting has the value that its kind has anyway."""
-    return any(key in {f.name for f in fields(kind)} and getattr(kind(), key) == value
+    return any(key in _names(kind) and getattr(kind(), key) == value
                for kind in kinds().values())
 
 
-def _full(like: Tensor, value: float | Tensor) -> Tensor:
+def full(like: Tensor, value: float | Tensor) -> Tensor:
     """Return a setting as a tensor, without a host copy: a graph could not capture one."""
     return value if isinstance(value, Tensor) else torch.full_like(like, value)
 
 
 def _clip(x: Tensor, low: float | Tensor, high: float | Tensor) -> Tensor:
-    return torch.minimum(torch.maximum(x, _full(x, low)), _full(x, high))
+    return torch.minimum(torch.maximum(x, full(x, low)), full(x, high))

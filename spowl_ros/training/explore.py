@@ -11,42 +11,36 @@ from numpy.typing import NDArray
 import torch
 from torch import Tensor
 
-from spowl_ros.base.errors import SpowlError
-from spowl_ros.control.planner_settings import PlannerSettings
 from spowl_ros.training.capture import Captured
+from spowl_ros.training.config import TrainConfig
 from spowl_ros.training.learner import Learners
 from spowl_ros.training.networks import Networks
 from spowl_ros.training.planner import Memory, Noise, PlannerModule
-from spowl_ros.training.weights import MODEL, POLICY, each
 
 
 class Explorer:
     """
     Decides for all streams of all learners at once; on a GPU by one captured graph.
 
-    :param settings: of each learner's planner; they may differ in knobs only
-    :param streams: of each learner
-    :param planning: how many of them plan, the first ones
+    The first streams of each learner plan, as many as `collect.planning_share` says.
+
+    :param configs: of the learners, checked by `config.check_stack`
     :param generators: one per learner, for the noise of its plans
-    :raises SpowlError: learners whose planners differ in more
     """
 
-    def __init__(self, learners: Learners, settings: Sequence[PlannerSettings], streams: int,
-                 planning: int, generators: Sequence[torch.Generator]) -> None:
-        self._learners, self.planning, self._generators = learners, planning, generators
+    def __init__(self, learners: Learners, configs: Sequence[TrainConfig],
+                 generators: Sequence[torch.Generator]) -> None:
+        self._learners, self._generators = learners, generators
         device, count = learners.device, learners.count
-        knobs = [one.knobs() for one in settings]
-        for name, value in vars(settings[0]).items():
-            if planning and name not in knobs[0] and any(
-                    vars(one)[name] != value for one in settings):
-                raise SpowlError(f'planner.{name} differs among learners that are trained as '
-                                 'one and plan while they explore; it may not')
+        streams = configs[0].collect.environments
+        self.planning = round(configs[0].collect.planning_share * streams)
+        knobs = [config.planner.knobs() for config in configs]
         networks = learners.weights.members[0]
-        self._planner = PlannerModule(networks, settings[0]).to(device)
+        self._planner = PlannerModule(networks, configs[0].planner).to(device)
         self._knobs = {name: torch.tensor([[one[name]] for one in knobs], device=device)
                        for name in knobs[0]}
         self.memory = Memory(*(part.unsqueeze(0).repeat(count, *[1] * part.dim())
-                               for part in self._planner.memory(planning)))
+                               for part in self._planner.memory(self.planning)))
         """Of the streams that plan; axis 0 is the learner."""
         sizes = networks.config
         self._seen = torch.zeros(count, streams, sizes.wide_dim, device=device)
@@ -86,21 +80,13 @@ class Explorer:
 
     def _plans(self, observations: Tensor, noise: Noise) -> tuple[Tensor, ...]:
         """Return the actions of all learners' plans, then the parts of their memory."""
-        weights = self._learners.weights
+        def plan(networks: Networks, *args: Any) -> tuple[Tensor, ...]:
+            del networks  # those of the planner, with the weights of this call
+            _, choice, after = self._planner.plan(*args, explore=True)
+            return choice.action, *after
 
-        def of_one(rows: dict[str, Tensor], buffers: dict[str, Tensor], seen: Tensor,
-                   memory: Memory, drawn: Noise, knobs: dict[str, Tensor]) -> tuple[Tensor, ...]:
-            def plan(networks: Networks) -> tuple[Tensor, ...]:
-                del networks  # those of the planner, with the weights of this call
-                _, choice, after = self._planner.plan(seen, memory, drawn, knobs, explore=True)
-                return choice.action, *after
-
-            result: tuple[Tensor, ...] = weights.call(rows, buffers, plan)
-            return result
-
-        rows = {group: weights.flat[group] for group in (MODEL, POLICY)}
-        planned: tuple[Tensor, ...] = each(self._learners.count, of_one)(
-            rows, weights.buffers, observations, self.memory, noise, self._knobs)
+        planned: tuple[Tensor, ...] = self._learners.apply(
+            plan, observations, self.memory, noise, self._knobs)
         return planned
 
     # -- what is kept -------------------------------------------------------------------------

@@ -12,6 +12,7 @@ function of one observation, so it gives an action in any state.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -109,20 +110,16 @@ class Gait:
             raise SpowlError(f'the gait moves {", ".join(config.strokes)}; {contract.task} has '
                              f'{", ".join(contract.action.names)}')
 
-        def tensor(values: object) -> Tensor:
-            return torch.tensor(np.array(values), dtype=torch.float32, device=device)
-
+        tensor = partial(torch.tensor, dtype=torch.float32, device=device)
         self._goal, self._obstacles = scans[config.goal], scans[config.obstacles]
         kinds = {field.name: field.sensor for field in contract.fields}
-        weighed = {kind: [name for name in config.phase if kinds.get(name) == kind]
-                   for kind in SENSED}
+        weighed = [[name for name in config.phase if kinds.get(name) == kind] for kind in SENSED]
         # Tensors: PyTorch would copy a list to the device, which a CUDA graph cannot do.
         position, self._velocity, self._force = (
-            torch.tensor([joints[name].start for name in weighed[kind]], dtype=torch.long,
-                         device=device) for kind in SENSED)
+            torch.tensor([joints[name].start for name in names], dtype=torch.long, device=device)
+            for names in weighed)
         self._sine, self._cosine = position, position + 1
-        order = [name for kind in SENSED for name in weighed[kind]]
-        self._weights = tensor([config.phase[name] for name in order])
+        self._weights = tensor([config.phase[name] for names in weighed for name in names])
         self._offset = tensor(config.phase.get('offset', [0.0, 0.0]))
         self._strokes = tensor(list(config.strokes.values()))
         self._avoidance = config.avoidance
@@ -134,12 +131,8 @@ class Gait:
         """Return the gait's actions (N, A) in [-1, 1] for observations (N, O)."""
         ones = torch.ones(len(obs), 1, dtype=obs.dtype, device=obs.device)
         heading = torch.cat([ones, self.heading(obs)], dim=-1)
-        phase = torch.cat([ones, self.phase(obs)], dim=-1)
+        phase = torch.cat([ones, _unit(self.sensed(obs) @ self._weights + self._offset)], dim=-1)
         return torch.einsum('adp,nd,np->na', self._strokes, heading, phase).clamp(-1.0, 1.0)
-
-    def phase(self, obs: Tensor) -> Tensor:
-        """Return cosine and sine (N, 2) of the joints' phase."""
-        return _unit(self.sensed(obs) @ self._weights + self._offset)
 
     def sensed(self, obs: Tensor) -> Tensor:
         """Return the phase's inputs (N, n): angles, then velocities, then forces."""

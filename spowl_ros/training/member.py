@@ -13,16 +13,17 @@ from numpy.typing import NDArray
 import torch
 from torch import Tensor
 
+from spowl_ros.base.names import BEST
+from spowl_ros.training import checkpoint
+from spowl_ros.training import config as configuration
 from spowl_ros.training.config import TrainConfig
 from spowl_ros.training.gait import Gait
 from spowl_ros.training.progress import Progress
 from spowl_ros.training.stream import EpisodeSummary
+from spowl_ros.training.validation import FIGURES, ROBOTS
 
 RECENT = 20
 """Number of recent episodes in the reported return and cost."""
-VALIDATED = ('evaluation_return', 'evaluation_cost', 'evaluation_cost_free')
-PERTURBED = ('perturbed_return', 'perturbed_cost', 'perturbed_cost_free')
-"""The same of the perturbed robot, if validations drive one."""
 COST_WEIGHT = 2.0
 """Penalty per unit of cost over the budget, subtracted from a validation's return."""
 
@@ -32,7 +33,7 @@ def score(evaluation: Mapping[str, float], budget: float) -> float:
     return float(np.mean([
         evaluation[f'{robot}_return']
         - COST_WEIGHT * max(0.0, evaluation[f'{robot}_cost'] - budget)
-        for robot in ('evaluation', 'perturbed') if f'{robot}_return' in evaluation]))
+        for robot in ROBOTS if f'{robot}_return' in evaluation]))
 
 
 class Member:
@@ -57,13 +58,8 @@ class Member:
         self.best_score = -np.inf
         self.failed = ''
         """Why this learner ended before the others; empty while it runs."""
-        self.progress: Progress | None = None
-
-    @property
-    def holds(self) -> bool:
-        """Whether encoder and policy do not learn, so that only values are validated anew."""
-        return not (self.config.optimiser.encoder_factor
-                    or self.config.optimiser.policy_learning_rate)
+        self.progress: Progress
+        """Since the run has begun."""
 
     # -- acting -------------------------------------------------------------------------------
 
@@ -89,7 +85,10 @@ class Member:
     def take_evaluation(self, evaluation: dict[str, float]) -> bool:
         """Keep a validation's figures; return whether they are the best so far."""
         self.evaluation, self.evaluation_due = evaluation, False
-        if self.score < self.best_score or (self.score == self.best_score and not self.holds):
+        optimiser = self.config.optimiser
+        # if encoder and policy do not learn, only the values are new, and the newest are kept
+        learns = optimiser.encoder_factor or optimiser.policy_learning_rate
+        if self.score < self.best_score or (self.score == self.best_score and learns):
             return False
         self.best_score = self.score
         return True
@@ -97,32 +96,33 @@ class Member:
     @property
     def score(self) -> float:
         """Return the last validation's score."""
-        return self.score_of(self.evaluation)
+        return score(self.evaluation, self.config.constraint.budget)
 
-    def score_of(self, evaluation: dict[str, float]) -> float:
-        """Return a validation's score with this learner's budget."""
-        return score(evaluation, self.config.constraint.budget)
-
-    def rescore(self, evaluation: dict[str, float], before: TrainConfig) -> None:
+    def rescore(self) -> dict[str, Tensor] | None:
         """
-        Score the kept networks by the present budget.
+        Score the kept networks by the present budget; return them, or None if none are.
 
         If a validation has other episodes now, no later score compares with theirs, and the next
         validated networks replace them.
-
-        :param evaluation: of the kept networks
-        :param before: the configuration of that validation
         """
-        episodes = [(schedule.evaluation_episodes, schedule.perturbed_episodes)
-                    for schedule in (before.schedule, self.config.schedule)]
-        self.best_score = self.score_of(evaluation) if episodes[0] == episodes[1] else -np.inf
+        if not (self.directory / BEST).exists():
+            return None
+        kept = checkpoint.load(self.directory / BEST)
+        before, now = configuration.from_dict(kept['config']).schedule, self.config.schedule
+        alike = (before.evaluation_episodes == now.evaluation_episodes
+                 and before.perturbed_episodes == now.perturbed_episodes)
+        self.best_score = (score(kept['evaluation'], self.config.constraint.budget) if alike
+                           else -np.inf)
+        networks: dict[str, Tensor] = kept['networks']
+        return networks
 
     def figures(self) -> dict[str, float]:
         """Return the means of recent episodes and the last validation's figures."""
         mean = {column: float(np.mean([getattr(e, name) for e in self.episodes]))
                 if self.episodes else float('nan')
                 for column, name in (('return', 'reward'), ('cost', 'cost'))}
-        shown = VALIDATED + (PERTURBED if self.config.schedule.perturbed_episodes else ())
+        driven = ROBOTS if self.config.schedule.perturbed_episodes else ROBOTS[:1]
+        shown = [f'{robot}_{figure}' for robot in driven for figure in FIGURES]
         return {**mean, **{name: self.evaluation.get(name, float('nan')) for name in shown}}
 
     # -- what is kept -------------------------------------------------------------------------

@@ -10,7 +10,7 @@ run's directory has a directory for each learner and one progress.csv for all.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-import csv
+import contextlib
 from dataclasses import replace
 import itertools
 import json
@@ -26,19 +26,17 @@ import numpy as np
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from spowl_ros.base.children import ChildContext
+from spowl_ros.base.children import child
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.files import write_csv, write_whole
 from spowl_ros.base.settings import swept
 from spowl_ros.training import config as configuration
 from spowl_ros.training.config import TrainConfig
-from spowl_ros.training.progress import FILE
-from spowl_ros.training.trainer import CHECKPOINT, Trainer
+from spowl_ros.training.progress import FILE, STEP, read_rows, resumable
+from spowl_ros.training.trainer import CHECKPOINT, LEARNERS, Trainer, new_run
 
 log = logging.getLogger(__name__)
 
-LEARNERS = 'learners.json'
-"""File in a population's directory with the configurations of all learners."""
 LEARNER = 'learner'
 """Column of the common progress.csv that names the learner."""
 _TABLE_S = 10.0
@@ -78,11 +76,10 @@ def members(config: TrainConfig, seeds: Sequence[int], varied: Sequence[str] = (
         if not all(type(value) in (int, float) for value in choices):
             raise SpowlError(f"'{name}' cannot vary, because it is no number")
     result = {}
-    for seed in seeds:
-        for choice in itertools.product(*values.values()):
-            texts = [f'{name}={value!r}' for name, value in zip(values, choice, strict=True)]
-            result[','.join([f'seed_{seed}', *texts])] = configuration.overridden(
-                replace(config, seed=seed), texts)
+    for seed, *choice in itertools.product(seeds, *values.values()):
+        texts = [f'{name}={value!r}' for name, value in zip(values, choice, strict=True)]
+        result[','.join([f'seed_{seed}', *texts])] = configuration.overridden(
+            replace(config, seed=seed), texts)
     return result
 
 
@@ -109,28 +106,14 @@ def write_table(run: Path) -> None:
     rows: list[dict[str, Any]] = []
     columns: dict[str, None] = {LEARNER: None, 'seed': None}
     for path in sorted(run.glob(f'seed_*/{FILE}')):
-        with path.open(newline='') as stream:
-            for row in csv.DictReader(stream):
-                if None in row or not (row.get('decisions') or '').isdigit():
-                    continue  # an incomplete last row
-                seed = path.parent.name.removeprefix('seed_').partition(',')[0]
-                rows.append({LEARNER: path.parent.name, 'seed': int(seed), **row})
-                columns.update(dict.fromkeys(row))
-    rows.sort(key=lambda row: (int(row['decisions']), row['seed'], row[LEARNER]))
-    try:
+        name = path.parent.name
+        seed = int(name.removeprefix('seed_').partition(',')[0])
+        for row in read_rows(path):
+            rows.append({LEARNER: name, 'seed': seed, **row})
+            columns.update(dict.fromkeys(row))
+    rows.sort(key=lambda row: (int(row[STEP]), row['seed'], row[LEARNER]))
+    with resumable(str(run / FILE)):
         write_csv(run / FILE, rows, list(columns))
-    except SpowlError as error:
-        raise SpowlError(f'{error}; then continue with --resume') from error
-
-
-def _store(directory: Path, configs: Mapping[str, TrainConfig]) -> None:
-    text = json.dumps({name: config.to_dict() for name, config in configs.items()}, indent=1)
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        write_whole(directory / LEARNERS, text.encode())
-    except OSError as error:
-        raise SpowlError(f'cannot write to {directory}: {error.strerror}; choose another '
-                         'directory with --output') from error
 
 
 def _stored(directory: Path) -> dict[str, TrainConfig]:
@@ -159,12 +142,15 @@ class Population:
         if configs is None:
             configs = {name: configuration.resumed(config, overrides)
                        for name, config in _stored(directory).items()}
-        elif (directory / LEARNERS).exists() or (directory / CHECKPOINT).exists():
-            raise SpowlError(f'{directory} already holds a run; continue it with --resume or '
-                             'choose another directory')
         else:
-            _store(directory, configs)
+            with new_run(directory):
+                directory.mkdir(parents=True, exist_ok=True)
+                write_whole(directory / LEARNERS, json.dumps(
+                    {name: config.to_dict() for name, config in configs.items()},
+                    indent=1).encode())
         self.directory, self._configs = directory, dict(configs)
+        self.config = next(iter(self._configs.values()))
+        """Of the first learner."""
         self._processes = processes or os.cpu_count() or 1
         self.stop_requested = False
         self.until: int | None = None
@@ -174,11 +160,6 @@ class Population:
         self.failed: dict[str, str] = {}
         """Reason for a learner's end, by name."""
         self._ended: set[str] = set()
-
-    @property
-    def decisions_of_each(self) -> int:
-        """Return the configured number of decisions of a learner, the greatest if they differ."""
-        return max(config.collect.decisions for config in self._configs.values())
 
     def run(self) -> None:
         """
@@ -190,9 +171,8 @@ class Population:
         running: dict[Connection, tuple[str, Any]] = {}
         total = sum(config.collect.decisions for config in self._configs.values())
         written, stopping = time.monotonic(), False
-        first = next(iter(self._configs.values()))
         try:
-            with logging_redirect_tqdm(), tqdm(total=total, unit='decision', desc=first.task,
+            with logging_redirect_tqdm(), tqdm(total=total, unit='decision', desc=self.config.task,
                                                dynamic_ncols=True, mininterval=1.0) as bar:
                 while running or (waiting and not self.stop_requested):
                     while waiting and len(running) < self._processes and not self.stop_requested:
@@ -202,7 +182,7 @@ class Population:
                     if self.stop_requested and not stopping:
                         stopping = True
                         for pipe in running:
-                            _tell(pipe, 'stop')
+                            _send(pipe, 'stop')
                     for ready in wait(list(running), timeout=0.5):
                         assert isinstance(ready, Connection)
                         if not self._hear(ready, running[ready][0]):
@@ -218,43 +198,37 @@ class Population:
                 process.join()
         write_table(self.directory)
         if self.failed and len(self.failed) == len(self._configs):
-            raise SpowlError(next(iter(self.failed.values())))
+            raise SpowlError(': '.join(next(iter(self.failed.items()))))
 
     def _start(self, name: str) -> tuple[Connection, Any]:
-        context = ChildContext()
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_train, args=(
-            theirs, self._configs[name], self.directory / name, self._resume, self._overrides,
-            self.until))
-        process.start()
-        theirs.close()  # else this end would not see the process die
-        return ours, process
+        return child(_train, self._configs[name], self.directory / name, self._resume,
+                     self._overrides, self.until)
 
     def _hear(self, pipe: Connection, name: str) -> bool:
         """Handle a learner's message; return whether the learner continues."""
         try:
-            kind, content = pipe.recv()
+            row, failure = pipe.recv()
         except (EOFError, OSError):
-            if name not in self.failed and name not in self._ended:
-                self._fail(name, 'its process was killed; continue with --resume')
+            if name not in self._ended:
+                self._end(name, 'its process was killed; continue with --resume')
             return False
-        if kind == 'row':
-            self.rows[name] = content
-        elif kind == 'failed':
-            self._fail(name, content)
+        if row:
+            self.rows[name] = row
         else:
-            self._ended.add(name)
+            self._end(name, failure)
         return True
 
-    def _fail(self, name: str, why: str) -> None:
-        self.failed[name] = f'{name}: {why}'
-        log.error('%s has failed, the other learners go on: %s', name, why)
+    def _end(self, name: str, failure: str) -> None:
+        self._ended.add(name)
+        if failure:
+            self.failed[name] = failure
+            log.error('%s has failed, the other learners go on: %s', name, failure)
 
     def _postfix(self, running: int) -> str:
         rows = list(self.rows.values())
         if not rows:
             return f'{running} learners'
-        mean = {key: float(np.nanmean([row[key] for row in rows] or [np.nan]))
+        mean = {key: float(np.nanmean([row[key] for row in rows]))
                 for key in ('return', 'cost') if any(row[key] == row[key] for row in rows)}
         figures = ' '.join(f'{key} {value:.1f}' for key, value in mean.items())
         rate = sum(row['updates_per_second'] for row in rows) * running / len(rows)
@@ -269,49 +243,35 @@ class Population:
                 'nothing new' if row is None else
                 f"{row['decisions']} decisions, {row['updates']} updates, validation "
                 f"{row['evaluation_return']:.1f} at cost {row['evaluation_cost']:.1f}")
-            lines.append(text if text.startswith(name) else f'{name}: {text}')
+            lines.append(f'{name}: {text}')
         return lines
-
-
-def _tell(pipe: Connection, what: str) -> None:
-    try:
-        pipe.send(what)
-    except OSError as error:
-        log.debug('a learner has ended already: %s', error)
 
 
 def _train(pipe: Connection, config: TrainConfig, directory: Path, resume: bool,
            overrides: list[str], until: int | None) -> None:
-    """Train one learner in this process and report its progress."""
+    """Train one learner in this process; send each row of its progress, and at last a failure."""
     try:
         if resume and (directory / CHECKPOINT).exists():
             trainer = Trainer.resume(directory, overrides)
         else:
             trainer = Trainer(config, directory)
-        trainer.until = until
+        trainer.until = until or trainer.until
 
         def listen() -> None:
-            try:
+            with contextlib.suppress(EOFError, OSError):  # the parent has ended
                 pipe.recv()
-            except (EOFError, OSError) as error:
-                log.debug('the parent has ended: %s', error)
             trainer.stop_requested = True
 
         threading.Thread(target=listen, daemon=True).start()
-        trainer.run(lambda row: _tell_row(pipe, row), quiet=True)
-        _tell_row(pipe, None)
+        trainer.run(lambda row: _send(pipe, (row, '')), quiet=True)
+        failure = ''
     except SpowlError as error:
-        _send(pipe, ('failed', str(error)))
+        failure = str(error)
     except Exception as error:  # report any failure in one line; the others continue
-        _send(pipe, ('failed', f'{type(error).__name__}: {error}'))
+        failure = f'{type(error).__name__}: {error}'
+    _send(pipe, (None, failure))
 
 
-def _tell_row(pipe: Connection, row: dict[str, Any] | None) -> None:
-    _send(pipe, ('ended', None) if row is None else ('row', row))
-
-
-def _send(pipe: Connection, message: tuple[str, Any]) -> None:
-    try:
+def _send(pipe: Connection, message: object) -> None:
+    with contextlib.suppress(OSError):  # the other process has ended
         pipe.send(message)
-    except OSError as error:
-        log.debug('the parent has ended: %s', error)

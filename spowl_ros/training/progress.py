@@ -3,61 +3,66 @@
 """The progress of a run: progress.csv and TensorBoard events."""
 from __future__ import annotations
 
+from collections.abc import Iterator
+import contextlib
 import csv
-import os
 from pathlib import Path
 from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.files import write_csv
 
 FILE = 'progress.csv'
 STEP = 'decisions'
 """The column that every row has; it grows from row to row."""
 
 
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Return the complete rows of a table; the last row of a run that was killed may be torn."""
+    with path.open(newline='') as stream:
+        return [row for row in csv.DictReader(stream)
+                if None not in row and None not in row.values()
+                and row.get(STEP, '').isdigit()]
+
+
+@contextlib.contextmanager
+def resumable(what: str) -> Iterator[None]:
+    """
+    Say in an error of the block that the run can go on.
+
+    :param what: is written in it
+    :raises SpowlError: it cannot be written
+    """
+    try:
+        yield
+    except OSError as error:
+        raise SpowlError(f'cannot write {what}: {error.strerror or error}; free some space and '
+                         'continue with --resume') from error
+    except SpowlError as error:
+        raise SpowlError(f'{error}; then continue with --resume') from error
+
+
 class Progress:
     """
     Writes rows of figures in both forms.
 
-    :param resume_at: decisions at which the run resumes; later rows belong to a lost continuation
-        and are removed
+    :param decisions: at which the run goes on; later rows belong to a lost continuation and are
+        removed
     """
 
-    def __init__(self, directory: Path, resume_at: int | None = None) -> None:
+    def __init__(self, directory: Path, decisions: int) -> None:
         self._path = directory / FILE
+        self._what = f'the progress {self._path}'
         self._columns: list[str] = []
-        try:
-            if resume_at is not None and self._path.exists():
-                self._keep_until(resume_at)
-            self._events = SummaryWriter(
-                str(directory), purge_step=None if resume_at is None else resume_at + 1)
-        except OSError as error:
-            raise self._failure(error) from error
-
-    def _failure(self, error: OSError) -> SpowlError:
-        return SpowlError(f'cannot write the progress {self._path}: {error.strerror or error}; '
-                          'free some space and continue with --resume')
-
-    def _keep_until(self, decisions: int) -> None:
-        """Drop later rows, and an incomplete last row."""
-        with self._path.open(newline='') as stream:
-            table = csv.DictReader(stream)
-            self._columns = list(table.fieldnames or [])
-            rows = [row for row in table if None not in row.values() and row[STEP].isdigit()
-                    and int(row[STEP]) <= decisions]
-        self._rewrite(rows)
-
-    def _rewrite(self, rows: list[dict[str, Any]]) -> None:
-        part = self._path.with_suffix('.part')
-        with part.open('w', newline='') as stream:
-            table = csv.DictWriter(stream, self._columns, restval='')
-            table.writeheader()
-            table.writerows(rows)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(self._path)
+        with resumable(self._what):
+            rows = read_rows(self._path) if self._path.exists() else []
+            if rows:
+                self._columns = list(rows[0])
+                write_csv(self._path, [row for row in rows if int(row[STEP]) <= decisions],
+                          self._columns)
+            self._events = SummaryWriter(str(directory), purge_step=decisions + 1)
 
     def write(self, row: dict[str, Any]) -> None:
         """
@@ -66,20 +71,15 @@ class Progress:
         :raises SpowlError: the file cannot be written
         """
         text = {k: f'{v:.6g}' if isinstance(v, float) else v for k, v in row.items()}
-        try:
+        with resumable(self._what):
             if set(text) - set(self._columns):  # the first row, or new columns after a resume
-                rows = []
-                if self._columns:
-                    with self._path.open(newline='') as stream:
-                        rows = list(csv.DictReader(stream))
+                rows = read_rows(self._path) if self._columns else []
                 self._columns += [name for name in text if name not in self._columns]
-                self._rewrite(rows)
+                write_csv(self._path, rows, self._columns)
             with self._path.open('a', newline='') as stream:
                 csv.DictWriter(stream, self._columns, restval='').writerow(text)
             for name, value in row.items():
                 self._events.add_scalar(name, value, row[STEP])
-        except OSError as error:
-            raise self._failure(error) from error
 
     def close(self) -> None:
         """
@@ -87,7 +87,5 @@ class Progress:
 
         :raises SpowlError: the file cannot be written
         """
-        try:
+        with resumable(self._what):
             self._events.close()
-        except OSError as error:
-            raise self._failure(error) from error

@@ -3,7 +3,7 @@
 """The episodes of one environment as a stream that can be resumed exactly."""
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,12 @@ class EpisodeSummary:
     cost: float
     decisions: int
     raw_steps: int
+
+
+def decision_shapes(observation: int, action: int) -> dict[str, tuple[int, ...]]:
+    """Return the parts of a decision and their shapes, for values of this size."""
+    return {'obs': (observation,), 'next_obs': (observation,), 'action': (action,),
+            'reward': (), 'cost': (), 'terminated': (), 'ended': ()}
 
 
 def margin_cost(contract: Contract, before: NDArray[np.float32], after: NDArray[np.float32],
@@ -87,8 +93,6 @@ class Stream:
     sleep: bool = False
     randomisation: Randomisation = Randomisation()
     window: int = 0
-    episode: int = 0
-    actions: list[NDArray[np.float32]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.environment = environment.make(self.task, action_repeat=self.action_repeat,
@@ -96,24 +100,19 @@ class Stream:
         self._spec = self.environment.contract.action
         self._rest = self._spec.rest.astype(np.float32)
         self._wide = Wide(self.window, self.environment.contract.size, self._rest)
-        self._begin()
+        self._begin(0)
 
-    def begin_next(self) -> None:
-        """Abandon the episode and begin the next."""
-        self.episode += 1
-        self._begin()
-
-    def _begin(self) -> None:
-        numbers = self.seed, self.number, self.episode
-        seed = training_seed(*numbers)
+    def _begin(self, episode: int) -> None:
+        self.episode = episode
+        numbers = self.seed, self.number, episode
         if self.randomisation.active:
             words = np.random.SeedSequence(numbers)
             self.environment.perturb(self.randomisation.draw(
                 np.random.default_rng(words.spawn(1)[0]), self.environment.contract.raw_period))
-        self.actions = []
+        self.actions: list[NDArray[np.float32]] = []
         self.reward = self.cost = 0.0
         self.raw_steps = 0
-        self.observation = self.environment.reset(seed=seed)
+        self.observation = self.environment.reset(seed=training_seed(*numbers))
         self.wide = self._wide.begin(self.observation)
         self._seen = self.environment.unperturbed
 
@@ -133,30 +132,28 @@ class Stream:
         self.raw_steps += result.info['raw_steps']
         ended = result.terminated or result.truncated
         before, self._seen = self._seen, self.environment.unperturbed
-        charges = [result.cost, margin_cost(self.environment.contract, before, self._seen,
-                                            self.cost_margin)]
-        if result.cost > 0:
-            charges.append(self.least_cost)
+        near = margin_cost(self.environment.contract, before, self._seen, self.cost_margin)
+        least = self.least_cost if result.cost > 0 else 0.0
         decision: dict[str, Any] = {
             'obs': self.observation, 'next_obs': result.observation, 'action': action,
             'reward': result.reward + result.terminated * self.termination_reward,
-            'cost': max(charges),
+            'cost': max(result.cost, near, least),
             'terminated': float(result.terminated), 'ended': float(ended)}
         self.observation = result.observation
         self.wide = self._wide.after(action, self.observation)
         if not ended:
             return decision, None
         summary = EpisodeSummary(self.reward, self.cost, len(self.actions), self.raw_steps)
-        self.begin_next()
+        self._begin(self.episode + 1)
         return decision, summary
 
-    def state(self) -> dict[str, object]:
-        """Return the state for :meth:`load_state`."""
-        return {'episode': self.episode, 'actions': [a.tolist() for a in self.actions]}
-
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go to the same moment of the same episode."""
-        self.episode = state['episode']
-        self._begin()
+        """
+        Go to a moment of an episode.
+
+        :param state: the number of the `episode`, and the `actions` since its beginning
+        """
+        if self.actions or state != {'episode': self.episode, 'actions': []}:
+            self._begin(state['episode'])
         for action in state['actions']:
             self.step(np.asarray(action, np.float32))

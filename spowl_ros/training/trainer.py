@@ -3,7 +3,8 @@
 """The training loop: collect, update, measure, write; for one learner or for many at once."""
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+import contextlib
 from dataclasses import replace
 import logging
 from pathlib import Path
@@ -20,29 +21,48 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.names import BEST
 from spowl_ros.training import checkpoint, gait, initial
-from spowl_ros.training import collect as collector
 from spowl_ros.training import config as configuration
 from spowl_ros.training.agent import usable
 from spowl_ros.training.buffer import ReplayBuffer
 from spowl_ros.training.capture import Captured
+from spowl_ros.training.collect import CHARGES, Collected, Collector
 from spowl_ros.training.config import TrainConfig
 from spowl_ros.training.explore import Explorer
 from spowl_ros.training.gait import Gait
-from spowl_ros.training.learner import Guidance, Learners, LearnerSettings
+from spowl_ros.training.learner import Guidance, Learners
 from spowl_ros.training.losses import Batch
 from spowl_ros.training.member import Member
 from spowl_ros.training.networks import Networks
-from spowl_ros.training.progress import Progress
+from spowl_ros.training.progress import FILE, Progress
 from spowl_ros.training.stopwatch import Stopwatch
 from spowl_ros.training.validation import Validation
 
 CHECKPOINT = 'checkpoint.pt'
+LEARNERS = 'learners.json'
+"""File in the directory of a population in processes, with the configurations of all learners."""
 FINITE = ('loss', 'policy_loss', 'gradient_norm', 'policy_gradient_norm')
 REPORTED = ('loss', 'consistency_loss', 'reward_loss', 'cost_loss', 'reward_value_loss',
             'cost_value_loss', 'policy_loss', 'gradient_norm', 'value', 'cost_value', 'entropy',
             'entropy_weight', 'value_scale', 'multiplier')
 
 log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def new_run(directory: Path) -> Iterator[None]:
+    """
+    Prepare the directory of a new run in the block.
+
+    :raises SpowlError: it holds a run, or cannot be written to
+    """
+    if (directory / LEARNERS).exists() or (directory / CHECKPOINT).exists():
+        raise SpowlError(f'{directory} already holds a run; continue it with --resume or '
+                         'choose another directory')
+    try:
+        yield
+    except OSError as error:
+        raise SpowlError(f'cannot write to {directory}: {error.strerror}; choose another '
+                         'directory with --output') from error
 
 
 class Trainer:
@@ -58,24 +78,17 @@ class Trainer:
     """
 
     def __init__(self, config: TrainConfig | dict[str, TrainConfig], directory: Path) -> None:
-        if (directory / CHECKPOINT).exists():
-            raise SpowlError(f'{directory} already holds a run; continue it with --resume or '
-                             'choose another directory')
         configs = {'': config} if isinstance(config, TrainConfig) else config
-        try:
+        with new_run(directory):
             for name in configs:
                 (directory / name).mkdir(parents=True, exist_ok=True)
                 # of a run without a checkpoint
-                (directory / name / 'progress.csv').unlink(missing_ok=True)
-        except OSError as error:
-            raise SpowlError(f'cannot write to {directory}: {error.strerror}; choose another '
-                             'directory with --output') from error
+                (directory / name / FILE).unlink(missing_ok=True)
         self._build(configs, directory)
         for member, networks in zip(self.members, self.learners.weights.members, strict=True):
             if member.config.initial:
                 initial.start_from(Path(member.config.initial), networks, self.collector.contract)
-        if self.learners.averages is not self.learners.weights:
-            self.learners.averages.follow(self.learners.weights, 1.0)
+        self.learners.averages.follow(self.learners.weights, 1.0)
 
     @classmethod
     def resume(cls, directory: Path, overrides: list[str]) -> Trainer:
@@ -90,14 +103,13 @@ class Trainer:
             raise SpowlError(f'{directory / CHECKPOINT} holds networks only, or is of an older '
                              'version; a run cannot go on from it')
         trainer = cls.__new__(cls)
-        alone = len(content['members']) == 1
         trainer._build({
-            '' if alone else state['name']: configuration.resumed(
+            state['name']: configuration.resumed(
                 configuration.from_dict(state['config']), overrides)
             for state in content['members']}, directory)
         trainer._load_state(content)
         for member in trainer.members:
-            trainer._rescored(member)
+            member.rescore()
         if overrides:
             trainer.origin['command'] += '; ' + checkpoint.command()
         return trainer
@@ -110,64 +122,49 @@ class Trainer:
         device = usable(first.device)
         if device.type == 'cuda':
             torch.set_float32_matmul_precision('high')  # TF32: four times as fast
-        self.collector = collector.make(list(configs.values()))
+        self.collector = Collector(list(configs.values()))
         self._validation = Validation(first.collect.workers)
         contract = self.collector.contract
         fitted = [replace(config, networks=config.networks.fitted(contract))
                   for config in configs.values()]
-        self.config = fitted[0]
         networks = []
         for config in fitted:
             torch.manual_seed(config.seed)
             networks.append(Networks(config.networks).to(device))
-        self.learners = Learners(
-            networks, [LearnerSettings(c.loss, c.optimiser, c.constraint) for c in fitted],
-            [c.seed for c in fitted])
+        self.learners = Learners(networks, fitted)
+        guide = Gait(gait.load(configuration.beside(first.guide.gait)), contract, device
+                     ) if first.guide.gait else None
         self.members = [
-            Member(index, name, config, directory / name,
-                   Gait(gait.load(configuration.beside(config.guide.gait)), contract, device)
-                   if config.guide.gait else None, device)
+            Member(index, name, config, directory / name, guide, device)
             for index, (name, config) in enumerate(zip(configs, fitted, strict=True))]
+        self._guide_weight = torch.zeros(len(fitted), device=device)
+        self._take_settings()
         self.explorer = self._explorer()
         collect = self.config.collect
         self.buffer = ReplayBuffer(collect.replay_capacity, collect.environments, contract.size,
                                    contract.action.size, len(fitted), device,
                                    self.config.networks.window, contract.action.rest.tolist(),
                                    self.config.optimiser.fuses(device))
-        self._guide_weight = torch.zeros(len(fitted), device=device)
-        self._prepare_step()
         self.phases_begun = 0
         self.decisions = self.raw_steps = self.updates = 0
         self.seconds = 0.0
         self.update_debt = 0.0
-        self.resumed_at: int | None = None
         self.stop_requested = False
-        self.until: int | None = None
-        """Decisions at which `run` returns before the configured number."""
+        self.until = collect.decisions
+        """Decisions at which `run` returns."""
         self.origin = checkpoint.origin()
 
     def _explorer(self) -> Explorer:
-        collect = self.config.collect
-        return Explorer(self.learners, [m.config.planner for m in self.members],
-                        collect.environments,
-                        round(collect.planning_share * collect.environments),
-                        [m.plan_noise for m in self.members])
+        return Explorer(self.learners, [member.config for member in self.members],
+                        [member.plan_noise for member in self.members])
 
-    def _prepare_step(self) -> None:
+    def _take_settings(self) -> None:
         """Take the settings into the update; a captured graph holds them."""
-        device, collect = self.learners.device, self.config.collect
+        self.config = self.members[0].config
         shares = torch.tensor([[m.config.collect.costly_share] for m in self.members],
-                              device=device)
-        self._costly_share: float | Tensor = (
-            collect.costly_share if bool((shares == shares[0]).all()) else shares)
-        self._figures: tuple[str, ...] = ()
-        """Names of the rows of what an update returns."""
-        self._step = Captured(self._learn, device, self.learners.generators)
-
-    @property
-    def decisions_of_each(self) -> int:
-        """Return the configured number of decisions of a learner."""
-        return self.config.collect.decisions
+                              dtype=torch.float64, device=self.learners.device)
+        self._costly_share = shares if shares.any() else None
+        self._step = Captured(self._learn, self.learners.device, self.learners.generators)
 
     @property
     def alive(self) -> list[Member]:
@@ -185,7 +182,7 @@ class Trainer:
     def run(self, on_row: Callable[[dict[str, Any]], None] | None = None,
             quiet: bool = False) -> None:
         """
-        Train until the configured number of decisions or until `stop_requested`.
+        Train for `until` decisions or until `stop_requested`.
 
         Both ends write a checkpoint. An error writes none: the last checkpoint is good, and the
         state in memory may not be.
@@ -195,7 +192,7 @@ class Trainer:
             every start
         """
         for member in self.members:
-            member.progress = Progress(member.directory, self.resumed_at)
+            member.progress = Progress(member.directory, self.decisions)
         try:
             with logging_redirect_tqdm(), tqdm(
                     total=self.config.collect.decisions, initial=self.decisions,
@@ -204,28 +201,25 @@ class Trainer:
                 self._loop(bar, on_row)
             self.save()
             for member in self.members:
-                if member.progress:
-                    member.progress.close()
+                member.progress.close()
         finally:
             self.collector.close()
             self._validation.close()
 
     def _loop(self, bar: tqdm[Any], on_row: Callable[[dict[str, Any]], None] | None) -> None:
-        schedule, last = self.config.schedule, self.config.collect.decisions
-        last = last if self.until is None else min(last, self.until)
         metrics: dict[str, NDArray[np.float64]] = {}
         watch = Stopwatch()
         began, before = time.perf_counter(), self.seconds
-        marked = self.decisions, self.raw_steps, self.updates, time.perf_counter()
+        marked = self.raw_steps, self.updates
         while True:
             if not self.stop_requested and any(m.evaluation_due for m in self.members):
                 self._evaluate()
                 watch.lap('evaluation')
-            if self.stop_requested or self.decisions >= last:
+            if self.stop_requested or self.decisions >= self.until:
                 return
             if self._phase_due():
-                schedule = self.config.schedule
                 continue
+            schedule = self.config.schedule
             previous = self.decisions
             self.collector.start(self._act(self.collector.observations))
             watch.lap('acting')
@@ -239,8 +233,8 @@ class Trainer:
                 for member in self.alive:
                     member.evaluation_due = True
             if self._passed(previous, schedule.log):
-                shared = self._shared_figures(watch.read(), marked)
-                marked = self.decisions, self.raw_steps, self.updates, time.perf_counter()
+                shared = self._shared_figures(watch.read(), *marked)
+                marked = self.raw_steps, self.updates
                 rows = [self._write_row(member, shared, metrics, on_row) for member in self.alive]
                 bar.set_postfix_str(_postfix(rows))
             if self._passed(previous, schedule.checkpoint):
@@ -264,33 +258,21 @@ class Trainer:
         before = self.config.collect
         for member in self.members:
             member.config = configuration.in_phase(member.config, phase)
-            kept = self._rescored(member)
+            kept = member.rescore()
             if kept and phase.kept:
                 for stack in (self.learners.weights, self.learners.averages):
                     stack.members[member.index].load_state_dict(kept)
-        self.config = self.members[0].config
-        self.learners.set_numbers([LearnerSettings(
-            m.config.loss, m.config.optimiser, m.config.constraint) for m in self.members])
-        self._prepare_step()
+        self.learners.set_numbers([member.config for member in self.members])
+        self._take_settings()
         now = self.config.collect
         if now.planning_share != before.planning_share:
             self.explorer = self._explorer()
-        if any(getattr(now, name) != getattr(before, name) for name in collector.CHARGES):
-            state = self.collector.state()
+        if any(getattr(now, name) != getattr(before, name) for name in CHARGES):
             self.collector.close()
-            self.collector = collector.make([member.config for member in self.members])
-            self.collector.load_state(state)
+            self.collector = Collector([member.config for member in self.members],
+                                       self.collector.state())
         log.info('after %d decisions a phase begins: %s', self.decisions, phase.values)
         return True
-
-    def _rescored(self, member: Member) -> dict[str, Tensor] | None:
-        """Score the kept networks by the present settings; return them, or None if none are."""
-        if not (member.directory / BEST).exists():
-            return None
-        kept = checkpoint.load(member.directory / BEST)
-        member.rescore(kept['evaluation'], configuration.from_dict(kept['config']))
-        networks: dict[str, Tensor] = kept['networks']
-        return networks
 
     def _passed(self, previous: int, every: int) -> bool:
         """Return whether a multiple of `every` decisions was reached since `previous`."""
@@ -308,15 +290,13 @@ class Trainer:
                 actions[member.index] = 0.0
         return actions.reshape(len(observations), -1)
 
-    def _take(self, collected: collector.Collected) -> None:
+    def _take(self, collected: Collected) -> None:
         """Store the collected decisions and count the updates that they make due."""
         collect = self.config.collect
-        if collected.cut:
-            self.buffer.cut(collected.cut)
+        self.buffer.cut(collected.cut)
         self.buffer.add(**collected.decisions)
-        for stream in (*collected.fresh, *collected.cut):
-            learner, own = divmod(stream, collect.environments)
-            self.explorer.reset(learner, own)
+        for stream in (*(stream for stream, _ in collected.ended), *collected.cut):
+            self.explorer.reset(*divmod(stream, collect.environments))
         self.decisions += collect.environments
         self.raw_steps += collect.environments * collect.action_repeat
         for stream, episode in collected.ended:
@@ -328,12 +308,10 @@ class Trainer:
             self.update_debt += collect.environments * collect.updates_per_decision
 
     def _learn(self) -> dict[str, Tensor]:
-        """Make one update of all learners; a CUDA graph captures this."""
+        """Make one update of all learners, return its figures; a CUDA graph captures this."""
         batch = self.buffer.sample(self.config.batch_size, self.config.horizon,
                                    self.learners.generators, self._costly_share)
-        figures = self.learners.update(batch, self._guidance(batch))
-        self._figures = tuple(figures)
-        return {'figures': torch.stack([value.double() for value in figures.values()])}
+        return self.learners.update(batch, self._guidance(batch))
 
     def _guidance(self, batch: Batch) -> Guidance | None:
         guide = self.members[0].gait
@@ -353,28 +331,22 @@ class Trainer:
             return {}
         if not self.updates:
             self._fit_features()
-        if self._costs_matter:
+        if self._costly_share is not None:
             self.buffer.count_costly()
         while self.update_debt >= 1.0:
             self.update_debt -= 1.0
             if self.members[0].gait is not None:
-                for member in self.members:
-                    self._guide_weight[member.index] = member.config.guide.weight_after(
-                        self.updates)
-            read = self._step()['figures']
+                self._guide_weight.copy_(torch.tensor([
+                    member.config.guide.weight_after(self.updates) for member in self.members]))
+            last = self._step()
             self.updates += 1
-        figures: dict[str, NDArray[np.float64]] = dict(
-            zip(self._figures, read.cpu().numpy(), strict=True))
+        read = torch.stack([value.double() for value in last.values()]).cpu().numpy()
+        figures: dict[str, NDArray[np.float64]] = dict(zip(last, read, strict=True))
         for member in self.alive:
-            for name in FINITE:
-                if not np.isfinite(figures[name][member.index]):
-                    self._fail(member, name, float(figures[name][member.index]))
-                    break
+            wrong = [name for name in FINITE if not np.isfinite(figures[name][member.index])]
+            if wrong:
+                self._fail(member, wrong[0], float(figures[wrong[0]][member.index]))
         return figures
-
-    @property
-    def _costs_matter(self) -> bool:
-        return isinstance(self._costly_share, Tensor) or self._costly_share > 0
 
     def _fail(self, member: Member, name: str, value: float) -> None:
         """
@@ -383,25 +355,20 @@ class Trainer:
         :raises SpowlError: it is the last one
         """
         what = (f'the {name.replace("_", " ")} became {value} after {self.updates} updates; '
-                f'{member.directory / BEST if len(self.members) > 1 else self._checkpoint} is '
-                'from before: look at progress.csv, and train with a smaller '
-                'optimiser.learning_rate')
+                f'{member.directory / (BEST if len(self.members) > 1 else CHECKPOINT)} is from '
+                'before: look at progress.csv, and train with a smaller optimiser.learning_rate')
         member.failed, member.evaluation_due = what, False
         if not self.alive:
             raise SpowlError(what)
         log.error('%s has failed, the other learners go on: %s', member.name, what)
-
-    @property
-    def _checkpoint(self) -> Path:
-        return self.directory / CHECKPOINT
 
     def _fit_features(self) -> None:
         """Standardise observations by the first episodes, unless the initial networks do."""
         if not self.config.networks.proximity_scale:
             return
         for member, networks in zip(self.members, self.learners.weights.members, strict=True):
-            seen = self.buffer.arrays['obs'][member.index, :self.buffer.filled].flatten(0, 1)
-            shown = seen.cpu().numpy()
+            seen = self.buffer.arrays['obs'][member.index, :self.buffer.filled]
+            shown = seen.flatten(0, 1).cpu().numpy()
             features = networks.features
             fresh = (features.mean == 0.0) & (features.scale == 1.0)
             mean = torch.from_numpy(shown.mean(axis=0)).to(fresh.device)
@@ -420,26 +387,23 @@ class Trainer:
 
     # -- what is written --------------------------------------------------------------------
 
-    def _shared_figures(self, phases: dict[str, float], marked: tuple[int, int, int, float]
-                        ) -> dict[str, Any]:
-        decisions, raw_steps, updates, then = marked
-        span = time.perf_counter() - then
+    def _shared_figures(self, phases: dict[str, float], raw_steps: int, updates: int
+                        ) -> dict[str, float]:
+        """Return speeds since these counts, and where the seconds of the phases went."""
         total = sum(phases.values())
-        return {'raw_steps_per_second': (self.raw_steps - raw_steps) / span,
-                'updates_per_second': (self.updates - updates) / span,
+        return {'raw_steps_per_second': (self.raw_steps - raw_steps) / total,
+                'updates_per_second': (self.updates - updates) / total,
                 **{f'{phase}_share': phases.get(phase, 0.0) / total
                    for phase in ('environment', 'acting', 'update', 'evaluation')}}
 
-    def _write_row(self, member: Member, shared: dict[str, Any],
+    def _write_row(self, member: Member, shared: dict[str, float],
                    metrics: dict[str, NDArray[np.float64]],
                    on_row: Callable[[dict[str, Any]], None] | None) -> dict[str, Any]:
         row = {
-            'decisions': self.decisions, 'raw_steps': self.raw_steps, 'updates': self.updates,
-            'seconds': round(self.seconds, 1), **member.figures(), **shared,
+            **self._counters(), 'seconds': round(self.seconds, 1), **member.figures(), **shared,
             **{name: float(metrics[name][member.index]) if name in metrics else float('nan')
                for name in REPORTED}}
-        if member.progress:
-            member.progress.write(row)
+        member.progress.write(row)
         if on_row:
             on_row(row)
         return row
@@ -467,7 +431,7 @@ class Trainer:
                     'planner': _whole(self.explorer.state(member.index)),
                     'learner': _whole(self.learners.save(member.index)),
                     'buffer': self.buffer.state(member.index)} for member in self.members]
-        checkpoint.save(self._checkpoint, {
+        checkpoint.save(self.directory / CHECKPOINT, {
             'config': self.config.to_dict(), 'counters': self._counters(), 'origin': self.origin,
             'update_debt': self.update_debt, 'phases': self.phases_begun, 'members': members,
             **({'networks': members[0]['networks']} if len(members) == 1 else {}),
@@ -478,7 +442,6 @@ class Trainer:
         counters = content['counters']
         self.decisions, self.raw_steps = counters['decisions'], counters['raw_steps']
         self.updates, self.seconds = counters['updates'], counters['seconds']
-        self.resumed_at = self.decisions
         self.origin = content['origin']
         self.update_debt = content['update_debt']
         self.phases_begun = content.get('phases', 0)

@@ -31,6 +31,9 @@ from spowl_ros.training.networks import Networks
 
 PERTURBED = 'ordinary'
 """The perturbed robot of validations, a name in `perturbation.PRESETS`."""
+ROBOTS = 'evaluation', 'perturbed'
+"""What the figures of the nominal and of the perturbed robot begin with."""
+FIGURES = 'return', 'cost', 'cost_free'
 SIDE_BY_SIDE = 4
 """Episodes that one process drives at once."""
 _ASK_S = 0.2
@@ -45,9 +48,11 @@ log = logging.getLogger(__name__)
 class _Episodes:
     """Some episodes of one learner's policy."""
 
+    learner: int
     config: TrainConfig
     weights: dict[str, NDArray[np.float32]]
-    perturbed: bool
+    robot: str
+    """One of `ROBOTS`."""
     seeds: Sequence[int]
 
     def drive(self, proceed: Callable[[int], bool] | None = None) -> Outcomes:
@@ -58,7 +63,7 @@ class _Episodes:
                                   for name, value in self.weights.items()})
         repeat = self.config.collect.action_repeat
         robot = preset(PERTURBED, environment.contract(self.config.task, repeat).raw_period
-                       ) if self.perturbed else None
+                       ) if self.robot == ROBOTS[1] else None
         agent = PlannerAgent(networks, replace(self.config.planner, kind='policy'))
         environments = [environment.make(self.config.task, action_repeat=repeat,
                                          perturbation=robot) for _ in self.seeds]
@@ -88,15 +93,21 @@ class Validation:
         :return: means for each, those of the perturbed robot begin with `perturbed_`; none if
             `proceed` returned False
         """
-        of_each = [_parts(networks, config) for networks, config in due]
-        parts = list(itertools.chain(*of_each))
+        parts = [part for learner, (networks, config) in enumerate(due)
+                 for part in _parts(learner, networks, config)]
         outcomes = self._apart(parts, proceed) if self._workers else None
         if outcomes is None:
             outcomes = [part.drive(lambda steps: proceed()) for part in parts if proceed()]
         if sum(map(len, outcomes)) < sum(len(part.seeds) for part in parts):
             return []
-        made = iter(outcomes)
-        return [_figures(own, [next(made) for _ in own]) for own in of_each]
+        figures: list[dict[str, float]] = [{} for _ in due]
+        for (learner, robot), some in itertools.groupby(
+                zip(parts, outcomes, strict=True), lambda made: (made[0].learner, made[0].robot)):
+            reward, cost = np.concatenate([outcome for _, outcome in some]).T
+            means = reward.mean(), cost.mean(), (cost == 0).mean()
+            figures[learner] |= {f'{robot}_{name}': float(mean)
+                                 for name, mean in zip(FIGURES, means, strict=True)}
+        return figures
 
     def _apart(self, parts: Sequence[_Episodes], proceed: Callable[[], bool]
                ) -> list[Outcomes] | None:
@@ -125,23 +136,11 @@ class Validation:
         self._pool = None
 
 
-def _parts(networks: Networks, config: TrainConfig) -> list[_Episodes]:
+def _parts(learner: int, networks: Networks, config: TrainConfig) -> list[_Episodes]:
     weights = {name: value.detach().cpu().numpy()
                for name, value in networks.state_dict().items()}
-    schedule = config.schedule
-    return [_Episodes(config, weights, perturbed, seeds[first:first + SIDE_BY_SIDE])
-            for perturbed, seeds in ((False, VALIDATION[:schedule.evaluation_episodes]),
-                                     (True, VALIDATION[:schedule.perturbed_episodes]))
+    counts = config.schedule.evaluation_episodes, config.schedule.perturbed_episodes
+    return [_Episodes(learner, config, weights, robot, seeds[first:first + SIDE_BY_SIDE])
+            for robot, count in zip(ROBOTS, counts, strict=True)
+            for seeds in (VALIDATION[:count],)
             for first in range(0, len(seeds), SIDE_BY_SIDE)]
-
-
-def _figures(parts: Sequence[_Episodes], outcomes: Sequence[Outcomes]) -> dict[str, float]:
-    figures: dict[str, float] = {}
-    for perturbed, name in ((False, 'evaluation'), (True, 'perturbed')):
-        some = [outcome for part, outcome in zip(parts, outcomes, strict=True)
-                if part.perturbed is perturbed]
-        if some:
-            reward, cost = np.concatenate(some).T
-            figures |= {f'{name}_return': float(reward.mean()), f'{name}_cost': float(cost.mean()),
-                        f'{name}_cost_free': float((cost == 0).mean())}
-    return figures

@@ -22,7 +22,8 @@ def draw(buffer: ReplayBuffer, sequences: int, horizon: int, costly: float = 0.0
     """Return a batch of the first learner, without the learners' axis."""
     buffer.count_costly()
     generators = [torch.Generator().manual_seed(seed + i) for i in range(buffer.learners)]
-    batch = buffer.sample(sequences, horizon, generators, costly)
+    share = torch.full((buffer.learners, 1), costly, dtype=torch.float64)
+    batch = buffer.sample(sequences, horizon, generators, share)
     return Batch(**{name: value[0] for name, value in vars(batch).items()})
 
 
@@ -155,7 +156,7 @@ def test_a_learner_draws_only_from_its_own_replay() -> None:
         both.load_state(buffer.state(), learner)
     both.count_costly()
     batch = both.sample(30, 3, [torch.Generator().manual_seed(seed) for seed in (4, 5)],
-                        torch.tensor([[0.5], [0.2]]))
+                        torch.tensor([[0.5], [0.2]], dtype=torch.float64))
     for learner, (buffer, share) in enumerate(zip(alone, (0.5, 0.2), strict=True)):
         mine = draw(buffer, 30, 3, share, seed=4 + learner)
         for name, value in vars(mine).items():
@@ -174,5 +175,5 @@ def test_a_compiled_sample_is_the_same() -> None:
         extra = filled(1, 60, 5)
         for buffer in (plain, fused):
             buffer.add(**{name: array[0, 0] for name, array in extra.arrays.items()})
-    assert len(plain) == 60
+    assert plain.filled == plain.length
     assert torch._dynamo.utils.counters['stats']['unique_graphs'] == 1

@@ -19,34 +19,35 @@ import pytest
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.sim import environment
 from spowl_ros.training import collect as collector
-from spowl_ros.training.collect import Collected, LocalCollector, ProcessCollector
+from spowl_ros.training.collect import Collected, Collector, Worker
 from spowl_ros.training.config import TrainConfig
 from spowl_ros.training.stream import Stream, margin_cost
 
 COUNT = 3
 
 
-def step(tested: collector.Collector, rng: np.random.Generator) -> Collected:
+def step(tested: Collector, rng: np.random.Generator) -> Collected:
     """Act at random once; return copies, which later steps do not overwrite."""
     tested.start(rng.uniform(-1, 1, (COUNT, 2)).astype(np.float32))
     result = tested.finish()
     return replace(result, decisions={k: v.copy() for k, v in result.decisions.items()})
 
 
+def pids_of(tested: Collector) -> list[int | None]:
+    """Return the process ids of the workers."""
+    return [worker._process.pid for worker in tested.workers if isinstance(worker, Worker)]
+
+
 @pytest.fixture
-def local(tiny: TrainConfig) -> LocalCollector:
+def local(tiny: TrainConfig) -> Collector:
     """Return the streams in this process."""
-    made = collector.make([tiny])
-    assert isinstance(made, LocalCollector)
-    return made
+    return Collector([tiny])
 
 
 @pytest.fixture
-def workers(tiny: TrainConfig) -> Iterator[ProcessCollector]:
+def workers(tiny: TrainConfig) -> Iterator[Collector]:
     """Return the streams in two processes, one with two of them."""
-    made = collector.make([replace(tiny, collect=replace(
-        tiny.collect, workers=2, step_timeout=20.0))])
-    assert isinstance(made, ProcessCollector)
+    made = Collector([replace(tiny, collect=replace(tiny.collect, workers=2, step_timeout=20.0))])
     yield made
     made.close()
 
@@ -54,12 +55,12 @@ def workers(tiny: TrainConfig) -> Iterator[ProcessCollector]:
 def equal(one: Collected, other: Collected) -> bool:
     """Compare everything."""
     return (all((one.decisions[name] == other.decisions[name]).all() for name in one.decisions)
-            and (one.ended, one.fresh, one.cut) == (other.ended, other.fresh, other.cut))
+            and (one.ended, one.cut) == (other.ended, other.cut))
 
 
 @pytest.mark.slow
-def test_processes_collect_the_same(local: LocalCollector, workers: ProcessCollector,
-                                    tiny: TrainConfig) -> None:
+def test_processes_collect_the_same(local: Collector, workers: Collector, tiny: TrainConfig
+                                    ) -> None:
     """Decisions, ends and states are the same wherever the environments live."""
     one, other = np.random.default_rng(0), np.random.default_rng(0)
     assert (local.observations == workers.observations).all()
@@ -69,10 +70,10 @@ def test_processes_collect_the_same(local: LocalCollector, workers: ProcessColle
         assert (local.observations == workers.observations).all()
         if i == 49:
             assert [end.raw_steps for _, end in mine.ended] == COUNT * [1000]
-            assert mine.fresh == [0, 1, 2]
+            assert [stream for stream, _ in mine.ended] == [0, 1, 2]
     state = workers.state()
     assert state == local.state()
-    again = collector.make([tiny])
+    again = Collector([tiny])
     again.load_state(state)
     assert (again.observations == local.observations).all()
     assert equal(step(again, np.random.default_rng(5)), step(local, np.random.default_rng(5)))
@@ -80,14 +81,14 @@ def test_processes_collect_the_same(local: LocalCollector, workers: ProcessColle
 
 @pytest.mark.slow
 @pytest.mark.parametrize('number', [signal.SIGKILL, signal.SIGSTOP])
-def test_lost_worker_is_replaced(number: int, workers: ProcessCollector, monkeypatch: Any,
+def test_lost_worker_is_replaced(number: int, workers: Collector, monkeypatch: Any,
                                  caplog: pytest.LogCaptureFixture) -> None:
     """A worker that dies or hangs is reported and replaced; its streams begin new episodes."""
     rng = np.random.default_rng(0)
     for _ in range(3):
         step(workers, rng)
     before = workers.state()
-    pid = workers.pids[0]
+    pid = pids_of(workers)[0]
     assert pid
     if number == signal.SIGSTOP:
         monkeypatch.setattr(workers, '_seconds', 1.0)
@@ -105,7 +106,7 @@ def test_lost_worker_is_replaced(number: int, workers: ProcessCollector, monkeyp
     assert np.isfinite(fresh).all()
     after = step(workers, rng)
     assert (after.decisions['obs'] == fresh).all()
-    assert workers.pids[0] != pid
+    assert pids_of(workers)[0] != pid
     assert not psutil.pid_exists(pid)
 
 
@@ -113,8 +114,7 @@ def test_lost_worker_is_replaced(number: int, workers: ProcessCollector, monkeyp
 def test_worker_that_always_fails_ends_the_run(tiny: TrainConfig) -> None:
     """An environment that cannot even start is an error that says so."""
     broken = replace(tiny, collect=replace(tiny.collect, workers=1, action_repeat=20))
-    made = collector.make([broken])
-    assert isinstance(made, ProcessCollector)
+    made = Collector([broken])
     try:
         made.start(np.full((COUNT, 5), 0.5, np.float32))  # five actuators: none has so many
         with pytest.raises(SpowlError, match=r'3 times in a row; .*collect.workers=0'):
@@ -126,26 +126,25 @@ def test_worker_that_always_fails_ends_the_run(tiny: TrainConfig) -> None:
 @pytest.mark.slow
 def test_workers_end_with_the_trainer(tiny: TrainConfig) -> None:
     """Workers whose trainer is gone do not stay."""
-    made = collector.make([replace(tiny, collect=replace(tiny.collect, workers=2))])
-    assert isinstance(made, ProcessCollector)
-    pids = made.pids
-    for worker in made._workers:
+    made = Collector([replace(tiny, collect=replace(tiny.collect, workers=2))])
+    pids = pids_of(made)
+    for worker in made.workers:
         worker._pipe.close()
     deadline = time.monotonic() + 60
     while any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
               for pid in pids if pid) and time.monotonic() < deadline:
         time.sleep(0.05)
-    alive = [worker._process.is_alive() for worker in made._workers]
-    for worker in made._workers:
+    alive = [worker._process.is_alive() for worker in made.workers]
+    for worker in made.workers:
         worker._process.kill()
         worker._process.join()
     assert alive == [False, False]
 
 
 @pytest.mark.slow
-def test_workers_import_no_pytorch(workers: ProcessCollector) -> None:
+def test_workers_import_no_pytorch(workers: Collector) -> None:
     """A worker is small: it imports no PyTorch."""
-    pid = workers.pids[0]
+    pid = pids_of(workers)[0]
     assert pid
     maps = [entry.path for entry in psutil.Process(pid).memory_maps()]
     assert not any('libtorch' in path for path in maps)

@@ -8,15 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 
-from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.planner_settings import PlannerSettings
 from spowl_ros.sim import environment
 from spowl_ros.training.config import TrainConfig
 from spowl_ros.training.explore import Explorer
-from spowl_ros.training.learner import Learners, LearnerSettings
+from spowl_ros.training.learner import Learners
 from spowl_ros.training.networks import Networks
 
 STREAMS, PLANNING = 3, 2
@@ -29,9 +27,11 @@ def explorer(tiny: TrainConfig, seeds: list[int], planners: list[PlannerSettings
     for seed in seeds:
         torch.manual_seed(seed)
         networks.append(Networks(replace(tiny.networks, dropout=0.0).fitted(contract)))
-    settings = LearnerSettings(tiny.loss, tiny.optimiser, tiny.constraint)
-    return Explorer(Learners(networks, [settings] * len(seeds), seeds), planners, STREAMS,
-                    PLANNING, [torch.Generator().manual_seed(seed) for seed in seeds])
+    collect = replace(tiny.collect, environments=STREAMS, planning_share=PLANNING / STREAMS)
+    configs = [replace(tiny, seed=seed, planner=planner, collect=collect)
+               for seed, planner in zip(seeds, planners, strict=True)]
+    return Explorer(Learners(networks, configs), configs,
+                    [torch.Generator().manual_seed(seed) for seed in seeds])
 
 
 def acted(tested: Explorer, learner: int, random: np.random.Generator) -> list[Any]:
@@ -69,9 +69,3 @@ def test_memory_goes_on(tiny: TrainConfig) -> None:
     second.load_state(first.state(0), 0)
     one, other = (acted(e, 0, np.random.default_rng(1)) for e in (first, second))
     assert all((a == b).all() for a, b in zip(one, other, strict=True))
-
-
-def test_different_searches_are_refused(tiny: TrainConfig) -> None:
-    """Learners of one stack search alike."""
-    with pytest.raises(SpowlError, match=r'planner\.horizon differs'):
-        explorer(tiny, [3, 5], [tiny.planner, replace(tiny.planner, horizon=2)])

@@ -14,14 +14,16 @@ import torch
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.training.adam import Adam
 from spowl_ros.training.capture import Captured
+from spowl_ros.training.config import TrainConfig
 from spowl_ros.training.constraint import AugmentedLagrangian, BudgetController
-from spowl_ros.training.learner import Guidance, Learners, LearnerSettings, OptimiserConfig
-from spowl_ros.training.losses import Batch, LossConfig
+from spowl_ros.training.learner import Guidance, Learners, OptimiserConfig
+from spowl_ros.training.losses import Batch
 from spowl_ros.training.networks import NetworkConfig, Networks
 
 H, B = 3, 16
 SIZES = NetworkConfig(obs_dim=6, action_dim=2, latent_dim=16, enc_dim=16, mlp_dim=16, num_c=2,
                       num_q=3, dropout=0.0, readout='linear')
+PLAIN = TrainConfig('T')
 
 
 def networks(seed: int) -> Networks:
@@ -34,11 +36,12 @@ def networks(seed: int) -> Networks:
 
 
 def learners(seeds: Sequence[int] = (0,),
-             settings: Sequence[LearnerSettings] | LearnerSettings | None = None) -> Learners:
+             configs: Sequence[TrainConfig] | TrainConfig = PLAIN) -> Learners:
     """Return learners with networks of these seeds."""
-    if not isinstance(settings, Sequence):
-        settings = [settings or LearnerSettings()] * len(seeds)
-    return Learners([networks(seed) for seed in seeds], settings, seeds)
+    if isinstance(configs, TrainConfig):
+        configs = [configs] * len(seeds)
+    return Learners([networks(seed) for seed in seeds],
+                    [replace(c, seed=seed) for c, seed in zip(configs, seeds, strict=True)])
 
 
 def batch(*seeds: int) -> Batch:
@@ -69,8 +72,8 @@ def weights(made: Learners, learner: int = 0) -> dict[str, torch.Tensor]:
 def test_learner_goes_on_from_its_state(constraint: AugmentedLagrangian | BudgetController
                                         ) -> None:
     """A learner with the state of another makes the same updates, bit for bit."""
-    settings = LearnerSettings(
-        LossConfig(), OptimiserConfig(average_rate=0.1, entropy_target=-1.0), constraint)
+    settings = replace(PLAIN, constraint=constraint, optimiser=OptimiserConfig(
+        average_rate=0.1, entropy_target=-1.0))
     one, other = learners([0], settings), learners([9], settings)
     for _ in range(3):
         one.update(batch())
@@ -84,7 +87,7 @@ def test_learner_goes_on_from_its_state(constraint: AugmentedLagrangian | Budget
 
 def test_learner_learns() -> None:
     """Updates on one batch bring its loss down and change every trained network."""
-    made = learners([0], LearnerSettings(optimiser=OptimiserConfig(learning_rate=3e-3)))
+    made = learners([0], replace(PLAIN, optimiser=OptimiserConfig(learning_rate=3e-3)))
     before = weights(made)
     losses = [float(made.update(batch())['loss']) for _ in range(60)]
     assert min(losses[-10:]) < 0.8 * losses[0]
@@ -98,9 +101,8 @@ def test_learner_learns() -> None:
 def test_each_of_many_learners_is_as_alone(differing: bool) -> None:
     """Learner k of three makes the updates that it makes alone, also where numbers differ."""
     seeds = [0, 1, 2]
-    settings = [LearnerSettings(
-        LossConfig(), OptimiserConfig(average_rate=0.1, entropy_target=-1.0),
-        BudgetController(budget=0.5)) for _ in seeds]
+    settings = [replace(PLAIN, constraint=BudgetController(budget=0.5), optimiser=OptimiserConfig(
+        average_rate=0.1, entropy_target=-1.0)) for _ in seeds]
     if differing:
         settings = [replace(
             s, loss=replace(s.loss, discount=0.9 + 0.03 * k, cost=0.1 * (1 + k)),
@@ -130,8 +132,7 @@ def test_each_of_many_learners_is_as_alone(differing: bool) -> None:
 def test_learners_that_are_trained_as_one_differ_in_numbers_only() -> None:
     """A setting that is no number is refused by its name."""
     with pytest.raises(SpowlError, match='entropy_target.*only numbers'):
-        learners([0, 1], [LearnerSettings(),
-                          LearnerSettings(optimiser=OptimiserConfig(entropy_target=0.5))])
+        learners([0, 1], [PLAIN, replace(PLAIN, optimiser=OptimiserConfig(entropy_target=0.5))])
 
 
 def test_one_learner_that_is_not_a_number_leaves_the_others_alone() -> None:
@@ -146,7 +147,7 @@ def test_one_learner_that_is_not_a_number_leaves_the_others_alone() -> None:
 
 def test_the_average_follows_the_networks() -> None:
     """Its weights are those of the past, weighted; without a rate it is the networks."""
-    made = learners([0], LearnerSettings(optimiser=OptimiserConfig(average_rate=0.95)))
+    made = learners([0], replace(PLAIN, optimiser=OptimiserConfig(average_rate=0.95)))
     expected = deepcopy(made.averages.members[0].policy.state_dict())
     for update in range(1, 4):
         made.update(batch())
@@ -163,7 +164,7 @@ def test_the_average_follows_the_networks() -> None:
 @pytest.mark.parametrize('target', [-2.0, 0.5])
 def test_entropy_is_steered_to_its_target(target: float) -> None:
     """Below the target entropy weighs more with every update, above it less."""
-    made = learners([0], LearnerSettings(optimiser=OptimiserConfig(entropy_target=target)))
+    made = learners([0], replace(PLAIN, optimiser=OptimiserConfig(entropy_target=target)))
     for _ in range(5):
         before = float(made.state['entropy_weight'])
         entropy = float(made.update(batch())['entropy']) / SIZES.action_dim
@@ -176,7 +177,7 @@ def test_entropy_is_steered_to_its_target(target: float) -> None:
 def test_guidance_draws_each_policy_by_its_own_weight() -> None:
     """With a weight the policy's mean moves to the guide's actions, without one it is as alone."""
     actions = torch.full((2, H + 1, B, 2), -0.8)
-    quick = LearnerSettings(optimiser=OptimiserConfig(policy_learning_rate=3e-3))
+    quick = replace(PLAIN, optimiser=OptimiserConfig(policy_learning_rate=3e-3))
     many, alone = learners([0, 0], quick), learners([0], quick)
     for _ in range(10):
         many.update(batch(3, 3), Guidance(actions, torch.tensor([30.0, 0.0])))
@@ -204,8 +205,8 @@ def test_what_a_graph_would_capture_runs_uncaptured() -> None:
 def test_the_captured_update_is_the_uncaptured_one() -> None:
     """On a GPU updates replayed from a graph give what the same updates give without one."""
     def on_device() -> Learners:
-        return Learners([networks(seed).cuda() for seed in (0, 1)], [LearnerSettings()] * 2,
-                        (0, 1))
+        return Learners([networks(seed).cuda() for seed in (0, 1)],
+                        [replace(PLAIN, seed=seed) for seed in (0, 1)])
 
     made, plain = on_device(), on_device()
     fixed = Batch(**{name: value.cuda() for name, value in vars(batch(1, 2)).items()})

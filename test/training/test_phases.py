@@ -47,8 +47,8 @@ def test_a_recipe_runs_untouched(tiny_data: dict[str, Any], tmp_path: Path) -> N
     config = from_dict(data)
     whole = Trainer(config, tmp_path / 'whole')
     charged: list[set[float]] = []
-    whole.run(lambda row: charged.append(
-        {stream.least_cost for stream in whole.collector.streams}))  # type: ignore
+    whole.run(lambda row: charged.append({
+        stream.least_cost for stream in whole.collector.workers[0].streams.values()}))
     assert (charged[0], charged[-1]) == ({0.0}, {3.0})
     assert whole.phases_begun == 2
     now = whole.members[0].config

@@ -230,9 +230,9 @@ def test_the_worst_copies_the_best(tiny: TrainConfig, tmp_path: Path, processes:
     assert kept == lineage
     choice.choose(tmp_path, kept, 60)
     assert kept == lineage
-    run = choice.ChoosingPopulation(proceed(), proceed, kept)
-    run.run()
-    assert len(run.summary()) >= 2 and kept == lineage
+    for part in choice.parts(proceed(), proceed, kept):
+        part.run()
+    assert kept == lineage
     ended = states(tmp_path)
     assert {state['config']['optimiser']['entropy'] for state in ended.values()} == {weight, its}
     for state in ended.values():  # what the updates used
@@ -259,7 +259,8 @@ def test_copies_go_through_the_phases_of_the_recipe(tiny: TrainConfig, tmp_path:
     first = (population.Population(configs, tmp_path, processes=processes) if processes
              else Trainer(configs, tmp_path))
     lineage = choice.begin(config, 60, varied)
-    choice.ChoosingPopulation(first, proceed, lineage).run()
+    for part in choice.parts(first, proceed, lineage):
+        part.run()
     (made,) = lineage.choices
     ended = {name: state['config'] for name, state in states(tmp_path).items()}
     assert len(ended) == 2
@@ -282,6 +283,7 @@ def test_a_choosing_run_takes_any_setting_from_the_command_line(
         text=True, capture_output=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count('180 decisions') == 4
+    assert '1 copies, see' in done.stdout
     lineage = choice.read(run, [])
     assert lineage is not None and len(lineage.choices) == 1
 
