@@ -39,7 +39,7 @@ class Explorer:
         self._planner = PlannerModule(networks, configs[0].planner).to(device)
         self._knobs = {name: torch.tensor([[one[name]] for one in knobs], device=device)
                        for name in knobs[0]}
-        self.memory = Memory(*(part.unsqueeze(0).repeat(count, *[1] * part.dim())
+        self.memory = Memory(*(torch.stack([part] * count)
                                for part in self._planner.memory(self.planning)))
         """Of the streams that plan; axis 0 is the learner."""
         sizes = networks.config
@@ -72,22 +72,18 @@ class Explorer:
             drawn = [self._planner.draw(self.planning, generator)
                      for generator in self._generators]
             noise = Noise(*(torch.stack(parts) for parts in zip(*drawn, strict=True)))
-            planned, *memory = self._plans(self._seen[:, :self.planning], noise)
+            planned, *memory = self._learners.apply(
+                self._plan, self._seen[:, :self.planning], self.memory, noise, self._knobs)
             for mine, now in zip(self.memory, memory, strict=True):
                 mine.copy_(now)
             actions = torch.cat([planned, actions[:, self.planning:]], dim=1)
         return {'action': actions}
 
-    def _plans(self, observations: Tensor, noise: Noise) -> tuple[Tensor, ...]:
-        """Return the actions of all learners' plans, then the parts of their memory."""
-        def plan(networks: Networks, *args: Any) -> tuple[Tensor, ...]:
-            del networks  # those of the planner, with the weights of this call
-            _, choice, after = self._planner.plan(*args, explore=True)
-            return choice.action, *after
-
-        planned: tuple[Tensor, ...] = self._learners.apply(
-            plan, observations, self.memory, noise, self._knobs)
-        return planned
+    def _plan(self, networks: Networks, *args: Any) -> tuple[Tensor, ...]:
+        """Return the actions of one learner's plans, then the parts of their memory."""
+        del networks  # those of the planner, with the weights of this call
+        _, choice, after = self._planner.plan(*args, explore=True)
+        return choice.action, *after
 
     # -- what is kept -------------------------------------------------------------------------
 

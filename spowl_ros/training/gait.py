@@ -99,24 +99,24 @@ class Gait:
         if config.robot != contract.robot:
             raise SpowlError(f'a gait of {config.robot} cannot guide {contract.robot} '
                              f'({contract.task}); set guide.gait to one of its own')
-        scans = {f.name: contract.slices[f.name] for f in contract.fields if f.sensor == 'scan'}
-        joints = {f.name: contract.slices[f.name] for f in contract.fields if f.sensor in SENSED}
-        for name, known in (*((scan, scans) for scan in (config.goal, config.obstacles)),
-                            *((name, joints) for name in config.phase if name != 'offset')):
-            if name not in known:
-                raise SpowlError(f'the gait needs {name!r}, which {contract.task} does not have; '
-                                 f'it has {", ".join(known)}')
+        slices, sensors = contract.slices, {f.name: f.sensor for f in contract.fields}
+        for names, kinds in (((config.goal, config.obstacles), ('scan',)),
+                             ([name for name in config.phase if name != 'offset'], SENSED)):
+            known = [name for name, sensor in sensors.items() if sensor in kinds]
+            for name in names:
+                if name not in known:
+                    raise SpowlError(f'the gait needs {name!r}, which {contract.task} does not '
+                                     f'have; it has {", ".join(known)}')
         if list(config.strokes) != list(contract.action.names):
             raise SpowlError(f'the gait moves {", ".join(config.strokes)}; {contract.task} has '
                              f'{", ".join(contract.action.names)}')
 
         tensor = partial(torch.tensor, dtype=torch.float32, device=device)
-        self._goal, self._obstacles = scans[config.goal], scans[config.obstacles]
-        kinds = {field.name: field.sensor for field in contract.fields}
-        weighed = [[name for name in config.phase if kinds.get(name) == kind] for kind in SENSED]
+        self._goal, self._obstacles = slices[config.goal], slices[config.obstacles]
+        weighed = [[name for name in config.phase if sensors.get(name) == kind] for kind in SENSED]
         # Tensors: PyTorch would copy a list to the device, which a CUDA graph cannot do.
         position, self._velocity, self._force = (
-            torch.tensor([joints[name].start for name in names], dtype=torch.long, device=device)
+            torch.tensor([slices[name].start for name in names], dtype=torch.long, device=device)
             for names in weighed)
         self._sine, self._cosine = position, position + 1
         self._weights = tensor([config.phase[name] for names in weighed for name in names])

@@ -178,12 +178,12 @@ class Learners:
         :return: figures (M,) by name
         """
         self.weights.train()
-        _, horizon, size = batch.reward.shape
         flat, o = self.weights.flat, self._optimiser
         leaf = flat[MODEL].detach().requires_grad_()
         total, metrics, latents = self._model_loss(
             {**flat, MODEL: leaf}, self.weights.buffers, dict(vars(batch)),
-            self._noise(horizon * size), self._pairs(), self._varied['loss'], guidance or ())
+            self._noise(batch.reward[0].numel()), self._pairs(), self._varied['loss'],
+            guidance or ())
         gradient, = torch.autograd.grad(total.sum(), leaf)
         norm = self._adam[MODEL].step(gradient, self._rate, o.gradient_norm)
         metrics = {'loss': total.detach(), **metrics, 'gradient_norm': norm,
@@ -220,10 +220,10 @@ class Learners:
         rate = full(state['value_scale'], o.policy_learning_rate).unsqueeze(-1)
         norm = self._adam[POLICY].step(gradient, rate, o.gradient_norm)
         with torch.no_grad():
-            mean_cost_value = terms['cost_value'].detach().mean(dim=-1)
-            entropy = -terms['log_prob'].detach().mean(dim=-1)
+            mean_cost_value = terms['cost_value'].mean(dim=-1)
+            entropy = -terms['log_prob'].mean(dim=-1)
             metrics = {'policy_loss': loss.detach(), 'policy_gradient_norm': norm,
-                       'value': terms['value'].detach().mean(dim=-1),
+                       'value': terms['value'].mean(dim=-1),
                        'cost_value': mean_cost_value, 'entropy': entropy,
                        **{name: value.clone() for name, value in state.items()},
                        'multiplier': self.constraint['multiplier'].clone()}

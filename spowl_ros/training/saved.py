@@ -3,6 +3,7 @@
 """Read saved networks from a checkpoint or a bundle."""
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from spowl_ros.control import bundle as bundles
 from spowl_ros.control.contract import Contract
 from spowl_ros.sim import environment
 from spowl_ros.training import checkpoint
-from spowl_ros.training.networks import ENSEMBLES, NetworkConfig, Networks
+from spowl_ros.training.networks import NetworkConfig, Networks
 
 
 def read(path: Path) -> tuple[Networks, Contract]:
@@ -40,14 +41,11 @@ def bundle_networks(bundle: bundles.Bundle) -> Networks:
         raise SpowlError(f'{bundle.directory} holds a policy of another library and no networks '
                          'of ours; only ONNX Runtime runs it')
     networks = Networks(settings.read(NetworkConfig, bundle.networks, 'networks'))
-    data = np.frombuffer(bundle.content[bundles.WEIGHTS], np.uint8)
-    state = {}
+    content, state = bundle.content[bundles.WEIGHTS], {}
     for name, weight in bundle.weights.items():
-        shape = weight.shape[1:] if name.startswith(ENSEMBLES) else weight.shape
-        size = 4 * int(np.prod(shape))
-        members = [torch.from_numpy(data[at:at + size].copy().view(np.float32).reshape(shape))
-                   for at in weight.offsets]
-        state[name] = torch.stack(members).view(weight.shape)
+        size = math.prod(weight.shape) // len(weight.offsets)
+        members = [np.frombuffer(content, np.float32, size, at) for at in weight.offsets]
+        state[name] = torch.from_numpy(np.concatenate(members).reshape(weight.shape))
     try:
         networks.load_state_dict({name: state.get(name.removeprefix('target_'), value)
                                   for name, value in networks.state_dict().items()} | state)

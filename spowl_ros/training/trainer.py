@@ -30,7 +30,6 @@ from spowl_ros.training.config import TrainConfig
 from spowl_ros.training.explore import Explorer
 from spowl_ros.training.gait import Gait
 from spowl_ros.training.learner import Guidance, Learners
-from spowl_ros.training.losses import Batch
 from spowl_ros.training.member import Member
 from spowl_ros.training.networks import Networks
 from spowl_ros.training.progress import FILE, Progress
@@ -311,15 +310,12 @@ class Trainer:
         """Make one update of all learners, return its figures; a CUDA graph captures this."""
         batch = self.buffer.sample(self.config.batch_size, self.config.horizon,
                                    self.learners.generators, self._costly_share)
-        return self.learners.update(batch, self._guidance(batch))
-
-    def _guidance(self, batch: Batch) -> Guidance | None:
-        guide = self.members[0].gait
-        if guide is None:
-            return None
-        seen = torch.cat([batch.obs, batch.next_obs[:, -1:]], dim=1)
-        actions = guide(seen.flatten(0, 2)).view(*seen.shape[:3], -1)
-        return Guidance(actions, self._guide_weight)
+        guide, guidance = self.members[0].gait, None
+        if guide is not None:
+            seen = torch.cat([batch.obs, batch.next_obs[:, -1:]], dim=1)
+            actions = guide(seen.flatten(0, 2)).view(*seen.shape[:3], -1)
+            guidance = Guidance(actions, self._guide_weight)
+        return self.learners.update(batch, guidance)
 
     def _update(self) -> dict[str, NDArray[np.float64]]:
         """
@@ -377,13 +373,16 @@ class Trainer:
             features.scale.copy_(torch.where(fresh, scale, features.scale))
 
     def _evaluate(self) -> None:
-        """Validate the policies; an interrupted validation stays due."""
+        """Validate the policies and keep the best; an interrupted validation stays due."""
         due = [member for member in self.members if member.evaluation_due]
         made = self._validation([(self.learners.averages.members[member.index], member.config)
                                  for member in due], lambda: not self.stop_requested)
         for member, evaluation in zip(due, made):  # none if interrupted
             if member.take_evaluation(evaluation):
-                self._save_networks(member)
+                checkpoint.save(member.directory / BEST, {
+                    'config': member.config.to_dict(), 'networks': self._average(member),
+                    'counters': self._counters(), 'evaluation': dict(evaluation),
+                    'origin': self.origin})
 
     # -- what is written --------------------------------------------------------------------
 
@@ -411,12 +410,6 @@ class Trainer:
     def _counters(self) -> dict[str, Any]:
         return {'decisions': self.decisions, 'raw_steps': self.raw_steps,
                 'updates': self.updates, 'seconds': self.seconds}
-
-    def _save_networks(self, member: Member) -> None:
-        checkpoint.save(member.directory / BEST, {
-            'config': member.config.to_dict(), 'networks': self._average(member),
-            'counters': self._counters(), 'evaluation': dict(member.evaluation),
-            'origin': self.origin})
 
     def _average(self, member: Member) -> dict[str, Tensor]:
         return _whole(self.learners.averages.members[member.index].state_dict())

@@ -8,12 +8,12 @@ run on CPUs, a few side by side; the figures do not depend on where.
 """
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
 import contextlib
 from dataclasses import dataclass, replace
-import itertools
 import logging
 
 import numpy as np
@@ -100,10 +100,12 @@ class Validation:
             outcomes = [part.drive(lambda steps: proceed()) for part in parts if proceed()]
         if sum(map(len, outcomes)) < sum(len(part.seeds) for part in parts):
             return []
+        made: defaultdict[tuple[int, str], list[Outcomes]] = defaultdict(list)
+        for part, outcome in zip(parts, outcomes, strict=True):
+            made[part.learner, part.robot].append(outcome)
         figures: list[dict[str, float]] = [{} for _ in due]
-        for (learner, robot), some in itertools.groupby(
-                zip(parts, outcomes, strict=True), lambda made: (made[0].learner, made[0].robot)):
-            reward, cost = np.concatenate([outcome for _, outcome in some]).T
+        for (learner, robot), some in made.items():
+            reward, cost = np.concatenate(some).T
             means = reward.mean(), cost.mean(), (cost == 0).mean()
             figures[learner] |= {f'{robot}_{name}': float(mean)
                                  for name, mean in zip(FIGURES, means, strict=True)}
@@ -139,8 +141,8 @@ class Validation:
 def _parts(learner: int, networks: Networks, config: TrainConfig) -> list[_Episodes]:
     weights = {name: value.detach().cpu().numpy()
                for name, value in networks.state_dict().items()}
-    counts = config.schedule.evaluation_episodes, config.schedule.perturbed_episodes
-    return [_Episodes(learner, config, weights, robot, seeds[first:first + SIDE_BY_SIDE])
-            for robot, count in zip(ROBOTS, counts, strict=True)
-            for seeds in (VALIDATION[:count],)
-            for first in range(0, len(seeds), SIDE_BY_SIDE)]
+    schedule = config.schedule
+    seeds = VALIDATION[:schedule.evaluation_episodes], VALIDATION[:schedule.perturbed_episodes]
+    return [_Episodes(learner, config, weights, robot, mine[first:first + SIDE_BY_SIDE])
+            for robot, mine in zip(ROBOTS, seeds, strict=True)
+            for first in range(0, len(mine), SIDE_BY_SIDE)]
