@@ -22,8 +22,8 @@ from typing import Any
 
 from benchmarks import tables
 from spowl_ros.base.children import end_with_parent
+from spowl_ros.base.files import write_json
 from spowl_ros.base.seeds import VALIDATION
-from spowl_ros.cli._output import write_json
 from spowl_ros.cli.evaluate import open_model
 from spowl_ros.evaluation.episodes import evaluate
 from spowl_ros.training.trainer import CHECKPOINT

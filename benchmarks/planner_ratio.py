@@ -20,7 +20,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from spowl_ros.cli._output import write_json
+from spowl_ros.base.files import write_json
 from spowl_ros.control import bundle as bundles
 from spowl_ros.control.planner import Planner
 from spowl_ros.control.providers import CPU, open_session

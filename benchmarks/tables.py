@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from spowl_ros.cli._output import write_json
+from spowl_ros.base.files import write_json
 
 INTERVALS = ('return', 'return_low', 'return_high', 'cost', 'cost_low', 'cost_high',
              'cost_free_fraction')

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, suppress
 import hashlib
 import heapq
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
+METADATA = 'metadata.yaml'
+STORAGE = re.compile(r'\.(mcap|db3)(\.zstd)?$')
 ROS1_MAGIC = b'#ROSBAG V2.0'
 PADDINGS = (4, 8)  # bytes
 STORAGES: dict[bytes, Callable[[Path], StorageFile]] = {
@@ -277,7 +279,7 @@ def _read_metadata(path: Path) -> dict[str, Any]:
 
     The storage files hold all that is needed; the metadata only show what is missing in them.
     """
-    file = path / 'metadata.yaml'
+    file = path / METADATA
     try:
         found = yaml.read(file, 'the bag')['rosbag2_bagfile_information']
         return {
@@ -327,9 +329,14 @@ def _storage_files(path: Path, metadata: dict[str, Any]) -> list[Path]:
 def _stored_in(directory: Path) -> list[Path]:
     """Return a directory's storage files in numeric order (9 before 10); none for a file."""
     found = directory.iterdir() if directory.is_dir() else ()
-    return sorted((file for file in found if re.search(r'\.(mcap|db3)(\.zstd)?$', file.name)),
+    return sorted((file for file in found if STORAGE.search(file.name)),
                   key=lambda file: [int(part) if part.isdecimal() else part
                                     for part in re.split(r'(\d+)', file.name)])
+
+
+def is_bag(names: Iterable[str]) -> bool:
+    """Whether a directory with files of these names is a bag, whole or damaged."""
+    return any(name == METADATA or STORAGE.search(name) for name in names)
 
 
 def _magic(file: Path) -> bytes:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import contextlib
 import csv
 import io
+import json
 import os
 from pathlib import Path
 import stat
@@ -82,6 +83,15 @@ def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]],
     writer.writeheader()
     writer.writerows(rows)
     write_whole(path, text.getvalue().encode())
+
+
+def write_json(path: str | Path, data: Mapping[str, Any]) -> None:
+    """
+    Write a JSON file, whole or not at all.
+
+    :raises SpowlError: the file cannot be written
+    """
+    write_whole(path, (json.dumps(data, indent=2, allow_nan=False) + '\n').encode())
 
 
 @contextlib.contextmanager

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 import sys
@@ -57,25 +56,12 @@ def local(args: argparse.Namespace, bags: Sequence[Path | str]) -> list[Path]:
     return [Path(bag) for bag in bags]
 
 
-@dataclass(frozen=True)
-class Done:
-    """What was done, by numbers of bags."""
-
-    bags: int
-    computed: int
-    unreadable: int
-    table: Path
-
-    def __str__(self) -> str:
-        """Return this as a line for a terminal."""
-        return (f'{self.table}: {self.bags} bags, {self.computed} computed now, '
-                f'{self.unreadable} unreadable')
-
-
 def run(args: argparse.Namespace, bags: Sequence[Path | str], work: Work,
-        on_row: Callable[[dict[str, Any]], object]) -> Done:
+        on_row: Callable[[dict[str, Any]], object]) -> int:
     """
-    Compute the rows of all bags and write the table; print which bags cannot be read.
+    Compute the rows of all bags, write the table, and print what was done.
+
+    Returns the number of bags that cannot be read; prints which.
 
     :param on_row: gets each readable bag's row
     :raises SpowlError: no such place, no bag there, no cluster, or the table cannot be written
@@ -85,7 +71,7 @@ def run(args: argparse.Namespace, bags: Sequence[Path | str], work: Work,
     from spowl_ros.scale import bags as scaled
     from spowl_ros.scale import store
     from spowl_ros.scale.cluster import Cluster
-    from spowl_ros.scale.table import Table
+    from spowl_ros.scale.table import writing
 
     file = args.table or args.default_table
     cache = (args.cache or scaled.default_cache()).resolve()
@@ -98,10 +84,10 @@ def run(args: argparse.Namespace, bags: Sequence[Path | str], work: Work,
         computed += was_computed
         bar.update()
 
-    with Table(file, work.columns) as table, Cluster(args.address) as cluster, tqdm(
+    with writing(file, work.columns) as add, Cluster(args.address) as cluster, tqdm(
             unit=' bags', disable=None, leave=False) as bar:
         for row in scaled.rows(cluster, places, work, cache, on_row=count):
-            table.add(row)
+            add(row)
             total += 1
             if not row.get('error'):
                 on_row(row)
@@ -109,4 +95,5 @@ def run(args: argparse.Namespace, bags: Sequence[Path | str], work: Work,
             unreadable += 1
             if unreadable <= _LISTED:
                 tqdm.write(f'spowl: error: left out: {row["error"]}', file=sys.stderr)
-    return Done(total, computed, unreadable, file)
+    print(f'{file}: {total} bags, {computed} computed now, {unreadable} unreadable')
+    return unreadable

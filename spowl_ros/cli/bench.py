@@ -17,10 +17,9 @@ from pathlib import Path
 import tempfile
 from typing import Any
 
-from spowl_ros.base.files import write_csv
+from spowl_ros.base.files import check_writable, write_csv, write_json
 from spowl_ros.cli._extras import installed
 from spowl_ros.cli._numbers import between
-from spowl_ros.cli._output import check_writable, write_json
 
 HELP = "measure the latency of a bundle's planner"
 

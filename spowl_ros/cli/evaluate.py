@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.files import check_writable, write_json
 from spowl_ros.base.seeds import EVALUATION, LAST
 from spowl_ros.base.settings import assigned, changed, declared, flattened
 from spowl_ros.base.tasks import RAW_STEPS
 from spowl_ros.cli._numbers import between
-from spowl_ros.cli._output import check_writable, write_json
 from spowl_ros.control.planner_settings import KINDS
 
 if TYPE_CHECKING:
@@ -86,7 +86,8 @@ def run(args: argparse.Namespace) -> int:
     source, details = open_model(args.model, args.planner, settings_of(args.settings),
                                  authors_planner=args.authors_planner,
                                  monitors=args.monitors == 'on', device=args.device)
-    kind = args.planner or _own_kind(details['settings'])
+    own = details['settings']
+    kind = args.planner or own.get('planner.kind') or own['kind']
     perturbation = None
     if args.perturb:
         perturbation = perturbed(args.perturb, source)
@@ -154,11 +155,6 @@ def open_model(model: Path, kind: str | None, values: dict[str, Any], *,
                              'needs the checkpoint')
         return _of_bundle(model, values, details, monitors, device)
     return _of_checkpoint(model, values, details, authors_planner, device or 'cpu')
-
-
-def _own_kind(settings: dict[str, Any]) -> str:
-    """Return the kind of planner that a description of a bundle or a checkpoint names."""
-    return str(settings['planner.kind' if 'planner.kind' in settings else 'kind'])
 
 
 def _of_bundle(model: Path, values: dict[str, Any], details: dict[str, Any], monitors: bool,

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.files import check_writable, write_json
 from spowl_ros.cli import _scaled
-from spowl_ros.cli._output import check_writable, write_json
 
 if TYPE_CHECKING:
     from spowl_ros.control.bundle import Bundle
@@ -97,7 +97,6 @@ def _far(args: argparse.Namespace, first: Bundle, second: Bundle) -> tuple[Tally
         nonlocal total
         total += Tally.from_row(row)
 
-    done = _scaled.run(args, args.bags,
-                       Judging.of([first, second], Changes(robot=args.robot)), add)
-    print(done)
-    return total, done.unreadable
+    work = Judging.of([first, second], Changes(robot=args.robot))
+    unreadable = _scaled.run(args, args.bags, work, add)
+    return total, unreadable

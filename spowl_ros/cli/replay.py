@@ -15,15 +15,15 @@ import argparse
 from collections import Counter
 import os
 from pathlib import Path
-import re
 import sys
 from typing import TYPE_CHECKING, Any
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.settings import assigned, declared, swept
+from spowl_ros.base.files import check_writable, write_csv, write_json
+from spowl_ros.base.settings import declared, swept
 from spowl_ros.cli import _scaled
 from spowl_ros.cli._numbers import between
-from spowl_ros.cli._output import check_writable, write_json
+from spowl_ros.cli.evaluate import settings_of
 from spowl_ros.control.planner_settings import KINDS
 
 if TYPE_CHECKING:
@@ -70,7 +70,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Replay, then print and write the results."""
-    values = parse_changes(args.set, args.planner)
+    values = settings_of(args.set)
+    if args.planner:
+        values = {'planner.kind': args.planner, **values}
     if args.live:
         _refuse_outputs(args, '--live', 'which only plays')
         from spowl_ros.cli import _replay_live
@@ -89,6 +91,7 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from spowl_ros.control import bundle as bundles
+    from spowl_ros.control.settings import ControllerSettings
     from spowl_ros.replay.measures import measure
 
     if args.csv and not args.sweep:
@@ -97,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
         raise SpowlError('--successor cannot go with --sweep, which decides with one bundle; run '
                          'once more without --sweep')
     paths = find_bags(place)
-    sweeps = parse_sweeps(args.sweep)
+    sweeps = swept(declared(ControllerSettings()), args.sweep, home='planner.')
     bundle = bundles.load(args.bundle)
     successors = [bundles.load(path) for path in args.successor]
     replays: list[tuple[Replay, dict[str, Any]]] = []
@@ -153,7 +156,6 @@ def _replay(path: Path, bundle: Any, successors: Sequence[Any], changes: Changes
 
 def _sweep(args: argparse.Namespace, paths: Sequence[Path], changes: Changes,
            sweeps: dict[str, list[Any]]) -> list[dict[str, Any]]:
-    from spowl_ros.base.files import write_csv
     from spowl_ros.replay.sweep import sweep, text_of
 
     rows = sweep(paths, args.bundle, sweeps, changes, args.jobs)
@@ -175,10 +177,11 @@ def _run_scaled(args: argparse.Namespace, changes: Changes) -> int:
         counts['identical'] += row['identical'] is True
         counts['different'] += row['identical'] is False
 
-    done = _scaled.run(args, [args.bag], Replaying.of([bundle.load(args.bundle)], changes), count)
-    print(f'{done}\n  decisions    {counts["decisions"]}; all identical in '
-          f'{counts["identical"]} bags, different in {counts["different"]}')
-    return SpowlError.EXIT_CODE if done.unreadable else 0
+    work = Replaying.of([bundle.load(args.bundle)], changes)
+    unreadable = _scaled.run(args, [args.bag], work, count)
+    print(f'  decisions    {counts["decisions"]}; all identical in {counts["identical"]} bags, '
+          f'different in {counts["different"]}')
+    return SpowlError.EXIT_CODE if unreadable else 0
 
 
 def _document(replays: Sequence[tuple[Replay, dict[str, Any]]],
@@ -199,42 +202,17 @@ def find_bags(path: Path) -> list[Path]:
 
     :raises SpowlError: no such path, or no bag in it
     """
+    from spowl_ros.bags.reader import is_bag
+
     if not path.exists():
         raise SpowlError(f'no such bag: {path}')
-    if path.is_file() or _holds_storage(path):
+    if path.is_file() or is_bag(os.listdir(path)):
         return [path]
-    bags = sorted(entry for entry in path.iterdir() if entry.is_dir() and _holds_storage(entry))
+    bags = sorted(entry for entry in path.iterdir()
+                  if entry.is_dir() and is_bag(os.listdir(entry)))
     if not bags:
         raise SpowlError(f'{path} is not a bag: no .mcap or .db3 file in it, nor in its folders')
     return bags
-
-
-def _holds_storage(directory: Path) -> bool:
-    return (directory / 'metadata.yaml').is_file() or any(
-        re.search(r'\.(mcap|db3)(\.zstd)?$', entry.name) for entry in directory.iterdir())
-
-
-def parse_changes(texts: Sequence[str], planner: str | None = None) -> dict[str, Any]:
-    """
-    Return dotted names and values of `NAME=VALUE`.
-
-    :raises SpowlError: no such setting, an ambiguous name, or a wrong value
-    """
-    from spowl_ros.control.settings import ControllerSettings
-
-    changes: dict[str, Any] = {} if planner is None else {'planner.kind': planner}
-    return {**changes, **assigned(declared(ControllerSettings()), texts, home='planner.')}
-
-
-def parse_sweeps(texts: Sequence[str]) -> dict[str, list[Any]]:
-    """
-    Return dotted names and the values of `NAME=V1,V2,...`.
-
-    :raises SpowlError: as `parse_changes`
-    """
-    from spowl_ros.control.settings import ControllerSettings
-
-    return swept(declared(ControllerSettings()), texts, home='planner.')
 
 
 def summary(measured: dict[str, Any]) -> str:

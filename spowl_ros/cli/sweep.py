@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-import json
 from pathlib import Path
 import sys
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from spowl_ros.evaluation.episodes import AgentSource
-    from spowl_ros.scale.sweep import RunState, Sweep
+    from spowl_ros.scale.sweep import Run, Sweep
 
 HELP = 'make many trainings and evaluations, on one machine or several'
 FAILED = 1
@@ -58,15 +57,15 @@ def run(args: argparse.Namespace) -> int:
     output = absolute(settings.output or Path('runs') / args.sweep.stem)
     sweep = sweeps.Sweep(sweeps.plan(settings, output), output, _open)
     if args.dry_run:
-        for state in sweep.states.values():
-            print(f'{state.state:8}  {state.plan.name}  {state.plan.changes}')
+        for run in sweep.runs.values():
+            print(f'{run.state:8}  {run.name}  {run.changes}')
         return 0
     output.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=True)
 
     with Cluster(args.address, args.cores) as cluster, Live(
             console=console, auto_refresh=False, transient=True) as live:
-        def show(ended: RunState | None) -> None:
+        def show(ended: Run | None) -> None:
             if ended is not None and not console.is_terminal:
                 print(_line(ended), file=sys.stderr)
             if console.is_terminal:
@@ -83,9 +82,9 @@ def run(args: argparse.Namespace) -> int:
         from spowl_ros.scale.picture import draw
 
         draw(sweep.rows(), output / 'sweep.png')
-    failed = [state for state in sweep.states.values() if state.state == 'failed']
-    for state in failed:
-        print(f'spowl: error: {state.plan.name}: {state.reason}', file=sys.stderr)
+    failed = [run for run in sweep.runs.values() if run.state == 'failed']
+    for run in failed:
+        print(f'spowl: error: {run.name}: {run.reason}', file=sys.stderr)
     print(f'{output / sweeps.TABLE}: {_counted(sweep)}')
     return FAILED if failed else 0
 
@@ -93,23 +92,22 @@ def run(args: argparse.Namespace) -> int:
 def _open(model: Path, planner: str, values: dict[str, Any], monitors: bool
           ) -> tuple[AgentSource, dict[str, Any]]:
     from spowl_ros.cli.evaluate import open_model, settings_of
+    from spowl_ros.scale.sweep import assignments
 
-    texts = [f'{name}={value if isinstance(value, str) else json.dumps(value)}'
-             for name, value in values.items()]
-    return open_model(model, planner, settings_of(texts), monitors=monitors)
+    return open_model(model, planner, settings_of(assignments(values)), monitors=monitors)
 
 
 def _counted(sweep: Sweep) -> str:
-    counts = Counter(state.state for state in sweep.states.values())
+    counts = Counter(run.state for run in sweep.runs.values())
     return ', '.join(f'{counts[name]} {name}' for name in ('done', 'failed', 'running', 'waiting')
                      if counts[name]) or 'nothing to do'
 
 
-def _line(state: RunState) -> str:
+def _line(run: Run) -> str:
     """Return the line printed when a run ends."""
-    found = '  '.join(f'{name} {state.found[name]:.2f}' for name in ('return', 'cost')
-                      if name in state.found)
-    return f'{state.state}  {state.plan.name}  {found or state.reason}'
+    found = '  '.join(f'{name} {run.found[name]:.2f}' for name in ('return', 'cost')
+                      if name in run.found)
+    return f'{run.state}  {run.name}  {found or run.reason}'
 
 
 def _table(sweep: Sweep) -> Table:
@@ -122,12 +120,11 @@ def _table(sweep: Sweep) -> Table:
     table = Table(title=f'{sweep.output.name}: {_counted(sweep)}')
     for column in ('run', 'changes', 'state', 'decisions', 'return', 'cost'):
         table.add_column(column, overflow='fold')
-    for state in sorted(sweep.states.values(),
-                        key=lambda state: order.index(state.state))[:_SHOWN]:
-        found: dict[str, Any] = dict(state.found)
-        if state.state == 'running' and state.plan.training is not None:
-            found = dict(last_row(state.plan.training.folder))
-        table.add_row(state.plan.name, state.plan.changes, state.reason or state.state,
+    for run in sorted(sweep.runs.values(), key=lambda run: order.index(run.state))[:_SHOWN]:
+        found: dict[str, Any] = dict(run.found)
+        if run.state == 'running' and run.training is not None:
+            found = dict(last_row(run.training.folder))
+        table.add_row(run.name, run.changes, run.reason or run.state,
                       str(found.get('decisions', '')),
                       *(f'{found[name]:.2f}' if isinstance(found.get(name), float) else ''
                         for name in ('return', 'cost')))

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from functools import partial
 import hashlib
 import json
 import os
@@ -15,7 +15,7 @@ from typing import Any
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.files import read_bounded, write_whole
 from spowl_ros.scale import store
-from spowl_ros.scale.cluster import ONE_CORE, Cluster, Resources
+from spowl_ros.scale.cluster import Cluster
 from spowl_ros.scale.store import Place
 from spowl_ros.scale.work import Work
 
@@ -24,21 +24,12 @@ OUT_OF_ORDER = 10_000
 _LARGEST_ROW = 2**20
 
 
-@dataclass(frozen=True)
-class _Job:
-    number: int
-    place: Place
-    work: Work
-    cache: Path
-
-
 def default_cache() -> Path:
     """Return the default directory of rows: the user's cache directory."""
     return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'spowl_ros/bags'
 
 
 def rows(cluster: Cluster, places: Iterator[Place], work: Work, cache: Path,
-         resources: Resources = ONE_CORE,
          on_row: Callable[[bool], object] = lambda computed: None) -> Iterator[dict[str, Any]]:
     """
     Yield a row of the work's columns for each bag, in the order of the bags.
@@ -55,7 +46,7 @@ def rows(cluster: Cluster, places: Iterator[Place], work: Work, cache: Path,
     next_row = asked = 0
     exhausted = False
 
-    def pull() -> _Job | None:
+    def pull() -> tuple[int, Place] | None:
         nonlocal asked, exhausted
         while asked - next_row < OUT_OF_ORDER:
             number, place = next(numbered, (asked, None))
@@ -65,7 +56,7 @@ def rows(cluster: Cluster, places: Iterator[Place], work: Work, cache: Path,
             asked = number + 1
             row = _remembered(cache, work, place)
             if row is None:
-                return _Job(number, place, work, cache)
+                return number, place
             known[number] = {**row, 'bag': place.url}
             on_row(False)
         return None
@@ -77,27 +68,27 @@ def rows(cluster: Cluster, places: Iterator[Place], work: Work, cache: Path,
             yield known.pop(next_row - 1)
 
     while not exhausted:
-        for outcome in cluster.run(_compute, pull, resources):
-            job, computed = outcome.job, False
+        for outcome in cluster.run(partial(_compute, work, cache), pull):
+            number, place = outcome.job
             if outcome.failed:
-                known[job.number] = {'bag': job.place.url, 'error': outcome.failed}
+                row, computed = {'error': outcome.failed}, False
             else:
                 row, computed = outcome.value
-                _keep(cache, work, job.place, row)
-                known[job.number] = {**row, 'bag': job.place.url}
+                _keep(cache, work, place, row)
+            known[number] = {**row, 'bag': place.url}
             on_row(computed)
             yield from ready()
         yield from ready()
 
 
-def _compute(job: _Job) -> tuple[dict[str, Any], bool]:
-    """Return the row of a bag, and whether it was computed; runs in a worker."""
-    with store.at_hand(job.place) as path:
+def _compute(work: Work, cache: Path, job: tuple[int, Place]) -> tuple[dict[str, Any], bool]:
+    """Return the row of a numbered bag, and whether it was computed; runs in a worker."""
+    with store.at_hand(job[1]) as path:
         sha256 = store.digest(path)
-        row = _read(_row_file(job.cache, job.work, sha256))
+        row = _read(_row_file(cache, work, sha256))
         if row is not None:
             return row, False
-        return {**job.work.row(path), 'bag_sha256': sha256}, True
+        return {**work.row(path), 'bag_sha256': sha256}, True
 
 
 # The cache: a file for each row, and one for each fingerprint that names the bag's hash.

@@ -74,13 +74,12 @@ class Cluster:
             os.environ.setdefault('RAY_AUTH_MODE', 'token')
         import ray
 
-        quiet: dict[str, Any] = {'logging_level': logging.ERROR, 'log_to_driver': False}
+        own: dict[str, Any] = {}
+        if self._address == LOCAL:
+            own = {'num_cpus': self._cores, 'include_dashboard': False}
         try:
-            if self._address == LOCAL:
-                ray.init(address=LOCAL, num_cpus=self._cores, include_dashboard=False,
-                         **quiet)
-            else:
-                ray.init(address=self._address, **quiet)
+            ray.init(address=self._address, logging_level=logging.ERROR, log_to_driver=False,
+                     **own)
         except Exception as error:  # Ray raises plain ones too, as for a start that takes too long
             reason = one_line(error)[:300]
             raise SpowlError(

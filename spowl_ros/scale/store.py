@@ -11,16 +11,14 @@ import hashlib
 import json
 import os
 from pathlib import Path, PurePosixPath
-import re
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from fsspec.core import url_to_fs
 
+from spowl_ros.bags.reader import is_bag
 from spowl_ros.base.errors import SpowlError, one_line
 
-_STORAGE = re.compile(r'\.(mcap|db3)(\.zstd)?$')
-_METADATA = 'metadata.yaml'
 _MARKS = ('size', 'mtime', 'ETag', 'etag', 'LastModified', 'updated', 'last_modified')
 """File system attributes that change with a file's content."""
 _PIECE = 2**20
@@ -132,8 +130,8 @@ def _opened(url: str) -> tuple[Any, str]:
 
 
 def _is_bag(entries: list[dict[str, Any]]) -> bool:
-    names = [PurePosixPath(entry['name']).name for entry in entries if entry['type'] == 'file']
-    return _METADATA in names or any(_STORAGE.search(name) for name in names)
+    return is_bag(PurePosixPath(entry['name']).name
+                  for entry in entries if entry['type'] == 'file')
 
 
 def _fingerprint(url: str, entries: list[dict[str, Any]]) -> str:

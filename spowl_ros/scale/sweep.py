@@ -6,10 +6,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-import csv
 from dataclasses import dataclass, field
 import hashlib
-import io
 import itertools
 import json
 from pathlib import Path
@@ -18,7 +16,7 @@ from typing import Any
 
 from spowl_ros.base import yaml
 from spowl_ros.base.errors import SpowlError, one_line
-from spowl_ros.base.files import absolute, write_whole
+from spowl_ros.base.files import absolute, write_csv
 from spowl_ros.base.names import BEST
 from spowl_ros.base.seeds import EVALUATION
 from spowl_ros.base.settings import changed, read, setting
@@ -78,9 +76,9 @@ class SweepSettings:
     evaluations: tuple[Evaluations, ...] = ()
 
 
-@dataclass(frozen=True)
-class Planned:
-    """One planned run."""
+@dataclass
+class Run:
+    """One run of a sweep, and its state."""
 
     name: str
     """Name of its folder; depends on everything that defines the run, and on nothing else."""
@@ -97,13 +95,6 @@ class Planned:
     perturbation: dict[str, Any] = field(default_factory=dict)
     after: str = ''
     """Name of the training with the checkpoint that it evaluates."""
-
-
-@dataclass
-class RunState:
-    """State of one run."""
-
-    plan: Planned
     state: str = 'waiting'
     """waiting, running, done or failed."""
     found: dict[str, Any] = field(default_factory=dict)
@@ -111,10 +102,9 @@ class RunState:
 
     def row(self, folder: Path) -> dict[str, Any]:
         """Return the run's row of COLUMNS."""
-        plan = self.plan
-        return {'run': plan.name, 'kind': plan.kind, 'of': plan.of, 'planner': plan.planner,
-                'seed': plan.seed, 'changes': plan.changes, 'state': self.state,
-                'reason': self.reason, 'attempts': attempts(folder / plan.name), **self.found}
+        values = {**vars(self), 'run': self.name, 'attempts': attempts(folder / self.name),
+                  **self.found}
+        return {column: values[column] for column in COLUMNS if column in values}
 
 
 def load(path: Path) -> SweepSettings:
@@ -139,13 +129,13 @@ def load(path: Path) -> SweepSettings:
     return settings
 
 
-def plan(settings: SweepSettings, output: Path) -> list[Planned]:
+def plan(settings: SweepSettings, output: Path) -> list[Run]:
     """
     Return all runs of a sweep: trainings first, each once.
 
     :raises SpowlError: no such task, model or setting, or no trainings to evaluate
     """
-    runs: dict[str, Planned] = {}
+    runs: dict[str, Run] = {}
     for trainings in settings.trainings:
         for run in _trainings(trainings, output):
             runs.setdefault(run.name, run)
@@ -159,21 +149,21 @@ def plan(settings: SweepSettings, output: Path) -> list[Planned]:
     return list(runs.values())
 
 
-def _trainings(asked: Trainings, output: Path) -> Iterator[Planned]:
+def _trainings(asked: Trainings, output: Path) -> Iterator[Run]:
     from spowl_ros.training import config as configuration
 
     for task in asked.tasks:
-        base = configuration.load(configuration.find(Path(task)), _texts(asked.overrides))
+        base = configuration.load(configuration.find(Path(task)), assignments(asked.overrides))
         for varied in _combinations(asked.vary):
             for seed in asked.seeds:
-                config = configuration.overridden(base, [*_texts(varied), f'seed={seed}'])
+                config = configuration.overridden(base, [*assignments(varied), f'seed={seed}'])
                 content = config.to_dict()
                 name = _name('train', config.task, seed, content)
-                yield Planned(name, 'training', config.task, seed, _said(varied),
-                              Training(output / name, content))
+                yield Run(name, 'training', config.task, seed,
+                          ' '.join(assignments(varied)), Training(output / name, content))
 
 
-def _evaluations(asked: Evaluations, trained: Sequence[Planned]) -> Iterator[Planned]:
+def _evaluations(asked: Evaluations, trained: Sequence[Run]) -> Iterator[Run]:
     subjects = [(model, _identity(Path(model)), '') for model in asked.models]
     if asked.trained:
         subjects += [(run.name, run.name, run.name) for run in trained]
@@ -182,23 +172,19 @@ def _evaluations(asked: Evaluations, trained: Sequence[Planned]) -> Iterator[Pla
         values = {**asked.settings, **varied}
         name = _name('evaluate', f'{Path(subject).name}-{planner}', asked.seed, [
             identity, planner, values, perturbation, asked.episodes, asked.monitors])
-        yield Planned(name, 'evaluation', subject, asked.seed,
-                      _said({**varied, **perturbation}), None, asked, planner, values,
-                      dict(perturbation), after)
+        yield Run(name, 'evaluation', subject, asked.seed,
+                  ' '.join(assignments({**varied, **perturbation})), None, asked, planner, values,
+                  dict(perturbation), after)
 
 
 def _combinations(vary: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     return [dict(zip(vary, values, strict=True)) for values in itertools.product(*vary.values())]
 
 
-def _texts(values: Mapping[str, Any]) -> list[str]:
+def assignments(values: Mapping[str, Any]) -> list[str]:
     """Return values in the form of a command line."""
     return [f'{name}={value if isinstance(value, str) else json.dumps(value)}'
             for name, value in values.items()]
-
-
-def _said(values: Mapping[str, Any]) -> str:
-    return ' '.join(_texts(values))
 
 
 def _name(kind: str, of: str, seed: int, definition: Any) -> str:
@@ -224,60 +210,60 @@ def _identity(model: Path) -> str:
 
 class Sweep:
     """
-    The runs of a sweep and their states.
+    The runs of a sweep.
 
     :param opener: opens models for evaluations
     """
 
-    def __init__(self, runs: Sequence[Planned], output: Path, opener: Opener) -> None:
+    def __init__(self, runs: Sequence[Run], output: Path, opener: Opener) -> None:
         self.output, self._open = output, opener
-        self.states = {run.name: RunState(run) for run in runs}
-        for state in self.states.values():
-            found = done(output / state.plan.name)
+        self.runs = {run.name: run for run in runs}
+        for run in runs:
+            found = done(output / run.name)
             if found is not None:
-                state.state, state.found = 'done', found
+                run.state, run.found = 'done', found
 
     def run(self, cluster: Cluster, resources: Resources,
-            on_change: Callable[[RunState | None], object] = lambda state: None) -> None:
+            on_change: Callable[[Run | None], object] = lambda run: None) -> None:
         """
         Do all runs that are not done; a failed run does not stop the others.
 
         :param on_change: gets each run that has ended, and now and then None
         :raises SpowlError: no machine of the cluster has the resources of one run
         """
-        waiting = deque(state for state in self.states.values() if state.state == 'waiting')
-        by_folder = {self.output / name: state for name, state in self.states.items()}
+        waiting = deque(run for run in self.runs.values() if run.state == 'waiting')
+        by_folder = {self.output / name: run for name, run in self.runs.items()}
 
         def pull() -> Training | Evaluating | None:
             for _ in range(len(waiting)):
-                state = waiting.popleft()
-                before = self.states[state.plan.after].state if state.plan.after else 'done'
+                run = waiting.popleft()
+                before = self.runs[run.after].state if run.after else 'done'
                 if before in ('waiting', 'running'):
-                    waiting.append(state)
+                    waiting.append(run)
                     continue
                 try:
                     if before == 'failed':
                         raise SpowlError('its training failed')
-                    job = self._job(state.plan)
+                    job = self._job(run)
                 except (SpowlError, OSError) as error:
-                    state.state, state.reason = 'failed', one_line(error)
-                    on_change(state)
+                    run.state, run.reason = 'failed', one_line(error)
+                    on_change(run)
                 else:
-                    state.state = 'running'
+                    run.state = 'running'
                     return job
             return None
 
         for outcome in cluster.run(perform, pull, resources, lambda: on_change(None)):
-            state = by_folder[outcome.job.folder]
+            run = by_folder[outcome.job.folder]
             if outcome.failed:
-                state.state, state.reason = 'failed', outcome.failed
+                run.state, run.reason = 'failed', outcome.failed
             else:
-                state.state, state.found = 'done', outcome.value
-            on_change(state)
+                run.state, run.found = 'done', outcome.value
+            on_change(run)
             self.write()
         self.write()
 
-    def _job(self, run: Planned) -> Training | Evaluating:
+    def _job(self, run: Run) -> Training | Evaluating:
         if run.training is not None:
             return run.training
         assert run.evaluations is not None, 'it is a training or an evaluation'
@@ -293,12 +279,8 @@ class Sweep:
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row of COLUMNS for each run, in the order of the plan."""
-        return [state.row(self.output) for state in self.states.values()]
+        return [run.row(self.output) for run in self.runs.values()]
 
     def write(self) -> None:
         """Write the table of all runs into the sweep's directory."""
-        stream = io.StringIO(newline='')
-        writer = csv.DictWriter(stream, COLUMNS, extrasaction='ignore')
-        writer.writeheader()
-        writer.writerows(self.rows())
-        write_whole(self.output / TABLE, stream.getvalue().encode())
+        write_csv(self.output / TABLE, self.rows(), COLUMNS)

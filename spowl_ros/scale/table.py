@@ -4,77 +4,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 import csv
 from pathlib import Path
-import tempfile
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from spowl_ros.base.files import check_writable, write_whole
+from spowl_ros.base.files import check_writable, whole
 
 PARQUET = '.parquet'
 _GROUP = 1000
 """Number of rows written at a time."""
 
+Rows = Sequence[Mapping[str, Any]]
 
-class Table:
+
+@contextmanager
+def writing(file: Path, columns: Mapping[str, type]
+            ) -> Iterator[Callable[[Mapping[str, Any]], None]]:
     """
-    A table written row by row; the file gets its name when it is complete.
+    Yield a function that adds a row: missing columns are empty, unknown ones are left out.
+
+    The file gets its name when it is complete; after an error an old one stands.
 
     :param file: Parquet if it has that suffix, else CSV
     :param columns: name of each column and the type of its values; None is allowed too
     :raises SpowlError: no such directory
     """
+    check_writable(file)
+    kind = _parquet if file.suffix == PARQUET else _csv
+    waiting: list[dict[str, Any]] = []
+    with whole(file) as part, kind(part, columns) as write:
+        def add(row: Mapping[str, Any]) -> None:
+            waiting.append({name: row.get(name) for name in columns})
+            if len(waiting) >= _GROUP:
+                write(waiting)
+                waiting.clear()
 
-    def __init__(self, file: Path, columns: Mapping[str, type]) -> None:
-        check_writable(file)
-        self._file, self._columns = file, columns
-        self._folder = tempfile.TemporaryDirectory(prefix='spowl-')
-        self._part = Path(self._folder.name) / file.name
-        self._rows: list[dict[str, Any]] = []
-        self._parquet: Any = None
+        yield add
+        if waiting:
+            write(waiting)
 
-    def __enter__(self) -> Self:
-        if self._file.suffix == PARQUET:
-            import pyarrow
-            from pyarrow import parquet
 
-            kinds = {str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64(),
-                     bool: pyarrow.bool_()}
-            self._schema = pyarrow.schema([(name, kinds[kind])
-                                           for name, kind in self._columns.items()])
-            self._parquet = parquet.ParquetWriter(self._part, self._schema)
-        else:
-            self._stream = self._part.open('w', newline='', encoding='utf-8')
-            self._csv = csv.DictWriter(self._stream, list(self._columns))
-            self._csv.writeheader()
-        return self
+@contextmanager
+def _parquet(file: Path, columns: Mapping[str, type]) -> Iterator[Callable[[Rows], object]]:
+    """Yield a function that writes some rows."""
+    import pyarrow
+    from pyarrow import parquet
 
-    def add(self, row: Mapping[str, Any]) -> None:
-        """Add a row; missing columns are empty, unknown ones are left out."""
-        self._rows.append({name: row.get(name) for name in self._columns})
-        if len(self._rows) >= _GROUP:
-            self._write()
+    kinds = {str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64(),
+             bool: pyarrow.bool_()}
+    schema = pyarrow.schema([(name, kinds[kind]) for name, kind in columns.items()])
+    with parquet.ParquetWriter(file, schema) as writer:
+        yield lambda rows: writer.write_table(pyarrow.Table.from_pylist(rows, schema))
 
-    def _write(self) -> None:
-        if self._parquet is not None:
-            import pyarrow
 
-            self._parquet.write_table(pyarrow.Table.from_pylist(self._rows, self._schema))
-        else:
-            self._csv.writerows(self._rows)
-        self._rows.clear()
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 traceback: TracebackType | None) -> None:
-        """Give the finished file its name; after an error remove it."""
-        if kind is None and self._rows:
-            self._write()
-        if self._parquet is not None:
-            self._parquet.close()
-        else:
-            self._stream.close()
-        with self._folder:
-            if kind is None:
-                write_whole(self._file, self._part.read_bytes())
+@contextmanager
+def _csv(file: Path, columns: Mapping[str, type]) -> Iterator[Callable[[Rows], object]]:
+    """Yield a function that writes some rows."""
+    with file.open('w', newline='', encoding='utf-8') as stream:
+        writer = csv.DictWriter(stream, list(columns))
+        writer.writeheader()
+        yield writer.writerows

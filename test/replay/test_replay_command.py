@@ -14,8 +14,8 @@ import sys
 import pytest
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.cli.evaluate import settings_of
 from spowl_ros.cli.main import main
-from spowl_ros.cli.replay import parse_changes, parse_sweeps
 from spowl_ros.control.bundle import Bundle
 
 KEYS = {'decisions', 'identical', 'diverged_at', 'return', 'cost', 'cost_value_calibration',
@@ -244,8 +244,7 @@ def test_what_is_not_a_bag_or_not_a_bundle(tmp_path: Path, folder: Path, bundle:
 
 def test_names_may_be_shortened_where_that_is_clear() -> None:
     """The last word is enough, as long as only one setting ends in it."""
-    assert parse_changes(['threshold=0.5', 'budget=3']) == {
+    assert settings_of(['threshold=0.5', 'budget=3']) == {
         'planner.cost_threshold': 0.5, 'cost_value.budget': 3.0}
-    assert parse_sweeps(['temperature=0.5, 1']) == {'planner.temperature': [0.5, 1.0]}
     with pytest.raises(SpowlError, match='could mean'):
-        parse_changes(['hysteresis=0.5'])
+        settings_of(['hysteresis=0.5'])

@@ -27,8 +27,8 @@ from spowl_ros.control import bundle as bundles  # noqa: E402
 from spowl_ros.replay.replay import Changes  # noqa: E402
 from spowl_ros.scale import bags, store  # noqa: E402
 from spowl_ros.scale.store import Place  # noqa: E402
-from spowl_ros.scale.table import Table  # noqa: E402
-from spowl_ros.scale.work import Judging, Replaying  # noqa: E402
+from spowl_ros.scale.table import writing  # noqa: E402
+from spowl_ros.scale.work import Judging, Replaying, Work  # noqa: E402
 
 START_S = 60.0
 
@@ -49,7 +49,7 @@ def folder(tmp_path: Path) -> Path:
 class Here:
     """Does what a cluster does, in this process and in reverse order of every three jobs."""
 
-    def run(self, work, pull, resources) -> Iterator[object]:
+    def run(self, work, pull) -> Iterator[object]:
         """Yield outcomes."""
         from spowl_ros.scale.cluster import JobOutcome, _guarded
 
@@ -95,9 +95,10 @@ def test_rows_come_in_order_and_only_new_ones_are_computed(
     monkeypatch.setattr(bags, 'OUT_OF_ORDER', 4)
     computed: list[str] = []
 
-    def one(job: bags._Job) -> tuple[dict[str, object], bool]:
-        computed.append(job.place.url)
-        return {'bag_sha256': job.place.url * 3, 'decisions': job.number}, True
+    def one(work: Work, cache: Path, job: tuple[int, Place]) -> tuple[dict[str, object], bool]:
+        number, place = job
+        computed.append(place.url)
+        return {'bag_sha256': place.url * 3, 'decisions': number}, True
 
     monkeypatch.setattr(bags, '_compute', one)
     cache = tmp_path / 'cache'
@@ -120,9 +121,9 @@ def test_a_table_takes_its_place_when_it_is_whole(name: str, tmp_path: Path) -> 
     """Rows of two thousand and one come back; after an error the old file stands."""
     file = tmp_path / name
     columns = {'bag': str, 'decisions': int, 'cost': float, 'identical': bool}
-    with Table(file, columns) as table:
+    with writing(file, columns) as add:
         for number in range(2001):
-            table.add({'bag': f'b{number}', 'decisions': number, 'more': 1})
+            add({'bag': f'b{number}', 'decisions': number, 'more': 1})
     if name.endswith('parquet'):
         found = [row['decisions'] for row in parquet.read_table(file).to_pylist()]
     else:
@@ -130,8 +131,8 @@ def test_a_table_takes_its_place_when_it_is_whole(name: str, tmp_path: Path) -> 
             found = [int(row['decisions']) for row in csv.DictReader(stream)]
     assert found == list(range(2001))
     before = file.read_bytes()
-    with pytest.raises(KeyError), Table(file, columns) as table:
-        table.add({'bag': 'other'})
+    with pytest.raises(KeyError), writing(file, columns) as add:
+        add({'bag': 'other'})
         raise KeyError
     assert file.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == [name]

@@ -31,7 +31,7 @@ def written(folder: Path, text: str) -> Path:
     return file
 
 
-def planned(folder: Path, text: str) -> list[sweeps.Planned]:
+def planned(folder: Path, text: str) -> list[sweeps.Run]:
     """Return the runs of a sweep's text."""
     return sweeps.plan(sweeps.load(written(folder, text)), folder / 'out')
 
