@@ -31,21 +31,15 @@ _ADVICE = {
 """How to install what is not an extra: pip cannot resolve SafetyGymnasium's metadata."""
 _SIMULATION = ('sim', 'tasks')
 _NEEDS = {
-    'calibrate': _SIMULATION, 'dataset': ('dataset',), 'evaluate': _SIMULATION,
-    'export': ('train', *_SIMULATION),
+    'calibrate': _SIMULATION, 'check --live': ('ros',), 'dataset': ('dataset',),
+    'evaluate': _SIMULATION, 'evaluate --address': ('scale',), 'evaluate --device': ('train',),
+    'export': ('train', *_SIMULATION), 'gate --address': ('scale',),
+    'replay --address': ('scale',), 'replay --live': ('ros',), 'replay --report': ('report',),
     'robot': ('ros',), 'sign': ('sign',), 'sim': ('ros', *_SIMULATION),
     'sweep': ('scale', *_SIMULATION), 'top': ('ros',), 'train': ('train', *_SIMULATION),
-    'wrap': ('wrap',),
+    'verify --key': ('sign',), 'wrap': ('wrap',),
 }
-"""Verb to what it always needs."""
-_OPTIONS = {
-    ('check', 'live'): 'ros',
-    ('evaluate', 'address'): 'scale', ('evaluate', 'device'): 'train',
-    ('gate', 'address'): 'scale',
-    ('replay', 'address'): 'scale', ('replay', 'live'): 'ros',
-    ('replay', 'report'): 'report', ('verify', 'key'): 'sign',
-}
-"""Verb and option to what the option adds to the needs."""
+"""Verb, or verb and option, to what it needs; `view` needs what it is to show, and where."""
 
 
 def require(verb: str, args: argparse.Namespace) -> None:
@@ -54,22 +48,20 @@ def require(verb: str, args: argparse.Namespace) -> None:
 
     :raises SpowlError: something is missing; the message gives the command that installs it
     """
-    for extra in (*_NEEDS.get(verb, ()), *(
-            extra for (of, option), extra in _OPTIONS.items()
-            if of == verb and getattr(args, option, None))):
-        require_extra(extra)
-        if extra == 'ros':
-            environment.check()
+    for needing, extras in _NEEDS.items():
+        name, _, option = needing.partition(' --')
+        if name == verb and (not option or getattr(args, option)):
+            for extra in extras:
+                require_extra(extra)
     if verb == 'view':
         require_extra('view' if args.rerun is None else 'rerun')
         if args.bag is None:
             require_extra('ros')
-            environment.check()
 
 
 def require_extra(extra: str) -> None:
     """
-    Make sure that an extra is installed.
+    Make sure that an extra is installed, and of ROS 2 that a node can start.
 
     :raises SpowlError: something is missing; the message gives the command that installs it
     """
@@ -77,6 +69,8 @@ def require_extra(extra: str) -> None:
         if importlib.util.find_spec(module) is None:
             advice = _ADVICE.get(extra, f"pip install 'spowl_ros[{extra}]'")
             raise SpowlError(f'this needs {name}: {advice}')
+    if extra == 'ros':
+        environment.check()
 
 
 def installed(extra: str) -> bool:

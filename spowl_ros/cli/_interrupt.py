@@ -14,6 +14,7 @@ library's thread would abort it.
 from __future__ import annotations
 
 import atexit
+from collections.abc import Callable
 import contextlib
 import os
 import signal
@@ -21,6 +22,7 @@ import sys
 import threading
 import time
 from types import FrameType
+from typing import Any
 
 from spowl_ros.base.environment import signals_to_end
 from spowl_ros.base.errors import INTERRUPTED
@@ -60,7 +62,7 @@ class Interrupts:
         if not self._told or self._lost:
             if not self._told:
                 self._told = time.monotonic()
-                _end_after(LATEST_S, INTERRUPTED)
+                call_after(LATEST_S, _end, INTERRUPTED)
             self._lost = False
             raise KeyboardInterrupt
         if time.monotonic() - self._told > SAME_REQUEST_S:
@@ -72,7 +74,7 @@ class Interrupts:
             signal.signal(number, signal.SIG_IGN)
         self._code = code
         _flush()
-        _end_after(LATEST_S, code)
+        call_after(LATEST_S, _end, code)
 
     def _on_ignored(self, unraisable: sys.UnraisableHookArgs) -> None:
         """Raise KeyboardInterrupt again where Python ignores exceptions, as in a destructor."""
@@ -80,9 +82,7 @@ class Interrupts:
             sys.__unraisablehook__(unraisable)
             return
         self._lost = True
-        again = threading.Timer(_AGAIN_S, os.kill, (os.getpid(), signal.SIGINT))
-        again.daemon = True
-        again.start()
+        call_after(_AGAIN_S, os.kill, os.getpid(), signal.SIGINT)
 
     def _leave(self) -> None:
         if self._code is not None:
@@ -100,11 +100,11 @@ def _flush() -> None:
             stream.flush()
 
 
-def _end_after(seconds: float, code: int) -> None:
-    """End the process by force after a time, unless it ends before."""
-    latest = threading.Timer(seconds, _end, (code,))
-    latest.daemon = True
-    latest.start()
+def call_after(seconds: float, function: Callable[..., object], *arguments: Any) -> None:
+    """Call a function in another thread after a time, unless the process ends before."""
+    timer = threading.Timer(seconds, function, arguments)
+    timer.daemon = True
+    timer.start()
 
 
 def _end(code: int) -> None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 import os
 import signal
 import threading
@@ -13,9 +14,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from spowl_ros.base.environment import signals_to_end
 from spowl_ros.base.errors import INTERRUPTED, SpowlError
 from spowl_ros.base.settings import assigned, changed, declared
+from spowl_ros.cli._interrupt import call_after
 from spowl_ros.system.processes import TERMINATE_S
 
 if TYPE_CHECKING:
+    from spowl_ros.clients.listener import RunListener
     from spowl_ros.system.running import RunningSystem
 
 T = TypeVar('T')
@@ -70,11 +73,25 @@ def watch_signals(nodes: RunningSystem) -> threading.Event:
     def on_signal(*_: object) -> None:
         if not interrupted.is_set():
             interrupted.set()
-            latest = threading.Timer(LATEST_S, give_up)
-            latest.daemon = True
-            latest.start()
+            call_after(LATEST_S, give_up)
         nodes.terminate()
 
     for number in signals_to_end():
         signal.signal(number, on_signal)
     return interrupted
+
+
+def follow(nodes: RunningSystem, listener: RunListener, interrupted: threading.Event,
+           say: Callable[[str], None], show: Callable[[], object] = lambda: None) -> None:
+    """
+    Follow the nodes until one has finished or the user interrupts.
+
+    :param say: gets the nodes' lines
+    :param show: called now and then, while the listener's record is at rest
+    :raises SpowlError: a node failed
+    """
+    finished = False
+    while not finished and not interrupted.wait(POLL_S):
+        finished = nodes.poll(say)
+        with listener.lock:
+            show()

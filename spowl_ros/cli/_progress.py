@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import sys
-from types import TracebackType
 
 from tqdm import tqdm
 
@@ -15,7 +14,7 @@ from spowl_ros.control.run_record import RunRecord
 
 class RunProgress:
     """
-    A progress bar on a terminal; one line per episode everywhere.
+    A progress bar on a terminal; one line per episode everywhere. Close `bar` at the end.
 
     :param record: the run to show
     :param episodes: how many the run has; 0: no end
@@ -29,23 +28,14 @@ class RunProgress:
         self._length = RAW_STEPS  # of an episode; an own task's are known once one has ended
         self._shown_episodes = 0
         self._earlier_decisions = 0
-        self._bar = tqdm(
+        self.bar = tqdm(
+            desc='starting',
             total=episodes * RAW_STEPS or None,
             unit=' steps',
             file=sys.stderr,
             disable=None,  # where stderr is no terminal
             bar_format='{desc} ' + ('{bar:20} ' if episodes else '') + '{elapsed}{postfix}',
         )
-
-    def __enter__(self) -> RunProgress:
-        """Show the bar."""
-        self._bar.set_description_str('starting')
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 traceback: TracebackType | None) -> None:
-        """Remove the bar."""
-        self._bar.close()
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""
@@ -60,15 +50,15 @@ class RunProgress:
                      f'cost {episode.cost:.0f}, {episode.steps} steps')
             self._earlier_decisions = record.decisions
             self._length = max(one.steps for one in record.episodes)
-            self._bar.total = self._expected * self._length or None
+            self.bar.total = self._expected * self._length or None
         self._shown_episodes = len(record.episodes)
         if record.decisions == 0:
             return
         sources = ' '.join(f'{source} {fraction:.0%}'
                            for source, fraction in record.source_fraction().items() if fraction)
         steps = (record.decisions - self._earlier_decisions) * self._action_repeat
-        self._bar.n = self._shown_episodes * self._length + min(steps, self._length)
-        self._bar.set_description_str(f'episode {self._shown_episodes + 1}', refresh=False)
-        self._bar.set_postfix_str(
+        self.bar.n = self._shown_episodes * self._length + min(steps, self._length)
+        self.bar.set_description_str(f'episode {self._shown_episodes + 1}', refresh=False)
+        self.bar.set_postfix_str(
             f'return {record.reward:.1f} cost {record.cost:.0f} | {sources} | '
             f'latency p95 {record.latency_ms()["p95"]:.0f} ms')

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from spowl_ros.base.errors import INTERRUPTED
 from spowl_ros.base.settings import changed
-from spowl_ros.cli._nodes import POLL_S, watch_signals
+from spowl_ros.cli._nodes import follow, watch_signals
 from spowl_ros.control.bundle import read_contract
 from spowl_ros.control.run_record import RunRecord
 from spowl_ros.system import nodes as system
@@ -35,21 +35,17 @@ def run(args: argparse.Namespace, changes: dict[str, Any]) -> int:
     nodes = RunningSystem((controller, player))
     interrupted = watch_signals(nodes)
     with nodes, tqdm(unit=' decisions', disable=None) as bar:
-        from spowl_ros.clients.listener import RunListener
+        from spowl_ros.clients.listener import listening
 
-        with RunListener(record, controller.namespace) as listener:
-            finished = False
-            while not finished and not interrupted.wait(POLL_S):
-                finished = nodes.poll(tqdm.write)
-                with listener.lock:
-                    bar.update(record.decisions - bar.n)
-                    bar.set_postfix_str(_sources(record))
+        def show() -> None:
+            bar.update(record.decisions - bar.n)
+            bar.set_postfix_str(', '.join(
+                f'{source} {fraction:.0%}'
+                for source, fraction in record.source_fraction().items() if fraction))
+
+        with listening(record, controller.namespace) as listener:
+            follow(nodes, listener, interrupted, tqdm.write, show)
         for line in nodes.stop():
             tqdm.write(line)
     print(record.table())
     return INTERRUPTED if interrupted.is_set() and not args.loop else 0
-
-
-def _sources(record: RunRecord) -> str:
-    return ', '.join(f'{source} {fraction:.0%}'
-                     for source, fraction in record.source_fraction().items() if fraction)

@@ -7,7 +7,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 import importlib
-import io
 import os
 import pkgutil
 import sys
@@ -100,9 +99,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str]) -> int:
     """Run the command and report its errors."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors='backslashreplace')  # a locale may lack letters
     try:
         prepare()
         args = parse(argv)  # imports: Ctrl-C may come meanwhile

@@ -14,12 +14,7 @@ from pathlib import Path
 
 from spowl_ros.base.errors import INTERRUPTED
 from spowl_ros.cli._fit import fit
-from spowl_ros.cli._nodes import (
-    POLL_S,
-    add_launch_arguments,
-    launch_arguments,
-    watch_signals,
-)
+from spowl_ros.cli._nodes import add_launch_arguments, follow, launch_arguments, watch_signals
 from spowl_ros.control.run_record import RunRecord
 from spowl_ros.system import nodes as system
 
@@ -38,16 +33,15 @@ def run(args: argparse.Namespace) -> int:
     driver = next(spec for spec in specs if spec.executable == 'controller').parameters
     fit(Path(str(driver['robot'])), Path(str(driver['model'])))
 
-    from spowl_ros.clients.listener import RunListener
+    from spowl_ros.clients.listener import listening
     from spowl_ros.system.running import RunningSystem
 
     print(arguments.greeting(specs), flush=True)
     record = RunRecord('')
     nodes = RunningSystem(specs)
     interrupted = watch_signals(nodes)
-    with nodes, RunListener(record, arguments.namespace):
-        while not nodes.poll(print) and not interrupted.wait(POLL_S):
-            pass
+    with nodes, listening(record, arguments.namespace) as listener:
+        follow(nodes, listener, interrupted, print)
         for line in nodes.stop():
             print(line)
     print(record.table())

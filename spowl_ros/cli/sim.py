@@ -11,26 +11,19 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-import threading
 import time
-from typing import TYPE_CHECKING
 
 from spowl_ros.base.errors import INTERRUPTED, SpowlError
+from spowl_ros.base.files import check_writable, write_json
 from spowl_ros.cli._nodes import (
     POLL_S,
     add_launch_arguments,
+    follow,
     launch_arguments,
     watch_signals,
 )
-from spowl_ros.cli._output import check_writable, write_json
 from spowl_ros.control.run_record import RunRecord
 from spowl_ros.system import nodes as system
-
-if TYPE_CHECKING:
-    from spowl_ros.cli._progress import RunProgress
-    from spowl_ros.clients.listener import RunListener
-    from spowl_ros.drawing.video import Recording
-    from spowl_ros.system.running import RunningSystem
 
 HELP = 'drive a simulated robot'
 LAST_MESSAGES_S = 0.3
@@ -53,7 +46,11 @@ def run(args: argparse.Namespace) -> int:
     """Drive, follow, and print a summary."""
     texts = [*args.arguments, *(['view:=true'] if args.view else [])]
     arguments = launch_arguments(system.SimulationArguments(), texts)
-    check_outputs(args.json, args.video)
+    for file in filter(None, (args.json, args.video)):
+        check_writable(file)
+    if args.video and args.video.suffix.lower() not in VIDEO_FORMATS:
+        raise SpowlError(f'{args.video} is no video: the name must end in '
+                         f'{" or ".join(VIDEO_FORMATS)}')
     specs = system.simulation(arguments)
 
     from spowl_ros.cli._progress import RunProgress
@@ -65,9 +62,18 @@ def run(args: argparse.Namespace) -> int:
     record = RunRecord(str(specs[0].parameters['task']), arguments.episodes)
     recording = None
     progress = RunProgress(record, arguments.episodes, int(specs[0].parameters['action_repeat']))
-    with nodes, progress:
+    with nodes, progress.bar:
         if not interrupted.is_set():
-            recording = drive(nodes, record, progress, interrupted, arguments, bool(args.video))
+            from spowl_ros.clients.listener import listening  # takes a while: the nodes start
+            from spowl_ros.drawing.video import Recording
+
+            recording = Recording(record) if args.video else None
+            with listening(record, arguments.namespace, recording) as listener:
+                follow(nodes, listener, interrupted, progress.say, progress.update)
+                if not interrupted.is_set():
+                    await_episodes(record)
+            for line in nodes.stop():
+                progress.say(line)
     if record.decisions:
         print(record.table())
     if recording and not interrupted.is_set():
@@ -79,60 +85,12 @@ def run(args: argparse.Namespace) -> int:
     return INTERRUPTED if interrupted.is_set() else 0
 
 
-def drive(nodes: RunningSystem, record: RunRecord, progress: RunProgress,
-          interrupted: threading.Event, arguments: system.SimulationArguments,
-          film: bool) -> Recording | None:
-    """
-    Fill the record until the run is over; return the film, or None without one.
-
-    :raises SpowlError: a node failed
-    """
-    from spowl_ros.clients.listener import RunListener
-    from spowl_ros.drawing.video import Recording
-
-    recording = Recording(record) if film else None
-    with RunListener(record, arguments.namespace, recording) as listener:
-        follow(nodes, listener, progress, interrupted)
-        if not interrupted.is_set():
-            await_episodes(listener)
-    for line in nodes.stop():
-        progress.say(line)
-    return recording
-
-
-def check_outputs(summary: Path | None, video: Path | None) -> None:
-    """
-    Make sure, before anything runs, that the results can be written.
-
-    :raises SpowlError: no such directory, or no video format
-    """
-    for file in filter(None, (summary, video)):
-        check_writable(file)
-    if video and video.suffix.lower() not in VIDEO_FORMATS:
-        raise SpowlError(f'{video} is no video: the name must end in {" or ".join(VIDEO_FORMATS)}')
-
-
-def follow(nodes: RunningSystem, listener: RunListener, progress: RunProgress,
-           interrupted: threading.Event) -> None:
-    """
-    Show what happens until the nodes have finished or the user interrupts.
-
-    :raises SpowlError: a node failed
-    """
-    finished = False
-    while not finished and not interrupted.wait(POLL_S):
-        finished = nodes.poll(progress.say)
-        with listener.lock:
-            progress.update()
-
-
-def await_episodes(listener: RunListener) -> None:
+def await_episodes(record: RunRecord) -> None:
     """
     Wait for the messages still in transit after the simulator has ended.
 
     :raises SpowlError: some never arrive
     """
-    record = listener.record
     decisions, changed = -1, time.monotonic()
     deadline = changed + PATIENCE_S
     while time.monotonic() - changed < LAST_MESSAGES_S or not record.complete:

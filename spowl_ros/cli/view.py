@@ -10,6 +10,7 @@ Ctrl-C closes the page; the system continues.
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 from spowl_ros.base.errors import SpowlError
@@ -47,8 +48,7 @@ def run(args: argparse.Namespace) -> int:
     arguments = ['--ros-args']
     for name, value in parameters.items():
         if value != '':
-            text = f"'{value}'" if isinstance(value, str) else str(value).lower()
-            arguments += ['-p', f'{name}:={text}']
+            arguments += ['-p', f'{name}:={json.dumps(value)}']  # which YAML reads as well
     return process.run(ViewerNode, arguments)
 
 

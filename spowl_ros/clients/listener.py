@@ -5,12 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 import threading
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from diagnostic_msgs.msg import DiagnosticArray
-import rclpy
+from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from std_msgs.msg import Float64
 from visualization_msgs.msg import MarkerArray
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from spowl_ros.drawing.video import Recording
 
 
-class RunListener:
+class RunListener(Node):
     """
-    Fills a record from the topics of one namespace, in its own thread.
+    Fills a record from the topics of one namespace.
 
     Hold `lock` to read the record while it runs.
 
@@ -36,13 +36,11 @@ class RunListener:
 
     def __init__(self, record: RunRecord, namespace: str,
                  recording: Recording | None = None) -> None:
+        super().__init__('run_listener', namespace=namespace, enable_rosout=False,
+                         start_parameter_services=False)
         self.record = record
         self._recording = recording
         self.lock = threading.Lock()
-        self._spinning = spinning(lambda: rclpy.create_node(
-            'run_listener', namespace=namespace, enable_rosout=False,
-            start_parameter_services=False))
-        self._node = self._spinning.__enter__()
         self.follow(Float64, 'reward', self._on_reward)
         self.follow(Float64, 'cost', self._on_cost)
         self.follow(DiagnosticArray, 'simulator/episode', self._on_episode)
@@ -58,16 +56,7 @@ class RunListener:
             with self.lock:
                 callback(message)
 
-        self._node.create_subscription(message_type, topic, locked, qos)
-
-    def __enter__(self) -> RunListener:
-        """Return itself; it is already listening."""
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 traceback: TracebackType | None) -> None:
-        """Leave the network."""
-        self._spinning.__exit__(kind, error, traceback)
+        self.create_subscription(message_type, topic, locked, qos)
 
     def _on_reward(self, message: Float64) -> None:
         self.record.reward += message.data
@@ -97,5 +86,10 @@ class RunListener:
             self._recording.add_decision(decision)
 
     def _leave_out(self, what: str, error: Exception) -> None:
-        self._node.get_logger().warning(f'{what} cannot be read, and is left out: {error}',
-                                        once=True)
+        self.get_logger().warning(f'{what} cannot be read, and is left out: {error}', once=True)
+
+
+def listening(record: RunRecord, namespace: str, recording: Recording | None = None
+              ) -> AbstractContextManager[RunListener]:
+    """Return the context in which a listener fills the record, in its own thread."""
+    return spinning(RunListener, record, namespace, recording)

@@ -163,7 +163,7 @@ def listen(contract: Contract, robot: RobotConfig, namespace: str, seconds: floa
 
     :param contract: with the robot's topics and time-outs
     """
-    with spinning(lambda: LiveCheck(contract, robot, namespace, use_sim_time)) as node:
+    with spinning(LiveCheck, contract, robot, namespace, use_sim_time) as node:
         latest = time.monotonic() + STARTUP_S
         while not node.complete() and time.monotonic() < latest:
             time.sleep(_LOOK_S)

@@ -37,7 +37,7 @@ def show(namespace: str, seconds: float, once: bool) -> bool:
     leaving = end_on_signals()
     console = Console()
     end = time.monotonic() + seconds
-    with spinning(lambda: Watcher(namespace)) as node:
+    with spinning(Watcher, namespace) as node:
         def waiting() -> bool:
             return time.monotonic() < end and not leaving.wait(1.0 / REFRESH_HZ)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 import contextlib
 import threading
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 import rclpy
 from rclpy.executors import ExternalShutdownException
@@ -17,14 +17,19 @@ from rclpy.signals import SignalHandlerOptions
 from spowl_ros.ros.process import make_executor
 
 N = TypeVar('N', bound=Node)
+P = ParamSpec('P')
 
 
 @contextlib.contextmanager
-def spinning(make_node: Callable[[], N]) -> Iterator[N]:
-    """Yield a node whose callbacks run in their own thread; leave the network afterwards."""
+def spinning(make_node: Callable[P, N], *args: P.args, **kwargs: P.kwargs) -> Iterator[N]:
+    """
+    Yield a node whose callbacks run in their own thread; leave the network afterwards.
+
+    :param make_node: a class of nodes, or a function that makes one, with its arguments
+    """
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     try:
-        node = make_node()
+        node = make_node(*args, **kwargs)
         executor = make_executor()
         executor.add_node(node)
 
