@@ -38,7 +38,6 @@ class Neighbour:
     name: str
     """Topic name in the robot's file or the adapter."""
     topic: str
-    type: str
     problem: str
     """Empty if nothing is wrong."""
 
@@ -97,34 +96,33 @@ class LiveCheck(Node):
     def neighbours(self) -> list[Neighbour]:
         """Return the check of the commands' subscriber and of the adapter's inputs."""
         robot = self._robot
+        renamed = {pair[0]: pair[1] for pair in robot.remappings.get(
+            'adapter' if robot.adapter else 'supervisor', ())}
+
+        def full(name: str) -> str:
+            return self.resolve_topic_name(renamed.get(name, name))
+
         if not robot.adapter:
-            kind = RobotCommand(robot, self._action).type
-            return [self._listener('command.topic', robot.command.topic,
-                                   robot.remappings.get('supervisor', ()), kind)]
-        renamed = robot.remappings.get('adapter', ())
+            return [self._listener('command.topic', full(robot.command.topic),
+                                   RobotCommand(robot, self._action).type)]
         kind = COMMAND_TYPES[str(robot.parameters.get('adapter', {}).get(
             'cmd_vel_type', 'TwistStamped'))]
-        return [*(self._publisher(name, renamed, wanted)
+        return [*(self._publisher(name, full(name), wanted)
                   for name, wanted in adaptation.INPUTS.items()),
-                self._listener(adaptation.OUTPUT, adaptation.OUTPUT, renamed, kind)]
+                self._listener(adaptation.OUTPUT, full(adaptation.OUTPUT), kind)]
 
-    def _full(self, name: str, renamed: tuple[tuple[str, ...], ...]) -> str:
-        return self.resolve_topic_name({pair[0]: pair[1] for pair in renamed}.get(name, name))
-
-    def _publisher(self, name: str, renamed: tuple[tuple[str, ...], ...],
-                   wanted: str) -> Neighbour:
+    def _publisher(self, name: str, topic: str, wanted: str) -> Neighbour:
         """Check that a node publishes what the adapter needs."""
-        topic = self._full(name, renamed)
         types = {info.topic_type for info in self.get_publishers_info_by_topic(topic)}
-        problem = '' if wanted in types else (
-            f'carries {", ".join(sorted(types))}; the adapter needs a {wanted}' if types
-            else f'nobody publishes it; the adapter needs a {wanted}')
-        return Neighbour(name, topic, wanted, problem)
+        problem = ''
+        if not types:
+            problem = f'nobody publishes it; the adapter needs a {wanted}'
+        elif wanted not in types:
+            problem = f'carries {", ".join(sorted(types))}; the adapter needs a {wanted}'
+        return Neighbour(name, topic, problem)
 
-    def _listener(self, name: str, topic: str, renamed: tuple[tuple[str, ...], ...],
-                  kind: str) -> Neighbour:
+    def _listener(self, name: str, topic: str, kind: str) -> Neighbour:
         """Check that a node subscribes to the commands."""
-        topic = self._full(topic, renamed)
         infos = self.get_subscriptions_info_by_topic(topic)
         fitting = [info for info in infos if info.topic_type == kind]
         problem = ''
@@ -136,7 +134,7 @@ class LiveCheck(Node):
         elif all(info.qos_profile.durability is DurabilityPolicy.TRANSIENT_LOCAL
                  for info in fitting):
             problem = 'who listens asks for latched commands, and gets none'
-        return Neighbour(name, topic, kind, problem)
+        return Neighbour(name, topic, problem)
 
     def _on_message(self, source: Topic, message: Any) -> None:
         now = time.monotonic()

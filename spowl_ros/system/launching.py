@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, Shutdown
@@ -15,18 +15,15 @@ from launch_ros.actions import Node
 
 from spowl_ros.base.settings import declared, parsed
 from spowl_ros.base.share import PACKAGE
-from spowl_ros.system.nodes import NodeSpec
+from spowl_ros.system.nodes import (
+    NodeSpec,
+    ReplayArguments,
+    RobotArguments,
+    SimulationArguments,
+)
 from spowl_ros.system.running import NodeEnded, reason_of
 
-
-class Arguments(Protocol):
-    """A settings class for a launch file's arguments."""
-
-    def greeting(self, nodes: Sequence[NodeSpec]) -> str:
-        """Return a line on what a run of these nodes does."""
-
-
-T = TypeVar('T', bound=Arguments)
+T = TypeVar('T', SimulationArguments, RobotArguments, ReplayArguments)
 
 
 def description(defaults: T, nodes: Callable[[T], Sequence[NodeSpec]]) -> LaunchDescription:
@@ -39,9 +36,8 @@ def description(defaults: T, nodes: Callable[[T], Sequence[NodeSpec]]) -> Launch
     entries = declared(defaults)
 
     def start(context: LaunchContext) -> list[LogInfo | Node]:
-        texts = {entry.name: LaunchConfiguration(entry.name).perform(context)
-                 for entry in entries}
-        given = parsed(defaults, texts)
+        given = parsed(defaults, {
+            entry.name: LaunchConfiguration(entry.name).perform(context) for entry in entries})
         specs = nodes(given)
         return [LogInfo(msg=given.greeting(specs)), *map(node_action, specs)]
 

@@ -30,9 +30,9 @@ from spowl_ros.system.parameters import ParameterFile, Value
 
 DEFAULT_TASK = 'SafetyPointGoal1-v0'
 RAW_COMMAND = ('command', 'command_raw')
+"""Between controller and supervisor; the robot hears what the supervisor makes of it."""
 _DRIVING = ('supervisor', 'controller', 'adapter')
 """The nodes through which a command passes to a robot."""
-"""Between controller and supervisor; the robot hears what the supervisor makes of it."""
 LOG_LEVELS = ('debug', 'info', 'warn', 'error', 'fatal')
 
 
@@ -165,31 +165,18 @@ def simulation(arguments: SimulationArguments) -> tuple[NodeSpec, ...]:
     """
     check_namespace(arguments.namespace)
     arguments = replace(arguments, task=task_id(arguments.task))
-    share = share_directory()
-    model = absolute(arguments.model or share / 'models' / arguments.task)
+    model = _model_or_shipped(arguments.model, arguments.task)
     contract = _contract_of(model, arguments)
     file = ParameterFile(arguments.params_file)
-
-    def node(executable: str, *remappings: tuple[str, str], **parameters: Value) -> NodeSpec:
-        spec = NodeSpec(executable, arguments.namespace, parameters, remappings,
-                        arguments.log_level)
-        return replace(spec, parameters={**file.of(spec.full_name), **parameters})
-
-    of_driver: dict[str, Value] = {
-        'model': str(model), 'autostart': arguments.autostart, 'rate': arguments.rate,
-        'use_sim_time': True}
-    nodes = [
-        node('simulator', task=arguments.task, episodes=arguments.episodes, seed=arguments.seed,
-             rate=arguments.rate, action_repeat=contract.action_repeat,
-             listener='recorder' if arguments.record else ''),
-        node('supervisor', **of_driver, simulation=True, start_held=False),
-        node('controller', RAW_COMMAND, **of_driver),
-    ]
-    if arguments.record:
-        path = str(absolute(arguments.record))
-        nodes.append(node('recorder', path=path, model=str(model), use_sim_time=True))
-    nodes += _viewer(arguments.view)
-    return tuple(nodes)
+    own = {node: file.of(full_name(arguments.namespace, node)) for node in names.NODES}
+    simulator: dict[str, Value] = {
+        **own['simulator'], 'task': arguments.task, 'episodes': arguments.episodes,
+        'seed': arguments.seed, 'rate': arguments.rate, 'action_repeat': contract.action_repeat,
+        'listener': 'recorder' if arguments.record else ''}
+    return (
+        NodeSpec('simulator', arguments.namespace, simulator, log_level=arguments.log_level),
+        *_drivers(arguments, own, {}, {'simulation': True, 'start_held': False},
+                  model=str(model), rate=arguments.rate, use_sim_time=True))
 
 
 def robot(arguments: RobotArguments) -> tuple[NodeSpec, ...]:
@@ -205,42 +192,48 @@ def robot(arguments: RobotArguments) -> tuple[NodeSpec, ...]:
                          '(config/robot/ has examples)')
     path = absolute(arguments.robot)
     described = robot_config.load(path)
-    model = Path(arguments.model or share_directory() / 'models' / DEFAULT_TASK)
-    model = absolute(model)
+    model = _model_or_shipped(arguments.model)
     file = ParameterFile(arguments.params_file)
     described = replace(described, parameters={
         node: {**described.parameters.get(node, {}),
                **file.of(full_name(arguments.namespace, node))}
         for node in robot_config.ROBOT_NODES})
-    key = _required_key(described)
+    signed = (str(described.parameters[node].get('require_signature', '')) for node in _DRIVING)
+    key = next(filter(None, signed), '')
     if key:
         described = replace(described, parameters={**described.parameters, 'adapter': {
             'require_signature': key, **described.parameters['adapter']}})
     check_robot(described, read_contract(model, of_key(key)))
-    of_driver: dict[str, Value] = {
-        'model': str(model), 'robot': str(path), 'autostart': arguments.autostart}
+    return (
+        *adapter(described, model, arguments.namespace, arguments.use_sim_time),
+        *_drivers(arguments, described.parameters, described.remappings,
+                  {'start_held': not arguments.released}, model=str(model), robot=str(path),
+                  use_sim_time=arguments.use_sim_time))
 
-    def node(executable: str, *remappings: tuple[str, str], **parameters: Value) -> NodeSpec:
-        parameters['use_sim_time'] = arguments.use_sim_time
+
+def _drivers(arguments: SimulationArguments | RobotArguments,
+             own: Mapping[str, Mapping[str, Value]],
+             remapped: Mapping[str, tuple[tuple[str, ...], ...]],
+             supervisor: Mapping[str, Value], **driver: Value) -> tuple[NodeSpec, ...]:
+    """
+    Return supervisor and controller, and the recorder and the viewer if asked for.
+
+    :param own: parameters by node; those of the arguments lead
+    :param supervisor: parameters of the supervisor alone
+    :param driver: parameters of supervisor and controller
+    """
+    def node(executable: str, *remappings: tuple[str, ...], **parameters: Value) -> NodeSpec:
         return NodeSpec(executable, arguments.namespace,
-                        {**described.parameters.get(executable, {}), **parameters},
-                        (*remappings, *described.remappings.get(executable, ())),
-                        arguments.log_level)
+                        {**own.get(executable, {}), **parameters},
+                        (*remappings, *remapped.get(executable, ())), arguments.log_level)
 
-    nodes = list(adapter(described, model, arguments.namespace, arguments.use_sim_time))
-    nodes += [node('supervisor', **of_driver, start_held=not arguments.released),
-              node('controller', RAW_COMMAND, **of_driver)]
+    driver['autostart'] = arguments.autostart
+    nodes = [node('supervisor', **driver, **supervisor),
+             node('controller', RAW_COMMAND, **driver)]
     if arguments.record:
-        nodes.append(node('recorder', model=str(model),
-                          path=str(absolute(arguments.record))))
-    nodes += _viewer(arguments.view)
-    return tuple(nodes)
-
-
-def _required_key(described: RobotConfig) -> str:
-    """Return the public key that a driving node demands a signature of; empty if none does."""
-    keys = [str(described.parameters[node].get('require_signature', '')) for node in _DRIVING]
-    return next(filter(None, keys), '')
+        nodes.append(node('recorder', path=str(absolute(arguments.record)),
+                          model=driver['model'], use_sim_time=driver['use_sim_time']))
+    return (*nodes, *_viewer(arguments.view))
 
 
 def check_robot(described: RobotConfig, contract: Contract) -> None:
@@ -273,8 +266,7 @@ def replay(arguments: ReplayArguments) -> tuple[NodeSpec, ...]:
     check_namespace(arguments.namespace)
     if not arguments.bag:
         raise SpowlError('no bag is named; name one with bag:=PATH')
-    model = Path(arguments.model or share_directory() / 'models' / DEFAULT_TASK)
-    model = absolute(model)
+    model = _model_or_shipped(arguments.model)
     contract = read_contract(model)
     robot_file = str(absolute(arguments.robot)) if arguments.robot else ''
     file = ParameterFile(arguments.params_file)
@@ -306,6 +298,11 @@ def adapter(described: RobotConfig, model: Path, namespace: str,
                      described.remappings.get('adapter', ())),)
 
 
+def _model_or_shipped(named: str, task: str = DEFAULT_TASK) -> Path:
+    """Return the directory of a bundle: the named one, or the one shipped for a task."""
+    return absolute(named or share_directory() / 'models' / task)
+
+
 def _viewer(wanted: bool) -> tuple[NodeSpec, ...]:
     """
     Return the node that serves the live view, if wanted.
@@ -320,25 +317,20 @@ def _viewer(wanted: bool) -> tuple[NodeSpec, ...]:
 
 
 def _contract_of(model: Path, arguments: SimulationArguments) -> Contract:
-    """Return the contract of a model for the task; the controller verifies all of the bundle."""
+    """
+    Return the contract of a model for the task; the controller verifies all of the bundle.
+
+    :raises SpowlError: no such task, no such model, or a model for another task
+    """
     try:
         contract = read_contract(model)
-    except SpowlError:
-        _check_task(arguments.task)
+        if contract.task != arguments.task:
+            raise SpowlError(f'the model in {model} was made for {contract.task}, not for '
+                             f'{arguments.task}; drive task:={contract.task} or name another '
+                             'model')
+    except SpowlError:  # only now, because importing the simulation takes a second
+        from spowl_ros.sim import environment
+
+        environment.contract(arguments.task)  # an unknown task is the better reason
         raise
-    if contract.task != arguments.task:
-        _check_task(arguments.task)
-        raise SpowlError(f'the model in {model} was made for {contract.task}, not for '
-                         f'{arguments.task}; drive task:={contract.task} or name another model')
     return contract
-
-
-def _check_task(name: str) -> None:
-    """
-    Report an unknown task instead of its missing model.
-
-    Called only after an error, because importing the simulation takes a second.
-    """
-    from spowl_ros.sim import environment
-
-    environment.contract(name)

@@ -9,14 +9,14 @@ import os
 from pathlib import Path
 import signal
 import tempfile
-from types import TracebackType
 
 from spowl_ros.base import yaml
 from spowl_ros.base.environment import prepare
 from spowl_ros.base.errors import SpowlError, from_line
 from spowl_ros.base.share import executable_path
+from spowl_ros.system import processes
 from spowl_ros.system.nodes import NodeSpec
-from spowl_ros.system.processes import ProcessGroup
+from spowl_ros.system.processes import Child
 
 SHARED_MEMORY = Path('/dev/shm')
 
@@ -38,7 +38,7 @@ class RunningSystem:
 
     def __init__(self, specs: Sequence[NodeSpec]) -> None:
         self._specs = specs
-        self._group = ProcessGroup()
+        self._children: list[Child] = []
         self._complaints: dict[str, str] = {}
         self._terminated = False
         self._tracer_files = tracer_files()
@@ -51,33 +51,35 @@ class RunningSystem:
             for spec in self._specs:
                 if self._terminated:
                     break
-                self._group.start(spec.executable, self._command(spec), os.environ)
+                self._children.append(
+                    processes.start(spec.executable, self._command(spec), os.environ))
         except BaseException:
             self.stop()
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 traceback: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         """End every node."""
         self.stop()
 
     def terminate(self) -> None:
         """Ask every node to end, without waiting; a signal handler may call this."""
         self._terminated = True
-        self._group.terminate()
+        processes.terminate(self._children)
 
     def kill(self) -> None:
         """End every node by force, and clean up."""
         self._terminated = True
-        self._group.kill()
+        processes.kill(self._children)
         self._clean_up()
 
     def stop(self) -> list[str]:
         """End every node and return their last lines."""
-        self._group.stop()
+        processes.stop(self._children)
         lines = self._read()
-        self._group.close()
+        for child in self._children:
+            child.output.close()
+        self._children.clear()
         self._clean_up()
         return lines
 
@@ -94,7 +96,8 @@ class RunningSystem:
         :raises SpowlError: a node found one of its inputs wrong
         :raises NodeEnded: a node ended with a non-zero exit code
         """
-        ended = self._group.ended()  # before reading, to include the last lines
+        ended = [child for child in self._children  # before reading, to include the last lines
+                 if child.process.poll() is not None]
         for line in self._read():
             say(line)
         for child in () if self._terminated else ended:
@@ -110,7 +113,7 @@ class RunningSystem:
     def _read(self) -> list[str]:
         """Return new lines with the names of their nodes; keep errors about inputs apart."""
         lines = []
-        for child in self._group.children:
+        for child in self._children:
             for line in child.read_lines():
                 if (complaint := from_line(line)) is not None:
                     self._complaints[child.name] = complaint

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import os
 import signal
 import subprocess
@@ -16,7 +16,7 @@ import pytest
 
 from spowl_ros.control.contract import LONGEST_STOP_RAMP
 from spowl_ros.system import processes
-from spowl_ros.system.processes import ProcessGroup
+from spowl_ros.system.processes import Child
 
 SLEEP = [sys.executable, '-c', 'import time; print("up", flush=True); time.sleep(60)']
 STUBBORN = [sys.executable, '-c', 'import signal, time; signal.signal(signal.SIGTERM, '
@@ -24,61 +24,67 @@ STUBBORN = [sys.executable, '-c', 'import signal, time; signal.signal(signal.SIG
 
 
 @pytest.fixture
-def group() -> Iterator[ProcessGroup]:
-    """Return a group that is stopped whatever happens."""
-    group = ProcessGroup()
-    yield group
-    group.stop()
-    group.close()
+def run() -> Iterator[Callable[[list[str]], Child]]:
+    """Return a function that starts a command; what it started is stopped whatever happens."""
+    children: list[Child] = []
+
+    def start(command: list[str]) -> Child:
+        children.append(processes.start('child', command, os.environ))
+        return children[-1]
+
+    yield start
+    processes.stop(children)
+    for child in children:
+        child.output.close()
 
 
-def first_line(group: ProcessGroup) -> str:
-    """Return the first line that the first child writes."""
+def first_line(child: Child) -> str:
+    """Return the first line that a child writes."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
-        if lines := group.children[0].read_lines():
+        if lines := child.read_lines():
             return lines[0]
         time.sleep(0.01)
     raise TimeoutError('the child wrote nothing')
 
 
-def test_stopping_ends_a_willing_child_at_once(group: ProcessGroup) -> None:
-    """SIGTERM suffices, and nothing is reported as killed."""
-    group.start('sleep', SLEEP, os.environ)
-    assert first_line(group) == 'up'
+def test_stopping_ends_a_willing_child_at_once(run: Callable[[list[str]], Child]) -> None:
+    """SIGTERM suffices, and nothing is killed."""
+    child = run(SLEEP)
+    assert first_line(child) == 'up'
     start = time.monotonic()
-    assert group.stop() == []
+    processes.stop([child])
     assert time.monotonic() - start < 1
-    assert group.children[0].process.returncode == -signal.SIGTERM
+    assert child.process.returncode == -signal.SIGTERM
 
 
-def test_stopping_kills_a_child_that_ignores_it(group: ProcessGroup,
+def test_stopping_kills_a_child_that_ignores_it(run: Callable[[list[str]], Child],
                                                 monkeypatch: pytest.MonkeyPatch) -> None:
-    """A child that does not end by itself is killed in time and named."""
+    """A child that does not end by itself is killed in time."""
     assert processes.TERMINATE_S > LONGEST_STOP_RAMP
     monkeypatch.setattr(processes, 'TERMINATE_S', 0.5)
-    group.start('stubborn', STUBBORN, os.environ)
-    first_line(group)
+    child = run(STUBBORN)
+    first_line(child)
     start = time.monotonic()
-    assert [child.name for child in group.stop()] == ['stubborn']
+    processes.stop([child])
     assert 0.5 <= time.monotonic() - start < 1.0
+    assert child.process.returncode == -signal.SIGKILL
 
 
-def test_an_ended_child_is_seen_with_its_last_words(group: ProcessGroup) -> None:
+def test_the_last_words_of_an_ended_child_are_read(run: Callable[[list[str]], Child]) -> None:
     """What a child wrote before its end can be read after it, both streams in order."""
-    code = 'import sys; print("out", flush=True); print("err", file=sys.stderr); sys.exit(3)'
-    group.start('brief', [sys.executable, '-c', code], os.environ)
-    group.children[0].process.wait(20)
-    assert [child.name for child in group.ended()] == ['brief']
-    assert group.children[0].read_lines() == ['out', 'err']
+    child = run([sys.executable, '-c', 'import sys; print("out", flush=True); '
+                                       'print("err", file=sys.stderr); sys.exit(3)'])
+    assert child.process.wait(20) == 3
+    assert child.read_lines() == ['out', 'err']
 
 
 def test_children_end_when_the_parent_is_killed() -> None:
     """SIGKILL of the parent leaves no orphan."""
     code = ('import os, sys, time\n'
-            'from spowl_ros.system.processes import ProcessGroup\n'
-            f'group = ProcessGroup(); group.start("sleep", {SLEEP!r}, os.environ)\n'
-            'print(group.children[0].process.pid, flush=True); time.sleep(60)')
+            'from spowl_ros.system import processes\n'
+            f'child = processes.start("sleep", {SLEEP!r}, os.environ)\n'
+            'print(child.process.pid, flush=True); time.sleep(60)')
     parent = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
