@@ -26,7 +26,6 @@ from spowl_ros.control.planner_settings import KINDS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from spowl_ros.control.planner_settings import PlannerSettings
     from spowl_ros.evaluation.episodes import AgentSource, Elsewhere
     from spowl_ros.sim.perturbation import Perturbation
 
@@ -150,57 +149,43 @@ def open_model(model: Path, kind: str | None, values: dict[str, Any], *,
                  for name, value in values.items()}}
     details: dict[str, Any] = {'model': str(model)}
     if model.is_dir():
+        from spowl_ros.control import bundle
+        from spowl_ros.control.settings import ControllerSettings
+        from spowl_ros.evaluation.agents import BundleAgents
+
         if authors_planner:
             raise SpowlError(f'{model} is a bundle, whose sizes are fixed; --authors-planner '
                              'needs the checkpoint')
-        return _of_bundle(model, values, details, monitors, device)
-    return _of_checkpoint(model, values, details, authors_planner, device or 'cpu')
+        loaded = bundle.load(model)
+        task, action_repeat = loaded.contract.task, loaded.contract.action_repeat
+        controls = ControllerSettings(planner=loaded.settings)
+        off = {} if monitors else {f'{name}.rule.level': 'off' for name in controls.rules()}
+        controls = controls.change({**off, **values})
+        if device is None:
+            return (BundleAgents(model, controls, task, action_repeat),
+                    {**details, 'settings': flattened(controls)})
+        if monitors:
+            raise SpowlError('monitors run with the ONNX controller, not in PyTorch; '
+                             'with --device say --monitors off')
+        settings = controls.planner
+    else:
+        from spowl_ros.control.planner_settings import PlannerSettings
+        from spowl_ros.training import checkpoint
 
-
-def _of_bundle(model: Path, values: dict[str, Any], details: dict[str, Any], monitors: bool,
-               device: str | None) -> tuple[AgentSource, dict[str, Any]]:
-    from spowl_ros.control import bundle
-    from spowl_ros.control.settings import ControllerSettings
-    from spowl_ros.evaluation.agents import BundleAgents
-
-    loaded = bundle.load(model)
-    task, action_repeat = loaded.contract.task, loaded.contract.action_repeat
-    controls = ControllerSettings(planner=loaded.settings)
-    off = {} if monitors else {f'{name}.rule.level': 'off' for name in controls.rules()}
-    controls = controls.change({**off, **values})
-    if device is None:
-        return (BundleAgents(model, controls, task, action_repeat),
-                {**details, 'settings': flattened(controls)})
-    if monitors:
-        raise SpowlError('monitors run with the ONNX controller, not in PyTorch; '
-                         'with --device say --monitors off')
-    source = _networks(model, controls.planner, task, action_repeat, device)
-    return source, {**details, 'device': device, 'settings': controls.planner.to_dict()}
-
-
-def _of_checkpoint(model: Path, values: dict[str, Any], details: dict[str, Any],
-                   authors_planner: bool, device: str) -> tuple[AgentSource, dict[str, Any]]:
-    from spowl_ros.control.planner_settings import PlannerSettings
-    from spowl_ros.training import checkpoint
-
-    content, config = checkpoint.describe(model)
-    settings = config.planner
-    if authors_planner:
-        settings = PlannerSettings(discount=settings.discount,
-                                   cost_discount=settings.cost_discount)
-    settings = changed(settings, {name.removeprefix('planner.'): value
-                                  for name, value in values.items()})
-    source = _networks(model, settings, config.task, config.collect.action_repeat, device)
-    return source, {**details, 'counters': content, 'training_seed': config.seed,
-                    'device': device, 'settings': settings.to_dict()}
-
-
-def _networks(model: Path, settings: PlannerSettings, task: str, action_repeat: int,
-              device: str) -> AgentSource:
+        counters, config = checkpoint.describe(model)
+        details |= {'counters': counters, 'training_seed': config.seed}
+        task, action_repeat = config.task, config.collect.action_repeat
+        settings, device = config.planner, device or 'cpu'
+        if authors_planner:
+            settings = PlannerSettings(discount=settings.discount,
+                                       cost_discount=settings.cost_discount)
+        settings = changed(settings, {name.removeprefix('planner.'): value
+                                      for name, value in values.items()})
     from spowl_ros.training.agent import NetworkAgents, usable
 
     lanes = CPU_LANES if usable(device).type == 'cpu' else DEVICE_LANES
-    return NetworkAgents(model, settings, task, action_repeat, device, lanes)
+    return (NetworkAgents(model, settings, task, action_repeat, device, lanes),
+            {**details, 'device': device, 'settings': settings.to_dict()})
 
 
 def settings_of(texts: Sequence[str]) -> dict[str, Any]:

@@ -13,18 +13,23 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from dataclasses import replace
 import os
 from pathlib import Path
 import sys
 from typing import TYPE_CHECKING, Any
 
-from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.errors import INTERRUPTED, SpowlError
 from spowl_ros.base.files import check_writable, write_csv, write_json
-from spowl_ros.base.settings import declared, swept
+from spowl_ros.base.settings import changed, declared, swept
 from spowl_ros.cli import _scaled
+from spowl_ros.cli._nodes import follow, watch_signals
 from spowl_ros.cli._numbers import between
 from spowl_ros.cli.evaluate import settings_of
+from spowl_ros.control.bundle import read_contract
 from spowl_ros.control.planner_settings import KINDS
+from spowl_ros.control.run_record import RunRecord
+from spowl_ros.system import nodes as system
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,10 +80,8 @@ def run(args: argparse.Namespace) -> int:
         values = {'planner.kind': args.planner, **values}
     if args.live:
         _refuse_outputs(args, '--live', 'which only plays')
-        from spowl_ros.cli import _replay_live
-
-        return _replay_live.run(args, values)
-    from spowl_ros.replay.replay import Changes
+        return _run_live(args, values)
+    from spowl_ros.replay.replay import Changes, Replayer
 
     changes = Changes(values, args.namespace, args.robot)
     if args.address:
@@ -90,6 +93,7 @@ def run(args: argparse.Namespace) -> int:
 
     from tqdm import tqdm
 
+    from spowl_ros.bags.reader import Bag
     from spowl_ros.control import bundle as bundles
     from spowl_ros.control.settings import ControllerSettings
     from spowl_ros.replay.measures import measure
@@ -109,7 +113,8 @@ def run(args: argparse.Namespace) -> int:
         for path in paths:
             bar.set_description(path.name)
             try:
-                replay = _replay(path, bundle, successors, changes, bar.update)
+                with Bag(path) as bag:
+                    replay = Replayer(bag, bundle, changes, successors).run(bar.update)
             except SpowlError as error:
                 left_out[path] = error
             else:
@@ -123,7 +128,9 @@ def run(args: argparse.Namespace) -> int:
     for reason in left_out.values():
         print(f'spowl: error: left out: {reason}', file=sys.stderr)
     if args.json:
-        write_json(args.json, _document(replays, rows))
+        figures = [measured for _, measured in replays]
+        write_json(args.json, {**(figures[0] if len(figures) == 1 else {'bags': figures}),
+                               **({'sweep': rows} if rows else {})})
     if args.report:
         from spowl_ros.replay.report import write_report
 
@@ -144,14 +151,40 @@ def _refuse_outputs(args: argparse.Namespace, option: str, why: str) -> None:
         raise SpowlError(f'{" and ".join(given)} cannot go with {option}, {why}; run once more '
                          f'without {option}')
 
-def _replay(path: Path, bundle: Any, successors: Sequence[Any], changes: Changes,
-            progress: Any) -> Replay:
-    """Replay one bag and keep only its results."""
-    from spowl_ros.bags.reader import Bag
-    from spowl_ros.replay.replay import Replayer
 
-    with Bag(path) as bag:
-        return Replayer(bag, bundle, changes, successors).run(progress)
+def _run_live(args: argparse.Namespace, changes: dict[str, Any]) -> int:
+    """
+    Play the bag with the nodes of replay.launch.py, and print a summary of the decisions.
+
+    :param changes: dotted names and values of the controller's settings
+    """
+    controller, player = system.replay(changed(system.ReplayArguments(), {
+        'bag': str(args.bag), 'model': str(args.bundle), 'robot': args.robot,
+        'namespace': args.namespace or '', 'rate': args.rate, 'loop': args.loop}))
+    controller = replace(controller, parameters={**changes, **controller.parameters})
+
+    from tqdm import tqdm
+
+    from spowl_ros.system.running import RunningSystem
+
+    record = RunRecord(read_contract(args.bundle).task)
+    nodes = RunningSystem((controller, player))
+    interrupted = watch_signals(nodes)
+    with nodes, tqdm(unit=' decisions', disable=None) as bar:
+        from spowl_ros.clients.listener import listening
+
+        def show() -> None:
+            bar.update(record.decisions - bar.n)
+            bar.set_postfix_str(', '.join(
+                f'{source} {fraction:.0%}'
+                for source, fraction in record.source_fraction().items() if fraction))
+
+        with listening(record, controller.namespace) as listener:
+            follow(nodes, listener, interrupted, tqdm.write, show)
+        for line in nodes.stop():
+            tqdm.write(line)
+    print(record.table())
+    return INTERRUPTED if interrupted.is_set() and not args.loop else 0
 
 
 def _sweep(args: argparse.Namespace, paths: Sequence[Path], changes: Changes,
@@ -182,18 +215,6 @@ def _run_scaled(args: argparse.Namespace, changes: Changes) -> int:
     print(f'  decisions    {counts["decisions"]}; all identical in {counts["identical"]} bags, '
           f'different in {counts["different"]}')
     return SpowlError.EXIT_CODE if unreadable else 0
-
-
-def _document(replays: Sequence[tuple[Replay, dict[str, Any]]],
-              rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the JSON document: the figures of one bag, or of each bag of a folder."""
-    if len(replays) == 1:
-        document = dict(replays[0][1])
-    else:
-        document = {'bags': [measured for _, measured in replays]}
-    if rows:
-        document['sweep'] = list(rows)
-    return document
 
 
 def find_bags(path: Path) -> list[Path]:

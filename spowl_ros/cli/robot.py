@@ -13,8 +13,8 @@ import argparse
 from pathlib import Path
 
 from spowl_ros.base.errors import INTERRUPTED
-from spowl_ros.cli._fit import fit
 from spowl_ros.cli._nodes import add_launch_arguments, follow, launch_arguments, watch_signals
+from spowl_ros.cli.check import fit
 from spowl_ros.control.run_record import RunRecord
 from spowl_ros.system import nodes as system
 

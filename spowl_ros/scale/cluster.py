@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import logging
 import os
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from spowl_ros.base.errors import SpowlError, one_line
@@ -89,8 +88,7 @@ class Cluster:
                 "'ray start --head', or give --address local for this machine") from error
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 traceback: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         import ray
 
         ray.shutdown()

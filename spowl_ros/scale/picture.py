@@ -5,13 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-import io
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from spowl_ros.base.files import write_whole
+from spowl_ros.base.files import whole
 from spowl_ros.base.statistics import TOWARDS
 
 _INCHES_A_RUN = 0.3
@@ -40,6 +39,5 @@ def draw(rows: Sequence[Mapping[str, Any]], file: Path) -> None:
             Path(row['of']).name, row['planner'], f'seed {row["seed"]}', row['changes']))))
         for row in shown], fontsize=7)
     axes.invert_yaxis()
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format='png', dpi=120)
-    write_whole(file, buffer.getvalue())
+    with whole(file) as part:
+        figure.savefig(part, dpi=120)

@@ -9,8 +9,6 @@ them work; the other then finds `done.json` and does nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 import csv
 from dataclasses import dataclass, field
 import fcntl
@@ -62,7 +60,8 @@ def perform(run: Training | Evaluating) -> dict[str, Any]:
     :raises SpowlError: the run fails
     """
     run.folder.mkdir(parents=True, exist_ok=True)
-    with _alone(run.folder):
+    with (run.folder / 'lock').open('w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # until no other process works here; ends with its holder
         found = done(run.folder)
         if found is None:
             begin = time.perf_counter()
@@ -94,14 +93,6 @@ def last_row(folder: Path) -> dict[str, str]:
             return max(csv.DictReader(stream), key=lambda row: int(row['decisions']), default={})
     except (OSError, ValueError, KeyError, TypeError):  # the file is being written
         return {}
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Wait until no other process works in the folder; the lock ends with its holder."""
-    with (folder / 'lock').open('w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _note_attempt(folder: Path, decisions: int) -> None:

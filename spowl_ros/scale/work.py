@@ -37,10 +37,8 @@ class Work(ABC):
     A subclass gives its columns, and computes a row of them.
     """
 
-    paths: tuple[Path, ...]
-    """Bundles' directories."""
-    digests: tuple[str, ...]
-    """Their SHA-256."""
+    bundles: tuple[tuple[Path, str], ...]
+    """Directory and SHA-256 of each."""
     changes: Changes
     robot: str
     """SHA-256 of the robot's file; empty: none."""
@@ -56,14 +54,15 @@ class Work(ABC):
         """
         robot = hashlib.sha256(read_bounded(Path(changes.robot), _LARGEST_FILE)).hexdigest(
             ) if changes.robot else ''
-        return cls(tuple(absolute(bundle.directory) for bundle in loaded),
-                   tuple(bundle.digest for bundle in loaded), changes, robot)
+        return cls(tuple((absolute(bundle.directory), bundle.digest) for bundle in loaded),
+                   changes, robot)
 
     @cached_property
     def key(self) -> str:
         """Return the SHA-256 over all that a row depends on, beside the bag."""
-        parts = [type(self).__name__, self.digests, self.changes.values, self.changes.namespace,
-                 self.robot, list(self.COLUMNS), importlib.metadata.version('spowl_ros')]
+        parts = [type(self).__name__, [digest for _, digest in self.bundles],
+                 self.changes.values, self.changes.namespace, self.robot, list(self.COLUMNS),
+                 importlib.metadata.version('spowl_ros')]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     @property
@@ -77,8 +76,7 @@ class Work(ABC):
 
         :raises SpowlError: a bundle is another one here, or the bag cannot be replayed
         """
-        return self.compute(bag, [_bundle(*which) for which in zip(
-            self.paths, self.digests, strict=True)])
+        return self.compute(bag, [_bundle(*which) for which in self.bundles])
 
     @abstractmethod
     def compute(self, bag: Path, loaded: Sequence[Bundle]) -> dict[str, Any]:

@@ -13,8 +13,7 @@ import pytest
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.share import share_directory
-from spowl_ros.cli._fit import fit
-from spowl_ros.cli.check import print_heard, print_mapping
+from spowl_ros.cli.check import fit, print_heard, print_mapping
 from spowl_ros.robot import config
 from spowl_ros.robot.report import Heard
 from spowl_ros.sim.environment import contract
