@@ -10,7 +10,7 @@ uses them. Published figures use the default.
 from __future__ import annotations
 
 import argparse
-from contextlib import contextmanager
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,9 +24,9 @@ from spowl_ros.cli._numbers import between
 from spowl_ros.control.planner_settings import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from spowl_ros.evaluation.episodes import AgentSource, Elsewhere
+    from spowl_ros.evaluation.episodes import AgentSource
     from spowl_ros.sim.perturbation import Perturbation
 
 CPU_LANES = 16
@@ -100,9 +100,16 @@ def run(args: argparse.Namespace) -> int:
         if args.json:
             write_json(args.json, measured[0])
 
-    with _elsewhere(args.address) as elsewhere, tqdm(
+    with ExitStack() as stack:
+        elsewhere = None
+        if args.address is not None:
+            from spowl_ros.scale.cluster import Cluster
+            from spowl_ros.scale.episodes import run_chunks
+
+            elsewhere = partial(run_chunks, stack.enter_context(Cluster(args.address)))
+        bar = stack.enter_context(tqdm(
             total=args.episodes * RAW_STEPS, unit=' steps', disable=None,
-            desc=f'{source.task} {kind}', dynamic_ncols=True) as bar:
+            desc=f'{source.task} {kind}', dynamic_ncols=True))
         try:
             rollout.evaluate(
                 source, kind, range(args.seed, args.seed + args.episodes),
@@ -114,19 +121,6 @@ def run(args: argparse.Namespace) -> int:
             for figures in measured:
                 print(summary(figures))
     return 0
-
-
-@contextmanager
-def _elsewhere(address: str | None) -> Iterator[Elsewhere | None]:
-    """Provide the function that runs episodes on a cluster; None without an address."""
-    if address is None:
-        yield None
-        return
-    from spowl_ros.scale.cluster import Cluster
-    from spowl_ros.scale.episodes import run_chunks
-
-    with Cluster(address) as cluster:
-        yield partial(run_chunks, cluster)
 
 
 def open_model(model: Path, kind: str | None, values: dict[str, Any], *,

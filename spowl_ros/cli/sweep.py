@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.live import Live
 
     from spowl_ros.scale import sweep as sweeps
-    from spowl_ros.scale.cluster import Cluster, Resources
+    from spowl_ros.scale.cluster import Cluster
 
     settings = sweeps.load(args.sweep)
     if settings.trainings:
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
                 live.update(_table(sweep), refresh=True)
 
         try:
-            sweep.run(cluster, Resources(settings.cores, settings.gpus), show)
+            sweep.run(cluster, settings.cores, settings.gpus, show)
         except KeyboardInterrupt as interrupt:
             raise KeyboardInterrupt(
                 f'; the same command goes on: {_counted(sweep)}') from interrupt

@@ -97,19 +97,17 @@ def values(decision: Decision) -> RenderableType:
     """Return actions, values and thresholds of the plan and of the policy."""
     table = _table('', 'action', 'value', 'cost value', 'model error', 'rounds')
     plan = decision.plan
-    done = _numbers(decision.action)
-    if plan is None:
-        table.add_row('done', done, '-', '-', '-', '-')
-        return table
-    table.add_row('plan', _numbers(plan.plan_action), _number(plan.plan_value),
-                  _number(plan.plan_cost_value), _number(plan.model_error), str(plan.iterations))
-    table.add_row('policy', _numbers(plan.policy_action), _number(plan.policy_value),
-                  _number(plan.policy_cost_value), '', '')
-    table.add_row('wanted', '', f'>= {_number(plan.value_low)}',
-                  f'<= {_number(plan.cost_value_high)}', '', '')
-    table.add_row('threshold', f'{plan.counted:.0f} count', f'>= {_number(plan.value_threshold)}',
-                  f'<= {_number(plan.cost_threshold)}', '', '')
-    table.add_row('done', done, '', '', '', '')
+    if plan is not None:
+        table.add_row('plan', _numbers(plan.plan_action), _number(plan.plan_value),
+                      _number(plan.plan_cost_value), _number(plan.model_error),
+                      str(plan.iterations))
+        table.add_row('policy', _numbers(plan.policy_action), _number(plan.policy_value),
+                      _number(plan.policy_cost_value))
+        table.add_row('wanted', '', f'>= {_number(plan.value_low)}',
+                      f'<= {_number(plan.cost_value_high)}')
+        table.add_row('threshold', f'{plan.counted:.0f} count',
+                      f'>= {_number(plan.value_threshold)}', f'<= {_number(plan.cost_threshold)}')
+    table.add_row('done', _numbers(decision.action), *([] if plan else 4 * ['-']))
     return table
 
 

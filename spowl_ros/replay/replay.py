@@ -223,7 +223,7 @@ class Replayer:
         self._ended_at = -1
         self._scenes: dict[int, RecordedScene] = {}
 
-    def run(self, progress: Callable[[int], None] = lambda decisions: None) -> Replay:
+    def run(self, progress: Callable[[int], object] = lambda decisions: None) -> Replay:
         """
         Replay the bag.
 

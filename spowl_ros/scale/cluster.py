@@ -28,17 +28,6 @@ _POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
-class Resources:
-    """Resources of one task."""
-
-    cores: float = 1.0
-    gpus: float = 0.0
-
-
-ONE_CORE = Resources()
-
-
-@dataclass(frozen=True)
 class JobOutcome:
     """Outcome of one job."""
 
@@ -93,7 +82,7 @@ class Cluster:
 
         ray.shutdown()
 
-    def slots(self, resources: Resources) -> int:
+    def slots(self, cores: float = 1.0, gpus: float = 0.0) -> int:
         """
         Return how many tasks the cluster can run at a time now.
 
@@ -101,8 +90,7 @@ class Cluster:
         """
         import ray
 
-        needs = {name: amount for name, amount in (
-            ('CPU', resources.cores), ('GPU', resources.gpus)) if amount}
+        needs = {name: amount for name, amount in (('CPU', cores), ('GPU', gpus)) if amount}
         nodes = [node['Resources'] for node in ray.nodes() if node['Alive']]
         room = sum(min((int(node.get(name, 0.0) / amount + 1e-9)
                         for name, amount in needs.items()), default=1) for node in nodes)
@@ -115,8 +103,8 @@ class Cluster:
         return room
 
     def run(self, work: Callable[[Any], Any], pull: Callable[[], Any],
-            resources: Resources = ONE_CORE,
-            on_wait: Callable[[], object] = lambda: None) -> Iterator[JobOutcome]:
+            cores: float = 1.0, gpus: float = 0.0, on_wait: Callable[[], object] = lambda: None
+            ) -> Iterator[JobOutcome]:
         """
         Run jobs, and yield the outcome of each as it ends.
 
@@ -127,14 +115,16 @@ class Cluster:
         :param work: function that a worker calls; it and the jobs are pickled
         :param pull: returns the next job, or None if there is none now; called again after each
             outcome, until nothing runs
+        :param cores: that each job occupies; it also occupies `gpus`
         :param on_wait: called now and then
         :raises SpowlError: no machine of the cluster has the resources of one task
         """
         import ray
+        from ray.exceptions import RayError
 
-        room = self.slots(resources) * (1 + AHEAD)
+        room = self.slots(cores, gpus) * (1 + AHEAD)
         task = ray.remote(_guarded).options(
-            num_cpus=resources.cores, num_gpus=resources.gpus, max_retries=RETRIES)
+            num_cpus=cores, num_gpus=gpus, max_retries=RETRIES)
         held = ray.put(work)
         running: dict[ray.ObjectRef, Any] = {}
         try:
@@ -146,25 +136,18 @@ class Cluster:
                 done, _ = ray.wait(list(running), timeout=_POLL_SECONDS)
                 on_wait()
                 for reference in done:
-                    yield _outcome(reference, running.pop(reference))
+                    try:
+                        value, failed = ray.get(reference)
+                    except RayError as error:
+                        value, failed = None, (
+                            f'its worker died {RETRIES + 1} times, or the cluster is gone: '
+                            f'{type(error).__name__}: {one_line(error)[:300]}')
+                    yield JobOutcome(running.pop(reference), value, failed)
                 if done:
-                    room = max(room, self.slots(resources) * (1 + AHEAD))  # a machine joined
+                    room = max(room, self.slots(cores, gpus) * (1 + AHEAD))  # a machine joined
         finally:
             for reference in running:
                 ray.cancel(reference, force=True)
-
-
-def _outcome(reference: ray.ObjectRef, job: Any) -> JobOutcome:
-    import ray
-    from ray.exceptions import RayError
-
-    try:
-        value, failed = ray.get(reference)
-    except RayError as error:
-        return JobOutcome(
-            job, None, f'its worker died {RETRIES + 1} times, or the cluster is gone: '
-            f'{type(error).__name__}: {one_line(error)[:300]}')
-    return JobOutcome(job, value, failed)
 
 
 def _guarded(work: Callable[[Any], Any], job: Any) -> tuple[Any, str]:

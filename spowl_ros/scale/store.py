@@ -45,11 +45,9 @@ def find(url: str) -> Iterator[Place]:
     files, root = _opened(url)
     scheme = '' if '://' not in url else url.partition('://')[0] + '://'
     try:
-        if files.isfile(root):
-            yield Place(url, _fingerprint(url, [files.info(root)]))
-            return
-        entries = files.ls(root, detail=True)
-        if _is_bag(entries):
+        single = files.isfile(root)
+        entries = [files.info(root)] if single else files.ls(root, detail=True)
+        if single or _is_bag(entries):
             yield Place(url, _fingerprint(url, entries))
             return
         found = False

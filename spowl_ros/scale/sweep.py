@@ -23,7 +23,7 @@ from spowl_ros.base.settings import changed, read, setting
 from spowl_ros.control.bundle import MANIFEST
 from spowl_ros.control.planner_settings import KINDS
 from spowl_ros.evaluation.episodes import AgentSource
-from spowl_ros.scale.cluster import Cluster, Resources
+from spowl_ros.scale.cluster import Cluster
 from spowl_ros.scale.run import Evaluating, Training, attempts, done, perform
 from spowl_ros.sim.perturbation import Perturbation
 
@@ -223,11 +223,12 @@ class Sweep:
             if found is not None:
                 run.state, run.found = 'done', found
 
-    def run(self, cluster: Cluster, resources: Resources,
+    def run(self, cluster: Cluster, cores: float, gpus: float,
             on_change: Callable[[Run | None], object] = lambda run: None) -> None:
         """
         Do all runs that are not done; a failed run does not stop the others.
 
+        :param cores: that each run occupies; it also occupies `gpus`
         :param on_change: gets each run that has ended, and now and then None
         :raises SpowlError: no machine of the cluster has the resources of one run
         """
@@ -253,7 +254,7 @@ class Sweep:
                     return job
             return None
 
-        for outcome in cluster.run(perform, pull, resources, lambda: on_change(None)):
+        for outcome in cluster.run(perform, pull, cores, gpus, lambda: on_change(None)):
             run = by_folder[outcome.job.folder]
             if outcome.failed:
                 run.state, run.reason = 'failed', outcome.failed
@@ -261,7 +262,6 @@ class Sweep:
                 run.state, run.found = 'done', outcome.value
             on_change(run)
             self.write()
-        self.write()
 
     def _job(self, run: Run) -> Training | Evaluating:
         if run.training is not None:

@@ -23,7 +23,7 @@ from spowl_ros.system.nodes import (
 )
 from spowl_ros.system.running import NodeEnded, reason_of
 
-T = TypeVar('T', SimulationArguments, RobotArguments, ReplayArguments)
+T = TypeVar('T', bound=SimulationArguments | RobotArguments | ReplayArguments)
 
 
 def description(defaults: T, nodes: Callable[[T], Sequence[NodeSpec]]) -> LaunchDescription:

@@ -194,15 +194,14 @@ def robot(arguments: RobotArguments) -> tuple[NodeSpec, ...]:
     described = robot_config.load(path)
     model = _model_or_shipped(arguments.model)
     file = ParameterFile(arguments.params_file)
-    described = replace(described, parameters={
-        node: {**described.parameters.get(node, {}),
-               **file.of(full_name(arguments.namespace, node))}
-        for node in robot_config.ROBOT_NODES})
-    signed = (str(described.parameters[node].get('require_signature', '')) for node in _DRIVING)
+    parameters = {node: {**described.parameters.get(node, {}),
+                         **file.of(full_name(arguments.namespace, node))}
+                  for node in robot_config.ROBOT_NODES}
+    signed = (str(parameters[node].get('require_signature', '')) for node in _DRIVING)
     key = next(filter(None, signed), '')
     if key:
-        described = replace(described, parameters={**described.parameters, 'adapter': {
-            'require_signature': key, **described.parameters['adapter']}})
+        parameters['adapter'] = {'require_signature': key, **parameters['adapter']}
+    described = replace(described, parameters=parameters)
     check_robot(described, read_contract(model, of_key(key)))
     return (
         *adapter(described, model, arguments.namespace, arguments.use_sim_time),

@@ -17,14 +17,14 @@ from functools import partial
 import json
 import psutil
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.scale.cluster import Cluster, Resources
+from spowl_ros.scale.cluster import Cluster
 
 with Cluster(cores=1) as cluster:
     jobs = iter(['7', 'seven', '9'])
     found = [[outcome.job, outcome.value, outcome.failed]
              for outcome in cluster.run(int, partial(next, jobs, None))]
     try:
-        cluster.slots(Resources(cores=1000))
+        cluster.slots(cores=1000)
         refused = ''
     except SpowlError as error:
         refused = str(error)
