@@ -108,20 +108,21 @@ def whole(path: str | Path) -> Iterator[Path]:
             write_whole(path, part.read_bytes())
 
 
-def check_writable(path: str | Path) -> None:
+def check_writable(*paths: str | Path | None) -> None:
     """
-    Check that a file can be written, before the work that produces its content.
+    Check that files can be written, before the work that produces their content.
 
+    :param paths: None stands for a file that is not wanted
     :raises SpowlError: no such directory, no permission, or the name is a directory
     """
-    path = Path(path)
-    folder = Path(os.path.realpath(path)).parent
-    if path.exists() and not path.is_file() and not path.is_dir():
-        if not os.access(path, os.W_OK):
-            raise SpowlError(f'{path} cannot be written to; name another file')
-    elif path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise SpowlError(f'{path} cannot be written: {folder} is not a directory that can be '
-                         'written to, or the name is a directory')
+    for path in map(Path, filter(None, paths)):
+        folder = Path(os.path.realpath(path)).parent
+        if path.exists() and not path.is_file() and not path.is_dir():
+            if not os.access(path, os.W_OK):
+                raise SpowlError(f'{path} cannot be written to; name another file')
+        elif path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+            raise SpowlError(f'{path} cannot be written: {folder} is not a directory that can be '
+                             'written to, or the name is a directory')
 
 
 def _is_output(status: os.stat_result) -> bool:

@@ -46,8 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from spowl_ros.control import bundle
     from spowl_ros.evaluation.latency import measure, soak
 
-    for file in filter(None, (args.json, args.csv)):
-        check_writable(file)
+    check_writable(args.json, args.csv)
     bundle.load(args.bundle)
     if args.soak:
         blocks = soak(args.bundle, threads=DEFAULT_THREADS, decisions=args.soak,

@@ -28,9 +28,7 @@ from spowl_ros.system.nodes import adapter, check_namespace, check_robot
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from spowl_ros.control.bundle import Bundle
     from spowl_ros.control.contract import Contract
-    from spowl_ros.robot.config import RobotConfig
     from spowl_ros.robot.report import Heard
 
 HELP = 'check whether a robot fits a model'
@@ -70,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         neighbour.problem for neighbour in neighbours) else 0
 
 
-def fit(robot_file: Path, model: Path) -> tuple[RobotConfig, Contract]:
+def fit(robot_file: Path, model: Path) -> tuple[config.RobotConfig, Contract]:
     """
     Return a robot, and the model's contract with the robot's topics; reads files only.
 
@@ -94,7 +92,7 @@ def fit(robot_file: Path, model: Path) -> tuple[RobotConfig, Contract]:
 
 
 def _parameter_problems(node: str, given: dict[str, bool | int | float | str],
-                        loaded: Bundle) -> list[str]:
+                        loaded: bundle.Bundle) -> list[str]:
     """Return why a node does not accept these parameters; empty if it does."""
     from spowl_ros.control.settings import ControllerSettings
     from spowl_ros.nodes import adapter, controller, recorder, supervisor
@@ -123,7 +121,7 @@ def _parameter_problems(node: str, given: dict[str, bool | int | float | str],
     return [f'parameters.{node}: {problem}' for problem in found]
 
 
-def print_mapping(contract: Contract, robot: RobotConfig) -> None:
+def print_mapping(contract: Contract, robot: config.RobotConfig) -> None:
     """Print where each field comes from and where commands go."""
     from rich.console import Console
 

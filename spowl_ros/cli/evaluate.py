@@ -80,8 +80,7 @@ def run(args: argparse.Namespace) -> int:
     if args.address and args.workers != 1:
         raise SpowlError('--workers are processes of this machine, and --address shares the '
                          'episodes by itself; give one of them')
-    if args.json:
-        check_writable(args.json)
+    check_writable(args.json)
     source, details = open_model(args.model, args.planner, settings_of(args.settings),
                                  authors_planner=args.authors_planner,
                                  monitors=args.monitors == 'on', device=args.device)

@@ -44,8 +44,7 @@ def run(args: argparse.Namespace) -> int:
     from spowl_ros.control import bundle
     from spowl_ros.replay.gate import GateRules, check_contracts, judge, rules_from
 
-    if args.json:
-        check_writable(args.json)
+    check_writable(args.json)
     rules = rules_from(args.rules) if args.rules else GateRules()
     if not args.address:
         _scaled.local(args, args.bags)

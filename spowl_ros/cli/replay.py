@@ -88,8 +88,7 @@ def run(args: argparse.Namespace) -> int:
         _refuse_outputs(args, '--address', 'which writes a row for each bag (--table)')
         return _run_scaled(args, changes)
     (place,) = _scaled.local(args, [args.bag])
-    for file in filter(None, (args.json, args.report, args.csv)):
-        check_writable(file)
+    check_writable(args.json, args.report, args.csv)
 
     from tqdm import tqdm
 

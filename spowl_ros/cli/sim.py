@@ -46,8 +46,7 @@ def run(args: argparse.Namespace) -> int:
     """Drive, follow, and print a summary."""
     texts = [*args.arguments, *(['view:=true'] if args.view else [])]
     arguments = launch_arguments(system.SimulationArguments(), texts)
-    for file in filter(None, (args.json, args.video)):
-        check_writable(file)
+    check_writable(args.json, args.video)
     if args.video and args.video.suffix.lower() not in VIDEO_FORMATS:
         raise SpowlError(f'{args.video} is no video: the name must end in '
                          f'{" or ".join(VIDEO_FORMATS)}')

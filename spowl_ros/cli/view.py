@@ -43,10 +43,9 @@ def run(args: argparse.Namespace) -> int:
     from spowl_ros.nodes.viewer import ViewerNode
     from spowl_ros.ros import process
 
-    parameters = {'host': args.host, 'port': args.port, 'token': args.token,
-                  'open_browser': not args.no_browser}
     arguments = ['--ros-args']
-    for name, value in parameters.items():
+    for name, value in (('host', args.host), ('port', args.port), ('token', args.token),
+                        ('open_browser', not args.no_browser)):
         if value != '':
             arguments += ['-p', f'{name}:={json.dumps(value)}']  # which YAML reads as well
     return process.run(ViewerNode, arguments)
@@ -57,7 +56,7 @@ def _show_bag(args: argparse.Namespace) -> int:
     from spowl_ros.bags.reader import Bag
     from spowl_ros.view.recording import BagFrames
 
-    with Bag(Path(args.bag)) as bag:
+    with Bag(args.bag) as bag:
         frames = BagFrames(bag, args.namespace)
     if args.rerun is not None:
         from spowl_ros.view.rerun_file import write

@@ -10,7 +10,7 @@ them work; the other then finds `done.json` and does nothing.
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 import fcntl
 import json
 import os
@@ -50,7 +50,7 @@ class Evaluating:
     planner: str
     seeds: range
     perturbation: Perturbation | None
-    details: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, Any]
 
 
 def perform(run: Training | Evaluating) -> dict[str, Any]:

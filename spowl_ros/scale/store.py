@@ -21,7 +21,6 @@ from spowl_ros.base.errors import SpowlError, one_line
 
 _MARKS = ('size', 'mtime', 'ETag', 'etag', 'LastModified', 'updated', 'last_modified')
 """File system attributes that change with a file's content."""
-_PIECE = 2**20
 
 
 @dataclass(frozen=True)
@@ -101,8 +100,7 @@ def digest(path: Path) -> str:
             entry for entry in path.iterdir() if entry.is_file()):
         total.update(json.dumps([file.name, file.stat().st_size]).encode())
         with file.open('rb') as stream:
-            while piece := stream.read(_PIECE):
-                total.update(piece)
+            hashlib.file_digest(stream, lambda: total)  # goes on with it
     return total.hexdigest()
 
 

@@ -38,7 +38,9 @@ class ParameterFile:
         data = yaml.read(path, 'params_file')
         try:
             for section, values in _sections(data, ''):
-                _check_section(section)
+                node = section.rpartition('/')[2]
+                if node.strip('*') and node not in NODES:  # ROS would ignore it silently
+                    raise unknown(f"node for the section '{section}':", node, NODES)
                 self._sections.append((_pattern(section), dict(_flat(values, ''))))
         except SpowlError as error:
             raise SpowlError(f'params_file {path}: {error}') from error
@@ -87,14 +89,3 @@ def _pattern(section: str) -> re.Pattern[str]:
     parts = {'*': '/[^/]+', '**': '(/[^/]+)*'}
     return re.compile(''.join(parts.get(part, '/' + re.escape(part))
                               for part in section.strip('/').split('/')))
-
-
-def _check_section(section: str) -> None:
-    """
-    Report parameters of a node that does not exist; ROS would ignore them silently.
-
-    :raises SpowlError: the message names the nearest node
-    """
-    node = section.rpartition('/')[2]
-    if node.strip('*') and node not in NODES:
-        raise unknown(f"node for the section '{section}':", node, NODES)
