@@ -29,7 +29,8 @@ MAGIC = b'SQLite format 3\0'
 def open_sqlite(path: Path) -> StorageFile:
     """Read a file once to find its topics and its damage."""
     file = StorageFile()
-    last, ordered = None, True
+    first = last = None
+    order = 'rowid'
     try:
         _settle(path)
         with closing(_connect(path)) as database:
@@ -44,29 +45,27 @@ def open_sqlite(path: Path) -> StorageFile:
                 if room < 0:
                     raise DamageError('its messages claim more bytes than the file has')
                 topic.messages += 1
-                ordered &= last is None or last <= time_ns
-                last = time_ns if last is None else max(last, time_ns)
-                file.blocks = file.blocks or [Block(time_ns, partial(_read, path, file))]
+                if last is not None and time_ns < last:
+                    order = '+timestamp, rowid'
+                first = time_ns if first is None else min(first, time_ns)
+                last = time_ns
     except DamageError as damage:
-        file.damage = str(damage)
-    if file.blocks and not ordered and not file.damage:
-        with closing(_connect(path)) as database:
-            first, = next(_rows(database, 'SELECT min(+timestamp) FROM messages', (int,)))
-        file.blocks = [Block(first, partial(_read, path, file, order='+timestamp, rowid'))]
+        file.damage, order = str(damage), 'rowid'  # what comes after it would be sorted too
+    if first is not None:
+        file.blocks = [Block(first, partial(_read, path, file, order))]
     return file
 
 
-def _read(path: Path, file: StorageFile, topics: Collection[str] | None, order: str = 'rowid',
+def _read(path: Path, file: StorageFile, order: str, topics: Collection[str] | None,
           ) -> Iterator[StoredMessage]:
     """Yield the messages of some topics, or of all, up to the last readable one."""
     wanted = [number for number, topic in file.topics.items()
               if topics is None or topic.name in topics]
-    left = file.messages
     with closing(_connect(path)) as database:
         for number, time_ns, data in _rows(
                 database, 'SELECT topic_id, timestamp, data FROM messages '
                 f'WHERE +topic_id IN ({", ".join(map(str, wanted))}) ORDER BY {order} '
-                f'LIMIT {left}', (int, int, bytes)):
+                f'LIMIT {file.messages}', (int, int, bytes)):
             topic = file.topic(number)
             yield StoredMessage(topic.name, topic.type, topic.definition, time_ns, data)
 

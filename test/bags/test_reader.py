@@ -169,6 +169,27 @@ def test_empty_part_is_left_out(samples) -> None:
     assert damage[0].startswith('bag_4.mcap is damaged and left out')
 
 
+def test_damaged_index_changes_nothing(samples, tmp_path: Path) -> None:
+    """Messages are read and ordered without the index, also where their times go back."""
+    bag = BagWriter(tmp_path / 'bag', Settings(storage='sqlite3'))
+    topic = bag.add_topic('/a', samples.TYPE)
+    order = [1, 0, 3, 2]
+    for index in order:
+        bag.write(topic, samples.START_NS + index, samples.encoded(index))
+    bag.close()
+    file = bag.path / 'bag_0.db3'
+    with sqlite3.connect(file) as database:
+        root, = database.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'timestamp_idx'").fetchone()
+        size, = database.execute('PRAGMA page_size').fetchone()
+    content = bytearray(file.read_bytes())
+    content[(root - 1) * size:root * size] = bytes(size)
+    file.write_bytes(content)
+    texts, damage = read(bag.path)
+    assert texts == [samples.text(index) for index in sorted(order)]
+    assert len(damage) == 1 and 'SHA-256 has changed' in damage[0]
+
+
 def test_damaged_message_ends_the_reading_and_is_reported(samples) -> None:
     """A message compressed on its own, some bytes of it lost, is damage and no exception."""
     path = samples.write(100, close=False, settings=Settings(storage='sqlite3'))
