@@ -12,8 +12,7 @@ from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from itertools import islice
 import struct
-import sys
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 import zlib
 
 from lz4.frame import LZ4FrameDecompressor  # type: ignore[import-untyped]
@@ -26,12 +25,8 @@ from spowl_ros.bags.storage import (
     StoredMessage,
     StoredTopic,
     budget,
+    zstd,
 )
-
-if sys.version_info >= (3, 14):
-    from compression.zstd import ZstdDecompressor
-else:
-    from backports.zstd import ZstdDecompressor
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +38,7 @@ RUN = 2**20  # bytes of one block of messages outside chunks
 DECOMPRESSORS: dict[str, Callable[[bytes, int], bytes]] = {
     '': lambda data, most: data[:most],
     'lz4': lambda data, most: LZ4FrameDecompressor().decompress(data, max_length=most),
-    'zstd': lambda data, most: ZstdDecompressor().decompress(data, max_length=most),
+    'zstd': lambda data, most: zstd.ZstdDecompressor().decompress(data, max_length=most),
 }
 
 Found = tuple[int, StoredTopic, bytes]
@@ -81,23 +76,21 @@ class _Scan:
         """
         run: tuple[int, int] | None = None  # begin and end of messages outside of chunks
         ended = False
-        with self._path.open('rb') as stream:
-            stream.seek(len(MAGIC))
-            for code, begin, content in _records(stream):
-                if not ended and code in (SCHEMA, CHANNEL, MESSAGE):
-                    run = run[0] if run else begin, stream.tell()
-                    if run[1] - run[0] < RUN:
-                        continue
-                if run:
-                    self._add(*run, chunked=False)
-                    run = None
-                if code == CHUNK:
-                    self._add(begin, stream.tell(), chunked=True)
-                elif code == STATISTICS:
-                    self._compare(content)
-                elif code == FOOTER and stream.read(len(MAGIC)) == MAGIC:
-                    return
-                ended |= code == DATA_END
+        for code, begin, end in _records(self._path):
+            if not ended and code in (SCHEMA, CHANNEL, MESSAGE):
+                run = run[0] if run else begin, end
+                if end - run[0] < RUN:
+                    continue
+            if run:
+                self._add(*run, chunked=False)
+                run = None
+            if code == CHUNK:
+                self._add(begin, end, chunked=True)
+            elif code == STATISTICS:
+                self._compare(self._bytes(begin + 9, end))
+            elif code == FOOTER and self._bytes(end, end + len(MAGIC)) == MAGIC:
+                return
+            ended |= code == DATA_END
         if run:
             self._add(*run, chunked=False)
         raise DamageError('it was never closed')
@@ -108,20 +101,16 @@ class _Scan:
 
         :raises DamageError: it is not whole; the readable part has been added
         """
-        first, count, damage = None, 0, None
+        first, count = None, 0
         try:
             for time_ns, topic, _ in self._messages(begin, end, chunked, learn=True):
                 topic.messages += 1
                 count += 1
                 first = time_ns if first is None else min(first, time_ns)
-        except DamageError as error:
-            damage = error
-        except (struct.error, UnicodeDecodeError) as error:
-            damage = DamageError(f'a record cannot be decoded ({error})')
-        if first is not None:
-            self.file.blocks.append(Block(first, partial(self._read, begin, end, chunked, count)))
-        if damage:
-            raise damage
+        finally:
+            if first is not None:
+                self.file.blocks.append(
+                    Block(first, partial(self._read, begin, end, chunked, count)))
 
     def _read(self, begin: int, end: int, chunked: bool, count: int,
               topics: Collection[str] | None) -> Iterator[StoredMessage]:
@@ -145,9 +134,7 @@ class _Scan:
 
         :param learn: also register schemas and channels
         """
-        with self._path.open('rb') as stream:
-            stream.seek(begin)
-            content = stream.read(end - begin)
+        content = self._bytes(begin, end)
         records, damage = self._inflated(content, end, learn) if chunked else (content, None)
         at = 0
         while at + 9 <= len(records):
@@ -169,6 +156,12 @@ class _Scan:
             raise damage
         if at < len(records):
             raise DamageError(f'the record before byte {end} is cut off')
+
+    def _bytes(self, begin: int, end: int) -> bytes:
+        """Return the bytes between two positions in the file."""
+        with self._path.open('rb') as stream:
+            stream.seek(begin)
+            return stream.read(end - begin)
 
     def _inflated(self, content: bytes, end: int,
                   spend: bool) -> tuple[bytes, DamageError | None]:
@@ -224,39 +217,35 @@ class _Scan:
         """
         said, = struct.unpack_from('<Q', content)
         counts = dict(struct.iter_unpack('<HQ', content[46:46 + 10 * ((len(content) - 46) // 10)]))
-        lacking = [f'{topic.messages} instead of {counts[number]} messages on {topic.name}'
-                   for number, topic in self.file.topics.items()
-                   if counts.get(number, topic.messages) != topic.messages]
-        if said != self.file.messages and not lacking:
-            lacking = [f'{self.file.messages} instead of {said} messages']
-        if lacking:
-            raise DamageError(f'its statistics are wrong: it holds {lacking[0]}')
+        for number, topic in self.file.topics.items():
+            if counts.get(number, topic.messages) != topic.messages:
+                raise DamageError(f'its statistics are wrong: it holds {topic.messages} instead '
+                                  f'of {counts[number]} messages on {topic.name}')
+        if said != self.file.messages:
+            raise DamageError(f'its statistics are wrong: it holds {self.file.messages} instead '
+                              f'of {said} messages')
 
 
-def _records(stream: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
+def _records(path: Path) -> Iterator[tuple[int, int, int]]:
     """
-    Yield each record's code and the position of its first byte, and the content of statistics.
+    Yield the code of each record, and the positions of its first byte and behind its last.
 
     A chunk that is cut off is yielded before the damage is raised.
 
     :raises DamageError: a record is cut off or impossible
     """
-    size = stream.seek(0, 2)
-    stream.seek(len(MAGIC))
-    while head := stream.read(9):
-        begin = stream.tell() - len(head)
-        if len(head) < 9:
-            raise DamageError(f'a record is cut off at byte {begin}')
-        length = int.from_bytes(head[1:], 'little')
-        whole = begin + 9 + length <= size
-        if whole and length > LARGEST:
-            raise DamageError(f'no record can be {length} bytes long, as byte {begin} says')
-        content = stream.read(length) if head[0] == STATISTICS and whole else b''
-        stream.seek(min(begin + 9 + length, size))
-        if whole or head[0] == CHUNK:
-            yield head[0], begin, content
-        if not whole:
-            raise DamageError(f'a record is cut off at byte {begin}')
+    with path.open('rb') as stream:
+        size, begin = stream.seek(0, 2), stream.seek(len(MAGIC))
+        while head := stream.read(9):
+            length = int.from_bytes(head[1:], 'little')
+            end = begin + 9 + length
+            if end <= size and length > LARGEST:
+                raise DamageError(f'no record can be {length} bytes long, as byte {begin} says')
+            if end <= size or (head[0] == CHUNK and len(head) == 9):
+                yield head[0], begin, min(end, size)
+            if end > size:
+                raise DamageError(f'a record is cut off at byte {begin}')
+            begin = stream.seek(end)
 
 
 def _string(content: bytes) -> tuple[str, bytes]:
