@@ -76,23 +76,25 @@ class _Scan:
         """
         run: tuple[int, int] | None = None  # begin and end of messages outside of chunks
         ended = False
-        for code, begin, end in _records(self._path):
-            if not ended and code in (SCHEMA, CHANNEL, MESSAGE):
-                run = run[0] if run else begin, end
-                if end - run[0] < RUN:
-                    continue
+        try:
+            for code, begin, end in _records(self._path):
+                if not ended and code in (SCHEMA, CHANNEL, MESSAGE):
+                    run = run[0] if run else begin, end
+                    if end - run[0] < RUN:
+                        continue
+                whole_run, run = run, None
+                if whole_run:
+                    self._add(*whole_run, chunked=False)
+                if code == CHUNK:
+                    self._add(begin, end, chunked=True)
+                elif code == STATISTICS:
+                    self._compare(self._bytes(begin + 9, end))
+                elif code == FOOTER and self._bytes(end, end + len(MAGIC)) == MAGIC:
+                    return
+                ended |= code == DATA_END
+        finally:
             if run:
                 self._add(*run, chunked=False)
-                run = None
-            if code == CHUNK:
-                self._add(begin, end, chunked=True)
-            elif code == STATISTICS:
-                self._compare(self._bytes(begin + 9, end))
-            elif code == FOOTER and self._bytes(end, end + len(MAGIC)) == MAGIC:
-                return
-            ended |= code == DATA_END
-        if run:
-            self._add(*run, chunked=False)
         raise DamageError('it was never closed')
 
     def _add(self, begin: int, end: int, chunked: bool) -> None:

@@ -105,6 +105,23 @@ def test_unchunked_part_of_a_cut_chunk_is_read(samples) -> None:
     assert 'cut off' in damage[0]
 
 
+def test_messages_before_a_cut_are_read_without_chunks_too(samples, tmp_path: Path) -> None:
+    """They are collected into blocks; the last of these ends at the cut."""
+    path = tmp_path / 'other.mcap'
+    with path.open('wb') as file:
+        writer = Writer(file, use_chunking=False)
+        writer.start(profile='ros2')
+        schema = writer.register_schema(samples.TYPE, 'ros2msg', b'string data')
+        channel = writer.register_channel('/a', 'cdr', schema)
+        for index in range(100):
+            writer.add_message(channel, samples.START_NS + index, samples.encoded(index), 0)
+    os.truncate(path, path.stat().st_size // 2)
+    texts, damage = read(path)
+    assert texts == [samples.text(index) for index in range(len(texts))]
+    assert len(texts) > 40
+    assert len(damage) == 1 and f'read {len(texts)} messages' in damage[0]
+
+
 def test_flipped_bytes_end_the_reading_and_are_reported(samples) -> None:
     """A compressed chunk that does not decode is damage, not an exception."""
     path = samples.write(1000, flush_every=100, settings=Settings(compression='zstd'))
