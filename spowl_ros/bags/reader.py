@@ -10,9 +10,8 @@ import hashlib
 import heapq
 from pathlib import Path
 import re
-import sys
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from rosbags.serde import SerdeError
 from rosbags.typesys import get_types_from_idl, get_types_from_msg
@@ -26,15 +25,11 @@ from spowl_ros.bags.storage import (
     StoredMessage,
     StoredTopic,
     budget,
+    zstd,
 )
 from spowl_ros.bags.types import installed_types
 from spowl_ros.base import yaml
 from spowl_ros.base.errors import SpowlError
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +44,19 @@ STORAGES: dict[bytes, Callable[[Path], StorageFile]] = {
 PIECE = 2**20  # bytes unpacked at a time
 DIGEST = 'sha256 of '
 """Prefix of the metadata keys that hold the digest of a file without checksums."""
+
+
+class _Metadata(NamedTuple):
+    """
+    The used part of ``metadata.yaml``.
+
+    The storage files hold all that is needed; the metadata only show what is missing in them.
+    """
+
+    files: list[str]
+    custom_data: dict[str, str]
+    counts: list[tuple[str, int]]
+    """Topic and its number of messages."""
 
 
 class Bag:
@@ -119,34 +127,24 @@ class Bag:
 
         :raises SpowlError: the bytes are not of the type, or the type is not known
         """
+        known = message.type in installed_types().fielddefs
+        if not known and not message.definition:
+            raise SpowlError(f'{self.path}: topic {message.topic} is of type {message.type}, '
+                             f'which is not installed and not defined in the bag')
         try:
-            if message.type not in installed_types().fielddefs:
-                self._register(message)
+            if not known:
+                _register(message)
             return _deserialize(message.data, message.type)
-        except SpowlError:
-            raise
         except Exception as error:  # rosbags raises many kinds for a bad definition or bad bytes
             reason = ' '.join(f'{type(error).__name__}: {error}'.split())  # some have many lines
             raise SpowlError(f'{self.path}: a message on {message.topic} cannot be read as '
                              f'{message.type} ({reason})') from None
 
-    def _register(self, message: StoredMessage) -> None:
-        """Register a type from the definition in the bag."""
-        if not message.definition:
-            raise SpowlError(f'{self.path}: topic {message.topic} is of type {message.type}, '
-                             f'which is not installed and not defined in the bag')
-        idl = message.definition.startswith('=' * 80 + '\nIDL: ')
-        types = (get_types_from_idl(message.definition) if idl
-                 else get_types_from_msg(message.definition, message.type))
-        store = installed_types()
-        store.register({name: fields for name, fields in types.items()
-                        if name not in store.fielddefs})
-
     def _report(self, line: str) -> None:
         if line not in self.damage:
             self.damage.append(line)
 
-    def _open(self, file: Path, metadata: dict[str, Any]) -> None:
+    def _open(self, file: Path, metadata: _Metadata) -> None:
         """
         Read and check a file; an unreadable one among several only counts as damage.
 
@@ -163,12 +161,12 @@ class Bag:
         if found.damage:
             self._report(f'{file.name} is damaged: {found.damage}; read {found.messages} messages '
                          'up to there')
-        known = metadata.get('custom_data', {})
-        wanted = known.get(DIGEST + content.name, known.get(DIGEST + file.name))
+        digests = metadata.custom_data
+        wanted = digests.get(DIGEST + content.name, digests.get(DIGEST + file.name))
         if wanted is not None and not found.damage and wanted != digest_of(content):
             self._report(f'{file.name} is not as it was recorded: its SHA-256 has changed')
 
-    def _count(self, metadata: dict[str, Any]) -> None:
+    def _count(self, metadata: _Metadata) -> None:
         """Collect the topics of all files, drop those of two types, and compare the counts."""
         mixed = set()
         for file in self._files.values():
@@ -180,8 +178,7 @@ class Bag:
                     mixed.add(topic.name)
                     self._report(f'topic {topic.name} is left out: it holds both {known.type} and '
                                  f'{topic.type}')
-        for entry in metadata.get('topics_with_message_count', ()) if not self.damage else ():
-            name, said = entry['topic_metadata']['name'], entry['message_count']
+        for name, said in metadata.counts if not self.damage else ():
             found = self.topics[name].messages if name in self.topics else 0
             if found < said:
                 self._report(f'{name} has {found} messages, {said} were recorded')
@@ -261,6 +258,16 @@ def _decompressed(message: StoredMessage) -> bytes:
     return data
 
 
+def _register(message: StoredMessage) -> None:
+    """Register a message's type from its definition in the bag."""
+    idl = message.definition.startswith('=' * 80 + '\nIDL: ')
+    types = (get_types_from_idl(message.definition) if idl
+             else get_types_from_msg(message.definition, message.type))
+    store = installed_types()
+    store.register({name: fields for name, fields in types.items()
+                    if name not in store.fielddefs})
+
+
 def _deserialize(data: bytes, message_type: str) -> Any:
     """Return the message; drop Fast DDS's padding after an empty array, which rosbags refuses."""
     store = installed_types()
@@ -273,26 +280,17 @@ def _deserialize(data: bytes, message_type: str) -> Any:
         raise
 
 
-def _read_metadata(path: Path) -> dict[str, Any]:
-    """
-    Return the used part of ``metadata.yaml``; empty if the file is missing or damaged.
-
-    The storage files hold all that is needed; the metadata only show what is missing in them.
-    """
-    file = path / METADATA
+def _read_metadata(path: Path) -> _Metadata:
+    """Return what a bag's ``metadata.yaml`` says; nothing if the file is missing or damaged."""
     try:
-        found = yaml.read(file, 'the bag')['rosbag2_bagfile_information']
-        return {
-            'relative_file_paths': [str(_of(name, str)) for name in
-                                    found.get('relative_file_paths') or ()],
-            'custom_data': {key: _of(value, str) for key, value in
-                            (found.get('custom_data') or {}).items()},
-            'topics_with_message_count': [
-                {'topic_metadata': {'name': _of(entry['topic_metadata']['name'], str)},
-                 'message_count': _of(entry['message_count'], int)}
-                for entry in found.get('topics_with_message_count') or ()]}
+        found = yaml.read(path / METADATA, 'the bag')['rosbag2_bagfile_information']
+        return _Metadata(
+            [_of(name, str) for name in found.get('relative_file_paths') or ()],
+            {key: _of(value, str) for key, value in (found.get('custom_data') or {}).items()},
+            [(_of(entry['topic_metadata']['name'], str), _of(entry['message_count'], int))
+             for entry in found.get('topics_with_message_count') or ()])
     except (SpowlError, LookupError, TypeError, AttributeError):
-        return {}
+        return _Metadata([], {}, [])
 
 
 def _of(value: Any, kind: type) -> Any:
@@ -306,7 +304,7 @@ def _of(value: Any, kind: type) -> Any:
     return value
 
 
-def _storage_files(path: Path, metadata: dict[str, Any]) -> list[Path]:
+def _storage_files(path: Path, metadata: _Metadata) -> list[Path]:
     """
     Return the storage files of a bag in their order.
 
@@ -316,7 +314,7 @@ def _storage_files(path: Path, metadata: dict[str, Any]) -> list[Path]:
         raise SpowlError(f'no such bag: {path}')
     if path.is_file():
         return [path]
-    listed = [path / Path(name).name for name in metadata.get('relative_file_paths') or ()]
+    listed = [path / Path(name).name for name in metadata.files]
     missing = [file.name for file in listed if not file.is_file()]
     if missing:
         raise SpowlError(f'bag {path} lacks {", ".join(missing)}, which its metadata.yaml names')

@@ -86,7 +86,8 @@ class _McapWriter(McapWriter):
 
     def flush(self) -> None:
         """Hand everything written so far to the operating system."""
-        self.close_chunk()
+        if self.chunk.bio.tell():
+            self.close_chunk()
         self.bio.flush()
 
 
@@ -119,15 +120,17 @@ class _Part:
     messages: int = 0
     bytes: int = 0
 
-    def metadata(self) -> dict[str, object]:
-        """Return this file's entry in ``metadata.yaml``."""
-        start_ns, end_ns = (self.start_ns, self.end_ns) if self.messages else (0, 0)
-        return {
-            'path': self.path.name,
-            'starting_time': {'nanoseconds_since_epoch': start_ns},
-            'duration': {'nanoseconds': end_ns - start_ns},
-            'message_count': self.messages,
-        }
+
+def _extent(parts: Sequence[_Part]) -> dict[str, Any]:
+    """Return what ``metadata.yaml`` says of the messages in some files: times and number."""
+    filled = [part for part in parts if part.messages]
+    start_ns = min((part.start_ns for part in filled), default=0)
+    end_ns = max((part.end_ns for part in filled), default=0)
+    return {
+        'starting_time': {'nanoseconds_since_epoch': start_ns},
+        'duration': {'nanoseconds': end_ns - start_ns},
+        'message_count': sum(part.messages for part in filled),
+    }
 
 
 @dataclass
@@ -159,7 +162,6 @@ class BagWriter:
         self._digests: dict[str, str] = {}
         self._topics: list[_WrittenTopic] = []
         self._parts: list[_Part] = []
-        self._dirty = False
         try:
             self.path.mkdir(parents=True)
         except FileExistsError:
@@ -187,7 +189,7 @@ class BagWriter:
             id=len(self._topics) + 1, topic=name, msgtype=message_type,
             msgdef=MessageDefinition(MessageDefinitionFormat.MSG, definition), digest=digest,
             msgcount=0, ext=ConnectionExtRosbag2('cdr', list(qos)), owner=self)
-        topic = _WrittenTopic(connection, [dict(profile) for profile in dump_qos_v9(list(qos))])
+        topic = _WrittenTopic(connection, dump_qos_v9(list(qos)))
         self._topics.append(topic)
         self._announce(topic)
         return len(self._topics) - 1
@@ -201,7 +203,7 @@ class BagWriter:
         :param data: as it came over the wire (CDR)
         """
         if self._part_is_full(time_ns):
-            self._close_part()
+            self.close()  # of this file only
             self._open_part()
         part = self._parts[-1]
         self._storage.write(self._topics[topic].connection, time_ns, data)
@@ -210,7 +212,6 @@ class BagWriter:
         part.bytes += len(data)
         part.start_ns = min(part.start_ns, time_ns)
         part.end_ns = max(part.end_ns, time_ns)
-        self._dirty = True
 
     def flush(self) -> None:
         """
@@ -221,13 +222,15 @@ class BagWriter:
         if not self._parts[-1].path.is_file():
             raise SpowlError(f'{self._parts[-1].path} was removed while it was written; '
                              'record again')
-        if self._dirty:
-            self._storage.flush()
-            self._dirty = False
+        self._storage.flush()
 
     def close(self) -> None:
         """Write index and metadata; nothing can be written afterwards."""
-        self._close_part()
+        self._storage.close(VERSION, yaml.dump(self._metadata()))
+        path = self._parts[-1].path
+        if self.settings.storage == 'sqlite3':  # MCAP has its own checksums
+            self._digests[DIGEST + path.name] = digest_of(path)
+        self._write_metadata()
 
     def _open_part(self) -> None:
         """Begin the next file, with all topics known so far."""
@@ -239,16 +242,6 @@ class BagWriter:
         for topic in self._topics:
             self._announce(topic)
         self._write_metadata()
-
-    def _close_part(self) -> None:
-        """Finish the current file."""
-        information = self._metadata()['rosbag2_bagfile_information']
-        self._storage.close(VERSION, yaml.dump(information))
-        path = self._parts[-1].path
-        if self.settings.storage == 'sqlite3':  # MCAP has its own checksums
-            self._digests[DIGEST + path.name] = digest_of(path)
-        self._write_metadata()
-        self._dirty = False
 
     def _part_is_full(self, time_ns: int) -> bool:
         part = self._parts[-1]
@@ -263,19 +256,13 @@ class BagWriter:
             self._types_announced.add(topic.connection.msgtype)
         profiles = yaml.dump(topic.profiles) if topic.profiles else ''
         self._storage.add_connection(topic.connection, profiles)
-        self._dirty = True
 
     def _metadata(self) -> dict[str, Any]:
         """Return the content of ``metadata.yaml``, in version 9 of the format."""
-        filled = [part for part in self._parts if part.messages]
-        start_ns = min((part.start_ns for part in filled), default=0)
-        end_ns = max((part.end_ns for part in filled), default=0)
-        return {'rosbag2_bagfile_information': {
+        return {
             'version': VERSION,
             'storage_identifier': self.settings.storage,
-            'duration': {'nanoseconds': end_ns - start_ns},
-            'starting_time': {'nanoseconds_since_epoch': start_ns},
-            'message_count': self.messages,
+            **_extent(self._parts),
             'topics_with_message_count': [{
                 'topic_metadata': {
                     'name': topic.connection.topic,
@@ -289,13 +276,14 @@ class BagWriter:
             'compression_format': '',
             'compression_mode': '',
             'relative_file_paths': [part.path.name for part in self._parts],
-            'files': [part.metadata() for part in self._parts],
+            'files': [{'path': part.path.name, **_extent([part])} for part in self._parts],
             'custom_data': self._digests,
             'ros_distro': os.environ.get('ROS_DISTRO', ''),
-        }}
+        }
 
     def _write_metadata(self) -> None:
         """Replace ``metadata.yaml`` at once; no reader ever sees half of it."""
         unfinished = self.path / '.metadata.yaml'
-        unfinished.write_text(yaml.dump(self._metadata()), encoding='utf-8')
+        metadata = {'rosbag2_bagfile_information': self._metadata()}
+        unfinished.write_text(yaml.dump(metadata), encoding='utf-8')
         unfinished.replace(self.path / 'metadata.yaml')
