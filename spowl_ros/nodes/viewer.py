@@ -126,8 +126,8 @@ class ViewerNode(Node):
         self._thread = threading.Thread(target=self._show, name='page', daemon=True)
         self._thread.start()
         print(f'the live view is at {self.page.url}', flush=True)
-        if self.settings.open_browser and not open_browser(self.page.url):
-            print('no browser could be opened here; open the address yourself', flush=True)
+        if self.settings.open_browser:
+            open_browser(self.page.url)
 
     def close(self) -> None:
         """Stop serving the page."""
@@ -193,7 +193,7 @@ class ViewerNode(Node):
                                       f'and is left out: {error}', once=True)
             return
         robot.arrivals.append(time.monotonic())
-        robot.history.add(robot.decision, None if robot.scene is None else robot.scene.robot)
+        robot.history.add(robot.decision, robot.scene)
 
     def _on_markers(self, robot: Watched, message: MarkerArray) -> None:
         robot.scene = scene_of(message) or robot.scene

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import chain
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -23,6 +24,26 @@ if TYPE_CHECKING:
 FORMS = {CUBE: 'box', SPHERE: 'sphere', CYLINDER: 'cylinder'}
 HISTORY = 600
 """Number of decisions in curves and path."""
+
+
+class Curve(NamedTuple):
+    """One curve of a chart."""
+
+    column: str
+    """A value of the plan, or `latency_ms`."""
+    label: str
+    source: str
+    """The source whose colour it has."""
+
+
+CHARTS = {
+    'value (more is better)': (
+        Curve('plan_value', 'plan', 'plan'), Curve('policy_value', 'policy', 'policy'),
+        Curve('value_low', 'least wanted', 'stop')),
+    'cost value (less is better)': (
+        Curve('plan_cost_value', 'plan', 'plan'), Curve('policy_cost_value', 'policy', 'policy'),
+        Curve('cost_value_high', 'most allowed', 'stop')),
+    'latency, ms': (Curve('latency_ms', 'decision', 'monitor'),)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +64,14 @@ class Solid:
 
 
 @dataclass(frozen=True, slots=True)
-class Robot:
-    """Position and heading of the robot, seen from above."""
-
-    position: tuple[float, float, float]
-    """Metres, world frame."""
-    heading: float
-    """Radians from x, counter-clockwise."""
-
-
-@dataclass(frozen=True, slots=True)
 class Scene:
     """Solids and robot of one moment."""
 
     solids: tuple[Solid, ...]
-    robot: Robot
+    robot: tuple[float, float, float]
+    """Position of the robot, metres, world frame."""
+    heading: float
+    """Of the robot, seen from above; radians from x, counter-clockwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +108,8 @@ class Frame:
     diagnostics: tuple[Health, ...] = ()
     position: str = ''
     """Place in a recording; empty while live."""
+    cost_after: float = 0.0
+    """Cost until the next decision of a recording."""
 
     @property
     def margin(self) -> float:
@@ -114,21 +130,17 @@ class History:
     """Position of the robot, metres, and the source that acted there."""
     _begin: float = math.nan
 
-    CURVES = ('plan_value', 'policy_value', 'value_low', 'plan_cost_value', 'policy_cost_value',
-              'cost_value_high')
-
-    def add(self, decision: Decision, robot: Robot | None) -> None:
-        """Take a decision and its position; step 0 begins a new path."""
+    def add(self, decision: Decision, scene: Scene | None) -> None:
+        """Take a decision and the scene in which it was made; step 0 begins a new path."""
         if decision.step == 0:
             self.clear()
         if math.isnan(self._begin):
             self._begin = decision.now_ns * 1e-9
         self.times.append(decision.now_ns * 1e-9 - self._begin)
-        for name in self.CURVES:
-            self._column(name).append(getattr(decision.plan, name, math.nan))
-        self._column('latency_ms').append(decision.seconds.get('total', math.nan) * 1e3)
-        if robot is not None:
-            self.path.append((robot.position[0], robot.position[1], decision.source))
+        for curve in chain.from_iterable(CHARTS.values()):
+            self._column(curve.column).append(_value(decision, curve.column))
+        if scene is not None:
+            self.path.append((*scene.robot[:2], decision.source))
 
     def clear(self) -> None:
         """Forget everything."""
@@ -145,6 +157,13 @@ class History:
         return self.columns.setdefault(name, deque(maxlen=HISTORY))
 
 
+def _value(decision: Decision, column: str) -> float:
+    """Return a decision's point of a curve; not-a-number if it has none."""
+    if column == 'latency_ms':
+        return decision.seconds.get('total', math.nan) * 1e3
+    return getattr(decision.plan, column, math.nan)
+
+
 def scene_of(message: Any) -> Scene | None:
     """
     Return the scene of a visualization_msgs/MarkerArray, from rclpy or from the bag library.
@@ -152,7 +171,7 @@ def scene_of(message: Any) -> Scene | None:
     :return: None if it shows no robot
     """
     found = []
-    robot: Robot | None = None
+    robot = None
     for marker in solids(message):
         position, turn = marker.pose.position, marker.pose.orientation
         solid = Solid(f'{marker.ns}/{marker.id}', marker.ns, FORMS[marker.type],
@@ -160,8 +179,8 @@ def scene_of(message: Any) -> Scene | None:
                       (position.x, position.y, position.z), (turn.w, turn.x, turn.y, turn.z))
         found.append(solid)
         if robot is None and solid.kind == 'robot':
-            robot = Robot(solid.position, heading_of(turn))
-    return None if robot is None else Scene(tuple(found), robot)
+            robot = solid.position, heading_of(turn)
+    return None if robot is None else Scene(tuple(found), *robot)
 
 
 def scan_points(ranges: Sequence[float], angle_min: float, angle_increment: float,

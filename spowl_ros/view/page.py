@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import contextlib
+from functools import partial
 import hmac
 import html
 import io
@@ -29,7 +30,7 @@ from viser import uplot
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.drawing.picture import SOURCE_COLOURS
 from spowl_ros.view import words
-from spowl_ros.view.frame import Frame, History
+from spowl_ros.view.frame import CHARTS, Frame, History
 from spowl_ros.view.scene import SceneView
 
 if TYPE_CHECKING:
@@ -38,16 +39,7 @@ if TYPE_CHECKING:
 LOOPBACK = ('127.0.0.1', '::1', 'localhost')
 CHART_PERIOD_S = 0.5
 """How often curves are redrawn."""
-CURVES = {
-    'value (more is better)': (('plan_value', 'plan'), ('policy_value', 'policy'),
-                               ('value_low', 'stop')),
-    'cost value (less is better)': (('plan_cost_value', 'plan'), ('policy_cost_value', 'policy'),
-                                    ('cost_value_high', 'stop')),
-    'latency, ms': (('latency_ms', 'monitor'),)}
-"""Chart to its curves: the column of `History`, and the source whose colour it has."""
-LABELS = {'plan_value': 'plan', 'policy_value': 'policy', 'value_low': 'least wanted',
-          'plan_cost_value': 'plan', 'policy_cost_value': 'policy',
-          'cost_value_high': 'most allowed', 'latency_ms': 'decision'}
+NOBODY = '(none yet)'
 
 
 class Operator(Protocol):
@@ -94,13 +86,12 @@ class Page:
         self._host = host
         self._token = token or ('' if host in LOOPBACK else secrets.token_urlsafe(16))
         with contextlib.redirect_stdout(io.StringIO()):  # it would draw a box with the address
-            self._server = viser.ViserServer(host=host, port=port, label=label, verbose=False)
-        self._server._websock_server.on_client_connect(self._admit)  # the public one comes late
-        self._server.gui.configure_theme(show_logo=False, show_share_button=False)
-        self._server.scene.set_up_direction('+z')
-        self._scene = SceneView(self._server)
-        self._panel = Panel(self._server)
-        self._refused = 0
+            self.server = viser.ViserServer(host=host, port=port, label=label, verbose=False)
+        self.server._websock_server.on_client_connect(self._admit)  # the public one comes late
+        self.server.gui.configure_theme(show_logo=False, show_share_button=False)
+        self.server.scene.set_up_direction('+z')
+        self._scene = SceneView(self.server)
+        self._panel = Panel(self.server)
 
     @property
     def url(self) -> str:
@@ -108,7 +99,7 @@ class Page:
         host = f'[{self._host}]' if ':' in self._host else self._host
         if self._host in ('0.0.0.0', '::'):
             host = socket.gethostname()
-        address = f'{host}:{self._server.get_port()}'
+        address = f'{host}:{self.server.get_port()}'
         if not self._token:
             return f'http://{address}'
         return f'http://{address}/?websocket=ws://{address}/?token={self._token}'
@@ -116,7 +107,7 @@ class Page:
     @property
     def visitors(self) -> int:
         """Return the number of browsers that show the page."""
-        return len(self._server.get_clients())
+        return len(self.server.get_clients())
 
     @property
     def selected(self) -> str:
@@ -126,18 +117,6 @@ class Page:
     def connect(self, operator: Operator) -> None:
         """Show an operator's buttons and settings."""
         self._panel.connect(operator)
-
-    def add_timeline(self, count: int, jumps: tuple[str, ...], moved: Callable[[int], None],
-                     jumped: Callable[[str], int | None]) -> Timeline:
-        """
-        Add a slider and buttons that move through a recording.
-
-        :param count: number of moments
-        :param jumps: kinds of moments to jump to
-        :param moved: called with the moment to show
-        :param jumped: returns the next moment of a kind, None if there is none
-        """
-        return Timeline(self._server, count, jumps, moved, jumped)
 
     def show(self, frames: tuple[Frame, ...], history: History) -> None:
         """
@@ -150,18 +129,18 @@ class Page:
         frame = next((each for each in frames if each.name == self.selected), None)
         if frame is None:
             return
-        with self._server.atomic():
+        with self.server.atomic():
             self._scene.show(frame, history)
             self._panel.show(frame, history)
 
     def close(self) -> None:
         """Close the page."""
         with contextlib.redirect_stdout(None):
-            self._server.stop()
+            self.server.stop()
 
     async def _admit(self, visitor: Any) -> None:
         """Close the connection of a visitor from another site or without the token."""
-        connection = self._server._websock_server._live_connections[visitor.client_id]
+        connection = self.server._websock_server._live_connections[visitor.client_id]
         request = connection.request
         assert request is not None  # it has been answered
         if not _from_here(request.headers, self._host in LOOPBACK):
@@ -217,93 +196,76 @@ class Panel:
         self._server = server
         gui = server.gui
         self._operate = gui.add_folder('Operate', visible=False)  # above what changes height
-        self._robots: Any = gui.add_dropdown('Robot', ('(none yet)',), visible=False)
+        self._robots: Any = gui.add_dropdown('Robot', (NOBODY,), visible=False)
         self._others = gui.add_markdown('', visible=False)
-        self._headline = gui.add_html('waiting for a controller')
-        self._supervisor = gui.add_html('')
-        self._outcome = gui.add_html('')
+        self._texts: dict[Callable[[Frame], str], Any] = {
+            words.headline: gui.add_html('waiting for a controller'),
+            words.supervisor: gui.add_html(''), words.outcome: gui.add_html('')}
         gui.add_html(words.legend())
         with gui.add_folder('Plan and policy'):
-            self._comparison = gui.add_markdown('')
+            self._texts[words.comparison] = gui.add_markdown('')
         self._charts: dict[str, Any] = {}
         with gui.add_folder('Curves (s)'):
-            for title, curves in CURVES.items():
-                nothing = np.zeros(1)
+            for title, curves in CHARTS.items():
+                series = (uplot.Series(label='s'), *(
+                    uplot.Series(label=curve.label, width=2,
+                                 stroke=f'rgb{SOURCE_COLOURS[curve.source]}')
+                    for curve in curves))
                 self._charts[title] = gui.add_uplot(
-                    (nothing,) * (len(curves) + 1),
-                    (uplot.Series(label='s'), *(
-                        uplot.Series(label=LABELS[column], width=2,
-                                     stroke='rgb({}, {}, {})'.format(*SOURCE_COLOURS[source]))
-                        for column, source in curves)),
-                    title=title, height=150, scales={'x': uplot.Scale(time=False)})
+                    (np.zeros(1),) * len(series), series, title=title, height=150,
+                    scales={'x': uplot.Scale(time=False)})
         with gui.add_folder('Monitors'):
-            self._monitors = gui.add_markdown('')
+            self._texts[words.monitors] = gui.add_markdown('')
         with gui.add_folder('Diagnostics', expand_by_default=False):
-            self._diagnostics = gui.add_markdown('')
-        self._names: tuple[str, ...] = ()
+            self._texts[words.diagnostics] = gui.add_markdown('')
         self._charted = -math.inf
-        self._operator: Operator | None = None
         self._knobs: list[Any] = []
 
     @property
     def selected(self) -> str:
         """Return the name of the selected robot."""
-        index = self._robots.options.index(self._robots.value)
-        return self._names[index] if index < len(self._names) else ''
+        shown = str(self._robots.value)
+        return '' if shown in (NOBODY, words.title('')) else shown
 
     def list_robots(self, frames: tuple[Frame, ...]) -> None:
         """List the robots for selection."""
-        names = tuple(frame.name for frame in frames)
-        if names != self._names and names:
-            before = self.selected if self._names else names[0]
-            self._names = names
-            self._robots.options = tuple(map(words.title, names))
-            self._robots.value = words.title(before if before in names else names[0])
-        self._robots.visible = self._others.visible = len(names) > 1
-        if len(names) > 1:
+        titles = tuple(words.title(frame.name) for frame in frames)
+        if titles and titles != self._robots.options:
+            self._robots.options = titles  # the choice stays if it can
+        self._robots.visible = self._others.visible = len(titles) > 1
+        if len(titles) > 1:
             self._others.content = words.robots(frames)
 
     def show(self, frame: Frame, history: History) -> None:
         """Update everything from a frame."""
-        for handle, text in (
-                (self._headline, words.headline(frame)),
-                (self._supervisor, words.supervisor(frame.supervisor)),
-                (self._outcome, words.outcome(frame)),
-                (self._comparison, words.comparison(frame.decision)),
-                (self._monitors, words.monitors(frame.decision)),
-                (self._diagnostics, words.diagnostics(frame.diagnostics))):
+        for text_of, handle in self._texts.items():
+            text = text_of(frame)
             if handle.content != text:
                 handle.content = text
         now = time.monotonic()
         if history.times and now - self._charted >= CHART_PERIOD_S:
             self._charted = now
-            for title, curves in CURVES.items():
-                self._charts[title].data = history.curve(*(column for column, _ in curves))
+            for title, curves in CHARTS.items():
+                self._charts[title].data = history.curve(*(curve.column for curve in curves))
 
     def connect(self, operator: Operator) -> None:
         """Show an operator's buttons and settings."""
-        self._operator = operator
         self._operate.visible = True
         gui = self._server.gui
         with self._operate:
             for label in operator.buttons:
                 button = gui.add_button(label, color=SOURCE_COLOURS['stop' if label == 'Stop'
                                                                     else 'plan'])
-                button.on_click(self._pressed(label))
+                button.on_click(partial(self._press, operator, label))
             if operator.simulation:
                 group = gui.add_button_group('Simulation', operator.simulation)
-                group.on_click(lambda _: self._press(str(group.value)))
+                group.on_click(lambda _: self._press(operator, str(group.value)))
             self._answer = gui.add_html('')
-            self._load = gui.add_button('Show settings')
-            self._load.on_click(lambda _: self._tell(self._show_settings))
+            load = gui.add_button('Show settings')
+            load.on_click(lambda _: self._tell(lambda: self._show_settings(operator)))
             self._settings = gui.add_folder('Settings', visible=False)
 
-    def _pressed(self, label: str) -> Callable[[Any], None]:
-        return lambda _: self._press(label)
-
-    def _press(self, label: str) -> None:
-        operator = self._operator
-        assert operator is not None
+    def _press(self, operator: Operator, label: str, _: object = None) -> None:
         self._tell(lambda: operator.press(self.selected, label))
 
     def _tell(self, act: Callable[[], str]) -> None:
@@ -313,11 +275,10 @@ class Panel:
         except SpowlError as error:
             self._answer.content = f'<b style="color:red">{html.escape(str(error))}</b>'
 
-    def _show_settings(self) -> str:
+    def _show_settings(self, operator: Operator) -> str:
         """Make a control for each setting that may be changed now."""
-        assert self._operator is not None
         robot = self.selected
-        found = self._operator.settings_of(robot)
+        found = operator.settings_of(robot)
         for control in self._knobs:
             control.remove()
         self._knobs.clear()
@@ -328,44 +289,43 @@ class Panel:
                 self._knobs.append(folder)
                 with folder:
                     for setting in settings:
-                        self._add_control(robot, node, setting)
+                        change = partial(operator.change, robot, node, setting)
+                        self._add_control(setting, change)
         return f'{sum(map(len, found.values()))} settings of {words.title(robot)}'
 
-    def _add_control(self, robot: str, node: str, setting: Setting) -> None:
-        """Make a check box, a choice, a slider or a number field, depending on the setting."""
-        gui, value = self._server.gui, setting.default
+    def _add_control(self, setting: Setting, change: Callable[[Any], str]) -> None:
+        """Make a check box, a slider or a number field, depending on the setting."""
+        gui = self._server.gui
         control: Any
+        shown: dict[str, Any] = {'initial_value': setting.default, 'hint': setting.description}
         if setting.kind is bool:
-            control = gui.add_checkbox(setting.name, value, hint=setting.description)
-        elif setting.choices:
-            control = gui.add_dropdown(setting.name, setting.choices, initial_value=value,
-                                       hint=setting.description)
+            control = gui.add_checkbox(setting.name, **shown)
         elif setting.kind is float and setting.low is not None and setting.high is not None and (
                 setting.high - setting.low <= 100.0):
             control = gui.add_slider(setting.name, setting.low, setting.high,
-                                     (setting.high - setting.low) / 1000.0, value,
-                                     hint=setting.description)
+                                     (setting.high - setting.low) / 1000.0, **shown)
         elif setting.kind in (int, float):
-            control = gui.add_number(setting.name, value, hint=setting.description)
+            control = gui.add_number(setting.name, **shown)
         else:
             return
-
-        def changed(event: Any) -> None:
-            operator = self._operator
-            assert operator is not None
-            self._tell(lambda: operator.change(robot, node, setting, event.target.value))
-
-        control.on_update(changed)
+        control.on_update(lambda event: self._tell(lambda: change(event.target.value)))
 
 
 class Timeline:
-    """A slider over a recording, with play, pause and jumps."""
+    """
+    A slider over a recording, with play, pause and jumps.
+
+    :param server: of the page
+    :param count: number of moments
+    :param jumps: kinds of moments to jump to
+    :param moved: called when another moment is to be shown
+    :param jumped: returns the next moment of a kind, None if there is none
+    """
 
     def __init__(self, server: viser.ViserServer, count: int, jumps: tuple[str, ...],
-                 moved: Callable[[int], None], jumped: Callable[[str], int | None]) -> None:
+                 moved: Callable[[], None], jumped: Callable[[str], int | None]) -> None:
         gui = server.gui
-        self._folder = gui.add_folder('Recording', order=-1.0)
-        with self._folder:
+        with gui.add_folder('Recording', order=-1.0):
             self._slider: Any = gui.add_slider('Decision', 0, max(count - 1, 1), 1, 0)
             self._play = gui.add_button('Play')
             self._speed = gui.add_slider('Speed', 0.25, 16.0, 0.25, 1.0)
@@ -374,7 +334,7 @@ class Timeline:
             chosen.on_click(lambda _: self._jump(str(chosen.value), jumped))
         self.playing = False
         self._play.on_click(self._toggle)
-        self._slider.on_update(lambda _: moved(int(self._slider.value)))
+        self._slider.on_update(lambda _: moved())
 
     @property
     def speed(self) -> float:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from spowl_ros.base.environment import signals_to_end
 from spowl_ros.view.browser import open_browser
-from spowl_ros.view.page import Page
+from spowl_ros.view.page import Page, Timeline
 from spowl_ros.view.recording import JUMPS
 
 if TYPE_CHECKING:
@@ -35,12 +35,12 @@ def play(frames: BagFrames, host: str, port: int, token: str, browser: bool) -> 
     try:
         changed = threading.Event()
         changed.set()
-        timeline = page.add_timeline(len(frames.moments), JUMPS, lambda _: changed.set(),
-                                     lambda kind: frames.next(kind, timeline.moment))
+        timeline = Timeline(page.server, len(frames.moments), JUMPS, changed.set,
+                            lambda kind: frames.next(kind, timeline.moment))
         print(f'{len(frames.moments)} decisions; the page is at {page.url}', flush=True)
-        if browser and not open_browser(page.url):
-            print('no browser could be opened here; open the address yourself', flush=True)
-        period = frames.frame(0).period
+        if browser:
+            open_browser(page.url)
+        period = frames.moments[0].period
         due = time.monotonic()
         while not ended.wait(_TICK_S):
             now = time.monotonic()
@@ -54,6 +54,6 @@ def play(frames: BagFrames, host: str, port: int, token: str, browser: bool) -> 
             if changed.is_set():
                 changed.clear()
                 moment = timeline.moment
-                page.show((frames.frame(moment),), frames.history(moment))
+                page.show((frames.moments[moment],), frames.history(moment))
     finally:
         page.close()

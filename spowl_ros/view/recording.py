@@ -4,15 +4,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 import math
+from statistics import median_high
 from typing import TYPE_CHECKING, Any
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.names import DECISION
 from spowl_ros.control.decision import Decision
-from spowl_ros.view.frame import Frame, Health, History, Robot, Scene, Solid, scan_points, scene_of
+from spowl_ros.view.frame import Frame, Health, History, Solid, scan_points, scene_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,15 +29,6 @@ JUMPS = ('cost', 'switch', 'alarm', 'episode')
 SCAN = 'sensor_msgs/msg/LaserScan'
 
 
-@dataclass(frozen=True)
-class Moment:
-    """One decision of a recording."""
-
-    frame: Frame
-    cost_after: float
-    """Cost until the next decision."""
-
-
 class BagFrames:
     """
     The decisions of one robot in a bag.
@@ -46,15 +39,16 @@ class BagFrames:
 
     def __init__(self, bag: Bag, namespace: str | None = None) -> None:
         self._prefix = _prefix(bag, namespace)
-        self.moments: list[Moment] = []
-        self._scene: Scene | None = None
-        self._supervisor: Health | None = None
-        self._solids: dict[str, Solid] = {}
+        self.moments: list[Frame] = []
+        self.decisions: list[Decision] = []
+        """Of the moments."""
+        self._solids: dict[Solid, Solid] = {}
+        """Every solid to itself: those that stand still are stored once."""
         heard = {name for name, topic in bag.topics.items() if topic.messages}
-        self._nothing_yet = tuple(0.0 if self._prefix + name in heard else math.nan
-                                  for name in ('reward', 'cost'))
-        self._episode = 1
-        self._return, self._cost = self._nothing_yet
+        self._nothing_yet: dict[str, Any] = {
+            total: 0.0 if self._prefix + name in heard else math.nan
+            for total, name in (('episode_return', 'reward'), ('cost', 'cost'))}
+        self._now = Frame(self._prefix.strip('/'), silence=0.0, **self._nothing_yet)
         self._cost_after = 0.0
         readers: dict[str, Callable[[Any], None]] = {
             DECISION: self._on_decision, 'simulator/markers': self._on_markers,
@@ -64,67 +58,40 @@ class BagFrames:
         names = {self._prefix + topic: reader for topic, reader in readers.items()}
         names |= {name: partial(self._on_scan, name) for name, topic in bag.topics.items()
                   if topic.type == SCAN and name.startswith(self._prefix)}
-        for stored in bag.messages([name for name in names if name in bag.topics]):
+        for stored in bag.messages(names):
             names[stored.topic](bag.decode(stored))
         self._close_last()
         if not self.moments:
             raise SpowlError(f'bag {bag.path} holds no decision of a controller; record a run '
                              'with record:=PATH')
-        period = self._period()
-        count = len(self.moments)
+        times = [decision.now_ns for decision in self.decisions]
+        gaps = [after - before for before, after in pairwise(times) if after > before]
+        period = median_high(gaps) * 1e-9 if gaps else math.nan
         self.moments = [
-            replace(moment, frame=replace(
-                moment.frame, period=period,
-                position=f'decision {number} of {count}, '
-                         f'{self._seconds(moment):.1f} s'))
-            for number, moment in enumerate(self.moments, start=1)]
-
-    @property
-    def name(self) -> str:
-        """Return the robot's namespace."""
-        return self._prefix.strip('/')
-
-    def frame(self, moment: int) -> Frame:
-        """Return the frame of one moment."""
-        return self.moments[moment].frame
+            replace(frame, period=period, position=f'decision {number} of {len(times)}, '
+                                                   f'{(now_ns - times[0]) * 1e-9:.1f} s')
+            for number, (frame, now_ns) in enumerate(zip(self.moments, times), start=1)]
 
     def history(self, moment: int) -> History:
         """Return curves and path of the episode until a moment."""
         first = moment
-        while first > 0 and self._decision(first).step > 0:
+        while first > 0 and self.decisions[first].step > 0:
             first -= 1
         history = History()
-        for each in self.moments[first:moment + 1]:
-            frame = each.frame
-            if frame.decision is not None:
-                history.add(frame.decision, None if frame.scene is None else frame.scene.robot)
+        for index in range(first, moment + 1):
+            history.add(self.decisions[index], self.moments[index].scene)
         return history
 
     def next(self, kind: str, moment: int) -> int | None:
         """Return the next moment of a kind in JUMPS after a moment; None: there is none."""
         for other in range(moment + 1, len(self.moments)):
-            before, here = self._decision(other - 1), self._decision(other)
+            before, here = self.decisions[other - 1:other + 1]
             if {'cost': self.moments[other].cost_after > 0.0,
                     'switch': here.source != before.source,
                     'alarm': bool(set(here.tripped) - set(before.tripped)),
                     'episode': here.step == 0}[kind]:
                 return other
         return None
-
-    def _decision(self, moment: int) -> Decision:
-        decision = self.moments[moment].frame.decision
-        assert decision is not None
-        return decision
-
-    def _seconds(self, moment: Moment) -> float:
-        first, decision = self._decision(0), moment.frame.decision
-        assert decision is not None
-        return (decision.now_ns - first.now_ns) * 1e-9
-
-    def _period(self) -> float:
-        times = [self._decision(moment).now_ns for moment in range(len(self.moments))]
-        gaps = sorted(b - a for a, b in zip(times, times[1:], strict=False) if b > a)
-        return gaps[len(gaps) // 2] * 1e-9 if gaps else math.nan
 
     # What the topics say
 
@@ -133,12 +100,11 @@ class BagFrames:
             decision = Decision.from_items((item.key, item.value) for item in status.values)
             self._close_last()
             if decision.step == 0 and self.moments:
-                self._episode += 1
-                self._return, self._cost = self._nothing_yet
-            self.moments.append(Moment(Frame(
-                self.name, self._scene, tuple(self._scans.values()), decision,
-                silence=0.0, episode=self._episode, episode_return=self._return,
-                cost=self._cost, supervisor=self._supervisor), 0.0))
+                self._now = replace(self._now, episode=self._now.episode + 1,
+                                    **self._nothing_yet)
+            self.decisions.append(decision)
+            self.moments.append(replace(self._now, decision=decision,
+                                        scans=tuple(self._scans.values())))
 
     def _close_last(self) -> None:
         """Set the cost of the last decision."""
@@ -148,29 +114,26 @@ class BagFrames:
 
     def _on_markers(self, message: Any) -> None:
         scene = scene_of(message)
-        if scene is None:
-            return
-        solids = []
-        for solid in scene.solids:  # solids that stand still are stored once
-            if self._solids.get(solid.name) != solid:
-                self._solids[solid.name] = solid
-            solids.append(self._solids[solid.name])
-        self._scene = Scene(tuple(solids), Robot(scene.robot.position, scene.robot.heading))
+        if scene is not None:
+            solids = tuple(self._solids.setdefault(solid, solid) for solid in scene.solids)
+            self._now = replace(self._now, scene=replace(scene, solids=solids))
 
     def _on_scan(self, topic: str, message: Any) -> None:
         self._scans[topic] = scan_points(message.ranges, message.angle_min,
                                          message.angle_increment)
 
     def _on_reward(self, message: Any) -> None:
-        self._return += float(message.data)
+        self._now = replace(
+            self._now, episode_return=self._now.episode_return + float(message.data))
 
     def _on_cost(self, message: Any) -> None:
-        self._cost += float(message.data)
-        self._cost_after += float(message.data)
+        cost = float(message.data)
+        self._now = replace(self._now, cost=self._now.cost + cost)
+        self._cost_after += cost
 
     def _on_supervisor(self, message: Any) -> None:
         level = message.level if isinstance(message.level, int) else message.level[0]
-        self._supervisor = Health('supervisor', level, message.message)
+        self._now = replace(self._now, supervisor=Health('supervisor', level, message.message))
 
 
 def _prefix(bag: Bag, namespace: str | None) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from spowl_ros.drawing.picture import FAINT, KIND_COLOURS, SOURCE_COLOURS, ZONES
 from spowl_ros.view import words
-from spowl_ros.view.frame import Frame, History, Robot, Scene, Solid
+from spowl_ros.view.frame import Frame, History, Scene, Solid
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -46,10 +46,10 @@ class SceneView:
 
     def show(self, frame: Frame, history: History) -> None:
         """Draw a frame."""
-        scene = frame.scene or Scene((), Robot((0.0, 0.0, 0.1), 0.0))
+        scene = frame.scene or Scene((), (0.0, 0.0, 0.1), 0.0)
         self._show_solids(scene.solids)
         self._show_margins(scene.solids, frame.margin)
-        self._show_robot(scene.robot, frame)
+        self._show_robot(scene, frame)
         self._show_path(history)
 
     def _show_solids(self, solids: tuple[Solid, ...]) -> None:
@@ -89,11 +89,11 @@ class SceneView:
         if circles:
             self._margins.points = np.concatenate(circles).astype(np.float32)
 
-    def _show_robot(self, robot: Robot, frame: Frame) -> None:
+    def _show_robot(self, scene: Scene, frame: Frame) -> None:
         """Draw a ring in the colour of the acting source, the heading, and the scan points."""
         colour = SOURCE_COLOURS[words.acting(frame)]
-        x, y, z = robot.position
-        turn = (math.cos(robot.heading / 2), 0.0, 0.0, math.sin(robot.heading / 2))
+        x, y, z = scene.robot
+        turn = (math.cos(scene.heading / 2), 0.0, 0.0, math.sin(scene.heading / 2))
         self._ring.colors = np.array(colour, np.uint8)
         self._scans.points = (
             _flat(np.concatenate(frame.scans)) if frame.scans else _NOWHERE).astype(np.float32)

@@ -13,8 +13,9 @@ from spowl_ros.control.decision import SILENT_S
 from spowl_ros.drawing.picture import SOURCE_COLOURS
 
 if TYPE_CHECKING:
-    from spowl_ros.control.decision import Decision
-    from spowl_ros.view.frame import Frame, Health
+    from collections.abc import Sequence
+
+    from spowl_ros.view.frame import Frame
 
 _MARKUP = re.compile(r"[^\w\s.,;:()%+/='-]|_")
 ERROR = 2
@@ -49,21 +50,22 @@ def headline(frame: Frame) -> str:
     return text
 
 
-def supervisor(health: Health | None) -> str:
+def supervisor(frame: Frame) -> str:
     """Return the supervisor's own report, as HTML."""
+    health = frame.supervisor
     if health is None:
         return _padded('<b>Supervisor:</b> not heard')
     colour = SOURCE_COLOURS['stop'] if health.level >= ERROR else (60, 60, 60)
     return _padded(f'<b>Supervisor:</b> <span style="color:rgb{colour}">'
-            f'{html.escape(health.message)}</span>')
+                   f'{html.escape(health.message)}</span>')
 
 
 def outcome(frame: Frame) -> str:
     """Return episode, return and cost, as HTML."""
     where = f'{html.escape(frame.position)}<br>' if frame.position else ''
     return _padded(f'{where}<b>Episode {frame.episode}</b> &nbsp; return (more is better) '
-            f'<b>{_fixed(frame.episode_return, 2)}</b> &nbsp; cost (less is better) '
-            f'<b>{_fixed(frame.cost, 0)}</b>')
+                   f'<b>{_number(frame.episode_return, ".2f")}</b> &nbsp; cost (less is better) '
+                   f'<b>{_number(frame.cost, ".0f")}</b>')
 
 
 def legend() -> str:
@@ -74,8 +76,9 @@ def legend() -> str:
         for source, colour in SOURCE_COLOURS.items()))
 
 
-def comparison(decision: Decision | None) -> str:
+def comparison(frame: Frame) -> str:
     """Return the values of plan and policy and the plan's thresholds, as Markdown."""
+    decision = frame.decision
     plan = None if decision is None else decision.plan
     if decision is None or plan is None:
         return 'No plan was made.'
@@ -92,44 +95,50 @@ def comparison(decision: Decision | None) -> str:
         'improvements. They have no places to draw: the model predicts latent states.'))
 
 
-def monitors(decision: Decision | None) -> str:
+def monitors(frame: Frame) -> str:
     """Return what each monitor reads, as Markdown."""
+    decision = frame.decision
     if decision is None or not decision.readings:
         return 'No monitor has judged yet.'
-    rows = ['| monitor | reads | limit | says |', '|---|---|---|---|']
+    rows = [('monitor', 'reads', 'limit', 'says')]
     for reading in decision.readings:
         tripped = reading.monitor in decision.tripped
         state = reading.reason or ('tripped' if tripped else 'clear')
         mark = '**' if tripped or reading.alarm else ''
-        rows.append(f'| {_cell(reading.monitor)} | {_number(reading.value)} '
-                    f'| {_number(reading.limit)} | {mark}{_cell(state)}{mark} |')
-    return '\n'.join(rows)
+        rows.append((_cell(reading.monitor), _number(reading.value), _number(reading.limit),
+                     f'{mark}{_cell(state)}{mark}'))
+    return _table(rows)
 
 
-def diagnostics(parts: tuple[Health, ...]) -> str:
+def diagnostics(frame: Frame) -> str:
     """Return the /diagnostics reports of every part, as Markdown."""
-    if not parts:
+    if not frame.diagnostics:
         return 'Nothing was heard on /diagnostics.'
-    rows = ['| part | level | says |', '|---|---|---|']
-    rows += [f'| {_cell(part.name)} | {LEVELS[min(part.level, 3)]} | {_cell(part.message)} |'
-             for part in parts]
-    return '\n'.join(rows)
+    return _table([('part', 'level', 'says'), *(
+        (_cell(part.name), LEVELS[min(part.level, 3)], _cell(part.message))
+        for part in frame.diagnostics)])
 
 
 def robots(frames: tuple[Frame, ...]) -> str:
     """Return a row for each robot, as Markdown."""
-    rows = ['| robot | acts | return | cost |', '|---|---|---|---|']
+    rows = [('robot', 'acts', 'return', 'cost')]
     for frame in frames:
         source = 'silent' if frame.decision is None or frame.silence > SILENT_S else (
             frame.decision.source)
-        rows.append(f'| {_cell(title(frame.name))} | {_cell(source)} | '
-                    f'{_fixed(frame.episode_return, 2)} | {_fixed(frame.cost, 0)} |')
-    return '\n'.join(rows)
+        rows.append((_cell(title(frame.name)), _cell(source),
+                     _number(frame.episode_return, '.2f'), _number(frame.cost, '.0f')))
+    return _table(rows)
 
 
 def title(name: str) -> str:
     """Return a robot's name on the page."""
     return name or '(no namespace)'
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> str:
+    """Return rows of cells as a Markdown table; the first row is the header."""
+    header, *lines = (f'| {" | ".join(row)} |' for row in rows)
+    return '\n'.join((header, '|---' * len(rows[0]) + '|', *lines))
 
 
 def _padded(text: str) -> str:
@@ -147,12 +156,8 @@ def _cell(text: str) -> str:
     return _MARKUP.sub(lambda found: f'&#{ord(found[0])};', ' '.join(text.split()))
 
 
-def _number(value: float) -> str:
-    return f'{value:.3g}' if math.isfinite(value) else '–'
-
-
-def _fixed(value: float, digits: int) -> str:
-    return f'{value:.{digits}f}' if math.isfinite(value) else '–'
+def _number(value: float, form: str = '.3g') -> str:
+    return format(value, form) if math.isfinite(value) else '–'
 
 
 def _action(action: tuple[float, ...]) -> str:

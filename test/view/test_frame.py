@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from spowl_ros.control.decision import Decision
-from spowl_ros.view.frame import HISTORY, History, Robot, scan_points
+from spowl_ros.view.frame import HISTORY, History, Scene, scan_points
 
 
 def decision(step: int) -> Decision:
@@ -21,7 +21,7 @@ def test_a_history_holds_one_episode() -> None:
     """Step 0 begins a new path, and only the last decisions are kept."""
     history = History()
     for step in (*range(3), *range(HISTORY + 5)):
-        history.add(decision(step), Robot((float(step), 0.0, 0.0), 0.0))
+        history.add(decision(step), Scene((), (float(step), 0.0, 0.0), 0.0))
     assert len(history.times) == len(history.path) == HISTORY
     assert history.path[0] == (5.0, 0.0, 'policy')
     times, values = history.curve('plan_value')

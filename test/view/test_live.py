@@ -64,9 +64,7 @@ def test_the_stop_button_stops_the_robot_and_the_page_says_so(
     assert view.returncode == 0
     with Bag(bag) as recorded:
         frames = BagFrames(recorded)
-    said = [frame.supervisor.message for frame in
-            (frames.frame(index) for index in range(len(frames.moments)))
-            if frame.supervisor is not None]
+    said = [frame.supervisor.message for frame in frames.moments if frame.supervisor is not None]
     assert any('operator' in message for message in said)
     assert frames.next('switch', 0) is not None
     assert all(frames.next(kind, len(frames.moments) - 1) is None for kind in JUMPS)
@@ -92,7 +90,7 @@ def test_a_silent_topic_of_a_bag_tells_no_cost(tmp_path: Path, spoken: bool) -> 
             bag.write(cost, time_ns + 1, serialize_message(Float64(data=0.0)))
     bag.close()
     with Bag(bag.path) as recorded:
-        frame = BagFrames(recorded).frame(1)
+        frame = BagFrames(recorded).moments[1]
     assert frame.cost == 0.0 if spoken else math.isnan(frame.cost)
     assert math.isnan(frame.episode_return)
 

@@ -16,7 +16,7 @@ import websockets
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.decision import Decision
-from spowl_ros.view.frame import Frame, History, Robot, Scene, Solid
+from spowl_ros.view.frame import Frame, History, Scene, Solid
 from spowl_ros.view.page import Page
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SCENE = Scene((Solid('robot/0', 'robot', 'sphere', (0.2, 0.2, 0.2), (0.0, 0.0, 0.1),
                      (1.0, 0.0, 0.0, 0.0)),
                Solid('hazards/1', 'hazards', 'cylinder', (0.4, 0.4, 0.02), (1.0, 0.0, 0.01),
-                     (1.0, 0.0, 0.0, 0.0))), Robot((0.0, 0.0, 0.1), 0.0))
+                     (1.0, 0.0, 0.0, 0.0))), (0.0, 0.0, 0.1), 0.0)
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_a_browser_shows_who_acts_and_its_button_reaches_the_operator(
     history = History()
     frame = moment('policy')
     assert frame.decision is not None
-    history.add(frame.decision, SCENE.robot)
+    history.add(frame.decision, SCENE)
     page.show((frame,), history)
     browser_page.get_by_text('the policy acts').wait_for(timeout=180_000)
     assert 'because' in browser_page.locator('body').inner_text()
@@ -93,7 +93,7 @@ async def connect(page: Page, path: str, origin: str | None, host: str = '127.0.
     :param origin: header Origin; None: without it
     :param host: name of this machine's address, as a browser that believed it sends it
     """
-    port = page._server.get_port()
+    port = page.server.get_port()
     protocol = websockets.Subprotocol(f'viser-v{viser.__version__}')
     async with websockets.connect(
             f'ws://{host}:{port}{path}', subprotocols=[protocol], host='127.0.0.1', port=port,
@@ -107,7 +107,7 @@ async def connect(page: Page, path: str, origin: str | None, host: str = '127.0.
 
 def test_another_web_site_cannot_reach_the_buttons(page: Page) -> None:
     """A visitor whose page came from elsewhere is turned away before anything is sent."""
-    own = f'http://127.0.0.1:{page._server.get_port()}'
+    own = f'http://127.0.0.1:{page.server.get_port()}'
     assert asyncio.run(connect(page, '/', own)) == 0
     assert asyncio.run(connect(page, '/', 'http://evil.example')) == 1008
 
@@ -121,7 +121,7 @@ def test_a_page_without_an_origin_cannot_reach_the_buttons(page: Page, origin: s
 
 def test_a_name_that_a_web_site_gave_to_this_machine_is_refused(page: Page) -> None:
     """After DNS rebinding a site's origin equals the host; but it is no loopback name."""
-    port = page._server.get_port()
+    port = page.server.get_port()
     evil = f'http://evil.example:{port}'
     assert asyncio.run(connect(page, '/', evil, host='evil.example')) == 1008
     own = f'http://localhost:{port}'
@@ -133,7 +133,7 @@ def test_visitors_of_an_open_page_bring_the_token() -> None:
     page = Page('0.0.0.0', 0)
     try:
         token = page.url.rpartition('=')[2]
-        own = f'http://127.0.0.1:{page._server.get_port()}'
+        own = f'http://127.0.0.1:{page.server.get_port()}'
         assert len(token) > 15
         assert asyncio.run(connect(page, f'/?token={token}', own)) == 0
         assert asyncio.run(connect(page, '/?token=guess', own)) == 1008

@@ -8,13 +8,13 @@ import numpy as np
 
 from spowl_ros.control.decision import Decision
 from spowl_ros.control.monitors.base import Reading
-from spowl_ros.view.frame import Frame, History, Robot, Scene, Solid
+from spowl_ros.view.frame import Frame, History, Scene, Solid
 from spowl_ros.view.page import Page
 
 FLAT = (1.0, 0.0, 0.0, 0.0)
 SCENE = Scene((Solid('hazards/0', 'hazards', 'cylinder', (0.4, 0.4, 0.02), (1.0, 2.0, 0.01), FLAT),
                Solid('goal/0', 'goal', 'cylinder', (0.6, 0.6, 0.3), (0.0, 0.0, 0.1), FLAT)),
-              Robot((0.0, 0.0, 0.1), 0.0))
+              (0.0, 0.0, 0.1), 0.0)
 
 
 def test_a_margin_lies_around_each_hazard_as_far_as_the_monitor_keeps_it_free() -> None:

@@ -35,20 +35,20 @@ def test_the_comparison_tells_of_the_candidates() -> None:
     plan = Plan('plan', (0.5, 0.0), (0.1, 0.0), 4.0, 3.5, 0.1, 0.2, 3.4, 0.3, 3.0, 0.4, 57.0, 0.2,
                 2)
     made = Decision(step=0, now_ns=0, action=(0.5, 0.0), source='plan', reason='', plan=plan)
-    said = words.comparison(made)
+    said = words.comparison(Frame('', decision=made))
     assert '57 candidates met both thresholds after 2 improvements' in said
     assert '| wanted of the plan | | at least 3.4 | at most 0.3 |' in said
-    assert words.comparison(None) == 'No plan was made.'
+    assert words.comparison(Frame('')) == 'No plan was made.'
 
 
 def test_texts_from_the_network_are_no_markup() -> None:
     """A reason, a part's name and a message cannot put elements or columns into the page."""
     evil = '<img src=x onerror=alert(1)>|x'
-    said = ''.join((words.headline(frame(reason=evil)), words.supervisor(Health('s', 0, evil)),
-                    words.diagnostics((Health(evil, 0, evil),)),
-                    words.robots((Frame(evil), Frame('b')))))
+    reports = Frame('', supervisor=Health('s', 0, evil), diagnostics=(Health(evil, 0, evil),))
+    said = ''.join((words.headline(frame(reason=evil)), words.supervisor(reports),
+                    words.diagnostics(reports), words.robots((Frame(evil), Frame('b')))))
     assert '<img' not in said
-    assert '|x' not in words.diagnostics((Health(evil, 0, evil),))
+    assert '|x' not in words.diagnostics(reports)
 
 
 def test_names_in_a_decision_are_no_markup() -> None:
@@ -57,10 +57,10 @@ def test_names_in_a_decision_are_no_markup() -> None:
     made = Decision(step=0, now_ns=0, action=(0.5,), source=evil, reason=evil, monitor=evil,
                     readings=(Reading(evil, reason=evil),), tripped=(evil,))
     here = Frame('', decision=made, silence=0.0)
-    said = words.monitors(made) + words.robots((here,))
+    said = words.monitors(here) + words.robots((here,))
     assert not set('<>[]!`').intersection(said)
     assert said.count('f') and '**f' not in said
-    assert {line.count('|') for line in words.monitors(made).splitlines()} == {5}
+    assert {line.count('|') for line in words.monitors(here).splitlines()} == {5}
     assert '<img' not in words.headline(here)
 
 
