@@ -7,8 +7,9 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from spowl_ros.bags import context
 from spowl_ros.bags.ring import RecordedTopic
 from spowl_ros.bags.types import message_definition
 from spowl_ros.bags.writer import BagWriter
@@ -25,12 +26,6 @@ if TYPE_CHECKING:
 QUEUE = 20_000  # messages; when the disk falls further behind, `write` blocks the receiver
 
 
-class _Message(NamedTuple):
-    topic: int
-    time_ns: int
-    data: bytes
-
-
 class BackgroundWriter:
     """
     Opens, writes, flushes and closes a bag in one thread, as SQLite demands.
@@ -41,18 +36,20 @@ class BackgroundWriter:
 
     def __init__(self, path: Path, settings: Settings, flush_seconds: float) -> None:
         self.path = path
-        self.messages = 0
-        self.bytes = 0
+        self._messages = 0
+        self._bytes = 0
         self._settings = settings
         self._flush_seconds = flush_seconds
         self._topics = 0
-        self._queue: queue.Queue[RecordedTopic | _Message | None] = queue.Queue(QUEUE)
+        self._queue: queue.Queue[RecordedTopic | tuple[int, int, bytes] | None] = (
+            queue.Queue(QUEUE))
         self._opened = threading.Event()
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name='bag', daemon=True)
         self._thread.start()
         self._opened.wait()
         self.check()
+        self._context = self.add_topic(context.TOPIC, context.TYPE)
 
     def check(self) -> None:
         """
@@ -78,7 +75,12 @@ class BackgroundWriter:
 
     def write(self, topic: int, time_ns: int, data: bytes) -> None:
         """Write one message, as `BagWriter.write` takes it."""
-        self._queue.put(_Message(topic, time_ns, data))
+        self._queue.put((topic, time_ns, data))
+
+    def write_context(self, known: context.BagContext) -> None:
+        """Write the known parts of a context."""
+        for data in known.messages():
+            self.write(self._context, time.time_ns(), data)
 
     def close(self) -> None:
         """
@@ -89,6 +91,11 @@ class BackgroundWriter:
         self._queue.put(None)
         self._thread.join()
         self.check()
+
+    def summary(self) -> str:
+        """Return one line on what was written."""
+        return (f'{self._messages} messages of {self._topics - 1} topics, '
+                f'{self._bytes / 1e6:.1f} MB, in {self.path}')
 
     def _run(self) -> None:
         try:
@@ -116,8 +123,8 @@ class BackgroundWriter:
             if item is None:
                 return
             if isinstance(item, RecordedTopic):
-                bag.add_topic(item.name, item.type, item.qos)
+                bag.add_topic(*item)
             else:
-                bag.write(item.topic, item.time_ns, item.data)
-                self.messages += 1
-                self.bytes += len(item.data)
+                bag.write(*item)
+                self._messages += 1
+                self._bytes += len(item[2])

@@ -197,9 +197,6 @@ class RingWriter:
                              'path')
         self.path = path
         self.settings = ring
-        self.messages = 0
-        """In the bags that were written."""
-        self.bytes = 0
         self.failed = 0
         """Bags that could not be written."""
         self.written: list[Path] = []
@@ -340,8 +337,6 @@ class RingWriter:
             self.failed += 1
             self.news.append(f'cannot write the bag {due.path}: {error}')
             return
-        self.messages += len(messages)
-        self.bytes += sum(len(message.data) for message in messages)
         self.written.append(due.path)
         seconds = (messages[-1].time_ns - begin_ns) * 1e-9 if messages else 0.0
         why = due.triggers[0]

@@ -51,11 +51,10 @@ class Settings:
     """Begin a new file once the current one's messages span this many seconds; 0: never."""
 
     def __post_init__(self) -> None:
-        if self.storage not in STORAGES:
-            raise SpowlError(f"storage '{self.storage}' is unknown; use {' or '.join(STORAGES)}")
-        if self.compression not in COMPRESSIONS:
-            raise SpowlError(f"compression '{self.compression}' is unknown; "
-                             f"use {' or '.join(COMPRESSIONS)}")
+        for name, value, known in (('storage', self.storage, STORAGES),
+                                   ('compression', self.compression, COMPRESSIONS)):
+            if value not in known:
+                raise SpowlError(f"{name} '{value}' is unknown; use {' or '.join(known)}")
         if self.storage == 'sqlite3' and self.compression != 'none':
             raise SpowlError(f'sqlite3 bags are not compressed here: compression '
                              f"'{self.compression}' wants storage 'mcap'")

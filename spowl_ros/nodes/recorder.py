@@ -111,7 +111,6 @@ class Recorder(Node):
             serve(self, Trigger, '~/save', self._on_save)
         else:
             self.bag = BackgroundWriter(Path(path), storing, self.settings.flush_seconds)
-            self._context_topic = self.bag.add_topic(context.TOPIC, context.TYPE)
         self.lost = 0
         """Messages lost on the way, counted by the publishers' sequence numbers."""
         self._prefix = self.get_namespace().rstrip('/') + '/'
@@ -122,7 +121,7 @@ class Recorder(Node):
         """Node to the clients that list and get its parameters; None once used."""
         self._numbers: dict[str, int] = {}
         if self.settings.model:
-            self._write_context(context.of_bundle(Path(self.settings.model)))
+            self.bag.write_context(context.of_bundle(Path(self.settings.model)))
             self._expect(read_contract(Path(self.settings.model)))
         self._discover()
         self.create_timer(DISCOVERY_S, self._discover)
@@ -131,12 +130,8 @@ class Recorder(Node):
         """Close the bag and log what is in it."""
         self.bag.close()
         lost = f'; {self.lost} messages were LOST on the way' if self.lost else ''
-        if self.ring is not None:
-            self._tell_news()
-            print(f'recorder: {self.ring.summary()}{lost}', file=sys.stderr)
-            return
-        print(f'recorder: {self.bag.messages} messages of {len(self._numbers)} topics, '
-              f'{self.bag.bytes / 1e6:.1f} MB, in {self.bag.path}{lost}', file=sys.stderr)
+        self._tell_news()
+        print(f'recorder: {self.bag.summary()}{lost}', file=sys.stderr)
 
     def _on_save(self, _: Trigger.Request) -> str:
         assert self.ring is not None  # else there is no such service
@@ -271,14 +266,7 @@ class Recorder(Node):
         parameters: dict[str, Any] = {
             name: value.tolist() if hasattr(value, 'tolist') else value
             for name, value in zip(names, values, strict=True)}
-        self._write_context(context.BagContext(parameters={node: parameters}))
-
-    def _write_context(self, known: context.BagContext) -> None:
-        if self.ring is not None:
-            self.ring.write_context(known)
-            return
-        for data in known.messages():
-            self.bag.write(self._context_topic, time.time_ns(), data)
+        self.bag.write_context(context.BagContext(parameters={node: parameters}))
 
 
 main = partial(process.main, Recorder)

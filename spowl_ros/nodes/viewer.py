@@ -9,7 +9,6 @@ fills the page.
 
 from __future__ import annotations
 
-from collections import deque
 import contextlib
 from dataclasses import dataclass, field
 from functools import partial
@@ -80,8 +79,8 @@ class Watched:
 
     name: str
     decision: Decision | None = None
-    arrivals: deque[float] = field(default_factory=lambda: deque(maxlen=50))
-    """Steady clock, seconds."""
+    arrival: float = -math.inf
+    """Of the decision; steady clock, seconds."""
     scene: Scene | None = None
     scans: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     history: History = field(default_factory=History)
@@ -94,12 +93,10 @@ class Watched:
 
     def frame(self, now: float) -> Frame:
         """Return the page's present frame; `now` is the steady clock, seconds."""
-        times = self.arrivals
-        period = (times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else math.nan
         parts = tuple(Health(part.name, 3 if now - heard > STALE_S else part.level, part.message)
                       for part, heard in self.diagnostics.values())
         return Frame(self.name, self.scene, tuple(self.scans.values()), self.decision,
-                     now - times[-1] if times else math.inf, period, self.episode,
+                     now - self.arrival, self.episode,
                      math.nan if self.episode_return is None else self.episode_return,
                      math.nan if self.cost is None else self.cost, self.supervisor, parts)
 
@@ -192,7 +189,7 @@ class ViewerNode(Node):
             self.get_logger().warning(f'a decision of {robot.name or "the robot"} cannot be read '
                                       f'and is left out: {error}', once=True)
             return
-        robot.arrivals.append(time.monotonic())
+        robot.arrival = time.monotonic()
         robot.history.add(robot.decision, robot.scene)
 
     def _on_markers(self, robot: Watched, message: MarkerArray) -> None:

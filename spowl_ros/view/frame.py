@@ -98,8 +98,6 @@ class Frame:
     """The last one; None before the first."""
     silence: float = math.inf
     """Seconds since the last decision."""
-    period: float = math.nan
-    """Measured seconds between two decisions."""
     episode: int = 1
     episode_return: float = math.nan
     cost: float = math.nan

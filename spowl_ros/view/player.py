@@ -40,12 +40,11 @@ def play(frames: BagFrames, host: str, port: int, token: str, browser: bool) -> 
         print(f'{len(frames.moments)} decisions; the page is at {page.url}', flush=True)
         if browser:
             open_browser(page.url)
-        period = frames.moments[0].period
         due = time.monotonic()
         while not ended.wait(_TICK_S):
             now = time.monotonic()
-            if timeline.playing and math.isfinite(period):
-                steps = int((now - due) * timeline.speed / period)
+            if timeline.playing and math.isfinite(frames.period):
+                steps = int((now - due) * timeline.speed / frames.period)
                 if steps:
                     due = now
                     timeline.move(min(timeline.moment + steps, len(frames.moments) - 1))

@@ -66,10 +66,11 @@ class BagFrames:
                              'with record:=PATH')
         times = [decision.now_ns for decision in self.decisions]
         gaps = [after - before for before, after in pairwise(times) if after > before]
-        period = median_high(gaps) * 1e-9 if gaps else math.nan
+        self.period = median_high(gaps) * 1e-9 if gaps else math.nan
+        """Seconds between two decisions; not-a-number for a single one."""
         self.moments = [
-            replace(frame, period=period, position=f'decision {number} of {len(times)}, '
-                                                   f'{(now_ns - times[0]) * 1e-9:.1f} s')
+            replace(frame, position=f'decision {number} of {len(times)}, '
+                                    f'{(now_ns - times[0]) * 1e-9:.1f} s')
             for number, (frame, now_ns) in enumerate(zip(self.moments, times), start=1)]
 
     def history(self, moment: int) -> History:
