@@ -115,8 +115,7 @@ class Bag:
             if isinstance(found, DamageError):
                 ended.add(name)
                 if str(found) != self._files[name].damage:  # else it was told at the opening
-                    self._report(f'{name} is damaged: {found}; read {read[name]} messages up to '
-                                 'there')
+                    self._report_end(name, str(found), read[name])
             elif found is not None:
                 read[name] += 1
                 yield found
@@ -144,6 +143,9 @@ class Bag:
         if line not in self.damage:
             self.damage.append(line)
 
+    def _report_end(self, name: str, damage: str, messages: int) -> None:
+        self._report(f'{name} is damaged: {damage}; read {messages} messages up to there')
+
     def _open(self, file: Path, metadata: _Metadata) -> None:
         """
         Read and check a file; an unreadable one among several only counts as damage.
@@ -159,8 +161,7 @@ class Bag:
             return
         found = self._files[file.name] = STORAGES[kind](content)
         if found.damage:
-            self._report(f'{file.name} is damaged: {found.damage}; read {found.messages} messages '
-                         'up to there')
+            self._report_end(file.name, found.damage, found.messages)
         digests = metadata.custom_data
         wanted = digests.get(DIGEST + content.name, digests.get(DIGEST + file.name))
         if wanted is not None and not found.damage and wanted != digest_of(content):

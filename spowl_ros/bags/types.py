@@ -40,26 +40,21 @@ def message_definition(message_type: str) -> tuple[str, str]:
 
 def _register(message_type: str, store: Typestore) -> None:
     """Add a type to the store from the .msg files in the share folders of AMENT_PREFIX_PATH."""
-    wanted, found = [message_type], {}
+    wanted, found = {message_type}, {}
     while wanted:
         name = wanted.pop()
         found.update(types := get_types_from_msg(_definition_file(name).read_text(), name))
-        for _, fields in types.values():
-            for _, node in fields:
-                inner = _inner_type(node)
-                if inner and inner not in store.fielddefs and inner not in found:
-                    wanted.append(inner)
+        inner = {_inner_type(node) for _, fields in types.values() for _, node in fields}
+        wanted |= inner - {''} - store.fielddefs.keys() - found.keys()
     store.register(found)
 
 
-def _inner_type(node: Any) -> str | None:
-    """Return the message type of a field in the parsed definition, or of its elements, if any."""
+def _inner_type(node: Any) -> str:
+    """Return the message type of a field in the parsed definition, or of its elements, or ''."""
     kind, value = node
-    if kind.name == 'NAME':
-        return str(value)
     if kind.name in ('ARRAY', 'SEQUENCE'):
         return _inner_type(value[0])
-    return None
+    return str(value) if kind.name == 'NAME' else ''
 
 
 def _definition_file(message_type: str) -> Path:

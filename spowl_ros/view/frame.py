@@ -168,17 +168,22 @@ def scene_of(message: Any) -> Scene | None:
 
     :return: None if it shows no robot
     """
-    found = []
-    robot = None
-    for marker in solids(message):
-        position, turn = marker.pose.position, marker.pose.orientation
-        solid = Solid(f'{marker.ns}/{marker.id}', marker.ns, FORMS[marker.type],
-                      (marker.scale.x, marker.scale.y, marker.scale.z),
-                      (position.x, position.y, position.z), (turn.w, turn.x, turn.y, turn.z))
-        found.append(solid)
-        if robot is None and solid.kind == 'robot':
-            robot = solid.position, heading_of(turn)
-    return None if robot is None else Scene(tuple(found), *robot)
+    bodies = solids(message)
+    robot = next((marker.pose for marker in bodies if marker.ns == 'robot'), None)
+    if robot is None:
+        return None
+    return Scene(tuple(map(_solid, bodies)), _vector(robot.position),
+                 heading_of(robot.orientation))
+
+
+def _solid(marker: Any) -> Solid:
+    turn = marker.pose.orientation
+    return Solid(f'{marker.ns}/{marker.id}', marker.ns, FORMS[marker.type], _vector(marker.scale),
+                 _vector(marker.pose.position), (turn.w, turn.x, turn.y, turn.z))
+
+
+def _vector(vector: Any) -> tuple[float, float, float]:
+    return vector.x, vector.y, vector.z
 
 
 def scan_points(ranges: Sequence[float], angle_min: float, angle_increment: float,

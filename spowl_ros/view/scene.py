@@ -21,7 +21,7 @@ PATH_HEIGHT, ZONE_HEIGHT = 0.02, 0.01
 """Metres above the floor."""
 JUMP_M = 0.7
 """Two points of a path this far apart are of two episodes, with no line between them."""
-_NOWHERE = np.zeros((0, 3))
+_NO_POINTS = np.zeros((0, 2))
 _ABSENT: Any = None
 
 
@@ -36,8 +36,11 @@ class SceneView:
         server.initial_camera.position = (0.6, -2.3, 3.1)  # the panel covers the right
         server.initial_camera.look_at = (0.6, -0.1, 0.0)
         scene = server.scene
-        self._ring = scene.add_line_segments('/ring', _ring(), colors=FAINT, thickness=0.03)
-        self._scans = scene.add_point_cloud('/scans', _NOWHERE, colors=FAINT, point_size=0.05)
+        ahead = np.array([[[0.24, 0.0, 0.0], [0.46, 0.0, 0.0]]])
+        self._ring = scene.add_line_segments('/ring', np.concatenate((_circle(0.24), ahead)),
+                                             colors=FAINT, thickness=0.03)
+        self._scans = scene.add_point_cloud('/scans', _flat(_NO_POINTS), colors=FAINT,
+                                            point_size=0.05)
         nothing: dict[str, Any] = {'points': np.zeros((1, 2, 3)), 'visible': False}
         self._path = scene.add_line_segments('/path', colors=np.zeros((1, 2, 3), np.uint8),
                                              thickness=0.03, **nothing)
@@ -68,17 +71,17 @@ class SceneView:
 
     def _add(self, solid: Solid) -> Any:
         name = f'/scene/{solid.name}'
-        x, y, z = solid.scale
+        radius = solid.scale[0] / 2
         look: dict[str, Any] = {
             'color': KIND_COLOURS.get(solid.kind, FAINT),
             'opacity': 0.7 if solid.kind in ZONES else None,
             'position': solid.position, 'wxyz': solid.orientation}
         if solid.form == 'box':
-            return self._server.scene.add_box(name, dimensions=(x, y, z), **look)
+            return self._server.scene.add_box(name, dimensions=solid.scale, **look)
         if solid.form == 'sphere':
-            return self._server.scene.add_icosphere(name, radius=x / 2, **look)
-        return self._server.scene.add_cylinder(name, radius=x / 2, height=max(z, ZONE_HEIGHT),
-                                               **look)
+            return self._server.scene.add_icosphere(name, radius=radius, **look)
+        return self._server.scene.add_cylinder(
+            name, radius=radius, height=max(solid.scale[2], ZONE_HEIGHT), **look)
 
     def _show_margins(self, solids: tuple[Solid, ...], margin: float) -> None:
         """Draw a circle around each hazard, `margin` metres from its edge."""
@@ -95,8 +98,8 @@ class SceneView:
         x, y, z = scene.robot
         turn = (math.cos(scene.heading / 2), 0.0, 0.0, math.sin(scene.heading / 2))
         self._ring.colors = np.array(colour, np.uint8)
-        self._scans.points = (
-            _flat(np.concatenate(frame.scans)) if frame.scans else _NOWHERE).astype(np.float32)
+        self._scans.points = _flat(
+            np.concatenate((_NO_POINTS, *frame.scans))).astype(np.float32)
         for handle in (self._ring, self._scans):
             handle.position, handle.wxyz = (x, y, max(z, 0.1)), turn
 
@@ -126,12 +129,6 @@ def _circle(radius: float) -> NDArray[np.float64]:
     turn = np.linspace(0.0, 2.0 * math.pi, 33)
     points = _flat(radius * np.stack((np.cos(turn), np.sin(turn)), axis=-1))
     return np.stack((points[:-1], points[1:]), axis=1)
-
-
-def _ring() -> NDArray[np.float64]:
-    """Return a circle around the robot and a forward stroke, shape (segments, 2, 3), metres."""
-    ahead = np.array([[[0.24, 0.0, 0.0], [0.46, 0.0, 0.0]]])
-    return np.concatenate((_circle(0.24), ahead))
 
 
 def _flat(points: NDArray[np.float64]) -> NDArray[np.float64]:
