@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 import hashlib
 import heapq
 from pathlib import Path
@@ -172,8 +173,7 @@ class Bag:
         mixed = set()
         for file in self._files.values():
             for topic in file.topics.values():
-                known = self.topics.setdefault(topic.name, StoredTopic(
-                    topic.name, topic.type, topic.definition, topic.qos))
+                known = self.topics.setdefault(topic.name, replace(topic, messages=0))
                 known.messages += topic.messages
                 if known.type != topic.type:
                     mixed.add(topic.name)

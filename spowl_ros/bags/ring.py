@@ -215,8 +215,9 @@ class RingWriter:
         """Begin to write the bag that is due; a bag that fails does not end the recording."""
         now = time.monotonic()
         self.ring.expire(now)
-        if self._due is not None and now >= self._due.at and not self._writes():
-            self._begin()
+        writes = self._thread is not None and self._thread.is_alive()
+        if self._due is not None and now >= self._due.at and not writes:
+            self._begin(self._due)
 
     def add_topic(self, name: str, message_type: str, qos: Sequence[Qos] = ()) -> int:
         """
@@ -285,21 +286,18 @@ class RingWriter:
             if self._thread is not None:
                 self._thread.join()
             if self._due is not None:
-                self._begin()
+                self._begin(self._due)
 
     def summary(self) -> str:
         """Return one line on what was written."""
         bags = ', '.join(path.name for path in self.written) or (
             'none' if self.failed else 'none, as nothing happened')
-        failed = f'; {self.failed} could NOT be written' if self.failed else ''
-        ignored = f'; {self._ignored} more events were not recorded' if self._ignored else ''
-        large = (f'; {self.ring.too_large} messages were too large to be kept'
-                 if self.ring.too_large else '')
+        lacking = ((self.failed, 'could NOT be written'),
+                   (self._ignored, 'more events were not recorded'),
+                   (self.ring.too_large, 'messages were too large to be kept'))
         return (f'{len(self.written)} bags of the last {self.settings.seconds:g} s in '
-                f'{self.path}: {bags}{failed}{ignored}{large}')
-
-    def _writes(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
+                f'{self.path}: {bags}'
+                + ''.join(f'; {count} {what}' for count, what in lacking if count))
 
     def _free_path(self, cause: str) -> Path:
         """Return a path that no bag of this or an earlier run uses."""
@@ -308,17 +306,15 @@ class RingWriter:
         number = max(taken, default=-1) + 1
         return self.path / f'{number:03d}_{cause}'
 
-    def _begin(self) -> None:
+    def _begin(self, due: _Due) -> None:
         """Write the bag that is due, in a thread, from the messages in memory now."""
-        due, self._due = self._due, None
-        assert due is not None  # the callers check this
+        self._due = None
         self._last = time.monotonic()
         self.ring.expire(self._last)
-        messages, cut = self.ring.snapshot(), self.ring.cut
+        memory = list(self.ring.topics), self.ring.snapshot(), self.ring.cut
         self.ring.cut = False
-        topics = list(self.ring.topics)
         self._thread = threading.Thread(
-            target=self._write, args=(due, topics, messages, cut), name='bag', daemon=True)
+            target=self._write, args=(due, *memory), name='bag', daemon=True)
         self._thread.start()
 
     def _write(self, due: _Due, topics: list[RecordedTopic], messages: list[Message],

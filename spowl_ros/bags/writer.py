@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 VERSION = 9  # of the rosbag2 format
 COMPRESSIONS = {'none': CompressionMode.NONE, 'zstd': CompressionMode.STORAGE}
-NEVER = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ class _Part:
     """One file of the bag and its counts."""
 
     path: Path
-    start_ns: int = NEVER
+    start_ns: int = 2**63 - 1
     end_ns: int = 0
     messages: int = 0
     bytes: int = 0
