@@ -211,7 +211,10 @@ class Bag:
         except OSError as error:
             raise SpowlError(f'{file} cannot be unpacked into {folder}: {error.strerror}; set '
                              'TMPDIR to where there is room') from None
-        return unpacked, _magic(unpacked)
+        magic = _magic(unpacked)
+        if magic == ZSTD_MAGIC:
+            raise SpowlError(f'{file} is compressed twice; unpack it with `zstd -d`')
+        return unpacked, magic
 
 
 def _stream(name: str, block: Block, topics: Collection[str], ended: Collection[str],

@@ -275,7 +275,8 @@ def test_only_the_topics_asked_for(samples) -> None:
 
 
 @pytest.mark.parametrize(('content', 'said'), [
-    (b'', 'is empty'), (b'#ROSBAG V2.0\n', 'ROS 1'), (b'hello world, a text', 'not a bag')])
+    (b'', 'is empty'), (b'#ROSBAG V2.0\n', 'ROS 1'), (b'hello world, a text', 'not a bag'),
+    (zstd.compress(zstd.compress(b'a bag')), 'compressed twice')])
 def test_what_is_not_a_bag_is_told_in_one_line(tmp_path: Path, content: bytes, said: str) -> None:
     """The message says what the file is instead."""
     path = tmp_path / 'thing.mcap'
