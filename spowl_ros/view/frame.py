@@ -26,7 +26,7 @@ HISTORY = 600
 """Number of decisions in curves and path."""
 
 
-class Curve(NamedTuple):
+class ChartCurve(NamedTuple):
     """One curve of a chart."""
 
     column: str
@@ -38,12 +38,13 @@ class Curve(NamedTuple):
 
 CHARTS = {
     'value (more is better)': (
-        Curve('plan_value', 'plan', 'plan'), Curve('policy_value', 'policy', 'policy'),
-        Curve('value_low', 'least wanted', 'stop')),
+        ChartCurve('plan_value', 'plan', 'plan'), ChartCurve('policy_value', 'policy', 'policy'),
+        ChartCurve('value_low', 'least wanted', 'stop')),
     'cost value (less is better)': (
-        Curve('plan_cost_value', 'plan', 'plan'), Curve('policy_cost_value', 'policy', 'policy'),
-        Curve('cost_value_high', 'most allowed', 'stop')),
-    'latency, ms': (Curve('latency_ms', 'decision', 'monitor'),)}
+        ChartCurve('plan_cost_value', 'plan', 'plan'),
+        ChartCurve('policy_cost_value', 'policy', 'policy'),
+        ChartCurve('cost_value_high', 'most allowed', 'stop')),
+    'latency, ms': (ChartCurve('latency_ms', 'decision', 'monitor'),)}
 
 
 @dataclass(frozen=True, slots=True)
