@@ -116,7 +116,7 @@ class ViewerNode(Node):
         self._robots: dict[str, Watched] = {}
         self._group = ReentrantCallbackGroup()
         self.page = Page(self.settings.host, self.settings.port, self.settings.token)
-        self.page.connect(self)
+        self.page.panel.connect(self)
         self.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 50)
         self.create_timer(DISCOVERY_PERIOD_S, self._discover)
         self._ended = threading.Event()
@@ -139,7 +139,7 @@ class ViewerNode(Node):
             now = time.monotonic()
             with self._lock:
                 frames = tuple(robot.frame(now) for robot in self._robots.values())
-                chosen = self._robots.get(self.page.selected)
+                chosen = self._robots.get(self.page.panel.selected)
                 history = History() if chosen is None else copy_of(chosen.history)
             self.page.show(frames, history)
 

@@ -132,7 +132,10 @@ class History:
     def add(self, decision: Decision, scene: Scene | None) -> None:
         """Take a decision and the scene in which it was made; step 0 begins a new path."""
         if decision.step == 0:
-            self.clear()
+            self.times.clear()
+            self.columns.clear()
+            self.path.clear()
+            self._begin = math.nan
         if math.isnan(self._begin):
             self._begin = decision.now_ns * 1e-9
         self.times.append(decision.now_ns * 1e-9 - self._begin)
@@ -140,13 +143,6 @@ class History:
             self._column(curve.column).append(_value(decision, curve.column))
         if scene is not None:
             self.path.append((*scene.robot[:2], decision.source))
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self.times.clear()
-        self.columns.clear()
-        self.path.clear()
-        self._begin = math.nan
 
     def curve(self, *names: str) -> tuple[NDArray[np.float64], ...]:
         """Return times in seconds, and the columns of these names, each of shape (decisions,)."""

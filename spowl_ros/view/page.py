@@ -91,7 +91,7 @@ class Page:
         self.server.gui.configure_theme(show_logo=False, show_share_button=False)
         self.server.scene.set_up_direction('+z')
         self._scene = SceneView(self.server)
-        self._panel = Panel(self.server)
+        self.panel = Panel(self.server)
 
     @property
     def url(self) -> str:
@@ -109,15 +109,6 @@ class Page:
         """Return the number of browsers that show the page."""
         return len(self.server.get_clients())
 
-    @property
-    def selected(self) -> str:
-        """Return the name of the selected robot."""
-        return self._panel.selected
-
-    def connect(self, operator: Operator) -> None:
-        """Show an operator's buttons and settings."""
-        self._panel.connect(operator)
-
     def show(self, frames: tuple[Frame, ...], history: History) -> None:
         """
         Show the current moment.
@@ -125,13 +116,13 @@ class Page:
         :param frames: one for each robot
         :param history: of the selected robot
         """
-        self._panel.list_robots(frames)
-        frame = next((each for each in frames if each.name == self.selected), None)
+        self.panel.list_robots(frames)
+        frame = next((each for each in frames if each.name == self.panel.selected), None)
         if frame is None:
             return
         with self.server.atomic():
             self._scene.show(frame, history)
-            self._panel.show(frame, history)
+            self.panel.show(frame, history)
 
     def close(self) -> None:
         """Close the page."""

@@ -38,7 +38,7 @@ class BagFrames:
     """
 
     def __init__(self, bag: Bag, namespace: str | None = None) -> None:
-        self._prefix = _prefix(bag, namespace)
+        prefix = _prefix(bag, namespace)
         self.moments: list[Frame] = []
         self.decisions: list[Decision] = []
         """Of the moments."""
@@ -46,18 +46,18 @@ class BagFrames:
         """Every solid to itself: those that stand still are stored once."""
         heard = {name for name, topic in bag.topics.items() if topic.messages}
         self._nothing_yet: dict[str, Any] = {
-            total: 0.0 if self._prefix + name in heard else math.nan
+            total: 0.0 if prefix + name in heard else math.nan
             for total, name in (('episode_return', 'reward'), ('cost', 'cost'))}
-        self._now = Frame(self._prefix.strip('/'), silence=0.0, **self._nothing_yet)
+        self._now = Frame(prefix.strip('/'), silence=0.0, **self._nothing_yet)
         self._cost_after = 0.0
         readers: dict[str, Callable[[Any], None]] = {
             DECISION: self._on_decision, 'simulator/markers': self._on_markers,
             'reward': self._on_reward, 'cost': self._on_cost,
             'supervisor/state': self._on_supervisor}
         self._scans: dict[str, NDArray[np.float64]] = {}
-        names = {self._prefix + topic: reader for topic, reader in readers.items()}
+        names = {prefix + topic: reader for topic, reader in readers.items()}
         names |= {name: partial(self._on_scan, name) for name, topic in bag.topics.items()
-                  if topic.type == SCAN and name.startswith(self._prefix)}
+                  if topic.type == SCAN and name.startswith(prefix)}
         for stored in bag.messages(names):
             names[stored.topic](bag.decode(stored))
         self._close_last()

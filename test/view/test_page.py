@@ -70,7 +70,7 @@ def test_a_browser_shows_who_acts_and_its_button_reaches_the_operator(
         page: Page, browser_page: BrowserPage) -> None:
     """The page shows a frame, a press arrives, and the answer is shown."""
     operator = Button()
-    page.connect(operator)
+    page.panel.connect(operator)
     browser_page.goto(page.url)
     history = History()
     frame = moment('policy')
