@@ -45,25 +45,10 @@ class _Child(SpawnProcess):
         super().run()
 
 
-class _PoolWorker(_Child):
-    """A child that the kernel ends when this process ends, however that happens."""
-
-    def run(self) -> None:
-        """Do the work, in the new process."""
-        parent = multiprocessing.parent_process()
-        if parent is not None and parent.pid is not None:
-            end_with_parent(signal.SIGKILL, parent.pid)()
-        super().run()
-
-
 class ChildContext(SpawnContext):
     """Makes children that leave signals to this process; otherwise as multiprocessing's."""
 
     Process = _Child  # type: ignore[assignment]
-
-
-class _PoolContext(SpawnContext):
-    Process = _PoolWorker  # type: ignore[assignment]
 
 
 @contextlib.contextmanager
@@ -72,10 +57,13 @@ def pool(count: int, opening: Callable[..., object] | None = None, arguments: tu
     """
     Yield a pool of processes; if the block raises, as on Ctrl-C, they are killed.
 
+    The kernel ends them when this process ends, however that happens.
+
     :param opening: each process calls it first, with the arguments
     """
     others = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(count, _PoolContext(), opening, arguments) as workers:
+    with ProcessPoolExecutor(count, ChildContext(), _begin,
+                             (os.getpid(), opening, arguments)) as workers:
         try:
             yield workers
         except BaseException:
@@ -83,6 +71,13 @@ def pool(count: int, opening: Callable[..., object] | None = None, arguments: tu
             for child in set(multiprocessing.active_children()) - others:
                 child.kill()
             raise
+
+
+def _begin(parent: int, opening: Callable[..., object] | None, arguments: tuple[Any, ...]) -> None:
+    """Begin a process of a pool."""
+    end_with_parent(signal.SIGKILL, parent)()
+    if opening is not None:
+        opening(*arguments)
 
 
 def end_with_parent(number: signal.Signals = signal.SIGTERM, parent: int | None = None

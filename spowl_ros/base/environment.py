@@ -15,7 +15,7 @@ import signal
 import sys
 import tempfile
 
-from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.errors import SpowlError, log_folders
 
 _GUARD = '_ROS_WHEELS_BOOTSTRAP_COMPLETE'
 """The ROS 2 wheels set it once LD_LIBRARY_PATH is theirs; children of other Pythons inherit it."""
@@ -46,7 +46,7 @@ def prepare() -> None:
     os.environ.setdefault('FASTDDS_BUILTIN_TRANSPORTS', 'UDPv4')
     os.environ.setdefault('PYTHONUNBUFFERED', '1')
     os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1')  # it also warns where HOME is read-only
-    if not os.environ.get('ROS_LOG_DIR') and not any(map(_takes_files, _usual_log_directories())):
+    if not os.environ.get('ROS_LOG_DIR') and not any(map(_takes_files, log_folders()[:1])):
         os.environ['ROS_LOG_DIR'] = os.path.join(tempfile.gettempdir(), f'ros_log_{os.getuid()}')
 
 
@@ -97,17 +97,13 @@ def _middlewares() -> list[str]:
 
 def _leave_other_ros(prefix: Path) -> None:
     """Restart Python without another ROS 2's libraries and packages, if there are any."""
-    libraries = _paths('LD_LIBRARY_PATH')
-    own = [path for path in libraries
-           if prefix in Path(path).parents or not any(Path(path).glob('librcl.so*'))]
-    packages = _paths('PYTHONPATH')
-    ours = [path for path in packages
-            if prefix in Path(path).parents or not (Path(path) / 'rclpy').is_dir()]
-    complete = not os.environ.get(_GUARD) or str(prefix / 'lib') in libraries
-    if complete and own == libraries and ours == packages:
+    own = {variable: [path for path in _paths(variable)
+                      if prefix in Path(path).parents or not any(Path(path).glob(mark))]
+           for variable, mark in (('LD_LIBRARY_PATH', 'librcl.so*'), ('PYTHONPATH', 'rclpy/'))}
+    complete = not os.environ.get(_GUARD) or str(prefix / 'lib') in _paths('LD_LIBRARY_PATH')
+    if complete and all(paths == _paths(variable) for variable, paths in own.items()):
         return
-    os.environ['LD_LIBRARY_PATH'] = os.pathsep.join(own)
-    os.environ['PYTHONPATH'] = os.pathsep.join(ours)
+    os.environ |= {variable: os.pathsep.join(paths) for variable, paths in own.items()}
     os.environ.pop(_GUARD, None)
     _restart()
 
@@ -119,13 +115,6 @@ def _restart() -> None:
 
 def _paths(variable: str) -> list[str]:
     return [path for path in os.environ.get(variable, '').split(os.pathsep) if path]
-
-
-def _usual_log_directories() -> list[Path]:
-    """Return ROS 2's default log directory: one, or none."""
-    home = os.environ.get('HOME')
-    base = os.environ.get('ROS_HOME') or (home and os.path.join(home, '.ros'))
-    return [Path(base) / 'log'] if base else []
 
 
 def _takes_files(folder: Path) -> bool:

@@ -69,7 +69,7 @@ def crash(error: BaseException) -> str:
     said = one_line(f'{type(error).__name__}: {error}')
     text = ''.join(traceback.format_exception(error))
     name = f'spowl_crash_{time.strftime("%Y%m%d_%H%M%S")}_{os.getpid()}.txt'
-    for folder in _log_folders():
+    for folder in (*log_folders(), Path(tempfile.gettempdir())):
         try:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text, encoding='utf-8', errors='backslashreplace')
@@ -79,10 +79,8 @@ def crash(error: BaseException) -> str:
     return f'unexpected {said}; no folder takes the traceback: set ROS_LOG_DIR to one that does'
 
 
-def _log_folders() -> list[Path]:
-    """Return the folders that may take logs, the best first."""
-    named = os.environ.get('ROS_LOG_DIR'), os.environ.get('ROS_HOME'), os.environ.get('HOME')
-    log_dir, ros_home, home = (Path(name) if name else None for name in named)
-    folders = [log_dir, ros_home and ros_home / 'log', home and home / '.ros' / 'log',
-               Path(tempfile.gettempdir())]
-    return [folder for folder in folders if folder]
+def log_folders() -> list[Path]:
+    """Return the folders in which ROS 2 may write logs; it takes the first."""
+    named = ((os.environ.get(name), within) for name, within in (
+        ('ROS_LOG_DIR', ''), ('ROS_HOME', 'log'), ('HOME', '.ros/log')))
+    return [Path(name, within) for name, within in named if name]

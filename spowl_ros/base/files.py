@@ -59,10 +59,12 @@ def write_whole(path: str | Path, data: bytes) -> None:
     try:
         status = path.stat() if path.exists() else None
         if status is not None and not stat.S_ISREG(status.st_mode):
-            _into(path, data)
+            with open(os.open(path, os.O_WRONLY | os.O_NOCTTY), 'wb') as stream:
+                stream.write(data)
         elif status is not None and _is_output(status):
             sys.stdout.flush()
-            _all(1, data)
+            with open(1, 'wb', closefd=False) as stream:
+                stream.write(data)
         else:
             _replace(Path(os.path.realpath(path)), data, status)
     except OSError as error:
@@ -132,37 +134,20 @@ def _is_output(status: os.stat_result) -> bool:
         return False
 
 
-def _into(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC)
-    try:
-        _all(descriptor, data)
-    finally:
-        os.close(descriptor)
-
-
-def _all(descriptor: int, data: bytes) -> None:
-    left = memoryview(data)
-    while left:
-        left = left[os.write(descriptor, left):]
-
-
 def _replace(path: Path, data: bytes, status: os.stat_result | None) -> None:
-    part: str | None = None
+    descriptor, part = tempfile.mkstemp(prefix=f'.{path.name}.', suffix='.part', dir=path.parent)
     try:
-        descriptor, part = tempfile.mkstemp(prefix=f'.{path.name}.', suffix='.part',
-                                            dir=path.parent)
-        with os.fdopen(descriptor, 'wb') as stream:
+        with open(descriptor, 'wb') as stream:
             stream.write(data)
             stream.flush()
             os.fchmod(descriptor, stat.S_IMODE(status.st_mode) if status else 0o666 & ~_umask())
             os.fsync(descriptor)
         os.replace(part, path)
-        part = None
-        sync_directory(path.parent)
-    finally:
-        if part is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(part)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(part)
+        raise
+    sync_directory(path.parent)
 
 
 def sync_directory(path: Path) -> None:

@@ -14,11 +14,10 @@ may import little, and such a library would only replace `read`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import dataclasses
 from dataclasses import dataclass
 import difflib
-from functools import partial
 import json
 import math
 import re
@@ -67,13 +66,11 @@ class Setting:
             if self.kind in _WORDS:
                 raise self._wrong(value) from None
             raise
-        if self.choices and value not in self.choices:
+        low = -math.inf if self.low is None else self.low
+        high = math.inf if self.high is None else self.high
+        outside = type(value) in (int, float) and not low <= value <= high
+        if outside or (self.choices and value not in self.choices):
             raise self._wrong(value)
-        if type(value) in (int, float):
-            low = -math.inf if self.low is None else self.low
-            high = math.inf if self.high is None else self.high
-            if not low <= value <= high:
-                raise self._wrong(value)
         return value
 
     def parse(self, text: str) -> Any:
@@ -173,8 +170,7 @@ def changed(settings: T, values: Mapping[str, Any]) -> T:
     for name in values:
         if name not in known:
             raise unknown('setting', name, known)
-    return _replaced(settings, nested({name: known[name].check(value)
-                                       for name, value in values.items()}))
+    return _made(type(settings), settings, nested(values), '')
 
 
 def parsed(settings: T, texts: Mapping[str, str]) -> T:
@@ -201,14 +197,6 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
     return tree
 
 
-def _replaced(settings: Any, tree: dict[str, Any]) -> Any:
-    """Replace all values at once: settings that depend on each other may come in any order."""
-    return dataclasses.replace(settings, **{
-        name: _replaced(getattr(settings, name), value)
-        if dataclasses.is_dataclass(getattr(settings, name)) else value
-        for name, value in tree.items()})
-
-
 # name=value
 
 def assigned(table: Iterable[Setting], texts: Iterable[str], sign: str = '=', home: str = '',
@@ -220,13 +208,8 @@ def assigned(table: Iterable[Setting], texts: Iterable[str], sign: str = '=', ho
     :param home: as `find`
     :raises SpowlError: another form, no such setting, a wrong value
     """
-    known = list(table)
-    result = {}
-    for text in texts:
-        name, value = _split(text, sign)
-        entry = find(known, name, home)
-        result[entry.name] = entry.parse(value)
-    return result
+    return {entry.name: entry.parse(value)
+            for entry, value in _named(list(table), texts, sign, home)}
 
 
 def swept(table: Iterable[Setting], texts: Iterable[str], home: str = '') -> dict[str, list[Any]]:
@@ -235,13 +218,18 @@ def swept(table: Iterable[Setting], texts: Iterable[str], home: str = '') -> dic
 
     :raises SpowlError: as `assigned`
     """
-    known = list(table)
-    result = {}
+    return {entry.name: [entry.parse(value.strip()) for value in values.split(',')]
+            for entry, values in _named(list(table), texts, '=', home)}
+
+
+def _named(table: Sequence[Setting], texts: Iterable[str], sign: str, home: str
+           ) -> Iterator[tuple[Setting, str]]:
+    """Yield the setting that each text names, and the text of its value."""
     for text in texts:
-        name, values = _split(text, '=')
-        entry = find(known, name, home)
-        result[entry.name] = [entry.parse(value.strip()) for value in values.split(',')]
-    return result
+        name, found, value = text.partition(sign)
+        if not (found and name.strip()):
+            raise SpowlError(f"'{text}' is not of the form NAME{sign}VALUE")
+        yield find(table, name.strip(), home), value
 
 
 def find(table: Sequence[Setting], name: str, home: str = '') -> Setting:
@@ -285,13 +273,6 @@ def meant(name: str, known: Iterable[str]) -> str:
     return f'the nearest of {len(there)} are {", ".join([*nearest][:3])}'
 
 
-def _split(text: str, sign: str) -> tuple[str, str]:
-    name, found, value = text.partition(sign)
-    if not (found and name.strip()):
-        raise SpowlError(f"'{text}' is not of the form NAME{sign}VALUE")
-    return name.strip(), value
-
-
 # Nested dicts
 
 def read(kind: type[T], data: Any, where: str = '') -> T:
@@ -303,11 +284,15 @@ def read(kind: type[T], data: Any, where: str = '') -> T:
     :param where: dotted name of the part being read, for error messages
     :raises SpowlError: an unknown or missing key, a wrong type, a value out of its range
     """
-    return _made(kind, kind, data, where)
+    return _made(kind, None, data, where)
 
 
-def _made(kind: type[T], make: Callable[..., T], data: Any, where: str) -> T:
-    """Read the values of a settings class and pass them to `make`."""
+def _made(kind: type[T], start: T | None, data: Any, where: str) -> T:
+    """
+    Return a settings object with the values of nested dicts; as `start` where they say nothing.
+
+    All values come in at once: those that depend on each other may come in any order.
+    """
     if not isinstance(data, Mapping):
         raise SpowlError(f"{where or 'this'} is {_shown(data)}, wanted a mapping of keys")
     fields = {field.name: field for field in dataclasses.fields(typing.cast(Any, kind))}
@@ -317,19 +302,19 @@ def _made(kind: type[T], make: Callable[..., T], data: Any, where: str) -> T:
     for name, value in data.items():
         if name not in fields:
             raise unknown('key', f'{prefix}{name}', [prefix + field for field in fields])
-        default = _default(fields[name])
-        if dataclasses.is_dataclass(default) and not isinstance(default, type):
-            values[name] = _made(type(default), partial(dataclasses.replace, default), value,
-                                 prefix + name)
+        section = _default(fields[name]) if start is None else getattr(start, name)
+        if dataclasses.is_dataclass(section) and not isinstance(section, type):
+            values[name] = _made(type(section), section, value, prefix + name)
         else:
             values[name] = Setting(prefix + name, hints[name], None,
                                    **fields[name].metadata).check(value)
     missing = [name for name, field in fields.items()
                if name not in data and _default(field) is dataclasses.MISSING]
-    if missing and make is kind:
+    if missing and start is None:
         raise SpowlError(f'{prefix}{missing[0]} is missing; wanted {_in_words(hints[missing[0]])}')
     try:
-        return make(**values)
+        return kind(**values) if start is None else dataclasses.replace(
+            typing.cast(Any, start), **values)
     except ValueError as error:
         raise SpowlError(f'{where}: {error}' if where else str(error)) from error
 

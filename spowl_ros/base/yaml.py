@@ -15,20 +15,8 @@ from pathlib import Path
 import re
 from typing import Any
 
-from ruamel.yaml import YAML
+from ruamel.yaml import YAML, events
 from ruamel.yaml.error import MarkedYAMLError, YAMLError, YAMLStreamError
-from ruamel.yaml.events import (
-    AliasEvent,
-    DocumentEndEvent,
-    DocumentStartEvent,
-    MappingEndEvent,
-    MappingStartEvent,
-    ScalarEvent,
-    SequenceEndEvent,
-    SequenceStartEvent,
-    StreamEndEvent,
-    StreamStartEvent,
-)
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.scalars import scalar
@@ -132,52 +120,53 @@ def _quoted(representer: Any, text: str) -> Any:
     return representer.represent_scalar('tag:yaml.org,2002:str', text, style=style)
 
 
-def _counted(events: Iterator[Any]) -> Iterator[Any]:
+def _counted(stream: Iterator[Any]) -> Iterator[Any]:
     """Yield the events of a document; refuse one that is too large."""
-    for count, event in enumerate(events):
+    for count, event in enumerate(stream):
         if count > MOST:
             raise SpowlError(f'it holds more than {MOST} values')
         yield event
 
 
-def _document(events: Iterator[Any]) -> Any:
+def _document(stream: Iterator[Any]) -> Any:
     """Return the value of the only document."""
     value: Any = None
     documents = 0
-    for event in events:
-        if isinstance(event, DocumentStartEvent):
+    for event in stream:
+        if isinstance(event, events.DocumentStartEvent):
             documents += 1
             if documents > 1:
                 raise SpowlError(f'a second document begins in line {_line(event)}')
-        elif not isinstance(event, StreamStartEvent | StreamEndEvent | DocumentEndEvent):
-            value = _value(event, events, 0)
+        elif not isinstance(event, events.StreamStartEvent | events.StreamEndEvent
+                            | events.DocumentEndEvent):
+            value = _value(event, stream, 0)
     return value
 
 
-def _value(event: Any, events: Iterator[Any], depth: int) -> Any:
+def _value(event: Any, stream: Iterator[Any], depth: int) -> Any:
     """Return the value that begins with an event."""
     if depth > DEEPEST:
         raise SpowlError(f'it nests more than {DEEPEST} levels in line {_line(event)}')
-    if isinstance(event, AliasEvent) or event.anchor:
+    if isinstance(event, events.AliasEvent) or event.anchor:
         raise SpowlError(f'an anchor or alias stands in line {_line(event)}; write the value out')
     if event.ctag is not None and str(event.ctag) not in ('', '!'):
         raise SpowlError(f'a tag ({event.ctag}) stands in line {_line(event)}; leave it out')
-    if isinstance(event, ScalarEvent):
+    if isinstance(event, events.ScalarEvent):
         return scalar(event.value) if event.implicit[0] else event.value
-    if isinstance(event, SequenceStartEvent):
+    if isinstance(event, events.SequenceStartEvent):
         items = []
-        while not isinstance(inner := next(events), SequenceEndEvent):
-            items.append(_value(inner, events, depth + 1))
+        while not isinstance(inner := next(stream), events.SequenceEndEvent):
+            items.append(_value(inner, stream, depth + 1))
         return items
-    assert isinstance(event, MappingStartEvent)
+    assert isinstance(event, events.MappingStartEvent)
     mapping: dict[Any, Any] = {}
-    while not isinstance(inner := next(events), MappingEndEvent):
-        if not isinstance(inner, ScalarEvent):
+    while not isinstance(inner := next(stream), events.MappingEndEvent):
+        if not isinstance(inner, events.ScalarEvent):
             raise SpowlError(f'a key in line {_line(inner)} is no plain word')
-        key = _value(inner, events, depth + 1)
+        key = _value(inner, stream, depth + 1)
         if key in mapping:
             raise SpowlError(f'key {key!r} stands twice, again in line {_line(inner)}')
-        mapping[key] = _value(next(events), events, depth + 1)
+        mapping[key] = _value(next(stream), stream, depth + 1)
     return mapping
 
 
