@@ -44,13 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure and print a table."""
     from spowl_ros.control import bundle
-    from spowl_ros.evaluation.latency import measure, soak
+    from spowl_ros.evaluation.latency import measure
 
     check_writable(args.json, args.csv)
     bundle.load(args.bundle)
     if args.soak:
-        blocks = soak(args.bundle, threads=DEFAULT_THREADS, decisions=args.soak,
-                      every=max(args.soak // SOAK_BLOCKS, 1))['blocks']
+        blocks = measure(args.bundle, threads=DEFAULT_THREADS, decisions=args.soak,
+                         every=max(args.soak // SOAK_BLOCKS, 1))['blocks']
         if args.csv:
             write_csv(args.csv, blocks)
         _show_soak(blocks)

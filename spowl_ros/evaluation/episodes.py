@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from functools import partial
 import multiprocessing
 from multiprocessing.sharedctypes import Synchronized
 import time
@@ -142,6 +143,8 @@ class Evaluation:
             **self.details}
 
 
+ChunkRunner = Callable[[Sequence[int]], list[EvaluatedEpisode]]
+"""Runs an episode for each seed, side by side."""
 Elsewhere = Callable[[AgentSource, list[list[int]], Perturbation | None,
                       Callable[[list[EvaluatedEpisode]], object]], None]
 """Runs chunks of episodes, and passes on the episodes of each chunk as it ends."""
@@ -166,7 +169,6 @@ def side_by_side(agent: Agent, environments: Sequence[environment.AnyEnvironment
     observations = {lane: windows[lane].begin(environments[lane].reset(seed=seed))
                     for lane, seed in enumerate(seeds)}
     totals = [np.zeros(5) for _ in seeds]  # reward, cost, raw steps, goals, change of action
-    spec = contract.action
     last: dict[int, NDArray[np.float32]] = {}
     sources: list[Counter[str]] = [Counter() for _ in seeds]
     while observations:
@@ -174,7 +176,7 @@ def side_by_side(agent: Agent, environments: Sequence[environment.AnyEnvironment
         actions, chosen = agent.act(lanes, np.stack(list(observations.values())))
         raw_steps = 0
         for lane, wanted, source in zip(lanes, actions, chosen, strict=True):
-            action = spec.held(wanted, last.get(lane, rest))
+            action = contract.action.held(wanted, last.get(lane, rest))
             result = environments[lane].step(action)
             sources[lane][source] += 1
             change = float(np.abs(action - last.get(lane, action)).mean())
@@ -240,47 +242,40 @@ def evaluate(source: AgentSource, planner: str, seeds: Sequence[int], *, workers
             on_steps(made)
             return True
 
-        agent, environments = source.open(), environments_for(source, size, perturbation)
+        run = runner(source, size, perturbation, count)
         for chunk in chunks:
-            add(side_by_side(agent, environments, chunk, count))
+            add(run(chunk))
     return so_far()
 
 
-def environments_for(source: AgentSource, count: int, perturbation: Perturbation | None
-                     ) -> list[environment.AnyEnvironment]:
-    """Return environments of a source's task, one for each lane."""
-    return [environment.make(source.task, action_repeat=source.action_repeat,
-                             perturbation=perturbation) for _ in range(count)]
+def runner(source: AgentSource, lanes: int, perturbation: Perturbation | None,
+           on_decisions: Callable[[int], bool] | None = None) -> ChunkRunner:
+    """Return `side_by_side` for a fresh agent and its environments, one for each lane."""
+    agent = source.open()
+    environments = [environment.make(source.task, action_repeat=source.action_repeat,
+                                     perturbation=perturbation) for _ in range(lanes)]
+    return partial(side_by_side, agent, environments, on_decisions=on_decisions)
 
 
-@dataclass
-class _EpisodeWorker:
-    """State that a worker process keeps between chunks of episodes."""
-
-    agent: Agent
-    environments: list[environment.AnyEnvironment]
-    made: Synchronized[int]
-
-
-_worker: _EpisodeWorker | None = None
+_run: ChunkRunner | None = None
+"""What a worker process keeps between chunks of episodes."""
 
 
 def _open_worker(source: AgentSource, lanes: int, perturbation: Perturbation | None,
                  made: Synchronized[int]) -> None:
-    global _worker
-    _worker = _EpisodeWorker(source.open(), environments_for(source, lanes, perturbation), made)
+    global _run
+
+    def count(steps: int) -> bool:
+        with made.get_lock():
+            made.value += steps
+        return True
+
+    _run = runner(source, lanes, perturbation, count)
 
 
 def _run_chunk(seeds: list[int]) -> list[EvaluatedEpisode]:
-    worker = _worker
-    assert worker is not None, 'the pool opens every worker first'
-
-    def count(steps: int) -> bool:
-        with worker.made.get_lock():
-            worker.made.value += steps
-        return True
-
-    return side_by_side(worker.agent, worker.environments, seeds, count)
+    assert _run is not None, 'the pool opens every worker first'
+    return _run(seeds)
 
 
 def _in_processes(source: AgentSource, chunks: list[list[int]], workers: int,
@@ -289,8 +284,7 @@ def _in_processes(source: AgentSource, chunks: list[list[int]], workers: int,
     """Run the chunks in several processes, and pass on the episodes of each as it ends."""
     made = multiprocessing.get_context('spawn').Value('q', 0)
     with pool(workers, _open_worker, (source, len(chunks[0]), perturbation, made)) as processes:
-        pending: set[Future[list[EvaluatedEpisode]]] = {
-            processes.submit(_run_chunk, chunk) for chunk in chunks}
+        pending = {processes.submit(_run_chunk, chunk) for chunk in chunks}
         try:
             while pending:
                 done, pending = wait(pending, _POLL_SECONDS, FIRST_COMPLETED)

@@ -9,7 +9,6 @@ and cold start are the planner's alone, and the thread count is the requested on
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 from pathlib import Path
@@ -18,7 +17,13 @@ import sys
 import time
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.statistics import latency_ms
+from spowl_ros.control import bundle as bundles
+from spowl_ros.control.policy import planner_of
 
 PARTS = (50.0, 95.0, 99.0, 99.9)
 WARM_UP = 20
@@ -26,37 +31,23 @@ PEAK_SIZE = 1024
 PEAK_RUNS = 8
 
 
-def measure(bundle: Path, *, threads: int, decisions: int,
-            iterations: int = 0) -> dict[str, Any]:
+def measure(bundle: Path, *, threads: int, decisions: int, iterations: int = 0,
+            every: int = 0) -> dict[str, Any]:
     """
     Measure in a fresh process: total latency and by stage, policy alone, cold start, memory.
 
     :param decisions: number of timed decisions, after a warm-up
     :param iterations: improvements of each plan; 0: as in the bundle's settings
+    :param every: only plan, and measure each block of so many decisions; 0: no blocks
     :return: latency_ms, stages, policy_ms (each p50, p95, p99, p99.9, max), load_seconds,
-        start_seconds (of the whole process until ready), rss_mb, gflops, peak_gflops, iterations
+        start_seconds (of the whole process until ready), rss_mb, gflops, peak_gflops, iterations;
+        or blocks, each with decisions, rss_mb, and latency percentiles in milliseconds
     :raises SpowlError: the bundle is damaged
     """
-    return run_process(bundle, '--threads', str(threads), '--decisions', str(decisions),
-                       '--iterations', str(iterations), threads=threads)
-
-
-def soak(bundle: Path, *, threads: int, decisions: int, every: int) -> dict[str, Any]:
-    """
-    Plan many times; return resident memory and latency for each block of decisions.
-
-    :return: blocks, each with decisions, rss_mb, and latency percentiles in milliseconds
-    :raises SpowlError: the bundle is damaged
-    """
-    return run_process(bundle, '--threads', str(threads), '--decisions', str(decisions),
-                       '--every', str(every), threads=threads)
-
-
-def run_process(bundle: Path, *arguments: str, threads: int) -> dict[str, Any]:
-    """Run this module as a process and return the JSON that it prints."""
     environment = {**os.environ, 'OPENBLAS_NUM_THREADS': str(threads),
                    'OMP_NUM_THREADS': str(threads)}
-    process = subprocess.run([sys.executable, '-m', __name__, str(bundle), *arguments],
+    numbers = map(str, (threads, decisions, iterations, every))
+    process = subprocess.run([sys.executable, '-m', __name__, str(bundle), *numbers],
                              env=environment, stdout=subprocess.PIPE, text=True, check=False)
     if process.returncode:
         raise SpowlError(f'measuring {bundle} failed with exit code {process.returncode}: '
@@ -67,15 +58,11 @@ def run_process(bundle: Path, *arguments: str, threads: int) -> dict[str, Any]:
 
 def milliseconds(seconds: list[float]) -> dict[str, float]:
     """Return percentiles of durations in milliseconds."""
-    from spowl_ros.base.statistics import latency_ms
-
     return {name: round(value, 4) for name, value in latency_ms(seconds, PARTS).items()}
 
 
 def peak_gflops() -> float:
     """Return the peak rate of this process's matrix product, in 1e9 operations per second."""
-    import numpy as np
-
     a = np.random.default_rng(0).standard_normal((PEAK_SIZE, PEAK_SIZE), np.float32)
     best = float('inf')
     for _ in range(PEAK_RUNS):
@@ -99,30 +86,21 @@ def process_age() -> float:
 
 
 def _main() -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument('bundle', type=Path)
-    parser.add_argument('--threads', type=int, required=True)
-    parser.add_argument('--decisions', type=int, required=True)
-    parser.add_argument('--iterations', type=int, default=0)
-    parser.add_argument('--every', type=int, default=0)
-    args = parser.parse_args()
-
-    from spowl_ros.control import bundle as bundles
-    from spowl_ros.control.policy import planner_of
-
+    directory = Path(sys.argv[1])
+    threads, decisions, iterations, every = map(int, sys.argv[2:])
     try:
         start = time.perf_counter()
-        bundle = bundles.load(args.bundle, threads=args.threads)
-        planner = planner_of(bundle, threads=args.threads)
+        bundle = bundles.load(directory, threads=threads)
+        planner = planner_of(bundle, threads=threads)
     except SpowlError as error:
         print(error)
         return error.EXIT_CODE
     ready = time.perf_counter()
     age = process_age()
-    if args.every:
-        result = _soak(planner, args.decisions, args.every)
+    if every:
+        result = _soak(planner, decisions, every)
     else:
-        result = _measure(planner, args.decisions, args.iterations or planner.settings.iterations)
+        result = _measure(planner, decisions, iterations or planner.settings.iterations)
         result['rss_mb'] = round(resident_mb(), 1)
         result['peak_gflops'] = round(peak_gflops(), 2)
     assert 'torch' not in sys.modules
@@ -131,40 +109,37 @@ def _main() -> int:
     return 0
 
 
-def _observations(planner: Any, count: int) -> Any:
-    import numpy as np
-
+def _observations(planner: Any, count: int) -> NDArray[np.float32]:
     random = np.random.default_rng(0)
     return random.uniform(-1, 1, (count, planner.bundle.contract.size)).astype(np.float32)
 
 
-def _measure(planner: Any, decisions: int, iterations: int) -> dict[str, Any]:
-    total: list[float] = []
-    processor = 0.0
+def _timed(planner: Any, decisions: int, iterations: int
+           ) -> tuple[list[float], list[float], list[dict[str, float]]]:
+    """Plan after a warm-up; return seconds, seconds of the processor, and seconds by stage."""
+    total, processor, stages = [], [], []
     warm_up = min(WARM_UP, decisions)
-    stages: dict[str, list[float]] = {}
     for step, observation in enumerate(_observations(planner, warm_up + decisions)):
         start, used = time.perf_counter(), time.process_time()
         plan = planner.plan(observation, step, iterations=iterations)
         duration = time.perf_counter() - start
         if step >= warm_up:
-            processor += time.process_time() - used
+            processor.append(time.process_time() - used)
             total.append(duration)
-            for name, seconds in plan.seconds.items():
-                stages.setdefault(name, []).append(seconds)
-    policy = []
-    for step, observation in enumerate(_observations(planner, warm_up + decisions)):
-        start = time.perf_counter()
-        planner.plan(observation, step, iterations=0)
-        if step >= warm_up:
-            policy.append(time.perf_counter() - start)
+            stages.append(plan.seconds)
+    return total, processor, stages
+
+
+def _measure(planner: Any, decisions: int, iterations: int) -> dict[str, Any]:
+    total, processor, plans = _timed(planner, decisions, iterations)
+    policy, *_ = _timed(planner, decisions, 0)
+    stages = {name: milliseconds([seconds[name] for seconds in plans]) for name in plans[0]}
     flops = sum(graph.flops * (iterations if name == 'improve' else 1)
                 for name, graph in planner.bundle.graphs.items()
                 if name in stages)  # without planning only the first
     latency = milliseconds(total)
-    return {'latency_ms': latency, 'policy_ms': milliseconds(policy),
-            'stages': {name: milliseconds(values) for name, values in stages.items()},
-            'cpu_ms': round(1e3 * processor / decisions, 4), 'iterations': iterations,
+    return {'latency_ms': latency, 'policy_ms': milliseconds(policy), 'stages': stages,
+            'cpu_ms': round(1e3 * sum(processor) / decisions, 4), 'iterations': iterations,
             'mflop': round(flops / 1e6, 2),
             'gflops': round(flops / latency['p50'] / 1e6, 2)}
 
@@ -177,8 +152,7 @@ def _soak(planner: Any, decisions: int, every: int) -> dict[str, Any]:
         planner.plan(observations[step % len(observations)], step)
         durations.append(time.perf_counter() - start)
         if len(durations) == every:
-            blocks.append({'decisions': step + 1,
-                           'rss_mb': round(resident_mb(), 2),
+            blocks.append({'decisions': step + 1, 'rss_mb': round(resident_mb(), 2),
                            **milliseconds(durations)})
             durations.clear()
     return {'blocks': blocks}

@@ -9,15 +9,8 @@ from functools import lru_cache, partial
 import pickle
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.evaluation.episodes import (
-    Agent,
-    AgentSource,
-    EvaluatedEpisode,
-    environments_for,
-    side_by_side,
-)
+from spowl_ros.evaluation.episodes import AgentSource, ChunkRunner, EvaluatedEpisode, runner
 from spowl_ros.scale.cluster import Cluster
-from spowl_ros.sim.environment import AnyEnvironment
 from spowl_ros.sim.perturbation import Perturbation
 
 
@@ -40,12 +33,11 @@ def run_chunks(cluster: Cluster, source: AgentSource, chunks: list[list[int]],
 
 def _run_chunk(opened: bytes, seeds: list[int]) -> list[EvaluatedEpisode]:
     """Run episodes side by side; `opened` is for `_open`."""
-    agent, environments = _open(opened)
-    return side_by_side(agent, environments, seeds)
+    return _open(opened)(seeds)
 
 
 @lru_cache(1)  # a worker runs many chunks of the same evaluation
-def _open(opened: bytes) -> tuple[Agent, list[AnyEnvironment]]:
-    """Return what episodes need, of the pickled source, perturbation and number of lanes."""
+def _open(opened: bytes) -> ChunkRunner:
+    """Return what runs episodes, of the pickled source, perturbation and number of lanes."""
     source, perturbation, lanes = pickle.loads(opened)
-    return source.open(), environments_for(source, lanes, perturbation)
+    return runner(source, lanes, perturbation)
