@@ -19,38 +19,8 @@ from spowl_ros.training.networks import Networks
 from spowl_ros.training.planner import Memory, Noise, PlannerModule
 
 
-class PlannerLanes:
-    """The planner with a memory for each of several lanes."""
-
-    def __init__(self, networks: Networks, settings: PlannerSettings, lanes: int) -> None:
-        self._device = next(networks.parameters()).device
-        self.planner = PlannerModule(networks, settings).to(self._device)
-        self.memory = self.planner.memory(lanes)
-
-    def reset(self, lane: int) -> None:
-        """Forget the last decision of a lane."""
-        self.memory.mean[:, lane] = 0.0
-        self.memory.elites[:, lane] = 0.0
-        self.memory.warm[lane] = 0.0
-
-    @torch.no_grad()
-    def act(self, lanes: Sequence[int], observations: NDArray[np.float32], noise: Noise
-            ) -> tuple[NDArray[np.float32], list[bool]]:
-        """
-        Decide for observations (n, O + K (O + A)) of some lanes.
-
-        :param noise: of n environments
-        :return: actions (n, A), and a mask of those that the plan chose
-        """
-        index = torch.as_tensor(list(lanes), device=self._device)
-        memory = Memory(self.memory.mean[:, index], self.memory.elites[:, index],
-                        self.memory.warm[index])
-        _, choice, memory = self.planner.plan(
-            torch.from_numpy(observations).to(self._device), memory, noise)
-        self.memory.mean[:, index] = memory.mean
-        self.memory.elites[:, index] = memory.elites
-        self.memory.warm[index] = memory.warm
-        return choice.action.cpu().numpy(), choice.improved.tolist()
+_LANES = Memory(mean=1, elites=1, warm=0)
+"""Axis of the lanes in each part of the memory."""
 
 
 class PlannerAgent:
@@ -59,28 +29,36 @@ class PlannerAgent:
     def __init__(self, networks: Networks, settings: PlannerSettings) -> None:
         self._networks, self._settings = networks.eval(), settings
         self.window = networks.config.window
-        self._generators: list[torch.Generator] = []
+        self._device = next(networks.parameters()).device
 
     def begin(self, seeds: Sequence[int]) -> None:
         """Begin an episode in each of as many lanes."""
         self._networks.eval()
-        self._lanes = PlannerLanes(self._networks, self._settings, len(seeds))
-        device = next(self._networks.parameters()).device
-        self._generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
+        self._planner = PlannerModule(self._networks, self._settings).to(self._device)
+        self._memory = self._planner.memory(len(seeds))
+        self._generators = [torch.Generator(self._device).manual_seed(seed) for seed in seeds]
 
     def paid(self, lane: int, cost: float) -> None:
         """Ignore the cost: there are no monitors here."""
 
+    @torch.no_grad()
     def act(self, lanes: Sequence[int], observations: NDArray[np.float32]
             ) -> tuple[NDArray[np.float32], list[str]]:
         """Return actions (n, A) for observations of these lanes, and their sources."""
-        planner = self._lanes.planner
+        planner = self._planner
         if self._settings.kind == 'policy':  # its mean: no noise is read
             noise = planner.draw(len(lanes), self._generators[0])
         else:
             noise = joined([planner.draw(1, self._generators[lane]) for lane in lanes])
-        actions, improved = self._lanes.act(lanes, observations, noise)
-        return actions, ['plan' if plan else 'policy' for plan in improved]
+        index = torch.as_tensor(list(lanes), device=self._device)
+        before = Memory(*(part.index_select(axis, index)
+                          for part, axis in zip(self._memory, _LANES, strict=True)))
+        _, choice, after = planner.plan(
+            torch.from_numpy(observations).to(self._device), before, noise)
+        for part, axis, now in zip(self._memory, _LANES, after, strict=True):
+            part.index_copy_(axis, index, now)
+        return (choice.action.cpu().numpy(),
+                ['plan' if plan else 'policy' for plan in choice.improved.tolist()])
 
 
 def joined(noises: Sequence[Noise]) -> Noise:

@@ -15,7 +15,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from spowl_ros.training.networks import MISH_BY_EXPONENTIAL, MLP, Networks, TwoHot, simnorm
+from spowl_ros.training.networks import MISH_BY_EXPONENTIAL, MLP, Head, Networks, simnorm
 
 
 def exportable(networks: Networks) -> Networks:
@@ -50,32 +50,31 @@ class InferenceNetworks(nn.Module):
 
     def next(self, z: Tensor, action: Tensor) -> Tensor:
         """Return predicted next latents (N, D)."""
-        return simnorm(self._head(self.networks.dynamics, z, action), self.config.simnorm_dim)
+        return simnorm(self._output(self.networks.dynamics, z, action), self.config.simnorm_dim)
 
     def reward(self, z: Tensor, action: Tensor) -> Tensor:
         """Return predicted rewards (N,) of one decision."""
-        return self.networks.reward_codec.decode(self._head(self.networks.reward, z, action))
+        return self._scalar(self.networks.reward, z, action)
 
     def cost(self, z: Tensor, action: Tensor, heads: int = 0) -> list[Tensor]:
         """Return predicted costs of one decision, (N,) for each head; 0 means all heads."""
-        return self._ensemble(self.networks.cost, self.networks.cost_codec, z, action,
-                              heads or self.config.num_c)
+        return [self._scalar(self.networks.cost, z, action, member)
+                for member in range(heads or self.config.num_c)]
 
     def reward_value(self, z: Tensor, action: Tensor, heads: int = 0) -> list[Tensor]:
         """Return reward values, (N,) for each head; 0 means all heads."""
-        return self._ensemble(self.networks.reward_value, self.networks.reward_value_codec, z,
-                              action, heads or self.config.num_q)
+        return [self._scalar(self.networks.reward_value, z, action, member)
+                for member in range(heads or self.config.num_q)]
 
     def cost_value(self, z: Tensor, action: Tensor, heads: int = 0) -> list[Tensor]:
         """Return cost values, (N,) for each head; 0 means all heads."""
-        return self._ensemble(self.networks.cost_value, self.networks.cost_value_codec, z, action,
-                              heads or self.config.num_q)
+        return [self._scalar(self.networks.cost_value, z, action, member)
+                for member in range(heads or self.config.num_q)]
 
-    def _ensemble(self, net: MLP, codec: TwoHot, z: Tensor, action: Tensor,
-                  heads: int) -> list[Tensor]:
-        return [codec.decode(self._head(net, z, action, member)) for member in range(heads)]
+    def _scalar(self, head: Head, z: Tensor, action: Tensor, member: int | None = None) -> Tensor:
+        return head.codec.decode(self._output(head, z, action, member))
 
-    def _head(self, net: MLP, z: Tensor, action: Tensor, member: int | None = None) -> Tensor:
+    def _output(self, net: MLP, z: Tensor, action: Tensor, member: int | None = None) -> Tensor:
         """Evaluate a network of latent and action."""
         if z.shape[0] == action.shape[0]:
             return net(torch.cat([z, action], dim=-1), member)

@@ -53,14 +53,14 @@ class LossConfig:
 def reward_value_target(networks: Networks, next_z: Tensor, next_action: Tensor, reward: Tensor,
                         terminated: Tensor, discount: float, members: Tensor) -> Tensor:
     """Return r + γ (1 - term) min over `members` of target Q(z', a'); all of shape (N,)."""
-    q = networks.reward_value_of(next_z, next_action, target=True, members=members)
+    q = networks.target_reward_value.scalar(next_z, next_action, members)
     return reward + discount * (1 - terminated) * q.amin(dim=0)
 
 
 def cost_value_target(networks: Networks, next_z: Tensor, next_action: Tensor, cost: Tensor,
                       terminated: Tensor, discount: float, reduce: str = 'mean') -> Tensor:
     """y_c = c + γ_c (1 - term) mean (or max) over members of target Q_c(z', a'); (N,)."""
-    q = networks.cost_value_of(next_z, next_action, target=True)
+    q = networks.target_cost_value.scalar(next_z, next_action)
     q = q.mean(dim=0) if reduce == 'mean' else q.amax(dim=0)
     return cost + discount * (1 - terminated) * q
 
@@ -122,16 +122,12 @@ def model_loss(networks: Networks, batch: Batch, config: LossConfig, noise: Tens
     imbalance = torch.where(cost > 0, config.cost_imbalance, 1.0)
     parts = {
         'consistency': masked(torch.stack(consistency)),
-        'reward': masked(networks.reward_codec.loss(networks.reward(za), batch.reward.flatten())),
-        'cost': masked(networks.cost_codec.loss(networks.cost(za), cost).mean(dim=0) * imbalance),
-        'reward_value': masked(
-            networks.reward_value_codec.loss(networks.reward_value(za), y).mean(dim=0)),
-        'cost_value': masked(
-            networks.cost_value_codec.loss(networks.cost_value(za), y_cost).mean(dim=0)),
+        'reward': masked(networks.reward.loss(za, batch.reward.flatten())),
+        'cost': masked(networks.cost.loss(za, cost).mean(dim=0) * imbalance),
+        'reward_value': masked(networks.reward_value.loss(za, y).mean(dim=0)),
+        'cost_value': masked(networks.cost_value.loss(za, y_cost).mean(dim=0)),
     }
-    total = (config.consistency * parts['consistency'] + config.reward * parts['reward']
-             + config.cost * parts['cost'] + config.reward_value * parts['reward_value']
-             + config.cost_value * parts['cost_value'])
+    total = sum(getattr(config, name) * part for name, part in parts.items())
     return ModelLoss(total, **{name: part.detach() for name, part in parts.items()},
                      latents=torch.stack(latents).detach())
 
@@ -149,6 +145,6 @@ class PolicyTerms:
 def policy_terms(networks: Networks, z: Tensor, noise: Tensor, members: Tensor) -> PolicyTerms:
     """Return the values of the policy's action; gradients reach the policy only."""
     out = networks.act(z, noise)
-    value = networks.reward_value_of(z, out.action, members=members, frozen=True).mean(dim=0)
-    cost_value = networks.cost_value_of(z, out.action, frozen=True).mean(dim=0)
+    value = networks.reward_value.scalar(z, out.action, members, frozen=True).mean(dim=0)
+    cost_value = networks.cost_value.scalar(z, out.action, frozen=True).mean(dim=0)
     return PolicyTerms(out.log_prob, out.mean, value, cost_value)

@@ -259,18 +259,16 @@ class MLP(nn.Module):
     """
 
     def __init__(self, inputs: int, hidden: int, layers: int, outputs: int, activation: str, *,
-                 members: int | None = None, dropout: float = 0.0, normed_output: bool = False,
-                 zero_output: bool = False) -> None:
+                 members: int | None = None, dropout: float = 0.0, normed_output: bool = False
+                 ) -> None:
         super().__init__()
         sizes = [inputs] + [hidden] * layers
         self.layers = nn.ModuleList(
             Layer(a, b, members, norm=True, activation=activation,
                   dropout=dropout if i == 0 else 0.0)
             for i, (a, b) in enumerate(zip(sizes, sizes[1:])))
-        last = Layer(sizes[-1], outputs, members, norm=normed_output, activation=None)
-        if zero_output:
-            nn.init.zeros_(last.weight)
-        self.layers.append(last)
+        self.layers.append(
+            Layer(sizes[-1], outputs, members, norm=normed_output, activation=None))
 
     def forward(self, x: Tensor, members: Tensor | int | None = None, frozen: bool = False,
                 shared: Tensor | None = None) -> Tensor:
@@ -281,6 +279,30 @@ class MLP(nn.Module):
         return x
 
 
+class Head(MLP):
+    """
+    A network of latent and action that predicts a scalar as a distribution over bins.
+
+    With `members` it is an ensemble. It begins with the same prediction everywhere.
+    """
+
+    def __init__(self, config: NetworkConfig, bins: BinConfig, members: int | None = None,
+                 dropout: float = 0.0) -> None:
+        super().__init__(config.latent_dim + config.action_dim, config.mlp_dim, config.mlp_layers,
+                         bins.count, config.activation, members=members, dropout=dropout)
+        nn.init.zeros_(self.layers[-1].weight)
+        self.codec = TwoHot(bins, config.readout)
+
+    def scalar(self, z: Tensor, action: Tensor, members: Tensor | None = None,
+               frozen: bool = False) -> Tensor:
+        """Return scalars (N,), of an ensemble (members, N); arguments as for `Layer`."""
+        return self.codec.decode(self(torch.cat([z, action], dim=-1), members, frozen))
+
+    def loss(self, za: Tensor, x: Tensor) -> Tensor:
+        """Return the cross-entropy (N,), of an ensemble (members, N), against scalars (N,)."""
+        return self.codec.loss(self(za), x)
+
+
 class Features(nn.Module):
     """Fixed features of an observation: standardised values and proximities of scans."""
 
@@ -289,31 +311,29 @@ class Features(nn.Module):
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        self.proximity_scale = config.proximity_scale
-        self.nearest_distances = config.nearest_distances
-        self.scans, self.wanted = config.scan_slices, config.wanted_scans
-        sizes = [b - a for a, b, *_ in (*self.scans, *self.wanted)]
+        self.config = config
+        sizes = [b - a for a, b, *_ in (*config.scan_slices, *config.wanted_scans)]
         self.outputs = config.obs_dim
-        if self.proximity_scale:
-            self.outputs += sum(sizes) + len(sizes) * len(self.nearest_distances)
+        if config.proximity_scale:
+            self.outputs += sum(sizes) + len(sizes) * len(config.nearest_distances)
         self.register_buffer('mean', torch.zeros(config.obs_dim))
         self.register_buffer('scale', torch.ones(config.obs_dim))
 
     def forward(self, obs: Tensor) -> Tensor:
         """Return the normalised observation, with proximities if configured."""
+        c = self.config
         x = (obs - self.mean) * self.scale
-        if not self.proximity_scale or not self.scans:
+        if not c.proximity_scale or not c.scan_slices:
             return x
-        scans = [obs[..., a:b] for a, b in self.scans]
-        scans += [torch.where(obs[..., a:b] - obs[..., c:c + b - a] > SAME_OBJECT,
-                              obs[..., a:b], 0.0) for a, b, c in self.wanted]
-        proximity = torch.exp((torch.cat(scans, dim=-1) - 1)
-                              * (SCAN_RANGE / self.proximity_scale))
+        scans = [obs[..., a:b] for a, b in c.scan_slices]
+        scans += [torch.where(obs[..., a:b] - obs[..., other:other + b - a] > SAME_OBJECT,
+                              obs[..., a:b], 0.0) for a, b, other in c.wanted_scans]
+        proximity = torch.exp((torch.cat(scans, dim=-1) - 1) * (SCAN_RANGE / c.proximity_scale))
         parts = [x.clamp(-5.0, 5.0), proximity]
-        if self.nearest_distances:
+        if c.nearest_distances:
             nearest = SCAN_RANGE * (1 - torch.stack([scan.amax(dim=-1) for scan in scans], dim=-1))
             parts += [torch.sigmoid((distance - nearest) / 0.05)
-                      for distance in self.nearest_distances]
+                      for distance in c.nearest_distances]
         return torch.cat(parts, dim=-1)
 
 
@@ -341,42 +361,17 @@ class Networks(nn.Module):
                            normed_output=True)
         self.dynamics = MLP(za, c.mlp_dim, c.mlp_layers, c.latent_dim, act, normed_output=True)
         self.policy = MLP(c.latent_dim, c.mlp_dim, c.mlp_layers, 2 * c.action_dim, act)
-
-        def head(bins: BinConfig, members: int | None = None, dropout: float = 0.0) -> MLP:
-            return MLP(za, c.mlp_dim, c.mlp_layers, bins.count, act, members=members,
-                       dropout=dropout, zero_output=True)
-
-        self.reward = head(c.reward_bins)
-        self.cost = head(c.cost_bins, c.num_c)
-        self.reward_value = head(c.reward_value_bins, c.num_q, c.dropout)
-        self.cost_value = head(c.cost_value_bins, c.num_q, c.dropout)
-        self.target_reward_value = head(c.reward_value_bins, c.num_q, c.dropout)
-        self.target_cost_value = head(c.cost_value_bins, c.num_q, c.dropout)
-        for target in self.target_networks():
-            target.requires_grad_(False)
-        self.update_targets(1.0)
-        self.reward_codec = TwoHot(c.reward_bins, c.readout)
-        self.cost_codec = TwoHot(c.cost_bins, c.readout)
-        self.reward_value_codec = TwoHot(c.reward_value_bins, c.readout)
-        self.cost_value_codec = TwoHot(c.cost_value_bins, c.readout)
-
-    def target_networks(self) -> tuple[MLP, MLP]:
-        """Return the target networks: they follow by averaging and are never trained."""
-        return self.target_reward_value, self.target_cost_value
-
-    @torch.no_grad()
-    def update_targets(self, tau: float) -> None:
-        """Move the target copies by the fraction `tau` towards the value ensembles."""
+        self.reward = Head(c, c.reward_bins)
+        self.cost = Head(c, c.cost_bins, c.num_c)
+        self.reward_value = Head(c, c.reward_value_bins, c.num_q, c.dropout)
+        self.cost_value = Head(c, c.cost_value_bins, c.num_q, c.dropout)
+        # targets follow by averaging: they are never trained and never drop
+        self.target_reward_value = Head(c, c.reward_value_bins, c.num_q)
+        self.target_cost_value = Head(c, c.cost_value_bins, c.num_q)
         for target, source in ((self.target_reward_value, self.reward_value),
                                (self.target_cost_value, self.cost_value)):
-            torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), tau)
-
-    def train(self, mode: bool = True) -> Networks:
-        """Set training mode (dropout); target networks have no dropout."""
-        super().train(mode)
-        for target in self.target_networks():
-            target.eval()
-        return self
+            target.load_state_dict(source.state_dict())
+            target.requires_grad_(False)
 
     def encode(self, obs: Tensor) -> Tensor:
         """Latents (..., D) of observations (..., O), or (..., O + K (O + A)) with a window."""
@@ -415,17 +410,3 @@ class Networks(nn.Module):
         # ln(1 - tanh(u)^2) in a form that stays finite for large |u|
         squash = 2 * (0.6931471805599453 - u - F.softplus(-2 * u))
         return PolicyOutput(action, torch.tanh(mean), log_std, (gaussian - squash).sum(-1))
-
-    def reward_value_of(self, z: Tensor, action: Tensor, *, target: bool = False,
-                        members: Tensor | None = None, frozen: bool = False) -> Tensor:
-        """Reward values (members, N) of the chosen members, all by default."""
-        net = self.target_reward_value if target else self.reward_value
-        logits = net(torch.cat([z, action], dim=-1), members, frozen)
-        return self.reward_value_codec.decode(logits)
-
-    def cost_value_of(self, z: Tensor, action: Tensor, *, target: bool = False,
-                      members: Tensor | None = None, frozen: bool = False) -> Tensor:
-        """Cost values (members, N) of the chosen members, all by default."""
-        net = self.target_cost_value if target else self.cost_value
-        logits = net(torch.cat([z, action], dim=-1), members, frozen)
-        return self.cost_value_codec.decode(logits)

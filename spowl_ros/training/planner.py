@@ -331,14 +331,12 @@ class PlannerModule(nn.Module):
         mean = (chosen * w).sum(dim=2)
         spread = ((chosen - mean.unsqueeze(2)).square() * w).sum(dim=2).sqrt()
         std = torch.minimum(torch.maximum(spread, knobs['min_std']), knobs['max_std'])
+        p = s.proposals
         if s.keep_elites:
-            keep = order[:, :s.proposals]
-            remaining = Pool(ranked[:, :, :s.proposals], pool.value.gather(1, keep),
-                             pool.cost.gather(1, keep), pool.summed.gather(1, keep))
+            keep = order[:, :p]
+            remaining = Pool(ranked[:, :, :p], *(figure.gather(1, keep) for figure in pool[1:]))
         else:
-            p = s.proposals
-            remaining = Pool(pool.actions[:, :, :p], pool.value[:, :p], pool.cost[:, :p],
-                             pool.summed[:, :p])
+            remaining = Pool(pool.actions[:, :, :p], *(figure[:, :p] for figure in pool[1:]))
         return Search(mean, std, remaining, chosen, weights, counted.squeeze(1))
 
     def select(self, encoding: Encoding, fill: Tensor, search: Search, uniform: Tensor,

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.distributions import Independent, Normal, TanhTransform, TransformedDistribution
 
 from spowl_ros.sim import environment
@@ -139,22 +140,19 @@ def test_members_are_separate_networks() -> None:
     torch.testing.assert_close(chosen, together[[2, 0]])
 
 
-def test_targets_follow_and_are_never_trained() -> None:
-    """Target copies move by the given fraction, carry no gradient and never drop."""
-    networks = small(dropout=0.5)
-    networks.update_targets(1.0)
-    before = [p.clone() for p in networks.target_cost_value.parameters()]
-    for parameter in networks.cost_value.parameters():
-        parameter.data += 1.0
-    networks.update_targets(0.25)
-    for old, new in zip(before, networks.target_cost_value.parameters(), strict=True):
-        torch.testing.assert_close(new, old + 0.25)
-        assert not new.requires_grad
-    networks.train()
-    assert not networks.target_cost_value.training
-    z, action = torch.rand(5, 16), torch.rand(5, 2)
-    assert torch.equal(networks.cost_value_of(z, action, target=True),
-                       networks.cost_value_of(z, action, target=True))
+def test_targets_begin_as_copies_that_are_never_trained() -> None:
+    """Target copies begin as the values, carry no gradient and never drop."""
+    networks = Networks(NetworkConfig(obs_dim=6, action_dim=2, latent_dim=16, enc_dim=16,
+                                      mlp_dim=16, num_q=3, dropout=0.5)).train()
+    for value, target in ((networks.reward_value, networks.target_reward_value),
+                          (networks.cost_value, networks.target_cost_value)):
+        for old, new in zip(value.parameters(), target.parameters(), strict=True):
+            assert torch.equal(old, new)
+            assert not new.requires_grad
+            assert old is not new
+        nn.init.normal_(target.layers[-1].weight)
+        z, action = torch.rand(5, 16), torch.rand(5, 2)
+        assert torch.equal(target.scalar(z, action), target.scalar(z, action))
 
 
 def test_latents_are_simplicial() -> None:

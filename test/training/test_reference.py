@@ -51,12 +51,12 @@ def test_reference_networks(references: list[Reference]) -> None:
         z = net.encode(obs)
         za = torch.cat([z, action], dim=-1)
         policy = net.act(z, ref.tensor('fwd.policy_eps'))
-        value, cost_value = net.reward_value_of(z, action), net.cost_value_of(z, action)
+        value, cost_value = (head.scalar(z, action) for head in (net.reward_value, net.cost_value))
         for name, actual in {
             'z': z, 'next_z': net.next(z, action), 'reward_logits': net.reward(za),
-            'reward': net.reward_codec.decode(net.reward(za)),
+            'reward': net.reward.scalar(z, action),
             'cost_logits': net.cost(za).movedim(0, 1),
-            'cost': net.cost_codec.decode(net.cost(za)).t(),
+            'cost': net.cost.scalar(z, action).t(),
             'reward_value_logits': net.reward_value(za).movedim(0, 1),
             'reward_value_mean': value.mean(dim=0), 'reward_value_min': value.amin(dim=0),
             'cost_value_mean': cost_value.mean(dim=0), 'policy_mean': policy.mean,
