@@ -39,7 +39,6 @@ from benchmarks.robot_stand import PRIORITY
 from spowl_ros.control import bundle
 from spowl_ros.control.planner_settings import KINDS
 from spowl_ros.ros.process import keep_time
-from spowl_ros.training.model_card import model_card
 from spowl_ros.training.onnx_graphs import write_bundle
 
 QUANTILES = (50.0, 95.0, 99.0, 100.0)
@@ -96,7 +95,7 @@ def varied(model: Path, period: float | None, kind: str | None, directory: Path)
             shutil.copyfile(model / name, building / name)
         return replace(loaded, directory=building, contract=contract, settings=settings)
 
-    write_bundle(directory, make, model_card)
+    write_bundle(directory, make)
 
 
 def main() -> int:

@@ -18,9 +18,8 @@ from spowl_ros.training import saved
 from spowl_ros.training.networks import Networks
 from spowl_ros.training.planner import Memory, Noise, PlannerModule
 
-
-_LANES = Memory(mean=1, elites=1, warm=0)
-"""Axis of the lanes in each part of the memory."""
+_LANES = (1, 1, 0)
+"""Axis of the lanes in each part of Memory."""
 
 
 class PlannerAgent:

@@ -11,6 +11,7 @@ next improvement is called `next_...`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+import copy
 from dataclasses import asdict, replace
 import importlib.metadata
 from pathlib import Path
@@ -19,7 +20,7 @@ import warnings
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
+from onnx import external_data_helper, numpy_helper
 import onnxruntime
 import torch
 from torch import Tensor, nn
@@ -36,9 +37,8 @@ from spowl_ros.control.window import Wide
 from spowl_ros.sim import environment
 from spowl_ros.training import checkpoint
 from spowl_ros.training.inference import exportable as faster
-from spowl_ros.training.model_card import model_card
 from spowl_ros.training.networks import ENSEMBLES, NetworkConfig, Networks
-from spowl_ros.training.onnx_graphs import flops, shapes, write_bundle
+from spowl_ros.training.onnx_graphs import flops, plausible, shapes, write_bundle
 from spowl_ros.training.planner import (
     Encoding,
     Memory,
@@ -197,7 +197,7 @@ def export(networks: Networks, contract: Contract, settings: PlannerSettings,
         return Bundle(building, contract, asdict(config), settings, graphs, weights, origin,
                       measured, calibration)
 
-    return write_bundle(directory, make, model_card)
+    return write_bundle(directory, make)
 
 
 def export_checkpoint(path: Path, directory: str | Path, changes: dict[str, Any]) -> Bundle:
@@ -245,14 +245,13 @@ def export_bundle(source: Path, directory: str | Path, changes: dict[str, Any]) 
         return replace(bundle, directory=building, settings=bundle.accept(settings),
                        measured=measured)
 
-    return write_bundle(Path(directory), make, model_card)
+    return write_bundle(Path(directory), make)
 
 
 def _plausible(contract: Contract, count: int) -> list[Tensor]:
     """Return random observations (1, O) in the middle of the fields' ranges."""
     generator = torch.Generator().manual_seed(0)
-    low = torch.cat([torch.full((f.size,), max(f.low, -5.0)) for f in contract.fields])
-    high = torch.cat([torch.full((f.size,), min(f.high, 5.0)) for f in contract.fields])
+    low, high = (torch.from_numpy(end).float() for end in plausible(contract))
     return [low + (high - low) * torch.rand(1, contract.size, generator=generator)
             for _ in range(count)]
 
@@ -325,15 +324,10 @@ def _share_weights(models: dict[Path, onnx.ModelProto], networks: Networks,
         for file, model in models.items():
             for tensor in model.graph.initializer:
                 data = numpy_helper.to_array(tensor).tobytes()
-                if len(data) < _EXTERNAL_BYTES:
-                    continue
-                tensor.ClearField('raw_data')
-                tensor.ClearField('float_data')
-                tensor.data_location = onnx.TensorProto.EXTERNAL
-                for key, value in (('location', path.name), ('offset', place(data)),
-                                   ('length', len(data))):
-                    entry = tensor.external_data.add()
-                    entry.key, entry.value = key, str(value)
+                if len(data) >= _EXTERNAL_BYTES:
+                    external_data_helper.set_external_data(tensor, path.name, place(data),
+                                                           len(data))
+                    tensor.ClearField('raw_data')
             model.doc_string = ''
             file.write_bytes(model.SerializeToString())
     return weights
@@ -349,7 +343,7 @@ def _write_golden(networks: Networks, settings: PlannerSettings, observations: l
     precision agree, and which a tiny change of the observation does not change.
     """
     planner = PlannerModule(faster(networks), settings).eval()
-    exact = PlannerModule(faster(_double(networks)), settings).double().eval()
+    exact = PlannerModule(faster(copy.deepcopy(networks)), settings).double().eval()
     generator = torch.Generator().manual_seed(1)
     memory = planner.memory(1)
     golden: dict[str, list[np.ndarray]] = {}
@@ -381,12 +375,6 @@ def _write_golden(networks: Networks, settings: PlannerSettings, observations: l
     np.savez_compressed(directory / bundles.GOLDEN,
                         **{name: np.stack(values)  # type: ignore[arg-type]
                            for name, values in golden.items()})
-
-
-def _double(networks: Networks) -> Networks:
-    copy = Networks(networks.config)
-    copy.load_state_dict(networks.state_dict())
-    return copy.double().eval()
 
 
 def _agree(ours: dict[str, list[tuple[Named, Named]]],

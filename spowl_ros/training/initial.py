@@ -17,7 +17,7 @@ from torch import Tensor
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.contract import Contract
 from spowl_ros.training import saved
-from spowl_ros.training.networks import Features, Networks
+from spowl_ros.training.networks import NetworkConfig, Networks
 
 FIRST_LAYER = 'encoder.layers.0.weight'
 
@@ -54,23 +54,23 @@ def _fields(contract: Contract) -> list[object]:
 
 def _inputs(networks: Networks, contract: Contract) -> list[object]:
     """Return a name for each input of the encoder: the present, then the rows of the window."""
-    seen = _features(networks.features, contract)
+    seen = _features(networks.config, contract)
     names: list[object] = list(seen)
     for row in range(networks.config.window):
         names += [(row, name) for name in (*seen, *contract.action.names)]
     return names
 
 
-def _features(features: Features, contract: Contract) -> list[object]:
+def _features(config: NetworkConfig, contract: Contract) -> list[object]:
     """Return a name for each value of `Features.forward`."""
     names = _fields(contract)
     at = {contract.slices[field.name].start: field.name for field in contract.fields}
-    scans = [(at[a], b - a) for a, b in features.scans]
-    scans += [(f'{at[a]} without {at[c]}', b - a) for a, b, c in features.wanted]
-    if features.proximity_scale:
+    scans = [(at[a], b - a) for a, b in config.scan_slices]
+    scans += [(f'{at[a]} without {at[c]}', b - a) for a, b, c in config.wanted_scans]
+    if config.proximity_scale:
         names += [('proximity', name, i) for name, size in scans for i in range(size)]
         names += [('nearest', distance, name)
-                  for distance in features.nearest_distances for name, _ in scans]
+                  for distance in config.nearest_distances for name, _ in scans]
     return names
 
 

@@ -69,7 +69,6 @@ _AVERAGE_START = 10
 """The average's rate is this / (this + updates) until it falls to its setting."""
 _OF_MODEL = 0.3
 """A guide's weight in the model's loss, whose parts are a tenth of the values' in size."""
-_METRICS = ('consistency', 'reward', 'cost', 'reward_value', 'cost_value')
 
 
 class Learners:
@@ -151,16 +150,15 @@ class Learners:
                            members: Tensor, numbers: dict[str, Any],
                            guidance: tuple[Tensor, ...]
                            ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-        loss = model_loss(networks, Batch(**batch), replace(self._loss, **numbers), noise, members)
-        total = loss.total
+        total, parts, latents = model_loss(networks, Batch(**batch),
+                                           replace(self._loss, **numbers), noise, members)
         if guidance:
             actions, weight = guidance
             z = networks.encode(batch['obs'].flatten(0, 1))
             mean = torch.tanh(networks.policy_distribution(z)[0])
             apart = (mean - actions[:-1].flatten(0, 1)).square().mean()
             total = total + _OF_MODEL * weight * apart
-        parts = {f'{name}_loss': getattr(loss, name) for name in _METRICS}
-        return total, parts, loss.latents
+        return total, {f'{name}_loss': part for name, part in parts.items()}, latents
 
     # -- of all -------------------------------------------------------------------------------
 

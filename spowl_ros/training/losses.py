@@ -65,26 +65,16 @@ def cost_value_target(networks: Networks, next_z: Tensor, next_action: Tensor, c
     return cost + discount * (1 - terminated) * q
 
 
-@dataclass
-class ModelLoss:
-    """Loss of world model and values, its parts (scalars), and the predicted latents."""
-
-    total: Tensor
-    consistency: Tensor
-    reward: Tensor
-    cost: Tensor
-    reward_value: Tensor
-    cost_value: Tensor
-    latents: Tensor     # (H + 1, B, D), detached
-
-
 def model_loss(networks: Networks, batch: Batch, config: LossConfig, noise: Tensor,
-               members: Tensor) -> ModelLoss:
+               members: Tensor) -> tuple[Tensor, dict[str, Tensor], Tensor]:
     """
     Losses of one batch of sequences.
 
     `noise` (H * B, A) is standard normal for the policy at the next latents; `members` (2,)
     are the target members; their minimum is in the reward value's target.
+
+    :return: loss of world model and values; its parts by name, detached, before their weights;
+        the predicted latents (H + 1, B, D), detached
     """
     horizon, size = batch.reward.shape
     with torch.no_grad():
@@ -128,8 +118,8 @@ def model_loss(networks: Networks, batch: Batch, config: LossConfig, noise: Tens
         'cost_value': masked(networks.cost_value.loss(za, y_cost).mean(dim=0)),
     }
     total = sum(getattr(config, name) * part for name, part in parts.items())
-    return ModelLoss(total, **{name: part.detach() for name, part in parts.items()},
-                     latents=torch.stack(latents).detach())
+    return (total, {name: part.detach() for name, part in parts.items()},
+            torch.stack(latents).detach())
 
 
 @dataclass

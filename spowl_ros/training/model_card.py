@@ -16,10 +16,30 @@ IDLE = 5.0
 
 def model_card(bundle: Bundle) -> str:
     """Return Markdown on what a bundle is, how it was made and what was measured."""
-    contract, settings = bundle.contract, bundle.settings
+    contract, settings, origin = bundle.contract, bundle.settings, bundle.provenance
+    fields = '\n'.join(f'| {f.name} | {f.sensor} | {f.size} | {f.unit} |' for f in contract.fields)
+    interface = f"""| field | sensor | values | unit |
+|---|---|---|---|
+{fields}
+
+Action: {', '.join(contract.action.names)} ({contract.action.kind}), from
+{list(contract.action.low)} to {list(contract.action.high)}"""
+    if not bundle.plans:
+        compared = origin['compared_with_its_library']
+        return f"""# {contract.task}
+
+A policy for {contract.robot}, decided every {contract.control_period:g} s. Another library has
+trained it; it came as {origin['policy']} (SHA-256 {origin['policy_sha256']}), exported by
+{origin['exported_by'] or 'an unknown program'}. There is no world model, no planner and no value:
+monitors that judge those know nothing here.
+
+{f'{compared} commands of that library are reproduced.' if compared else
+ 'Nothing was compared with what that library computes.'}
+
+{interface}.
+"""
     off = ('\nPlanning is off: the policy acts alone until the parameter `planner.kind` says '
            'otherwise.\n' if settings.kind == 'policy' else '')
-    fields = '\n'.join(f'| {f.name} | {f.sensor} | {f.size} | {f.unit} |' for f in contract.fields)
     return f"""# {contract.task}
 
 A latent planning controller for {contract.robot}: at each decision, every
@@ -32,19 +52,14 @@ action and period, behind the package's monitors and supervisor. Learned in simu
 here says how it behaves where the observations differ from those of the simulation.
 
 ## Observation
-| field | sensor | values | unit |
-|---|---|---|---|
-{fields}
-
-Action: {', '.join(contract.action.names)} ({contract.action.kind}), from
-{list(contract.action.low)} to {list(contract.action.high)}, each changing by at most
+{interface}, each changing by at most
 {contract.action.change:.0%} of its range from one decision to the next.
 
 ## Measured
 {_measured(bundle.measured)}
 
 ## Made by
-{_list(bundle.provenance)}
+{_list(origin)}
 """
 
 

@@ -290,7 +290,7 @@ class Head(MLP):
                  dropout: float = 0.0) -> None:
         super().__init__(config.latent_dim + config.action_dim, config.mlp_dim, config.mlp_layers,
                          bins.count, config.activation, members=members, dropout=dropout)
-        nn.init.zeros_(self.layers[-1].weight)
+        nn.init.zeros_(self.layers[-1].get_parameter('weight'))
         self.codec = TwoHot(bins, config.readout)
 
     def scalar(self, z: Tensor, action: Tensor, members: Tensor | None = None,

@@ -10,12 +10,15 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.files import sync_directory, write_whole
 from spowl_ros.control import bundle as bundles
 from spowl_ros.control.bundle import Bundle
+from spowl_ros.control.contract import Contract
 from spowl_ros.control.signature import SIGNATURE
+from spowl_ros.training.model_card import model_card
 
 if TYPE_CHECKING:
     import onnx
@@ -39,14 +42,20 @@ def flops(model: onnx.ModelProto) -> int:
     return total
 
 
-def write_bundle(directory: Path, make: Callable[[Path], Bundle],
-                 card: Callable[[Bundle], str]) -> Bundle:
+def plausible(contract: Contract) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the ends (O,), (O,) of a range of plausible observations."""
+    sizes = [field.size for field in contract.fields]
+    low = [max(field.low, -5.0) for field in contract.fields]
+    high = [min(field.high, 5.0) for field in contract.fields]
+    return np.repeat(low, sizes), np.repeat(high, sizes)
+
+
+def write_bundle(directory: Path, make: Callable[[Path], Bundle]) -> Bundle:
     """
-    Write a bundle beside its place, verify it, and put it there.
+    Write a bundle with its card beside its place, verify it, and put it there.
 
     :param directory: replaced if it is already a bundle; must not exist otherwise
     :param make: writes graphs, golden vectors and weights into a directory
-    :param card: returns the model card
     :raises SpowlError: the directory is no bundle, or a signed one, or the written bundle is
         incomplete
     """
@@ -61,7 +70,7 @@ def write_bundle(directory: Path, make: Callable[[Path], Bundle],
         building = Path(folder) / 'new'
         building.mkdir()
         bundle = make(building)
-        (building / bundles.MODEL_CARD).write_text(card(bundle))
+        (building / bundles.MODEL_CARD).write_text(model_card(bundle))
         content = {name: (building / name).read_bytes()
                    for name in bundles.listed(bundle.graphs)}
         for name, data in content.items():  # what is written with the manifest is synced

@@ -27,8 +27,6 @@ _GROUPS = {
     TARGET: ('target_reward_value', 'target_cost_value'),
 }
 """Networks of each group; the targets copy the model's last networks, in the same order."""
-_FIRST = 'encoder'
-"""The network with its own learning rate."""
 
 
 def each(learners: int, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -67,26 +65,21 @@ class Stack:
 
     def __init__(self, members: Sequence[Networks]) -> None:
         self.members = list(members)
-        self.names: dict[str, list[str]] = {}
         self.flat: dict[str, Tensor] = {}
         """(M, P) by group."""
-        self._shapes: dict[str, list[torch.Size]] = {}
+        self._shapes: dict[str, dict[str, torch.Size]] = {}
         for group, nets in _GROUPS.items():
-            named = [(f'{net}.{name}', parameter) for net in nets
-                     for name, parameter in getattr(members[0], net).named_parameters()]
-            self.names[group] = [name for name, _ in named]
-            self._shapes[group] = [parameter.shape for _, parameter in named]
+            shapes = {f'{net}.{name}': parameter.shape for net in nets
+                      for name, parameter in getattr(members[0], net).named_parameters()}
+            self._shapes[group] = shapes
             self.flat[group] = torch.stack([
-                torch.cat([member.get_parameter(name).detach().flatten()
-                           for name in self.names[group]]) for member in members])
+                torch.cat([member.get_parameter(name).detach().flatten() for name in shapes])
+                for member in members])
             for row, member in zip(self.flat[group], members, strict=True):
                 for name, view in self.parts(group, row).items():
                     member.get_parameter(name).data = view
-        self.encoder_size = sum(
-            shape.numel() for name, shape in zip(self.names[MODEL], self._shapes[MODEL],
-                                                 strict=True) if name.startswith(f'{_FIRST}.'))
-        own = members[0].state_dict().keys() - {name for group in self.names.values()
-                                               for name in group}
+        self.encoder_size = sum(parameter.numel() for parameter in members[0].encoder.parameters())
+        own = members[0].state_dict().keys() - set().union(*self._shapes.values())
         self.buffers = {name: torch.stack([member.get_buffer(name) for member in members])
                         for name in sorted(own)}
         """(M, ...) by name: untrained tensors of each learner."""
@@ -102,9 +95,9 @@ class Stack:
     def parts(self, group: str, row: Tensor) -> dict[str, Tensor]:
         """Return the weights (P,) of one learner's group by name and in their shapes."""
         shapes = self._shapes[group]
-        pieces = row.split([shape.numel() for shape in shapes])
-        return {name: piece.view(shape) for name, piece, shape
-                in zip(self.names[group], pieces, shapes, strict=True)}
+        pieces = row.split([shape.numel() for shape in shapes.values()])
+        return {name: piece.view(shape)
+                for (name, shape), piece in zip(shapes.items(), pieces, strict=True)}
 
     def call(self, rows: dict[str, Tensor], buffers: dict[str, Tensor],
              function: Callable[..., Any], *args: Any) -> Any:

@@ -31,7 +31,7 @@ from spowl_ros.control.bundle import Bundle, Graph
 from spowl_ros.control.contract import JOINT_SENSORS, Contract
 from spowl_ros.control.planner_settings import PlannerSettings
 from spowl_ros.robot.fields import SENSORS
-from spowl_ros.training.onnx_graphs import flops, shapes, write_bundle
+from spowl_ros.training.onnx_graphs import flops, plausible, shapes, write_bundle
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -101,7 +101,7 @@ def wrap(policy: Path, contract_file: Path, directory: Path, vectors: Path | Non
         _write_golden(bundle, building, given, policy)
         return bundle
 
-    return write_bundle(directory, make, _card)
+    return write_bundle(directory, make)
 
 
 def _read_contract(path: Path) -> tuple[Contract, PolicyForm]:
@@ -214,36 +214,35 @@ def _complete(policy: Path, model: onnx.ModelProto, contract: Contract,
 def _around(contract: Contract, form: PolicyForm, taken: str, given: str,
             ) -> tuple[list[Any], list[Any], list[Any]]:
     """Return the nodes before and after the network, and their constants."""
+    nodes: list[Any] = []
     constants: list[Any] = []
 
-    def constant(name: str, values: Any) -> str:
-        constants.append(numpy_helper.from_array(np.asarray(values, np.float32), name))
-        return name
+    def add(operator: str, output: str, *inputs: str, **values: Any) -> str:
+        """Add a node of inputs and of constants by name; return its output."""
+        constants.extend(numpy_helper.from_array(np.asarray(value, np.float32), name)
+                         for name, value in values.items())
+        nodes.append(helper.make_node(operator, [*inputs, *values], [output]))
+        return output
 
-    steps: list[tuple[str, list[str]]] = []
+    last = io.OBSERVATION
     if form.mean:
-        steps.append(('Sub', [constant('mean', [form.mean])]))
+        last = add('Sub', 'taken/Sub', last, mean=[form.mean])
     if form.std:
-        steps.append(('Div', [constant('std', [form.std])]))
+        last = add('Div', 'taken/Div', last, std=[form.std])
     if form.clip:
-        steps.append(('Clip', [constant('low', -form.clip), constant('high', form.clip)]))
-    before, last = [], io.OBSERVATION
-    for operator, more in steps:
-        before.append(helper.make_node(operator, [last, *more], [f'taken/{operator}']))
-        last = f'taken/{operator}'
-    if form.clip:  # clipping must not turn NaN into a number
-        before += [helper.make_node('Mul', [io.OBSERVATION, constant('nothing', 0.0)], ['zero']),
-                   helper.make_node('Add', [last, 'zero'], ['taken/whole'])]
-        last = 'taken/whole'
-    before.append(helper.make_node('Identity', [last], [taken]))
+        last = add('Clip', 'taken/Clip', last, low=-form.clip, high=form.clip)
+        # clipping must not turn NaN into a number
+        zero = add('Mul', 'zero', io.OBSERVATION, nothing=0.0)
+        last = add('Add', 'taken/whole', last, zero)
+    add('Identity', taken, last)
+    before = len(nodes)
     low, high = np.array(contract.action.low), np.array(contract.action.high)
     half, middle = (high - low) / 2, (high + low) / 2
     scale = np.array(form.scale) if form.scale else half
     offset = np.array(form.offset) if form.offset else middle
-    after = [helper.make_node('Mul', [given, constant('scale', [scale / half])], ['scaled']),
-             helper.make_node('Add', ['scaled', constant('offset', [(offset - middle) / half])],
-                              [io.POLICY_ACTION])]
-    return before, after, constants
+    scaled = add('Mul', 'scaled', given, scale=[scale / half])
+    add('Add', io.POLICY_ACTION, scaled, offset=[(offset - middle) / half])
+    return nodes[:before], nodes[before:], constants
 
 
 def _chosen(policy: Path, what: str, there: dict[str, Any], name: str) -> str:
@@ -285,10 +284,9 @@ def _write_golden(bundle: Bundle, building: Path, given: tuple[Any, Any] | None,
     :raises SpowlError: a vector differs; the message names the first
     """
     if given is None:
-        random = np.random.default_rng(0)
-        low = np.concatenate([np.full(f.size, max(f.low, -5.0)) for f in bundle.contract.fields])
-        high = np.concatenate([np.full(f.size, min(f.high, 5.0)) for f in bundle.contract.fields])
-        observations = random.uniform(low, high, (CASES, len(low))).astype(np.float32)
+        low, high = plausible(bundle.contract)
+        observations = np.random.default_rng(0).uniform(
+            low, high, (CASES, len(low))).astype(np.float32)
     else:
         observations = given[0]
     session = bundle.sessions()[io.POLICY]
@@ -308,31 +306,6 @@ def _write_golden(bundle: Bundle, building: Path, given: tuple[Any, Any] | None,
     arrays: dict[str, Any] = {f'{io.POLICY}.{io.OBSERVATION}': observations[:, None],
                               f'{io.POLICY}.{io.POLICY_ACTION}': actions}
     np.savez_compressed(building / bundles.GOLDEN, **arrays)
-
-
-def _card(bundle: Bundle) -> str:
-    """Return the model card of the bundle, as Markdown."""
-    contract, origin = bundle.contract, bundle.provenance
-    fields = '\n'.join(f'| {f.name} | {f.sensor} | {f.size} | {f.unit} |'
-                       for f in contract.fields)
-    compared = origin['compared_with_its_library']
-    return f"""# {contract.task}
-
-A policy for {contract.robot}, decided every {contract.control_period:g} s. Another library has
-trained it; it came as {origin['policy']} (SHA-256 {origin['policy_sha256']}), exported by
-{origin['exported_by'] or 'an unknown program'}. There is no world model, no planner and no value:
-monitors that judge those know nothing here.
-
-{f'{compared} commands of that library are reproduced.' if compared else
- 'Nothing was compared with what that library computes.'}
-
-| field | sensor | values | unit |
-|---|---|---|---|
-{fields}
-
-Action: {', '.join(contract.action.names)} ({contract.action.kind}), from
-{list(contract.action.low)} to {list(contract.action.high)}.
-"""
 
 
 def _line(error: BaseException) -> str:

@@ -161,6 +161,18 @@ def test_the_average_follows_the_networks() -> None:
     assert plain.averages is plain.weights
 
 
+def test_targets_follow_the_values_at_their_rate() -> None:
+    """After an update a target has moved towards its value by the rate's fraction."""
+    made = learners(settings=LearnerSettings(optimiser=OptimiserConfig(target_rate=0.25)))
+    net = made.weights.members[0]
+    before = [p.clone() for p in net.target_cost_value.parameters()]
+    made.update(batch())
+    for old, new, value in zip(before, net.target_cost_value.parameters(),
+                               net.cost_value.parameters(), strict=True):
+        torch.testing.assert_close(new, old.lerp(value, 0.25))
+        assert not torch.equal(new, old)
+
+
 @pytest.mark.parametrize('target', [-2.0, 0.5])
 def test_entropy_is_steered_to_its_target(target: float) -> None:
     """Below the target entropy weighs more with every update, above it less."""

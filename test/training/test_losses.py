@@ -48,7 +48,9 @@ def loss_of(networks: Networks, batch: Batch, config: LossConfig | None = None
             ) -> dict[str, torch.Tensor]:
     """Return all parts of the loss for fixed noise."""
     noise = torch.randn(H * B, 2, generator=torch.Generator().manual_seed(2))
-    return vars(model_loss(networks, batch, config or LossConfig(), noise, torch.tensor([0, 2])))
+    total, parts, latents = model_loss(networks, batch, config or LossConfig(), noise,
+                                       torch.tensor([0, 2]))
+    return {'total': total, **parts, 'latents': latents}
 
 
 def test_nothing_past_an_end_counts(networks: Networks, batch: Batch) -> None:
