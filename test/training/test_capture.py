@@ -45,26 +45,28 @@ class Watched(TorchDispatchMode):
 
 
 @pytest.mark.parametrize('changes', [
-    {},
-    {'constraint': {'kind': 'augmented'}},
-    {'optimiser': {'average_rate': 0.1, 'entropy_target': -1.0}},
-    {'networks': {'window': 2, 'latent_dim': 16, 'enc_dim': 16, 'mlp_dim': 16}},
+    {'constraint': {'kind': 'augmented'},
+     'optimiser': {'average_rate': 0.1, 'entropy_target': -1.0},
+     'networks': {'window': 2, 'latent_dim': 8, 'enc_dim': 8, 'mlp_dim': 8}},
     {'task': 'SafetyAntGoal1-v0', 'guide': {'gait': 'gaits/Ant.yaml'}},
-], ids=['tiny', 'augmented', 'entropy', 'window', 'gait'])
+], ids=['augmented, entropy, window', 'budget, gait'])
 def test_a_capture_can_hold_what_is_captured(
         changes: dict[str, Any], tiny_data: dict[str, Any], tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch) -> None:
     """Updates and actions, also guided and planned ones, stay on the device."""
     watched = Watched()
+    captured = set()
 
     def call(self: Captured) -> dict[str, Tensor]:
+        captured.add(self._work.__name__)
         with watched:
             return self._work()
 
     monkeypatch.setattr(Captured, '__call__', call)
     data = {**tiny_data, **changes}
-    data['collect'] = {**data['collect'], 'decisions': 90}
+    data['collect'] = {**data['collect'], 'action_repeat': 2, 'decisions': 42}
     data['schedule'] = {**data['schedule'], 'evaluate': 1000}
     Trainer(from_dict(data), tmp_path / 'run').run()
+    assert captured == {'_learn', '_work'}  # updates, actions
     assert watched.calls > 1000
     assert not watched.faults
