@@ -163,7 +163,7 @@ def test_the_average_follows_the_networks() -> None:
 
 def test_targets_follow_the_values_at_their_rate() -> None:
     """After an update a target has moved towards its value by the rate's fraction."""
-    made = learners(settings=LearnerSettings(optimiser=OptimiserConfig(target_rate=0.25)))
+    made = learners([0], replace(PLAIN, optimiser=OptimiserConfig(target_rate=0.25)))
     net = made.weights.members[0]
     before = [p.clone() for p in net.target_cost_value.parameters()]
     made.update(batch())
