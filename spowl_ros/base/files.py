@@ -117,7 +117,7 @@ def check_writable(*paths: str | Path | None) -> None:
     :param paths: None stands for a file that is not wanted
     :raises SpowlError: no such directory, no permission, or the name is a directory
     """
-    for path in map(Path, filter(None, paths)):
+    for path in (Path(path) for path in paths if path is not None):
         folder = Path(os.path.realpath(path)).parent
         if path.exists() and not path.is_file() and not path.is_dir():
             if not os.access(path, os.W_OK):
