@@ -191,8 +191,8 @@ def test_an_obstacle_in_the_blind_zone_stops_the_robot() -> None:
     seen = adaptation.sense_obstacles(hits, HAZARD_RADIUS, ROBOT_RADIUS, 16)['hazards_lidar']
     supervision = Supervision(agreed, SupervisionSettings(margin_response='stop'))
     supervision.start(0.0)
-    supervision.see(agreed.field('hazards_lidar'), seen, 10**9, 0.0)
-    supervision.see(agreed.field('velocimeter'), np.zeros(3), 10**9, 0.0)
+    supervision.region.see('hazards_lidar', seen, 10**9, 0.0)
+    supervision.region.see('velocimeter', np.zeros(3), 10**9, 0.0)
     assert supervision.command(np.array([1.0, 0.0]), 0.0).state == 'stopped'
     assert supervision.command(np.array([-1.0, 0.0]), 0.0).state == 'passing'
 

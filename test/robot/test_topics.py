@@ -170,12 +170,11 @@ def test_slowed_behind_the_adapter_is_slower(point: Contract) -> None:
     """Near a hazard, a command has that part of the speed which the factor says."""
     described, agreed = robot({'adapter': True}, point)
     command = RobotCommand(described, agreed.action)
-    scan, velocity = agreed.field('hazards_lidar'), agreed.field('velocimeter')
     settings = SupervisionSettings(margin_response='slow', slow_factor=0.2)
     supervision = Supervision(agreed, settings)
     supervision.start(0.0)
-    supervision.see(scan, sector_closeness(np.array([0.3]), np.zeros(1), 16), 10**9, 0.0)
-    supervision.see(velocity, np.zeros(3), 10**9, 0.0)
+    supervision.region.see('hazards_lidar', sector_closeness(np.array([0.3]), np.zeros(1), 16), 10**9, 0.0)
+    supervision.region.see('velocimeter', np.zeros(3), 10**9, 0.0)
     drive = adaptation.PointDrive()
     result = supervision.command(command.effective([0.7, 0.0]), 0.0)
     assert result.state == 'slowed'
