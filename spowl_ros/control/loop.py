@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from spowl_ros.control.controller import Controller
@@ -30,7 +31,12 @@ _AFTER_LIMIT_S = 0.001
 """How long after a sensor's time-out the loop decides."""
 _LATE = 0.02
 """Fraction of decisions that may be ready only after the time at which commands go out."""
+_RECENT = 250
+"""Decisions whose times the latency follows; a slow stretch is forgotten after as many."""
 _LATENCY_STEP_S = 0.0003
+"""Greatest change of the latency from one decision to the next."""
+_ON_TIME = round(_RECENT * (1.0 - _LATE)) - 1
+"""Of the last decisions' times in ascending order, the place of the one to wait for."""
 _LAST_DECISION_S = 0.5
 """Seconds that the decision in progress may take when the loop is ended."""
 _OVERDUE = 2.0
@@ -44,24 +50,34 @@ class SteadyLatency:
     Holds commands back to a constant latency, at which nearly all decisions are ready.
 
     A constant delay is easier on a control loop than a shorter one that varies (as in logical
-    execution time, Henzinger et al. 2003). The latency follows a quantile of the decisions' times.
+    execution time, Henzinger et al. 2003). It follows a quantile of the last decisions' times.
 
     :param longest: greatest latency, seconds
     """
 
     def __init__(self, longest: float) -> None:
         self._longest = longest
+        self._taken, self._sorted = np.zeros(_RECENT), np.zeros(_RECENT)
+        self._count = 0
         self.seconds = 0.0
         """Latency after the arrival of the sensors."""
 
     def wait(self, arrival: float) -> None:
         """Sleep until the command is due; `arrival` is of the sensors, steady clock, seconds."""
-        left = arrival + self.seconds - time.monotonic()
-        late = left < 0.0
-        self.seconds = min(max(self.seconds + _LATENCY_STEP_S * (late - _LATE), 0.0),
-                           self._longest)
-        if not late:
+        taken = time.monotonic() - arrival
+        left = self.seconds - taken
+        self.follow(taken)
+        if left > 0.0:
             time.sleep(left)
+
+    def follow(self, taken: float) -> None:
+        """Let the latency follow one more decision, ready `taken` seconds after the sensors."""
+        self._taken[self._count % _RECENT] = taken
+        self._count += 1
+        self._sorted[:] = self._taken
+        self._sorted.partition(_ON_TIME)
+        wanted = min(float(self._sorted[_ON_TIME]), self._longest)
+        self.seconds += min(max(wanted - self.seconds, -_LATENCY_STEP_S), _LATENCY_STEP_S)
 
 
 class DecisionLoop:

@@ -281,6 +281,17 @@ def test_a_latency_is_never_held_beyond_the_deadline() -> None:
     assert latency.seconds == 0.002
 
 
+def test_a_slow_stretch_is_forgotten() -> None:
+    """Commands are held back for as many decisions as are remembered, not for minutes."""
+    latency = SteadyLatency(0.02)
+    for taken in [0.001] * 300 + [0.01] * 40:
+        latency.follow(taken)
+    assert latency.seconds == pytest.approx(0.01)
+    for _ in range(290):
+        latency.follow(0.001)
+    assert latency.seconds == pytest.approx(0.001)
+
+
 def test_a_stop_is_never_held_back(untrained_bundle: Path) -> None:
     """What is not a plan's or the policy's command goes out at once."""
     loaded = bundle.load(untrained_bundle)
