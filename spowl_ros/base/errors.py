@@ -47,7 +47,7 @@ def one_line(text: object) -> str:
 
 def first_line(error: BaseException) -> str:
     """Return the first line of a library's error, cut to 300 characters; its type if empty."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
 def to_line(message: object) -> str:

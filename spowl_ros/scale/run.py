@@ -19,7 +19,7 @@ import socket
 import time
 from typing import Any
 
-from spowl_ros.base.files import write_whole
+from spowl_ros.base.files import write_json
 from spowl_ros.evaluation.episodes import AgentSource, evaluate
 from spowl_ros.sim.perturbation import Perturbation
 
@@ -68,7 +68,7 @@ def perform(run: Training | Evaluating) -> dict[str, Any]:
             found = _train(run) if isinstance(run, Training) else _evaluate(run)
             found |= {'seconds': time.perf_counter() - begin, 'node': socket.gethostname(),
                       'attempts': attempts(run.folder)}
-            write_whole(run.folder / DONE, (json.dumps(found, indent=2) + '\n').encode())
+            write_json(run.folder / DONE, found)
         return found
 
 
@@ -120,7 +120,7 @@ def _evaluate(run: Evaluating) -> dict[str, Any]:
     _note_attempt(run.folder, 0)
     figures = evaluate(run.source, run.planner, run.seeds, perturbation=run.perturbation,
                        details=run.details).to_dict()
-    write_whole(run.folder / RESULT, (json.dumps(figures, indent=2) + '\n').encode())
+    write_json(run.folder / RESULT, figures)
     return {'episodes': figures['episodes'],
             **{f'{name}{suffix}': figures[name][part] for name in ('return', 'cost')
                for suffix, part in (('', 'mean'), ('_low', 'low'), ('_high', 'high'))},

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 import torch
 
-from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.errors import SpowlError, first_line
 from spowl_ros.control.planner_settings import PlannerSettings
 from spowl_ros.training import saved
 from spowl_ros.training.networks import Networks
@@ -26,14 +26,12 @@ class PlannerAgent:
     """Plans for episodes side by side; each episode draws noise from its own seed."""
 
     def __init__(self, networks: Networks, settings: PlannerSettings) -> None:
-        self._networks, self._settings = networks.eval(), settings
-        self.window = networks.config.window
+        self._settings, self.window = settings, networks.config.window
         self._device = next(networks.parameters()).device
+        self._planner = PlannerModule(networks, settings).to(self._device).eval()
 
     def begin(self, seeds: Sequence[int]) -> None:
         """Begin an episode in each of as many lanes."""
-        self._networks.eval()
-        self._planner = PlannerModule(self._networks, self._settings).to(self._device)
         self._memory = self._planner.memory(len(seeds))
         self._generators = [torch.Generator(self._device).manual_seed(seed) for seed in seeds]
 
@@ -77,7 +75,7 @@ def usable(device: str) -> torch.device:
         return torch.zeros(1, device=device).device
     except (RuntimeError, AssertionError) as error:  # also where PyTorch was built without it
         raise SpowlError(f'PyTorch {torch.__version__} cannot use the device {device!r}: '
-                         f'{str(error).splitlines()[0]}; use cpu') from error
+                         f'{first_line(error)}; use cpu') from error
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from spowl_ros.base.errors import first_line
+
 log = logging.getLogger(__name__)
 
 
@@ -27,7 +29,7 @@ class Compiled:
         except torch._dynamo.exc.BackendCompilerFailed as error:
             if self._function is self._plain:  # the failure is of something inside
                 raise
-            _warn(next(iter(str(error).splitlines()), ''))
+            _warn(first_line(error))
             self._function = self._plain
             return self._plain(*args)
 

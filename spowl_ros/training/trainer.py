@@ -190,9 +190,9 @@ class Trainer:
         :raises SpowlError: numbers that are not finite, a full disk, or environments that fail at
             every start
         """
-        for member in self.members:
-            member.progress = Progress(member.directory, self.decisions)
         try:
+            for member in self.members:
+                member.progress = Progress(member.directory, self.decisions)
             with logging_redirect_tqdm(), tqdm(
                     total=self.config.collect.decisions, initial=self.decisions,
                     unit='decision', desc=self.config.task, dynamic_ncols=True,

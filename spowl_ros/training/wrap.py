@@ -20,7 +20,7 @@ import onnx
 from onnx import TensorProto, compose, helper, inliner, numpy_helper, shape_inference, utils
 
 from spowl_ros.base import settings, yaml
-from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.errors import SpowlError, first_line
 from spowl_ros.base.files import read_bounded
 from spowl_ros.base.settings import setting
 from spowl_ros.control import bundle as bundles
@@ -76,8 +76,8 @@ def wrap(policy: Path, contract_file: Path, directory: Path, vectors: Path | Non
         model = onnx.load(policy)  # includes its weights, which may be in a file beside it
         onnx.checker.check_model(model)
     except Exception as error:  # protobuf's and onnx's exceptions have no common base
-        raise SpowlError(f'{policy} is no ONNX model that can be checked: {_line(error)}'
-                         ) from error
+        raise SpowlError(f'{policy} is no ONNX model that can be checked: '
+                         f'{first_line(error)}') from error
     _check_joints(policy, model, contract)
     graph = _complete(policy, model, contract, form)
     try:
@@ -208,7 +208,7 @@ def _complete(policy: Path, model: onnx.ModelProto, contract: Contract,
         return shape_inference.infer_shapes(whole, strict_mode=True, data_prop=True)
     except shape_inference.InferenceError as error:
         raise SpowlError(f'{policy} does not take an observation of {contract.size} values to '
-                         f'{contract.action.size} actions: {_line(error)}') from error
+                         f'{contract.action.size} actions: {first_line(error)}') from error
 
 
 def _around(contract: Contract, form: PolicyForm, taken: str, given: str,
@@ -306,7 +306,3 @@ def _write_golden(bundle: Bundle, building: Path, given: tuple[Any, Any] | None,
     arrays: dict[str, Any] = {f'{io.POLICY}.{io.OBSERVATION}': observations[:, None],
                               f'{io.POLICY}.{io.POLICY_ACTION}': actions}
     np.savez_compressed(building / bundles.GOLDEN, **arrays)
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

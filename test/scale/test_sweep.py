@@ -16,6 +16,9 @@ import torch
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.cli.main import main
+from spowl_ros.control.settings import ControllerSettings
+from spowl_ros.evaluation.agents import BundleAgents
+from spowl_ros.evaluation.episodes import EvaluatedEpisode, Evaluation
 from spowl_ros.scale import run as runs
 from spowl_ros.scale import sweep as sweeps
 from spowl_ros.training import config as configuration
@@ -75,6 +78,20 @@ evaluations:
     assert len({run.name for run in found}) == len(found)
     assert {run.training.config['batch_size'] for run in trainings} == {64, 128}
     assert [run.name for run in planned(tmp_path, text)] == [run.name for run in found]
+
+
+def test_a_figure_that_is_no_number_is_not_a_result(
+        untrained_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with `spowl evaluate --json`, NaN is refused: the run fails, and is not done."""
+    episode = EvaluatedEpisode(0, float('nan'), 0.0, 1, 1, 0, {'policy': 1}, 0.0)
+    found = Evaluation('SafetyPointGoal1-v0', 'policy', (episode,), 1.0)
+    monkeypatch.setattr(runs, 'evaluate', lambda *_, **__: found)
+    source = BundleAgents(untrained_bundle, ControllerSettings(), 'SafetyPointGoal1-v0', 10)
+    asked = runs.Evaluating(tmp_path / 'run', source, 'policy', range(1), None, {})
+    with pytest.raises(ValueError, match='not JSON compliant'):
+        runs.perform(asked)
+    assert runs.done(asked.folder) is None
+    assert not (asked.folder / runs.RESULT).exists()
 
 
 @pytest.mark.slow

@@ -264,6 +264,16 @@ def test_not_a_number_ends_the_run(net: str, tiny: TrainConfig, tmp_path: Path) 
     assert all(parameter.isfinite().all() for parameter in networks.parameters())
 
 
+def test_environments_go_where_the_progress_cannot_be_written(tiny: TrainConfig, tmp_path: Path
+                                                               ) -> None:
+    """A run that cannot begin leaves no environment behind, and no process of a worker."""
+    trainer = Trainer(tiny, tmp_path)
+    (tmp_path / 'progress.csv').mkdir()
+    with pytest.raises(SpowlError, match='cannot write the progress'):
+        trainer.run(quiet=True)
+    assert [worker.streams for worker in trainer.collector.workers] == [{}]
+
+
 def test_bad_directories_are_one_line(uninterrupted: Path, tiny: TrainConfig, tmp_path: Path
                                       ) -> None:
     """A directory in use, one that cannot be made, and one without a run each say what to do."""
