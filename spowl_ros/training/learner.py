@@ -109,7 +109,7 @@ class Learners:
                       for group, eps in ((MODEL, 1e-8), (POLICY, 1e-5))}
         self._quantiles = torch.tensor([0.05, 0.95], device=self.device)
         self._model_loss = self._of_all(self._model_loss_of_one, o.compile)
-        self._policy_terms = self._of_all(_policy_terms, o.compile)
+        self._policy_terms = self._of_all(policy_terms, o.compile)
 
     # -- settings ---------------------------------------------------------------------------
 
@@ -146,15 +146,15 @@ class Learners:
 
     # -- of one learner, without its axis -----------------------------------------------------
 
-    def _model_loss_of_one(self, networks: Networks, batch: dict[str, Tensor], noise: Tensor,
+    def _model_loss_of_one(self, networks: Networks, batch: Batch, noise: Tensor,
                            members: Tensor, numbers: dict[str, Any],
                            guidance: tuple[Tensor, ...]
                            ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-        total, parts, latents = model_loss(networks, Batch(**batch),
-                                           replace(self._loss, **numbers), noise, members)
+        total, parts, latents = model_loss(networks, batch, replace(self._loss, **numbers), noise,
+                                           members)
         if guidance:
             actions, weight = guidance
-            z = networks.encode(batch['obs'].flatten(0, 1))
+            z = networks.encode(batch.obs.flatten(0, 1))
             mean = torch.tanh(networks.policy_distribution(z)[0])
             apart = (mean - actions[:-1].flatten(0, 1)).square().mean()
             total = total + _OF_MODEL * weight * apart
@@ -179,7 +179,7 @@ class Learners:
         flat, o = self.weights.flat, self._optimiser
         leaf = flat[MODEL].detach().requires_grad_()
         total, metrics, latents = self._model_loss(
-            {**flat, MODEL: leaf}, self.weights.buffers, dict(vars(batch)),
+            {**flat, MODEL: leaf}, self.weights.buffers, batch,
             self._noise(batch.reward[0].numel()), self._pairs(), self._varied['loss'],
             guidance or ())
         gradient, = torch.autograd.grad(total.sum(), leaf)
@@ -203,25 +203,25 @@ class Learners:
         rho = rho ** torch.arange(steps, device=z.device, dtype=z.dtype)
         weight = (rho / (steps * size)).repeat_interleave(size, dim=-1).expand(self.count, -1)
         with torch.no_grad():
-            low, high = torch.quantile(terms['value'], self._quantiles, dim=1)
+            low, high = torch.quantile(terms.value, self._quantiles, dim=1)
             spread = (high - low).clamp_min(0.0)
             spread = torch.maximum(spread, full(spread, o.least_scale))
             state['value_scale'] += o.scale_rate * (spread - state['value_scale'])
-        value = (state['entropy_weight'].unsqueeze(-1) * terms['log_prob']
-                 - terms['value'] / state['value_scale'].unsqueeze(-1))
+        value = (state['entropy_weight'].unsqueeze(-1) * terms.log_prob
+                 - terms.value / state['value_scale'].unsqueeze(-1))
         if guidance is not None:
-            apart = (terms['mean'] - guidance.actions.flatten(1, 2)).square().mean(dim=-1)
+            apart = (terms.mean - guidance.actions.flatten(1, 2)).square().mean(dim=-1)
             value = value + guidance.weight.unsqueeze(-1) * apart
-        loss = self._constrained('loss', value, terms['cost_value'], weight,
+        loss = self._constrained('loss', value, terms.cost_value, weight,
                                  state['value_scale'])
         gradient, = torch.autograd.grad(loss.sum(), leaf)
         rate = full(state['value_scale'], o.policy_learning_rate).unsqueeze(-1)
         norm = self._adam[POLICY].step(gradient, rate, o.gradient_norm)
         with torch.no_grad():
-            mean_cost_value = terms['cost_value'].mean(dim=-1)
-            entropy = -terms['log_prob'].mean(dim=-1)
+            mean_cost_value = terms.cost_value.mean(dim=-1)
+            entropy = -terms.log_prob.mean(dim=-1)
             metrics = {'policy_loss': loss.detach(), 'policy_gradient_norm': norm,
-                       'value': terms['value'].mean(dim=-1),
+                       'value': terms.value.mean(dim=-1),
                        'cost_value': mean_cost_value, 'entropy': entropy,
                        **{name: value.clone() for name, value in state.items()},
                        'multiplier': self.constraint['multiplier'].clone()}
@@ -326,10 +326,6 @@ class Learners:
 def _column(value: float | Tensor) -> float | Tensor:
     """Return a setting that broadcasts with (M, N)."""
     return value.unsqueeze(-1) if isinstance(value, Tensor) else value
-
-
-def _policy_terms(networks: Networks, *args: Tensor) -> dict[str, Tensor]:
-    return dict(vars(policy_terms(networks, *args)))
 
 
 def _act(networks: Networks, obs: Tensor, noise: Tensor) -> Tensor:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,8 +14,7 @@ from spowl_ros.base.settings import setting
 from spowl_ros.training.networks import Networks
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(NamedTuple):
     """
     B sequences of H decisions; axis 0 is time.
 
@@ -122,8 +122,7 @@ def model_loss(networks: Networks, batch: Batch, config: LossConfig, noise: Tens
             torch.stack(latents).detach())
 
 
-@dataclass
-class PolicyTerms:
+class PolicyTerms(NamedTuple):
     """Terms of the policy's loss at latents (N, D)."""
 
     log_prob: Tensor    # (N,)

@@ -59,8 +59,7 @@ def batch(*seeds: int) -> Batch:
                            action=draw(H, B, 2).clamp(-1, 1), reward=draw(H, B),
                            cost=(draw(H, B) > 0.5).float(), terminated=torch.zeros(H, B),
                            mask=mask))
-    return Batch(**{name: torch.stack([getattr(part, name) for part in parts])
-                    for name in vars(parts[0])})
+    return Batch(*map(torch.stack, zip(*parts, strict=True)))
 
 
 def weights(made: Learners, learner: int = 0) -> dict[str, torch.Tensor]:
@@ -221,7 +220,7 @@ def test_the_captured_update_is_the_uncaptured_one() -> None:
                         [replace(PLAIN, seed=seed) for seed in (0, 1)])
 
     made, plain = on_device(), on_device()
-    fixed = Batch(**{name: value.cuda() for name, value in vars(batch(1, 2)).items()})
+    fixed = Batch(**{name: value.cuda() for name, value in batch(1, 2)._asdict().items()})
     step = Captured(lambda: made.update(fixed), made.device, made.generators)
     for _ in range(8):
         captured, direct = step(), plain.update(fixed)

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 
@@ -56,8 +54,8 @@ def loss_of(networks: Networks, batch: Batch, config: LossConfig | None = None
 def test_nothing_past_an_end_counts(networks: Networks, batch: Batch) -> None:
     """What happened past an episode's end changes no loss."""
     past = batch.mask == 0
-    changed = replace(
-        batch, reward=torch.where(past, 9.0, batch.reward),
+    changed = batch._replace(
+        reward=torch.where(past, 9.0, batch.reward),
         cost=torch.where(past, 9.0, batch.cost), terminated=past.float(),
         action=torch.where(past.unsqueeze(-1), -batch.action, batch.action),
         next_obs=torch.where(past.unsqueeze(-1), -batch.next_obs, batch.next_obs))
@@ -83,7 +81,7 @@ def test_rare_costs_weigh_more(networks: Networks, batch: Batch) -> None:
     """The imbalance weight multiplies the cost's loss where there is cost, nowhere else."""
     parts = [loss_of(networks, batch, LossConfig(cost_imbalance=w))['cost'] for w in (0, 1, 10)]
     torch.testing.assert_close(parts[2] - parts[0], 10 * (parts[1] - parts[0]))
-    free = replace(batch, cost=torch.zeros(H, B))
+    free = batch._replace(cost=torch.zeros(H, B))
     torch.testing.assert_close(loss_of(networks, free, LossConfig(cost_imbalance=10))['cost'],
                                loss_of(networks, free, LossConfig(cost_imbalance=1))['cost'])
 
