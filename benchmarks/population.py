@@ -26,8 +26,8 @@ import torch
 
 from spowl_ros.training import config as configuration
 from spowl_ros.training import population
+from spowl_ros.training.acceleration import WARM_UP, Captured
 from spowl_ros.training.buffer import ReplayBuffer
-from spowl_ros.training.capture import WARM_UP, Captured
 from spowl_ros.training.collect import Collector
 from spowl_ros.training.config import TrainConfig
 from spowl_ros.training.learner import Learners

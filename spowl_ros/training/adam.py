@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spowl_ros.training.compiled import Compiled
+from spowl_ros.training.acceleration import Compiled
 
 _BETAS = 0.9, 0.999
 

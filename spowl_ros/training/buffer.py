@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spowl_ros.training.compiled import Compiled
+from spowl_ros.training.acceleration import Compiled
 from spowl_ros.training.losses import Batch
 from spowl_ros.training.stream import decision_shapes
 

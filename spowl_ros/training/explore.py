@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 import torch
 from torch import Tensor
 
-from spowl_ros.training.capture import Captured
+from spowl_ros.training.acceleration import Captured
 from spowl_ros.training.config import TrainConfig
 from spowl_ros.training.learner import Learners
 from spowl_ros.training.networks import Networks

@@ -10,7 +10,7 @@ next improvement is called `next_...`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 import copy
 from dataclasses import asdict, replace
 import importlib.metadata
@@ -160,14 +160,11 @@ def trace(planner: PlannerModule, observation: Tensor, noise: Noise,
 
 def export(networks: Networks, contract: Contract, settings: PlannerSettings,
            directory: str | Path, *, provenance: dict[str, Any] | None = None,
-           measured: dict[str, Any] | None = None, calibration: dict[str, Any] | None = None,
-           observations: Iterable[np.ndarray] = (), cases: int = GOLDEN_CASES,
-           exportable: bool = True) -> Bundle:
+           cases: int = GOLDEN_CASES, exportable: bool = True) -> Bundle:
     """
     Write a bundle and load it again, which verifies it.
 
     :param directory: replaced if it is already a bundle; must not exist otherwise
-    :param observations: typical ones for the golden vectors; plausible random ones by default
     :param cases: number of golden vectors
     :param exportable: use `inference.exportable`; False measures what it gains
     :raises SpowlError: networks that do not fit the contract, or a directory that is no bundle
@@ -188,14 +185,11 @@ def export(networks: Networks, contract: Contract, settings: PlannerSettings,
     def make(building: Path) -> Bundle:
         planner = PlannerModule(faster(networks) if exportable else networks,
                                 search).cpu().eval()
-        candidates = [torch.as_tensor(np.asarray(o), dtype=torch.float32).view(1, -1)
-                      for o in observations] or _plausible(contract, 8 * cases)
-        candidates = _widened(candidates, config, contract)
-        graphs, weights = _write_graphs(planner, candidates[0], building)
-        _write_golden(networks, search, candidates, cases, graphs, building)
+        observations = _observations(config, contract, 8 * cases)
+        graphs, weights = _write_graphs(planner, observations[0], building)
+        _write_golden(networks, search, observations, cases, graphs, building)
         origin = {'task': contract.task, 'versions': _versions(), **(provenance or {})}
-        return Bundle(building, contract, asdict(config), settings, graphs, weights, origin,
-                      measured, calibration)
+        return Bundle(building, contract, asdict(config), settings, graphs, weights, origin)
 
     return write_bundle(directory, make)
 
@@ -248,25 +242,18 @@ def export_bundle(source: Path, directory: str | Path, changes: dict[str, Any]) 
     return write_bundle(Path(directory), make)
 
 
-def _plausible(contract: Contract, count: int) -> list[Tensor]:
-    """Return random observations (1, O) in the middle of the fields' ranges."""
-    generator = torch.Generator().manual_seed(0)
+def _observations(config: NetworkConfig, contract: Contract, count: int) -> list[Tensor]:
+    """Return random plausible observations (1, O) with their windows, after random actions."""
+    drawn, chosen = torch.Generator().manual_seed(0), np.random.default_rng(0)
     low, high = (torch.from_numpy(end).float() for end in plausible(contract))
-    return [low + (high - low) * torch.rand(1, contract.size, generator=generator)
-            for _ in range(count)]
-
-
-def _widened(observations: list[Tensor], config: NetworkConfig, contract: Contract
-             ) -> list[Tensor]:
-    """Return consecutive observations (1, O) with their windows, after random actions."""
-    generator = np.random.default_rng(0)
     wide = Wide(config.window, contract.size, contract.action.rest.astype(np.float32))
     seen = []
-    for i, observation in enumerate(observations):
-        action = generator.uniform(-1, 1, contract.action.size).astype(np.float32)
-        values = observation[0].numpy()
-        seen.append(torch.from_numpy(wide.after(action, values) if i else wide.begin(values)))
-    return [one.clone().view(1, -1) for one in seen]
+    for i in range(count):
+        values = (low + (high - low) * torch.rand(contract.size, generator=drawn)).numpy()
+        action = chosen.uniform(-1, 1, contract.action.size).astype(np.float32)
+        widened = wide.after(action, values) if i else wide.begin(values)
+        seen.append(torch.from_numpy(widened).view(1, -1))
+    return seen
 
 
 def _write_graphs(planner: PlannerModule, observation: Tensor, directory: Path

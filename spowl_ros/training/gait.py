@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,6 +26,9 @@ from spowl_ros.control.contract import SCAN_RANGE, Contract
 SENSED = ('joint_position', 'joint_velocity', 'contact_force')
 """Sensors that give the phase, in the order of `Gait.sensed`."""
 _VELOCITY_LIMIT = 20.0
+
+Stroke = tuple[float, float, float]
+"""Mean and amplitudes of the phase's cosine and sine."""
 
 
 @dataclass(frozen=True)
@@ -53,26 +55,13 @@ class GaitConfig:
     obstacles: str
     """Scan of what costs."""
     avoidance: Avoidance
-    phase: dict[str, list[float]]
+    phase: dict[str, tuple[float, float]]
     """
     Weights of a sensor's value in the phase's cosine and sine; a joint's angle in rad, its
     velocity in 10 rad/s, a force in N. The sensor `offset` is always 1.
     """
-    strokes: dict[str, list[list[float]]]
-    """
-    For each actuator, (3, 3): mean and amplitudes of the phase's cosine and sine; for any heading,
-    plus additions for forward and for left headings.
-    """
-
-    def __post_init__(self) -> None:
-        for kind, parts, shape in (('phase', self.phase, (2,)), ('strokes', self.strokes, (3, 3))):
-            for name, numbers in parts.items():
-                try:
-                    found: tuple[int, ...] = np.array(numbers).shape
-                except ValueError:  # rows of different lengths
-                    found = ()
-                if found != shape:
-                    raise ValueError(f'{kind} of {name} are not numbers of shape {shape}')
+    strokes: dict[str, tuple[Stroke, Stroke, Stroke]]
+    """Three for each actuator: for any heading, then what forward and left headings add."""
 
 
 def load(path: Path) -> GaitConfig:

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.settings import setting
+from spowl_ros.training.acceleration import Compiled
 from spowl_ros.training.adam import Adam
-from spowl_ros.training.compiled import Compiled
 from spowl_ros.training.constraint import full
 from spowl_ros.training.losses import Batch, model_loss, policy_terms
 from spowl_ros.training.networks import Networks

@@ -22,9 +22,9 @@ from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.names import BEST
 from spowl_ros.training import checkpoint, gait, initial
 from spowl_ros.training import config as configuration
+from spowl_ros.training.acceleration import Captured
 from spowl_ros.training.agent import usable
 from spowl_ros.training.buffer import ReplayBuffer
-from spowl_ros.training.capture import Captured
 from spowl_ros.training.collect import CHARGES, Collected, Collector
 from spowl_ros.training.config import TrainConfig
 from spowl_ros.training.explore import Explorer
@@ -32,8 +32,7 @@ from spowl_ros.training.gait import Gait
 from spowl_ros.training.learner import Guidance, Learners
 from spowl_ros.training.member import Member
 from spowl_ros.training.networks import Networks
-from spowl_ros.training.progress import FILE, Progress
-from spowl_ros.training.stopwatch import Stopwatch
+from spowl_ros.training.progress import FILE, Progress, Stopwatch
 from spowl_ros.training.validation import Validation
 
 CHECKPOINT = 'checkpoint.pt'

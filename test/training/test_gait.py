@@ -107,12 +107,12 @@ def test_file_that_is_no_gait_is_refused(text: str, tmp_path: Path) -> None:
     ('phase', {'hip_1': [1.0]}),
 ])
 def test_numbers_of_a_wrong_shape_are_refused(part: str, numbers: Any, tmp_path: Path) -> None:
-    """It says whose numbers are wrong and what shape is wanted."""
+    """It says whose numbers are wrong and how many are wanted."""
     config = dataclasses.asdict(shipped('Ant'))
     config[part] |= numbers
     path = tmp_path / 'gait.yaml'
     path.write_text(yaml.dump(config))
-    with pytest.raises(SpowlError, match=rf'no gait in .*{part} of hip_1 are not numbers of'):
+    with pytest.raises(SpowlError, match=rf"no gait in .*'{part}.hip_1.*wanted a list of"):
         load(path)
 
 

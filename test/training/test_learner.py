@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.training.acceleration import Captured
 from spowl_ros.training.adam import Adam
-from spowl_ros.training.capture import Captured
 from spowl_ros.training.config import TrainConfig
 from spowl_ros.training.constraint import AugmentedLagrangian, BudgetController
 from spowl_ros.training.learner import Guidance, Learners, OptimiserConfig

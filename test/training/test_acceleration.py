@@ -12,7 +12,7 @@ from torch import Tensor
 from torch import bool as boolean
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from spowl_ros.training.capture import Captured
+from spowl_ros.training.acceleration import Captured
 from spowl_ros.training.config import from_dict
 from spowl_ros.training.trainer import Trainer
 

@@ -1,16 +1,27 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Capture a function of tensors in a CUDA graph, where CUDA exists: launches then cost nothing."""
+"""
+Make functions of tensors faster where this machine can; elsewhere they run as they are.
+
+`Captured` replays a CUDA graph, so that launches cost nothing; `Compiled` uses a compiler.
+"""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
+import logging
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from spowl_ros.base.errors import first_line
+
 Work = Callable[[], dict[str, Tensor]]
 WARM_UP = 3
 """Calls before the capture; libraries and compilers settle in them."""
+
+log = logging.getLogger(__name__)
 
 
 class Captured:
@@ -57,3 +68,28 @@ class Captured:
         with torch.cuda.graph(graph):
             self._result = self._work()
         return graph
+
+
+class Compiled:
+    """Calls a function compiled by torch.compile; one warning, and no more, if that fails."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._plain = function
+        self._function: Callable[..., Any] = torch.compile(function, dynamic=False)
+
+    def __call__(self, *args: Any) -> Any:
+        """Return what the function returns."""
+        try:
+            return self._function(*args)
+        except torch._dynamo.exc.BackendCompilerFailed as error:
+            if self._function is self._plain:  # the failure is of something inside
+                raise
+            _warn(first_line(error))
+            self._function = self._plain
+            return self._plain(*args)
+
+
+@cache
+def _warn(reason: str) -> None:
+    log.warning('torch.compile fails here, so updates are slower; optimiser.compile=false '
+                'leaves it out: %.160s', reason)
