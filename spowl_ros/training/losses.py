@@ -83,10 +83,10 @@ def model_loss(networks: Networks, batch: Batch, config: LossConfig, noise: Tens
         target_z, fresh_z = encoded[:horizon], encoded[horizon:]
         flat_z = target_z.flatten(0, 1)
         next_action = networks.act(flat_z, noise).action
-        flat = (batch.terminated.flatten(),)
-        y = reward_value_target(networks, flat_z, next_action, batch.reward.flatten(), *flat,
+        over = batch.terminated.flatten()
+        y = reward_value_target(networks, flat_z, next_action, batch.reward.flatten(), over,
                                 config.discount, members)
-        y_cost = cost_value_target(networks, flat_z, next_action, batch.cost.flatten(), *flat,
+        y_cost = cost_value_target(networks, flat_z, next_action, batch.cost.flatten(), over,
                                    config.cost_discount, config.cost_value_target)
 
     z = networks.encode(batch.obs[0])

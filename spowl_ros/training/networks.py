@@ -394,10 +394,10 @@ class Networks(nn.Module):
         x = self.dynamics(torch.cat([z, action], dim=-1))
         return simnorm(x, self.config.simnorm_dim)
 
-    def policy_distribution(self, z: Tensor, frozen: bool = False) -> tuple[Tensor, Tensor]:
+    def policy_distribution(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Mean (before the squash) and log standard deviation, each (..., A)."""
         c = self.config
-        mean, raw = self.policy(z, frozen=frozen).chunk(2, dim=-1)
+        mean, raw = self.policy(z).chunk(2, dim=-1)
         span = c.log_std_max - c.log_std_min
         return mean, c.log_std_min + 0.5 * span * (torch.tanh(raw) + 1)
 

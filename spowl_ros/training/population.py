@@ -159,7 +159,6 @@ class Population:
         """The last row of each learner, by name."""
         self.failed: dict[str, str] = {}
         """Reason for a learner's end, by name."""
-        self._ended: set[str] = set()
 
     def run(self) -> None:
         """
@@ -209,20 +208,13 @@ class Population:
         try:
             row, failure = pipe.recv()
         except (EOFError, OSError):
-            if name not in self._ended:
-                self._end(name, 'its process was killed; continue with --resume')
-            return False
+            row, failure = None, 'its process was killed; continue with --resume'
         if row:
             self.rows[name] = row
-        else:
-            self._end(name, failure)
-        return True
-
-    def _end(self, name: str, failure: str) -> None:
-        self._ended.add(name)
-        if failure:
+        elif failure:
             self.failed[name] = failure
             log.error('%s has failed, the other learners go on: %s', name, failure)
+        return row is not None
 
     def _postfix(self, running: int) -> str:
         rows = list(self.rows.values())
