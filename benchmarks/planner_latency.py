@@ -24,8 +24,8 @@ from spowl_ros.control import bundle
 from spowl_ros.control.bundle import Bundle
 from spowl_ros.control.planner_settings import PlannerSettings
 from spowl_ros.evaluation.latency import measure
+from spowl_ros.training.checkpoint import bundle_networks
 from spowl_ros.training.networks import BinConfig, NetworkConfig
-from spowl_ros.training.saved import bundle_networks
 from spowl_ros.training.untrained import export_untrained
 
 COLUMNS = ('step', 'threads', 'p50_ms', 'p99_ms', 'cpu_ms', 'policy_p50_ms', 'mflop', 'gflops',

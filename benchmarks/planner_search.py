@@ -28,8 +28,8 @@ from spowl_ros.control import bundle
 from spowl_ros.control.planner_settings import PlannerSettings
 from spowl_ros.evaluation.episodes import evaluate
 from spowl_ros.evaluation.latency import measure
+from spowl_ros.training.checkpoint import bundle_networks
 from spowl_ros.training.export import export
-from spowl_ros.training.saved import bundle_networks
 
 SIZES = ('iterations', 'samples', 'policy_candidates', 'elites')
 LEARNED_WITH = ('horizon', 'discount', 'cost_discount')

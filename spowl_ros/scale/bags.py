@@ -20,7 +20,7 @@ from spowl_ros.scale.store import Place
 from spowl_ros.scale.work import Work
 
 OUT_OF_ORDER = 10_000
-"""Greatest number of rows that wait for an earlier bag; at this limit no new bag begins."""
+"""While so many rows wait for an earlier bag, no new bag begins."""
 _LARGEST_ROW = 2**20
 
 
@@ -43,20 +43,20 @@ def rows(cluster: Cluster, places: Iterator[Place], work: Work, cache: Path,
     """
     known: dict[int, dict[str, Any]] = {}
     numbered = enumerate(places)
-    next_row = asked = 0
+    next_row = 0
     exhausted = False
 
     def pull() -> tuple[int, Place] | None:
-        nonlocal asked, exhausted
-        while asked - next_row < OUT_OF_ORDER:
-            number, place = next(numbered, (asked, None))
-            if place is None:
+        nonlocal exhausted
+        while len(known) < OUT_OF_ORDER:
+            job = next(numbered, None)
+            if job is None:
                 exhausted = True
                 return None
-            asked = number + 1
+            number, place = job
             row = _remembered(cache, work, place)
             if row is None:
-                return number, place
+                return job
             known[number] = {**row, 'bag': place.url}
             on_row(False)
         return None

@@ -14,7 +14,7 @@ import torch
 
 from spowl_ros.base.errors import SpowlError, first_line
 from spowl_ros.control.planner_settings import PlannerSettings
-from spowl_ros.training import saved
+from spowl_ros.training import checkpoint
 from spowl_ros.training.networks import Networks
 from spowl_ros.training.planner import Memory, Noise, PlannerModule
 
@@ -96,5 +96,5 @@ class NetworkAgents:
         :raises SpowlError: no such model or device
         """
         torch.set_num_threads(1)
-        networks, _ = saved.read(self.path)
+        networks, _ = checkpoint.read_networks(self.path)
         return PlannerAgent(networks.to(usable(self.device)), self.settings)

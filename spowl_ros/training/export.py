@@ -48,7 +48,6 @@ from spowl_ros.training.planner import (
     Proposal,
     Search,
 )
-from spowl_ros.training.saved import bundle_networks
 
 OPSET = 20
 GOLDEN_CASES = 4
@@ -228,7 +227,7 @@ def export_bundle(source: Path, directory: str | Path, changes: dict[str, Any]) 
     if differing & {entry.name for entry in declared(settings) if entry.read_only}:
         provenance = {name: value for name, value in bundle.provenance.items()
                       if name != 'versions'}
-        return export(bundle_networks(bundle), bundle.contract, settings, directory,
+        return export(checkpoint.bundle_networks(bundle), bundle.contract, settings, directory,
                       provenance={**provenance, 'networks_of': bundle.digest})
 
     def make(building: Path) -> Bundle:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.contract import Contract
-from spowl_ros.training import saved
+from spowl_ros.training import checkpoint
 from spowl_ros.training.networks import NetworkConfig, Networks
 
 FIRST_LAYER = 'encoder.layers.0.weight'
@@ -30,7 +30,7 @@ def start_from(path: Path, networks: Networks, contract: Contract) -> None:
     :param contract: of the task of `networks`
     :raises SpowlError: no networks there, or networks of other sizes
     """
-    theirs, their_contract = saved.read(path)
+    theirs, their_contract = checkpoint.read_networks(path)
     ours = {name: value.cpu() for name, value in networks.state_dict().items()}
     given = theirs.state_dict()
     given[FIRST_LAYER] = _by_name(

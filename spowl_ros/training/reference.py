@@ -33,16 +33,11 @@ class Reference:
     arrays: dict[str, np.ndarray]
     """Every array of the npz file except the weights."""
     settings: dict[str, Any]
-    """The json file."""
+    """The json file; its `cases` are the settings of the planner calls."""
 
     def tensor(self, name: str) -> torch.Tensor:
         """Return an array as a tensor."""
         return torch.from_numpy(self.arrays[name])
-
-    @property
-    def cases(self) -> list[dict[str, Any]]:
-        """Return the settings of the planner calls."""
-        return list(self.settings['cases'])
 
     def planner_settings(self, case: dict[str, Any]) -> PlannerSettings:
         """Return the settings of one planner call: the authors' planner, one iteration."""

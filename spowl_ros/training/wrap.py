@@ -13,9 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 import onnx
 from onnx import TensorProto, compose, helper, inliner, numpy_helper, shape_inference, utils
 
@@ -32,9 +33,6 @@ from spowl_ros.control.contract import JOINT_SENSORS, Contract
 from spowl_ros.control.planner_settings import PlannerSettings
 from spowl_ros.robot.fields import SENSORS
 from spowl_ros.training.onnx_graphs import flops, plausible, shapes, write_bundle
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 LEAST_OPSET = 13
 CASES = 16

@@ -64,8 +64,8 @@ def shown(decided: list[Plan]) -> list[str]:
 @pytest.mark.slow
 def test_knobs_by_name_decide_as_packed_ones(older: Bundle, tmp_path: Path, changes: dict) -> None:
     """Exported anew, networks of a bundle of schema 2 decide the same, bit for bit."""
+    from spowl_ros.training.checkpoint import bundle_networks
     from spowl_ros.training.export import export
-    from spowl_ros.training.saved import bundle_networks
 
     newer = export(bundle_networks(older), older.contract, older.settings, tmp_path / 'new')
     assert newer.schema == 3 and 'knob.temperature' in newer.graphs[graph_io.IMPROVE].inputs

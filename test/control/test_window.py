@@ -20,7 +20,7 @@ from spowl_ros.control.planner import Planner
 from spowl_ros.control.planner_settings import PlannerSettings
 from spowl_ros.control.window import Wide, Window
 from spowl_ros.sim.environment import contract
-from spowl_ros.training.saved import bundle_networks
+from spowl_ros.training.checkpoint import bundle_networks
 from spowl_ros.training.untrained import COMPACT, export_untrained
 
 K = 2

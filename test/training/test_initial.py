@@ -15,10 +15,10 @@ from spowl_ros.base.errors import SpowlError
 from spowl_ros.control import bundle as bundles
 from spowl_ros.sim import environment
 from spowl_ros.training import checkpoint
+from spowl_ros.training.checkpoint import bundle_networks
 from spowl_ros.training.config import TrainConfig
 from spowl_ros.training.initial import start_from
 from spowl_ros.training.networks import Networks
-from spowl_ros.training.saved import bundle_networks
 from spowl_ros.training.trainer import Trainer
 from spowl_ros.training.untrained import COMPACT, untrained_networks
 

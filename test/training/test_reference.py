@@ -162,7 +162,7 @@ def test_reference_planner(references: list[Reference], exportable: bool) -> Non
     one of the elites must fail ours.
     """
     for ref in references:
-        for case in ref.cases:
+        for case in ref.settings['cases']:
             check_plan(ref, case, exportable)
 
 

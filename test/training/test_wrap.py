@@ -25,7 +25,7 @@ from spowl_ros.control.controller import Controller
 from spowl_ros.control.observation import Observation
 from spowl_ros.control.policy import Policy
 from spowl_ros.sim import environment
-from spowl_ros.training.saved import bundle_networks
+from spowl_ros.training.checkpoint import bundle_networks
 from spowl_ros.training.wrap import wrap
 
 HERE = Path(__file__).resolve().parent / 'policies'
