@@ -23,21 +23,21 @@ def run_chunks(cluster: Cluster, source: AgentSource, chunks: list[list[int]],
     :param on_ended: gets the episodes of each chunk as it ends
     :raises SpowlError: an episode fails, or no machine of the cluster can run it
     """
-    opened = pickle.dumps((source, perturbation, max(map(len, chunks))))
+    opening = pickle.dumps(partial(runner, source, max(map(len, chunks)), perturbation))
     pull = partial(next, iter(chunks), None)
-    for outcome in cluster.run(partial(_run_chunk, opened), pull):
+    for outcome in cluster.run(partial(_run_chunk, opening), pull):
         if outcome.failed:
             raise SpowlError(f'episodes from seed {outcome.job[0]} on: {outcome.failed}')
         on_ended(outcome.value)
 
 
-def _run_chunk(opened: bytes, seeds: list[int]) -> list[EvaluatedEpisode]:
-    """Run episodes side by side; `opened` is for `_open`."""
-    return _open(opened)(seeds)
+def _run_chunk(opening: bytes, seeds: list[int]) -> list[EvaluatedEpisode]:
+    """Run episodes side by side."""
+    return _open(opening)(seeds)
 
 
 @lru_cache(1)  # a worker runs many chunks of the same evaluation
-def _open(opened: bytes) -> ChunkRunner:
-    """Return what runs episodes, of the pickled source, perturbation and number of lanes."""
-    source, perturbation, lanes = pickle.loads(opened)
-    return runner(source, lanes, perturbation)
+def _open(opening: bytes) -> ChunkRunner:
+    """Return what the pickled function returns, which runs episodes."""
+    runs: ChunkRunner = pickle.loads(opening)()
+    return runs

@@ -187,7 +187,10 @@ def export(networks: Networks, contract: Contract, settings: PlannerSettings,
         observations = _observations(config, contract, 8 * cases)
         graphs, weights = _write_graphs(planner, observations[0], building)
         _write_golden(networks, search, observations, cases, graphs, building)
-        origin = {'task': contract.task, 'versions': _versions(), **(provenance or {})}
+        versions = {'spowl_ros': importlib.metadata.version('spowl_ros'),
+                    'torch': torch.__version__, 'onnx': onnx.__version__,
+                    'onnxruntime': onnxruntime.__version__}
+        origin = {'task': contract.task, 'versions': versions, **(provenance or {})}
         return Bundle(building, contract, asdict(config), settings, graphs, weights, origin)
 
     return write_bundle(directory, make)
@@ -368,8 +371,3 @@ def _agree(ours: dict[str, list[tuple[Named, Named]]],
     return all(torch.allclose(value.double(), other[1][name].double(), rtol=margin, atol=margin)
                for stage in ours for one, other in zip(ours[stage], others[stage])
                for name, value in one[1].items())
-
-
-def _versions() -> dict[str, str]:
-    return {'spowl_ros': importlib.metadata.version('spowl_ros'), 'torch': torch.__version__,
-            'onnx': onnx.__version__, 'onnxruntime': onnxruntime.__version__}

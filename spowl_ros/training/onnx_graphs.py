@@ -7,10 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 import tempfile
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+import onnx
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.files import sync_directory, write_whole
@@ -19,9 +20,6 @@ from spowl_ros.control.bundle import Bundle
 from spowl_ros.control.contract import Contract
 from spowl_ros.control.signature import SIGNATURE
 from spowl_ros.training.model_card import model_card
-
-if TYPE_CHECKING:
-    import onnx
 
 
 def shapes(values: Any) -> dict[str, list[int]]:

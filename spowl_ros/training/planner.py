@@ -123,6 +123,7 @@ class PlannerModule(nn.Module):
         super().__init__()
         self.settings = settings
         self.networks = InferenceNetworks(networks)
+        self.action_dim = networks.config.action_dim
         members, heads = networks.config.num_q, settings.heads
         self.draws_heads = settings.head_choice == 'random' and 0 < heads < members
         # heads to evaluate per candidate: a draw from them needs all
@@ -136,11 +137,6 @@ class PlannerModule(nn.Module):
             counts, probabilities = _resamples(members)
             self.register_buffer('resamples', counts, persistent=False)
             self.register_buffer('resample_probabilities', probabilities, persistent=False)
-
-    @property
-    def action_dim(self) -> int:
-        """Return A."""
-        return self.networks.config.action_dim
 
     def memory(self, batch: int) -> Memory:
         """Return the memory of `batch` environments before their first decision."""

@@ -21,8 +21,6 @@ from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.planner_settings import PlannerSettings
 from spowl_ros.training.networks import BinConfig, NetworkConfig, Networks
 
-_SUFFIXES = {'weight': 'weight', 'bias': 'bias', 'ln.weight': 'ln_weight', 'ln.bias': 'ln_bias'}
-
 
 @dataclass(frozen=True)
 class Reference:
@@ -97,4 +95,4 @@ def _depth(arrays: dict[str, np.ndarray], net: str) -> int:
 def _parameter(name: str) -> str:
     """Return our name of the weight `w.<net>.<layer>.<what>`."""
     _, net, layer, what = name.split('.', 3)
-    return f'{net}.layers.{layer}.{_SUFFIXES[what]}'
+    return f'{net}.layers.{layer}.{what.replace(".", "_")}'

@@ -89,9 +89,6 @@ class Stack:
                 setattr(member.get_submodule(owner), attribute, row)
         self._caller = _Caller(members[0])
 
-    def __len__(self) -> int:
-        return len(self.members)
-
     def parts(self, group: str, row: Tensor) -> dict[str, Tensor]:
         """Return the weights (P,) of one learner's group by name and in their shapes."""
         shapes = self._shapes[group]
