@@ -10,6 +10,7 @@ uses them. Published figures use the default.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -24,8 +25,6 @@ from spowl_ros.cli._numbers import between
 from spowl_ros.control.planner_settings import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from spowl_ros.evaluation.episodes import AgentSource
     from spowl_ros.sim.perturbation import Perturbation
 

@@ -39,7 +39,6 @@ CASES = 16
 TOLERANCE = 1e-3
 """Tolerance of golden vectors: error of a command as a fraction of half its range."""
 _INNER = 'policy/'
-_EXPORTED = 'spowl wrap'
 
 
 @dataclass(frozen=True)
@@ -197,7 +196,7 @@ def _complete(policy: Path, model: onnx.ModelProto, contract: Contract,
         [helper.make_tensor_value_info(io.OBSERVATION, TensorProto.FLOAT, [1, contract.size])],
         [helper.make_tensor_value_info(io.POLICY_ACTION, TensorProto.FLOAT,
                                        [1, contract.action.size])],
-        [*part.graph.initializer, *added]), producer_name=_EXPORTED,
+        [*part.graph.initializer, *added]), producer_name='spowl wrap',
         opset_imports=[helper.make_opsetid('', opset)], ir_version=model.ir_version)
     for entry in (*whole.graph.node, *whole.graph.initializer):
         entry.ClearField('metadata_props')
