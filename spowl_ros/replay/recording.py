@@ -16,8 +16,10 @@ from spowl_ros.bags.context import read_context
 from spowl_ros.bags.reader import Bag
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.names import DECISION
+from spowl_ros.base.settings import declared
 from spowl_ros.control.decision import LARGEST, Decision, is_cost
 from spowl_ros.control.run_record import Episode
+from spowl_ros.control.settings import ControllerSettings
 from spowl_ros.drawing.outline import Outline, outline_of, solids
 from spowl_ros.robot.episode import BEGIN_TOPIC, BEGIN_TYPE
 from spowl_ros.robot.topics import Edge, load_robot, topics
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 OUTCOMES = ('reward', 'cost')
 MARKERS = 'simulator/markers'
 EPISODE = 'simulator/episode'
+MOST_ITERATIONS = next(int(entry.high or 0) for entry in declared(ControllerSettings())
+                       if entry.name == 'planner.iterations')
+"""Most improvements of one plan."""
 
 
 @dataclass(frozen=True)
@@ -113,12 +118,17 @@ class RecordedRun:
         return str(parameters.get('robot', ''))
 
     def events(self) -> Iterator[tuple[int, Event]]:
-        """Yield time of reception (nanoseconds) and event, in order."""
+        """
+        Yield time of reception (nanoseconds) and event, in order.
+
+        :raises SpowlError: a message cannot be read, or a decision is not one of this robot
+        """
         readers = {**dict.fromkeys(self._sensors, self._samples),
                    **{topic: reader for topic, (_, reader) in OTHERS.items()}}
         present = {self._prefix + name: (name, reader) for name, reader in readers.items()}
         self._edge = Edge()
         self._refused: dict[str, tuple[int, str]] = {}
+        decided = 0
         for stored in self.bag.messages(present):
             name, reader = present[stored.topic]
             message = self.bag.decode(stored)
@@ -128,6 +138,9 @@ class RecordedRun:
                 raise SpowlError(f'{self.bag.path}: a message on {stored.topic} cannot be read: '
                                  f'{error}') from error
             for event in events:
+                if isinstance(event, Decision):
+                    self._check_decision(event, decided)
+                    decided += 1
                 yield stored.time_ns, event
         self.bag.damage += [f'{topic}: {count} messages are refused, the last because of {reason}'
                             for topic, (count, reason) in self._refused.items()]
@@ -196,6 +209,26 @@ class RecordedRun:
             if present is not None and present.type != wanted:
                 raise SpowlError(f'bag {self.bag.path}: {self._prefix + topic} is a '
                                  f'{present.type}, wanted {wanted}')
+
+    def _check_decision(self, decision: Decision, index: int) -> None:
+        """
+        Make sure that a recorded decision is one of this robot.
+
+        :raises SpowlError: its action, stamps or silences are not as many as the contract says, or
+            its plan has more improvements than a plan can have
+        """
+        contract, fields = self.contract, len(self.contract.fields)
+        has = f'bag {self.bag.path}: decision {index} has'
+        parts = (('action', len(decision.action), contract.action.size),
+                 ('stamps_ns', len(decision.stamps_ns), fields),
+                 ('silences', len(decision.silences), fields))
+        for name, count, wanted in parts:
+            if count != wanted and (name == 'action' or decision.stamps_ns or count):
+                raise SpowlError(f'{has} {count} values in {name}, and {contract.task} has '
+                                 f"{wanted}; it was not made by this robot's controller")
+        if decision.plan is not None and decision.plan.iterations > MOST_ITERATIONS:
+            raise SpowlError(f'{has} {decision.plan.iterations} improvements, at most '
+                             f'{MOST_ITERATIONS} are possible')
 
 
 def sensors_in(path: Path, contract: Contract, robot_file: str,

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 import json
 from pathlib import Path
@@ -25,6 +25,7 @@ from spowl_ros.control.decision import Decision
 from spowl_ros.control.run_record import Episode
 from spowl_ros.replay import dataset
 from spowl_ros.replay.recording import Outcome, RecordedRun, Sample
+from spowl_ros.replay.replay import Replayer
 from spowl_ros.robot.topics import load_robot
 
 if TYPE_CHECKING:
@@ -114,6 +115,26 @@ def test_what_the_bag_lacks_is_left_out_and_counted(real_time_bag: Path, lock_st
     assert written.left_out == {'without its whole observation': 1}
     assert written.episodes == 2
     assert 40 not in columns(tmp_path / 'set')['step']
+
+
+@pytest.mark.parametrize('part', ['action', 'stamps_ns', 'silences'])
+def test_a_decision_of_another_robot_is_refused(lock_step_bag: Path, bundle: Bundle, part: str,
+                                                tmp_path: Path,
+                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dataset and replay name the decision that the contract does not fit, and write nothing."""
+    from_items = Decision.from_items
+
+    def shorter(items: Iterable[tuple[str, str]]) -> Decision:
+        decision = from_items(items)
+        return replace(decision, **{part: getattr(decision, part)[:1]})
+
+    monkeypatch.setattr(Decision, 'from_items', shorter)
+    wrong = f'decision 0 has 1 values in {part}, and {bundle.contract.task} has'
+    with pytest.raises(SpowlError, match=wrong):
+        dataset.write([lock_step_bag], bundle.contract, tmp_path / 'set')
+    assert not (tmp_path / 'set').exists()
+    with Bag(lock_step_bag) as bag, pytest.raises(SpowlError, match=wrong):
+        Replayer(bag, bundle).run()
 
 
 @pytest.mark.parametrize('leap_s', [60.0, -60.0, -1.0], ids=str)
