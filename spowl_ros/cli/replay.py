@@ -137,7 +137,6 @@ def run(args: argparse.Namespace) -> int:
     return SpowlError.EXIT_CODE if left_out else 0
 
 
-
 def _refuse_outputs(args: argparse.Namespace, option: str, why: str) -> None:
     """
     Make sure that nothing is asked for that an option cannot give.
@@ -253,19 +252,7 @@ def summary(measured: dict[str, Any]) -> str:
         *(f'  NOTE         {line}' for line in remarks(measured)),
         f'  decisions    {measured["decisions"]}, {compared[measured["identical"]]}',
         f'  episodes     {len(measured["episodes"])}, return {text(measured["return"])}, '
-        f'cost {text(measured["cost"])} (return: more is better; cost: 0 is best)',
-        f'  acted        {sources}',
-        f'  cost value   bias {text(cost_value["bias"])}, RMS error {text(cost_value["rmse"])}, '
-        f'rank correlation {text(cost_value["correlation"])} (1 is best)',
-        f'  alarms       {alarm["hits"]} hits, {alarm["misses"]} misses, '
-        f'{alarm["false_alarms"]} false, lead {text(alarm["lead_seconds"])} s',
-        f'  latency      p50 {text(latency["p50"])} ms, p99 {text(latency["p99"])} ms, '
-        f'{latency["deadline_misses"]} deadlines missed']
-    if budget := measured['budget']:
-        lines.insert(-2, f'  budget       {budget["limit"]:g} an episode, {text(budget["spent"])} '
-                     f'spent, {text(budget["left"])} left, {budget["exceeded"]} episodes over it; '
-                     f'bound held in {text(budget["coverage"])} of the windows, wanted '
-                     f'{budget["wanted"]:g}')
+        f'cost {text(measured["cost"])} (return: more is better; cost: 0 is best)']
     if measured['identical'] is False:
         found = measured['divergence']
         changed = ', '.join(f'{name} {count}' for name, count in found['sources'].items())
@@ -273,6 +260,20 @@ def summary(measured: dict[str, Any]) -> str:
         acts = ('action the same' if action['first'] is None
                 else f'action of {action["decisions"]} from {action["first"]} on by '
                      f'{text(action["max"])} at most')
-        lines.insert(-4, f'  differences  {found["decisions"]} decisions, {acts}, source '
+        lines.append(f'  differences  {found["decisions"]} decisions, {acts}, source '
                      f'{changed or "the same"}')
+    lines += [
+        f'  acted        {sources}',
+        f'  cost value   bias {text(cost_value["bias"])}, RMS error {text(cost_value["rmse"])}, '
+        f'rank correlation {text(cost_value["correlation"])} (1 is best)']
+    if budget := measured['budget']:
+        lines.append(f'  budget       {budget["limit"]:g} an episode, {text(budget["spent"])} '
+                     f'spent, {text(budget["left"])} left, {budget["exceeded"]} episodes over it; '
+                     f'bound held in {text(budget["coverage"])} of the windows, wanted '
+                     f'{budget["wanted"]:g}')
+    lines += [
+        f'  alarms       {alarm["hits"]} hits, {alarm["misses"]} misses, '
+        f'{alarm["false_alarms"]} false, lead {text(alarm["lead_seconds"])} s',
+        f'  latency      p50 {text(latency["p50"])} ms, p99 {text(latency["p99"])} ms, '
+        f'{latency["deadline_misses"]} deadlines missed']
     return '\n'.join(lines)

@@ -87,6 +87,20 @@ def test_figures_and_report(lock_step_bag: Path, bundle: Bundle, tmp_path: Path,
     assert 'url(' not in report.read_text()
 
 
+def test_the_summary_keeps_its_order(driver, drive, bundle: Bundle, tmp_path: Path,
+                                     capsys: pytest.CaptureFixture[str]) -> None:
+    """Each line stands in its place, whichever others there are."""
+    driver.record(tmp_path / 'bag', drive(steps=4))
+    names = ['decisions', 'episodes', 'differences', 'acted', 'cost value', 'budget', 'alarms',
+             'latency']
+    for settings, missing in ((['--planner', 'policy', '--set', 'budget.limit=100'], ''),
+                              (['--planner', 'policy'], 'budget'), ([], 'differences budget')):
+        main(['replay', str(tmp_path / 'bag'), str(bundle.directory), *settings])
+        lines = capsys.readouterr().out.splitlines()
+        found = [line[2:14].strip() for line in lines[1:] if 'NOTE' not in line]
+        assert found == [name for name in names if name not in missing]
+
+
 def shown(value: float | None, digits: int = 3) -> str:
     """Return a figure as the report shows it."""
     return '–' if value is None else f'{value:.{digits}g}'
