@@ -168,12 +168,11 @@ class SimulatorNode(Node):
 
     def _run(self) -> None:
         with contextlib.suppress(_EndedError):
-            self._prepare()
-            self._drive()
+            self._drive(self._prepare())
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> NDArray[np.float32]:
         """
-        Build the simulation, and check that it is the only one.
+        Build the simulation, and check that it is the only one; return the first observation.
 
         :raises SpowlError: no such task, or another simulator
         """
@@ -191,14 +190,15 @@ class SimulatorNode(Node):
         if names := other_publishers(self, '/clock'):
             raise SpowlError(f'another simulator runs in this domain: {", ".join(names)} '
                              'publishes /clock; end it, or use another ROS_DOMAIN_ID')
+        observation = self._begin(0)  # the plain package has no robot to describe before
         self._topics = RobotTopics(self, self._clock_publisher, contract, self._env.body)
         self._subscription = self.create_subscription(
             message_class(self._format.type), 'command', self._on_command, 10)
+        return observation
 
-    def _drive(self) -> None:
-        """Simulate the episodes."""
+    def _drive(self, observation: NDArray[np.float32]) -> None:
+        """Simulate the episodes, from the first one's first observation on."""
         number = 0
-        observation = self._begin(number)
         self._await_listeners()
         self._await_first_command(observation)
         while True:

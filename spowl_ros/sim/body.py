@@ -78,7 +78,7 @@ class _Segment:
 
 class Body:
     """
-    Reads the robot of a SafetyGymnasium task.
+    Reads the robot of a SafetyGymnasium task that has been reset: before, it may not be built.
 
     Each MuJoCo body is a link, and the one named 'agent' is the root. A body with several hinges
     has a further link, without a shape, for each hinge but the last. Joints keep their names.

@@ -39,8 +39,8 @@ pytestmark = pytest.mark.slow
 PATIENCE_S = 120.0
 """A loaded machine takes long to start a process."""
 KINDS = ('SafetyPointGoal1-v0', 'SafetyCarGoal2-v0', 'SafetyAntGoal1-v0', 'SafetyDoggoGoal1-v0',
-         'SafetyPointButton1-v0', 'SafetyCarPush1-v0')
-"""Every robot and every kind of sensor; test_conversion has all tasks."""
+         'SafetyPointButton1-v0', 'SafetyCarPush1-v0', 'SafetyPointCircle1-v0')
+"""Every robot, every kind of sensor, and the plain package; test_conversion has all tasks."""
 START = 'from spowl_ros.nodes.simulator import main; main()'
 Policy = Callable[[NDArray[np.float32]], list[float]]
 
