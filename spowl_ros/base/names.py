@@ -1,6 +1,6 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Names of nodes, and which names ROS 2 allows (design.ros2.org: topic and service names)."""
+"""Names of nodes and topics, and which names ROS 2 allows (design.ros2.org, topic names)."""
 
 from __future__ import annotations
 
@@ -21,6 +21,15 @@ NODES = tuple(sorted(
 
 DECISION = 'controller/decision'
 """Topic of the controller's decisions, in the robot's namespace."""
+BEGIN_TOPIC, BEGIN_TYPE = 'episode_begin', 'std_msgs/msg/Header'
+"""
+Topic that announces an episode before its first measurement, with the stamp of that measurement.
+
+The controller then resets and forgets earlier measurements. Without this message no episode
+begins: after a silence, or a clock that went back, the planner starts anew
+(`spowl_ros.control.controller.LEAP_PERIODS`), and what the episode has spent of its budget stays
+spent.
+"""
 BEST = 'best.pt'
 """In the directory of a training: the networks that validated best."""
 

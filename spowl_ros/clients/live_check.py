@@ -20,8 +20,7 @@ from spowl_ros.control.contract import Contract
 from spowl_ros.robot import adaptation
 from spowl_ros.robot.command import COMMAND_TYPES
 from spowl_ros.robot.config import RobotConfig
-from spowl_ros.robot.plausibility import Plausibility
-from spowl_ros.robot.report import Heard
+from spowl_ros.robot.report import Heard, Plausibility
 from spowl_ros.robot.topics import Edge, RobotCommand, Topic, topics
 from spowl_ros.ros.messages import message_class
 from spowl_ros.ros.qos import EVERY_SENSOR_MESSAGE

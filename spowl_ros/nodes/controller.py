@@ -22,6 +22,7 @@ from rclpy.qos import qos_profile_sensor_data
 from std_msgs.msg import Float64, Header, String
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.names import BEGIN_TOPIC
 from spowl_ros.base.settings import fixed, flattened, group, setting
 from spowl_ros.control import bundle
 from spowl_ros.control.contract import require_same
@@ -35,8 +36,7 @@ from spowl_ros.control.shadow import Shadow
 from spowl_ros.control.signature import of_key
 from spowl_ros.control.watchdog import Watchdog
 from spowl_ros.robot.command import COMMAND_TYPES, CommandFormat
-from spowl_ros.robot.episode import BEGIN_TOPIC
-from spowl_ros.robot.plausibility import Plausibility
+from spowl_ros.robot.report import Plausibility
 from spowl_ros.robot.topics import Edge, Topic, load_robot, topics
 from spowl_ros.ros import diagnostics, process
 from spowl_ros.ros.bond import Bond

@@ -24,9 +24,9 @@ from spowl_ros.bags.ring import RingSettings, RingWriter
 from spowl_ros.bags.types import message_definition
 from spowl_ros.bags.writer import Settings
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.names import BEGIN_TOPIC, BEGIN_TYPE
 from spowl_ros.base.settings import fixed, group
 from spowl_ros.control.bundle import read_contract
-from spowl_ros.robot.episode import BEGIN_TOPIC, BEGIN_TYPE
 from spowl_ros.robot.topics import topics
 from spowl_ros.ros import process, recorded_qos
 from spowl_ros.ros.callbacks import serve

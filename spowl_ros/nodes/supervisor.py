@@ -28,11 +28,11 @@ from std_msgs.msg import Bool, Header
 from std_srvs.srv import SetBool, Trigger
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.names import BEGIN_TOPIC
 from spowl_ros.base.settings import fixed, group, setting
 from spowl_ros.control import bundle
 from spowl_ros.control.signature import of_key
 from spowl_ros.robot.command import COMMAND_TYPES, CommandFormat
-from spowl_ros.robot.episode import BEGIN_TOPIC
 from spowl_ros.robot.topics import Edge, RobotCommand, Topic, load_robot, topics
 from spowl_ros.ros import diagnostics, process, senders
 from spowl_ros.ros.bond import Bond

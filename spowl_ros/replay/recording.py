@@ -15,13 +15,12 @@ import numpy as np
 from spowl_ros.bags.context import read_context
 from spowl_ros.bags.reader import Bag
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.names import DECISION
+from spowl_ros.base.names import BEGIN_TOPIC, BEGIN_TYPE, DECISION
 from spowl_ros.base.settings import declared
 from spowl_ros.control.decision import LARGEST, Decision, is_cost
 from spowl_ros.control.run_record import Episode
 from spowl_ros.control.settings import ControllerSettings
 from spowl_ros.drawing.outline import Outline, outline_of, solids
-from spowl_ros.robot.episode import BEGIN_TOPIC, BEGIN_TYPE
 from spowl_ros.robot.topics import Edge, load_robot, topics
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Float64, Header
 from visualization_msgs.msg import MarkerArray
 
-from spowl_ros.robot.episode import BEGIN_TOPIC
+from spowl_ros.base.names import BEGIN_TOPIC
 from spowl_ros.robot.topics import FRAME, Topic, topics
 from spowl_ros.ros.diagnostics import OK, stamped, status
 from spowl_ros.ros.frames import Frames, Transform, prefix_of

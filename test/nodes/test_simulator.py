@@ -27,8 +27,8 @@ from std_msgs.msg import Float64, Float64MultiArray, Header, String
 from std_srvs.srv import SetBool, Trigger
 from visualization_msgs.msg import MarkerArray
 
+from spowl_ros.base.names import BEGIN_TOPIC
 from spowl_ros.control.observation import ObservationAssembler
-from spowl_ros.robot.episode import BEGIN_TOPIC
 from spowl_ros.robot.topics import Topic, topics
 from spowl_ros.ros.messages import build, message_class
 from spowl_ros.ros.qos import LATCHED

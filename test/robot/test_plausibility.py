@@ -13,7 +13,7 @@ from sensor_msgs.msg import Imu, JointState
 
 from spowl_ros.control.contract import Field
 from spowl_ros.robot.config import Input, RobotConfig
-from spowl_ros.robot.plausibility import Plausibility, implausible
+from spowl_ros.robot.report import Plausibility, implausible
 from spowl_ros.robot.topics import topics
 from spowl_ros.ros.messages import build
 from spowl_ros.sim import environment, tasks
