@@ -15,7 +15,7 @@ from spowl_ros.base.environment import signals_to_end
 from spowl_ros.base.errors import INTERRUPTED, SpowlError
 from spowl_ros.base.settings import assigned, changed, declared
 from spowl_ros.cli._interrupt import call_after
-from spowl_ros.system.processes import TERMINATE_S
+from spowl_ros.system.running import TERMINATE_S
 
 if TYPE_CHECKING:
     from spowl_ros.clients.listener import RunListener
@@ -27,7 +27,7 @@ POLL_S = 0.05
 LATEST_S = TERMINATE_S + 0.6
 """Seconds from an interrupt until the process ends by force, as while a library still loads.
 
-The nodes have been killed by then, see `spowl_ros.system.processes`."""
+The nodes have been killed by then, see `spowl_ros.system.running`."""
 
 
 def add_launch_arguments(parser: argparse.ArgumentParser, defaults: Any) -> None:

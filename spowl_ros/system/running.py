@@ -1,30 +1,111 @@
 # Copyright 2026 spowl_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Start the nodes of a system as processes, as `ros2 launch` does, without needing launch."""
+"""
+Start the nodes of a system as processes, as `ros2 launch` does, without needing launch.
+
+The processes end together and never outlive their parent.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from dataclasses import dataclass, field
 import os
 from pathlib import Path
 import signal
+import subprocess
 import tempfile
+import time
+from typing import IO
 
 from spowl_ros.base import yaml
+from spowl_ros.base.children import end_with_parent
 from spowl_ros.base.environment import prepare
 from spowl_ros.base.errors import SpowlError, from_line
 from spowl_ros.base.share import executable_path
-from spowl_ros.system import processes
+from spowl_ros.control.contract import LONGEST_STOP_RAMP
 from spowl_ros.system.nodes import NodeSpec
-from spowl_ros.system.processes import Child
 
 SHARED_MEMORY = Path('/dev/shm')
+TERMINATE_S = LONGEST_STOP_RAMP + 1.5
+"""Time for a process to end by itself, its longest stop ramp included, before it is killed."""
 
 
 class NodeEnded(SpowlError):
     """A node ended unexpectedly."""
 
     EXIT_CODE = 1
+
+
+@dataclass
+class Child:
+    """One running process and its output, stdout and stderr together."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    output: IO[bytes]
+    """Does not block."""
+    _partial: bytes = field(default=b'', repr=False)
+
+    def read_lines(self) -> list[str]:
+        """Return the complete lines written since the last call, without waiting."""
+        self._partial += self.output.read() or b''
+        *lines, self._partial = self._partial.split(b'\n')
+        return [line.decode(errors='replace') for line in lines]
+
+    def terminate(self) -> None:
+        """
+        Ask the whole session to end, without waiting; a signal handler may call this.
+
+        SIGTERM: rclpy shuts down on it as on SIGINT, and a Python that is still importing ends
+        without a traceback.
+        """
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it by force, with all processes that it started."""
+        self._signal(signal.SIGKILL)
+        self.process.wait()
+
+    def _signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
+
+
+def start(name: str, command: Sequence[str], environment: Mapping[str, str]) -> Child:
+    """
+    Start a process; call it from the main thread, see `end_with_parent`.
+
+    Each child has its own session: Ctrl-C in the terminal reaches only the parent, and the
+    children end in order. If the parent is killed, the kernel terminates the children.
+
+    :raises OSError: the command cannot be run
+    """
+    process = subprocess.Popen(
+        command,
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        preexec_fn=end_with_parent(),
+    )
+    assert process.stdout is not None, 'it is a pipe'
+    os.set_blocking(process.stdout.fileno(), False)
+    return Child(name, process, process.stdout)
+
+
+def stop(children: Sequence[Child]) -> None:
+    """End children; kill those that have not ended within TERMINATE_S."""
+    for child in children:
+        child.terminate()
+    deadline = time.monotonic() + TERMINATE_S
+    for child in children:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.process.wait(max(0.0, deadline - time.monotonic()))
+    for child in children:
+        child.kill()
 
 
 class RunningSystem:
@@ -52,7 +133,7 @@ class RunningSystem:
                 if self._terminated:
                     break
                 self._children.append(
-                    processes.start(spec.executable, self._command(spec), os.environ))
+                    start(spec.executable, self._command(spec), os.environ))
         except BaseException:
             self.stop()
             raise
@@ -65,17 +146,19 @@ class RunningSystem:
     def terminate(self) -> None:
         """Ask every node to end, without waiting; a signal handler may call this."""
         self._terminated = True
-        processes.terminate(self._children)
+        for child in self._children:
+            child.terminate()
 
     def kill(self) -> None:
         """End every node by force, and clean up."""
         self._terminated = True
-        processes.kill(self._children)
+        for child in self._children:
+            child.kill()
         self._clean_up()
 
     def stop(self) -> list[str]:
         """End every node and return their last lines."""
-        processes.stop(self._children)
+        stop(self._children)
         lines = self._read()
         for child in self._children:
             child.output.close()

@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 from spowl_ros.control.contract import LONGEST_STOP_RAMP
-from spowl_ros.system import processes
-from spowl_ros.system.processes import Child
+from spowl_ros.system import running
+from spowl_ros.system.running import Child
 
 SLEEP = [sys.executable, '-c', 'import time; print("up", flush=True); time.sleep(60)']
 STUBBORN = [sys.executable, '-c', 'import signal, time; signal.signal(signal.SIGTERM, '
@@ -29,11 +29,11 @@ def run() -> Iterator[Callable[[list[str]], Child]]:
     children: list[Child] = []
 
     def start(command: list[str]) -> Child:
-        children.append(processes.start('child', command, os.environ))
+        children.append(running.start('child', command, os.environ))
         return children[-1]
 
     yield start
-    processes.stop(children)
+    running.stop(children)
     for child in children:
         child.output.close()
 
@@ -53,7 +53,7 @@ def test_stopping_ends_a_willing_child_at_once(run: Callable[[list[str]], Child]
     child = run(SLEEP)
     assert first_line(child) == 'up'
     start = time.monotonic()
-    processes.stop([child])
+    running.stop([child])
     assert time.monotonic() - start < 1
     assert child.process.returncode == -signal.SIGTERM
 
@@ -61,12 +61,12 @@ def test_stopping_ends_a_willing_child_at_once(run: Callable[[list[str]], Child]
 def test_stopping_kills_a_child_that_ignores_it(run: Callable[[list[str]], Child],
                                                 monkeypatch: pytest.MonkeyPatch) -> None:
     """A child that does not end by itself is killed in time."""
-    assert processes.TERMINATE_S > LONGEST_STOP_RAMP
-    monkeypatch.setattr(processes, 'TERMINATE_S', 0.5)
+    assert running.TERMINATE_S > LONGEST_STOP_RAMP
+    monkeypatch.setattr(running, 'TERMINATE_S', 0.5)
     child = run(STUBBORN)
     first_line(child)
     start = time.monotonic()
-    processes.stop([child])
+    running.stop([child])
     assert 0.5 <= time.monotonic() - start < 1.0
     assert child.process.returncode == -signal.SIGKILL
 
@@ -82,8 +82,8 @@ def test_the_last_words_of_an_ended_child_are_read(run: Callable[[list[str]], Ch
 def test_children_end_when_the_parent_is_killed() -> None:
     """SIGKILL of the parent leaves no orphan."""
     code = ('import os, sys, time\n'
-            'from spowl_ros.system import processes\n'
-            f'child = processes.start("sleep", {SLEEP!r}, os.environ)\n'
+            'from spowl_ros.system import running\n'
+            f'child = running.start("sleep", {SLEEP!r}, os.environ)\n'
             'print(child.process.pid, flush=True); time.sleep(60)')
     parent = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
