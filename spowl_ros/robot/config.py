@@ -15,7 +15,6 @@ import math
 import os
 from pathlib import Path
 import re
-from typing import Any
 
 from spowl_ros.base import names, yaml
 from spowl_ros.base.errors import SpowlError
@@ -101,8 +100,12 @@ class RobotConfig:
     adapter: bool = False
     """Start the adapter, which makes the inputs from a laser, odometry and a goal pose."""
 
-    def misfits(self, contract: Contract) -> list[str]:
-        """Return one sentence for each part that does not fit the contract; empty if all fit."""
+    def check(self, contract: Contract) -> None:
+        """
+        Check that the robot fits the contract.
+
+        :raises SpowlError: names every misfit
+        """
         fields = {entry.name: entry for entry in contract.fields}
         actuators = contract.action.names
         found = [
@@ -121,15 +124,7 @@ class RobotConfig:
                   for name in self.limits if name not in actuators]
         found += [f'limits.{name}: {value} is not a positive number'
                   for name, value in self.limits.items() if not 0.0 < value < math.inf]
-        return found
-
-    def check(self, contract: Contract) -> None:
-        """
-        Check that the robot fits the contract.
-
-        :raises SpowlError: names every misfit
-        """
-        if found := self.misfits(contract):
+        if found:
             raise SpowlError(f'the robot does not fit {contract.task}: ' + '; '.join(found))
 
     def applied_to(self, contract: Contract) -> Contract:
@@ -160,18 +155,9 @@ def load(path: str | Path) -> RobotConfig:
     if not isinstance(data, dict):
         raise SpowlError(f'the robot {path} holds no mapping of keys; config/robot/ has examples')
     try:
-        return from_dict(data)
+        return read(RobotConfig, data)
     except SpowlError as error:
         raise SpowlError(f'the robot {path}: {error}') from error
-
-
-def from_dict(data: dict[str, Any]) -> RobotConfig:
-    """
-    Build a robot from nested dicts.
-
-    :raises SpowlError: unknown key (naming the nearest), wrong type
-    """
-    return read(RobotConfig, data)
 
 
 def _topic_misfits(robot: RobotConfig) -> list[str]:

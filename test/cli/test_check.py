@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.settings import read
 from spowl_ros.base.share import share_directory
 from spowl_ros.cli.check import fit, print_heard, print_mapping
 from spowl_ros.robot import config
@@ -81,7 +82,7 @@ def test_the_adapter_fits_its_task_only(tmp_path: Path) -> None:
 
 def test_what_is_too_long_is_broken_and_not_cut(capsys: pytest.CaptureFixture[str]) -> None:
     """Of a topic longer than the line every character is there, in both tables."""
-    robot = config.from_dict({'inputs': {'gyro': {'topic': LONG_TOPIC}}})
+    robot = read(config.RobotConfig, {'inputs': {'gyro': {'topic': LONG_TOPIC}}})
     fits = robot.applied_to(contract(TASK, 4))
     print_mapping(fits, robot)
     assert capsys.readouterr().out.count('Q') == LONG_TOPIC.count('Q')

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.settings import read
 from spowl_ros.control import bundle
 from spowl_ros.control.contract import Contract
 from spowl_ros.control.controller import Controller
@@ -117,7 +118,7 @@ def test_a_legged_robot_takes_the_ramp_in_simulation(task: str) -> None:
 def test_a_robots_file_may_give_the_ramp(untrained_bundle: Path) -> None:
     """For bundles that have none; one that is too long does not fit."""
     agreed = bundle.read_contract(untrained_bundle)
-    robot = config.from_dict({'command': {'stop_ramp': 0.4}})
+    robot = read(config.RobotConfig, {'command': {'stop_ramp': 0.4}})
     assert robot.applied_to(agreed).action.stop_ramp == 0.4
     with pytest.raises(SpowlError, match='command.stop_ramp: 4.0 s is not from 0 to 3 s'):
-        config.from_dict({'command': {'stop_ramp': 4.0}}).check(agreed)
+        read(config.RobotConfig, {'command': {'stop_ramp': 4.0}}).check(agreed)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.settings import read
 from spowl_ros.base.share import share_directory
 from spowl_ros.control.contract import Contract
 from spowl_ros.robot import config
@@ -66,7 +67,7 @@ def test_an_empty_robot_is_the_contract(point: Contract) -> None:
 def test_misfits_are_named(point: Contract, data: dict[str, object], words: list[str]) -> None:
     """Each mistake is one error that names the key and what is wanted."""
     with pytest.raises(SpowlError) as caught:
-        config.from_dict(data).check(point)
+        read(config.RobotConfig, data).check(point)
     assert '\n' not in str(caught.value)
     for word in words:
         assert word in str(caught.value)
@@ -74,8 +75,9 @@ def test_misfits_are_named(point: Contract, data: dict[str, object], words: list
 
 def test_all_misfits_are_told_at_once(point: Contract) -> None:
     """Two mistakes are both named."""
-    robot = config.from_dict({'inputs': {'gyro': {'unit': 'm'}}, 'limits': {'w': 1.0}})
-    assert len(robot.misfits(point)) == 2
+    robot = read(config.RobotConfig, {'inputs': {'gyro': {'unit': 'm'}}, 'limits': {'w': 1.0}})
+    with pytest.raises(SpowlError, match='inputs.gyro.unit: .*; limits.w: '):
+        robot.check(point)
 
 
 def test_unreadable_files(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 from sensor_msgs.msg import Imu, JointState
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.settings import read
 from spowl_ros.control.contract import ActionSpec, Contract
 from spowl_ros.control.scans import sector_closeness
 from spowl_ros.robot import adaptation, config
@@ -36,7 +37,7 @@ def point() -> Contract:
 
 def robot(data: dict[str, Any], of: Contract) -> tuple[config.RobotConfig, Contract]:
     """Return a robot and the contract with its topics."""
-    described = config.from_dict(data)
+    described = read(config.RobotConfig, data)
     return described, described.applied_to(of)
 
 
@@ -120,7 +121,7 @@ def two_actuators(of: Contract) -> Contract:
 
 def test_effort_array_in_the_robots_order(point: Contract) -> None:
     """Order, scale and limits of the robot's file are applied, in this sequence: limit, scale."""
-    described = config.from_dict({
+    described = read(config.RobotConfig, {
         'command': {'joints': ['z', 'x'], 'scale': [10.0, 1.0]}, 'limits': {'z': 3.0}})
     command = RobotCommand(described, two_actuators(point).action)
     assert command.content([1.0, -4.0], 0) == {'data': [-30.0, 1.0]}
@@ -129,7 +130,7 @@ def test_effort_array_in_the_robots_order(point: Contract) -> None:
 @pytest.mark.parametrize('kind', ['TwistStamped', 'Twist'])
 def test_twist(point: Contract, kind: str) -> None:
     """Each actuator drives the axis that the file names, in the frame that it names."""
-    described = config.from_dict({'command': {
+    described = read(config.RobotConfig, {'command': {
         'type': kind, 'joints': ['linear.x', 'angular.z'], 'scale': [0.5, 1.0],
         'frame': 'base_link'}})
     described.check(point)
@@ -173,7 +174,8 @@ def test_slowed_behind_the_adapter_is_slower(point: Contract) -> None:
     settings = SupervisionSettings(margin_response='slow', slow_factor=0.2)
     supervision = Supervision(agreed, settings)
     supervision.start(0.0)
-    supervision.region.see('hazards_lidar', sector_closeness(np.array([0.3]), np.zeros(1), 16), 10**9, 0.0)
+    supervision.region.see('hazards_lidar', sector_closeness(np.array([0.3]), np.zeros(1), 16),
+                           10**9, 0.0)
     supervision.region.see('velocimeter', np.zeros(3), 10**9, 0.0)
     drive = adaptation.PointDrive()
     result = supervision.command(command.effective([0.7, 0.0]), 0.0)
@@ -184,10 +186,10 @@ def test_slowed_behind_the_adapter_is_slower(point: Contract) -> None:
 
 def test_only_the_adapters_thrust_is_spread(point: Contract) -> None:
     """What is beyond the range stays beyond it; other robots' commands stay as they are."""
-    wheels = RobotCommand(config.from_dict({'adapter': True}), point.action)
+    wheels = RobotCommand(read(config.RobotConfig, {'adapter': True}), point.action)
     assert wheels.effective([5.0, -7.0]).tolist() == [5.0, -7.0]
     assert wheels.effective([0.025, 0.5]).tolist() == [0.5, 0.5]
-    other = RobotCommand(config.from_dict({}), point.action)
+    other = RobotCommand(read(config.RobotConfig, {}), point.action)
     assert other.effective([0.025, -7.0]).tolist() == [0.025, -7.0]
     assert other.content([0.025, 0.5], 0) == {'data': [0.025, 0.5]}
 

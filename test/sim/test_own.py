@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.settings import read
 from spowl_ros.control.contract import Contract
 from spowl_ros.robot import config
 from spowl_ros.sim import environment
@@ -118,6 +119,6 @@ def test_a_robot_may_say_where_its_values_are() -> None:
     """They are the positions of a JointState unless the robot's file names another message."""
     contract = environment.contract(TASK, 2)
     config.RobotConfig().check(contract)
-    robot = config.from_dict({'inputs': {'observation': {
+    robot = read(config.RobotConfig, {'inputs': {'observation': {
         'topic': 'state', 'type': 'sensor_msgs/msg/JointState', 'field': 'position[0:5]'}}})
     robot.check(contract)
