@@ -18,7 +18,6 @@ import io
 import os
 import threading
 from types import ModuleType, SimpleNamespace
-from typing import Any
 import warnings
 from xml.etree import ElementTree
 
@@ -28,22 +27,26 @@ import numpy as np
 _LOCK = threading.Lock()
 
 
+_get_field = dataclasses._get_field  # type: ignore[attr-defined]
+
+
 @contextlib.contextmanager
-def _array_defaults_allowed() -> Iterator[None]:
-    """Let dataclasses take numpy arrays as defaults, as they did before Python 3.11."""
-    original = dataclasses._get_field  # type: ignore[attr-defined]
-
-    def get_field(cls: type, name: str, *args: object) -> dataclasses.Field[object]:
-        default = cls.__dict__.get(name)
-        if isinstance(default, np.ndarray):
-            setattr(cls, name, dataclasses.field(default_factory=lambda: default))
-        return original(cls, name, *args)
-
-    dataclasses._get_field = get_field  # type: ignore[attr-defined]
+def _replaced(module: ModuleType, name: str, value: object) -> Iterator[None]:
+    """Give a name of a module another value while this runs."""
+    original = getattr(module, name)
+    setattr(module, name, value)
     try:
         yield
     finally:
-        dataclasses._get_field = original  # type: ignore[attr-defined]
+        setattr(module, name, original)
+
+
+def _get_field_of_array(cls: type, name: str, *args: object) -> dataclasses.Field[object]:
+    """Take numpy arrays as defaults, as dataclasses did before Python 3.11."""
+    default = cls.__dict__.get(name)
+    if isinstance(default, np.ndarray):
+        setattr(cls, name, dataclasses.field(default_factory=lambda: default))
+    return _get_field(cls, name, *args)
 
 
 def import_safety_gymnasium() -> ModuleType:
@@ -53,8 +56,8 @@ def import_safety_gymnasium() -> ModuleType:
     :raises ImportError: it, or one of its dependencies, is not installed
     """
     # Gymnasium's notes about its newer versions help nobody here.
-    with _LOCK, _array_defaults_allowed(), warnings.catch_warnings(), \
-            contextlib.redirect_stderr(io.StringIO()):
+    with _LOCK, _replaced(dataclasses, '_get_field', _get_field_of_array), \
+            warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter('ignore')
         os.environ.setdefault('PYGAME_HIDE_SUPPORT_PROMPT', '1')
         module = importlib.import_module('safety_gymnasium')
@@ -69,8 +72,6 @@ def untextured() -> Iterator[None]:
     Decoding the pictures of sky and floor takes nine tenths of a world's compilation. The pictures
     hold tens of megabytes in each process and serve only rendering.
     """
-    world: Any = importlib.import_module('safety_gymnasium.world')
-
     def compile_model(xml: str) -> mujoco.MjModel:
         root = ElementTree.fromstring(xml)
         for assets in root.iter('asset'):
@@ -80,11 +81,7 @@ def untextured() -> Iterator[None]:
             geom.attrib.pop('material', None)
         return mujoco.MjModel.from_xml_string(ElementTree.tostring(root, encoding='unicode'))
 
-    original = world.mujoco
-    world.mujoco = SimpleNamespace(
-        MjModel=SimpleNamespace(from_xml_string=compile_model),
-        MjData=mujoco.MjData, mj_forward=mujoco.mj_forward)
-    try:
+    stand_in = SimpleNamespace(MjModel=SimpleNamespace(from_xml_string=compile_model),
+                               MjData=mujoco.MjData, mj_forward=mujoco.mj_forward)
+    with _replaced(importlib.import_module('safety_gymnasium.world'), 'mujoco', stand_in):
         yield
-    finally:
-        world.mujoco = original

@@ -76,6 +76,9 @@ class OwnEnvironment:
     :raises SpowlError: spaces that training cannot use
     """
 
+    body: Body | None = None
+    """Nothing is known about the robot's body."""
+
     def __init__(self, environment: Gymnasium, period: float,
                  cost: Callable[[Mapping[str, Any]], float] = cost_in_info,
                  fields: tuple[Field, ...] = (), stop: tuple[float, ...] | None = None) -> None:
@@ -152,11 +155,6 @@ class OwnEnvironment:
         return StepResult(self.unperturbed, reward, cost, bool(terminated),
                           bool(truncated), {'goals': 0, 'raw_steps': raw_steps,
                                             'cost_parts': {'cost': cost}})
-
-    @property
-    def body(self) -> Body | None:
-        """Return None: nothing is known about the robot's body."""
-        return None
 
     def scene(self) -> SimulatedScene:
         """Return an empty scene: such an environment has no picture."""
