@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         _scaled.local(args, args.bags)
     first, second = bundle.load(args.first), bundle.load(args.second)
     check_contracts(first, second)
-    total, unreadable = (_far if args.address else _here)(args, first, second)
+    total, unreadable = _decide(args, first, second)
     findings = judge(total, rules, first.contract.control_period)
     for finding in findings:
         figure = 'not known' if finding.figure is None else f'{finding.figure:.4g}'
@@ -70,32 +70,27 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _here(args: argparse.Namespace, first: Bundle, second: Bundle) -> tuple[Tally, int]:
-    """Let both decide in this process; return the sums, and the number of unreadable bags: 0."""
+def _decide(args: argparse.Namespace, first: Bundle, second: Bundle) -> tuple[Tally, int]:
+    """Let both decide, here or on a cluster; return the sums, and the number of bad bags."""
     from tqdm import tqdm
 
     from spowl_ros.cli.replay import find_bags
     from spowl_ros.replay.replay import Changes
     from spowl_ros.replay.tally import Tally
 
-    bags = [bag for path in args.bags for bag in find_bags(path)]
-    with tqdm(unit=' decisions', disable=None, leave=False) as bar:
-        return sum((Tally.of(bag, first, second, Changes(robot=args.robot), bar.update)
-                    for bag in bags), Tally()), 0
+    changes, total = Changes(robot=args.robot), Tally()
+    if not args.address:
+        bags = [bag for path in args.bags for bag in find_bags(path)]
+        with tqdm(unit=' decisions', disable=None, leave=False) as bar:
+            for bag in bags:
+                total += Tally.of(bag, first, second, changes, bar.update)
+        return total, 0
 
-
-def _far(args: argparse.Namespace, first: Bundle, second: Bundle) -> tuple[Tally, int]:
-    """Let both decide on a cluster; return the sums, and the number of unreadable bags."""
-    from spowl_ros.replay.replay import Changes
-    from spowl_ros.replay.tally import Tally
     from spowl_ros.scale.work import Judging
-
-    total = Tally()
 
     def add(row: dict[str, Any]) -> None:
         nonlocal total
         total += Tally.from_row(row)
 
-    work = Judging.of([first, second], Changes(robot=args.robot))
-    unreadable = _scaled.run(args, args.bags, work, add)
+    unreadable = _scaled.run(args, args.bags, Judging.of([first, second], changes), add)
     return total, unreadable
