@@ -19,10 +19,9 @@ import tempfile
 import matplotlib as mpl
 
 from benchmarks.replay_pictures import EVENTFUL, IMAGES, record
-from spowl_ros.bags.reader import Bag
 from spowl_ros.control import bundle
 from spowl_ros.replay import plots
-from spowl_ros.replay.replay import Changes, Replayer
+from spowl_ros.replay.replay import replay
 
 
 def main() -> None:
@@ -39,8 +38,7 @@ def main() -> None:
                '--video', str(IMAGES / 'point_goal.gif'))
         path = Path(folder) / 'bag'
         record(path, args.bundle, 1, args.eventful, task, settings=EVENTFUL)
-        with Bag(path) as bag:
-            trace = Replayer(bag, loaded, Changes()).run().recorded
+        trace = replay(path, loaded).recorded
     assert trace is not None  # the run recorded its decisions
     with mpl.rc_context(plots.STYLE):
         plots.timeline(trace).savefig(IMAGES / 'episode.png', dpi=110)

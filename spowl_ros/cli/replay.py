@@ -32,8 +32,6 @@ from spowl_ros.control.run_record import RunRecord
 from spowl_ros.system import nodes as system
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from spowl_ros.replay.replay import Changes, Replay
 
 HELP = 'replay recorded decisions, compare and evaluate them'
@@ -81,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     if args.live:
         _refuse_outputs(args, '--live', 'which only plays')
         return _run_live(args, values)
-    from spowl_ros.replay.replay import Changes, Replayer
+    from spowl_ros.replay.replay import Changes, replay
 
     changes = Changes(values, args.namespace, args.robot)
     if args.address:
@@ -92,10 +90,10 @@ def run(args: argparse.Namespace) -> int:
 
     from tqdm import tqdm
 
-    from spowl_ros.bags.reader import Bag
     from spowl_ros.control import bundle as bundles
     from spowl_ros.control.settings import ControllerSettings
     from spowl_ros.replay.measures import measure
+    from spowl_ros.replay.sweep import sweep, text_of
 
     if args.csv and not args.sweep:
         raise SpowlError('--csv holds the rows of a --sweep, and there is none')
@@ -112,16 +110,19 @@ def run(args: argparse.Namespace) -> int:
         for path in paths:
             bar.set_description(path.name)
             try:
-                with Bag(path) as bag:
-                    replay = Replayer(bag, bundle, changes, successors).run(bar.update)
+                found = replay(path, bundle, changes, successors, bar.update)
             except SpowlError as error:
                 left_out[path] = error
             else:
-                replays.append((replay, measure(replay)))
+                replays.append((found, measure(found)))
     if not replays:
         raise next(iter(left_out.values()))
     good = [path for path in paths if path not in left_out]
-    rows = _sweep(args, good, changes, sweeps) if sweeps else []
+    rows = sweep(good, args.bundle, sweeps, changes, args.jobs) if sweeps else []
+    if rows:
+        print(text_of(rows, list(sweeps)))
+        if args.csv:
+            write_csv(args.csv, rows)
     for _, measured in replays:
         print(summary(measured))
     for reason in left_out.values():
@@ -183,17 +184,6 @@ def _run_live(args: argparse.Namespace, changes: dict[str, Any]) -> int:
             tqdm.write(line)
     print(record.table())
     return INTERRUPTED if interrupted.is_set() and not args.loop else 0
-
-
-def _sweep(args: argparse.Namespace, paths: Sequence[Path], changes: Changes,
-           sweeps: dict[str, list[Any]]) -> list[dict[str, Any]]:
-    from spowl_ros.replay.sweep import sweep, text_of
-
-    rows = sweep(paths, args.bundle, sweeps, changes, args.jobs)
-    print(text_of(rows, list(sweeps)))
-    if args.csv:
-        write_csv(args.csv, rows)
-    return rows
 
 
 def _run_scaled(args: argparse.Namespace, changes: Changes) -> int:

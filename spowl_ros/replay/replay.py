@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spowl_ros.bags.reader import Bag
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.contract import differing as differing_contracts
 from spowl_ros.control.controller import Controller
@@ -43,7 +44,6 @@ from spowl_ros.robot.topics import load_robot
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from spowl_ros.bags.reader import Bag
     from spowl_ros.control.bundle import Bundle
     from spowl_ros.control.contract import Contract
 
@@ -172,18 +172,15 @@ class Inputs:
         return self._assembler.observe(decision.now_ns)
 
 
-class Replayer:
+class _Replayer:
     """
-    Replays one bag with one bundle.
+    Replays one open bag with one bundle, as `replay` says.
 
-    :param changes: differences from the recording
-    :param successors: bundles that replaced the first one during the recording
     :raises SpowlError: the bag is not from the bundle's robot
     """
 
-    def __init__(self, bag: Bag, bundle: Bundle, changes: Changes | None = None,
-                 successors: Collection[Bundle] = ()) -> None:
-        changes = changes or Changes()
+    def __init__(self, bag: Bag, bundle: Bundle, changes: Changes,
+                 successors: Collection[Bundle]) -> None:
         robot = load_robot(changes.robot)
         self._known = {each.digest: dataclasses.replace(
             each, contract=robot.applied_to(each.contract)) for each in (bundle, *successors)}
@@ -219,11 +216,10 @@ class Replayer:
         self._ended_at = -1
         self._scenes: dict[int, RecordedScene] = {}
 
-    def run(self, progress: Callable[[int], object] = lambda decisions: None) -> Replay:
+    def run(self, progress: Callable[[int], object]) -> Replay:
         """
         Replay the bag.
 
-        :param progress: called with 1 after each decision
         :raises SpowlError: the bag has no complete observation
         """
         for _ in self._decide_again() if self._run.decided else self._decide_anew():
@@ -411,6 +407,21 @@ class Replayer:
         return ControllerSettings(planner=self._bundle.settings).change({
             name: value for name, value in said['settings'].items()
             if same or not name.startswith('planner.')})
+
+
+def replay(path: Path, bundle: Bundle, changes: Changes | None = None,
+           successors: Collection[Bundle] = (),
+           progress: Callable[[int], object] = lambda decisions: None) -> Replay:
+    """
+    Replay one bag with one bundle.
+
+    :param changes: differences from the recording
+    :param successors: bundles that replaced the first one during the recording
+    :param progress: called with 1 after each decision
+    :raises SpowlError: the bag is not from the bundle's robot, or has no complete observation
+    """
+    with Bag(path) as bag:
+        return _Replayer(bag, bundle, changes or Changes(), successors).run(progress)
 
 
 def differing(recorded: Decision, replayed: Decision) -> tuple[str, ...]:

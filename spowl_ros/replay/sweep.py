@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from spowl_ros.bags.reader import Bag
 from spowl_ros.base.children import pool
 from spowl_ros.base.statistics import mean, number
 from spowl_ros.control import bundle as bundles
 from spowl_ros.replay.alarms import foreseeing, judge_alarms
 from spowl_ros.replay.measures import driving, source_fraction, switches
-from spowl_ros.replay.replay import Changes, Replayer
+from spowl_ros.replay.replay import Changes, replay
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,11 +47,10 @@ def worth(bag: Path, bundle: Path, changes: Changes, monitors: tuple[str, ...]) 
     :param monitors: those whose alarms count
     """
     loaded = bundles.load(bundle)
-    with Bag(bag) as opened:
-        replay = Replayer(opened, loaded, changes).run()
-    trace = driving(replay)
+    found = replay(bag, loaded, changes)
+    trace = driving(found)
     alarms = judge_alarms(trace, monitors)
-    counts = {'decisions': len(trace), 'diverged': len(replay.differences), 'hits': alarms.hits,
+    counts = {'decisions': len(trace), 'diverged': len(found.differences), 'hits': alarms.hits,
               'misses': alarms.misses, 'false_alarms': alarms.false_alarms,
               'switches': sum(switches(trace).values())}
     sources = {f'source_{name}': share for name, share in source_fraction(trace).items()}

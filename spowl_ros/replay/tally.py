@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from spowl_ros.bags.reader import Bag
 from spowl_ros.base.statistics import number
 from spowl_ros.control.decision import SOURCES
 from spowl_ros.replay.alarms import judge_alarms
 from spowl_ros.replay.foresight import foresight
 from spowl_ros.replay.measures import driving
-from spowl_ros.replay.replay import Changes, Replay, Replayer
+from spowl_ros.replay.replay import Changes, Replay, replay
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,11 +82,8 @@ class Tally:
         :param second: the new bundle, B
         :raises SpowlError: the bag cannot be replayed
         """
-        pair = []
-        for bundle in (first, second):
-            with Bag(path) as bag:
-                pair.append(Replayer(bag, bundle, changes).run(progress))
-        old, new = pair
+        old, new = (replay(path, bundle, changes, progress=progress)
+                    for bundle in (first, second))
         one, other = driving(old), driving(new)
         apart = np.abs(one.action - other.action).max(axis=1, initial=0.0)
         seconds = np.maximum(other.seconds, _SHORTEST_S) / _SHORTEST_S
@@ -146,10 +142,10 @@ COLUMNS: dict[str, type] = {name: str if isinstance(value, Counter) else type(va
 """The names of a tally's row, and the types of its values."""
 
 
-def _sums(replay: Replay, side: str) -> dict[str, Any]:
+def _sums(found: Replay, side: str) -> dict[str, Any]:
     """Return the sums of one bundle, under the names of the fields that end with its side."""
-    trace = driving(replay)
-    seen = foresight(trace, 'cost_value', replay.settings.planner.cost_discount)
+    trace = driving(found)
+    seen = foresight(trace, 'cost_value', found.settings.planner.cost_discount)
     errors = seen.predicted - seen.followed
     cost_values = trace.executed('cost_value')
     cost_values = cost_values[np.isfinite(cost_values)]

@@ -14,7 +14,6 @@ import json
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from spowl_ros.bags.reader import Bag
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.files import absolute, read_bounded
 from spowl_ros.control import bundle as bundles
@@ -22,7 +21,7 @@ from spowl_ros.control.bundle import Bundle
 from spowl_ros.control.decision import SOURCES
 from spowl_ros.replay import tally
 from spowl_ros.replay.measures import measure
-from spowl_ros.replay.replay import Changes, Replayer
+from spowl_ros.replay.replay import Changes, replay
 
 _LARGEST_FILE = 2**20
 COMMON: dict[str, type] = {'bag': str, 'error': str, 'bag_sha256': str}
@@ -99,8 +98,7 @@ class Replaying(Work):
     def compute(self, bag: Path, loaded: Sequence[Bundle]) -> dict[str, Any]:
         """Return the row."""
         (bundle,) = loaded
-        with Bag(bag) as opened:
-            measured = measure(Replayer(opened, bundle, self.changes).run())
+        measured = measure(replay(bag, bundle, self.changes))
         divergence, cost_value = measured['divergence'], measured['cost_value_calibration']
         return {
             **{name: measured[name] for name in (

@@ -22,7 +22,7 @@ from spowl_ros.control import bundle
 from spowl_ros.control.contract import Contract
 from spowl_ros.control.planner_settings import PlannerSettings
 from spowl_ros.replay.measures import measure, remarks
-from spowl_ros.replay.replay import Replayer
+from spowl_ros.replay.replay import replay
 from spowl_ros.ros.messages import build
 from spowl_ros.training.untrained import COMPACT, export_untrained
 
@@ -106,11 +106,9 @@ def test_a_model_takes_over_and_is_taken_back(driving: System, untrained_bundle:
         time.sleep(0.5)
     finally:
         recorder.end()
-    with Bag(tmp_path / 'bag') as bag:
-        whole = Replayer(bag, first, successors=[second]).run()
+    whole = replay(tmp_path / 'bag', first, successors=[second])
     assert whole.identical and not whole.other_bundles
-    with Bag(tmp_path / 'bag') as bag:
-        half = Replayer(bag, first).run()
+    half = replay(tmp_path / 'bag', first)
     assert half.identical is False
     (begin, digest), = half.other_bundles.items()
     assert (begin, digest) == (half.diverged_at, second.digest)

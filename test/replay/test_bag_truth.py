@@ -18,7 +18,7 @@ from spowl_ros.bags.storage import StoredMessage
 from spowl_ros.bags.writer import BagWriter, Settings
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.bundle import Bundle
-from spowl_ros.replay.replay import Replayer
+from spowl_ros.replay.replay import replay
 
 MUTATIONS = 150
 STORAGES = [Settings(), Settings(compression='zstd'), Settings(storage='sqlite3')]
@@ -162,14 +162,14 @@ def test_a_file_for_each_topic_is_replayed_as_one(
         whole = list(bag.messages())
     with Bag(target) as bag:
         merged = list(bag.messages())
-        replay = Replayer(bag, bundle).run()
+    found = replay(target, bundle)
     key = StoredMessage._fields.index('time_ns')
     assert [message[key] for message in merged] == sorted(message[key] for message in merged)
     assert sorted(message._replace(definition='') for message in merged) == sorted(
         message._replace(definition='') for message in whole)
-    assert len(replay.replayed) == 20
-    assert replay.identical is True
-    assert replay.damage == ()
+    assert len(found.replayed) == 20
+    assert found.identical is True
+    assert found.damage == ()
 
 
 def test_a_topic_of_two_types_costs_that_topic_only(
@@ -183,8 +183,7 @@ def test_a_topic_of_two_types_costs_that_topic_only(
     stray.close()
     (path / 'metadata.yaml').unlink()
     shutil.copy(tmp_path / 'stray' / 'stray_0.mcap', path / 'stray.mcap')
-    with Bag(path) as bag:
-        replay = Replayer(bag, bundle).run()
-    assert replay.identical is True
-    assert len(replay.damage) == 1
-    assert '/stray is left out' in replay.damage[0]
+    found = replay(path, bundle)
+    assert found.identical is True
+    assert len(found.damage) == 1
+    assert '/stray is left out' in found.damage[0]

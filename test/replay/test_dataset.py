@@ -25,7 +25,7 @@ from spowl_ros.control.decision import Decision
 from spowl_ros.control.run_record import Episode
 from spowl_ros.replay import dataset
 from spowl_ros.replay.recording import Outcome, RecordedRun, Sample
-from spowl_ros.replay.replay import Replayer
+from spowl_ros.replay.replay import replay
 from spowl_ros.robot.topics import load_robot
 
 if TYPE_CHECKING:
@@ -133,8 +133,8 @@ def test_a_decision_of_another_robot_is_refused(lock_step_bag: Path, bundle: Bun
     with pytest.raises(SpowlError, match=wrong):
         dataset.write([lock_step_bag], bundle.contract, tmp_path / 'set')
     assert not (tmp_path / 'set').exists()
-    with Bag(lock_step_bag) as bag, pytest.raises(SpowlError, match=wrong):
-        Replayer(bag, bundle).run()
+    with pytest.raises(SpowlError, match=wrong):
+        replay(lock_step_bag, bundle)
 
 
 @pytest.mark.parametrize('leap_s', [60.0, -60.0, -1.0], ids=str)

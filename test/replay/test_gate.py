@@ -22,7 +22,7 @@ from spowl_ros.cli.main import main
 from spowl_ros.control.bundle import Bundle
 from spowl_ros.control.planner_settings import PlannerSettings
 from spowl_ros.replay.gate import GateRules, check_contracts, judge, rules_from
-from spowl_ros.replay.replay import Changes, Replayer
+from spowl_ros.replay.replay import Changes, replay
 from spowl_ros.replay.tally import Tally
 from spowl_ros.training.untrained import COMPACT, export_untrained
 
@@ -109,16 +109,14 @@ def test_each_bundle_plans_with_its_own_iterations(
     for decides, changes, wanted in (
             (bundle, {}, own if kind == 'adaptive' else 0), (thorough, {}, 5),
             (bundle, {'planner.kind': 'adaptive', 'planner.temperature': 1.0}, own)):
-        with Bag(tmp_path / 'bag') as bag:
-            found = Replayer(bag, decides, Changes(changes)).run()
+        found = replay(tmp_path / 'bag', decides, Changes(changes))
         assert set(found.replayed.plan['iterations']) == {wanted}
 
 
 def test_what_had_to_be_cut_short_is_not_when_the_planner_differs(
         real_time_bag: Path, bundle: Bundle) -> None:
     """The recorded iterations are those of the recorded planner settings alone."""
-    with Bag(real_time_bag) as bag:
-        found = Replayer(bag, bundle, Changes({'planner.cost_weight': 1.0})).run()
+    found = replay(real_time_bag, bundle, Changes({'planner.cost_weight': 1.0}))
     assert found.recorded is not None
     clear = ~(found.replayed.alarms['deadline'] | found.replayed.alarms['staleness'])
     assert len(set(found.recorded.plan['iterations'][clear])) > 1

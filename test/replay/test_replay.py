@@ -23,10 +23,11 @@ from spowl_ros.control.controller import Controller
 from spowl_ros.control.decision import SOURCES, Decision
 from spowl_ros.control.planner_settings import PlannerSettings
 from spowl_ros.control.settings import ControllerSettings
+from spowl_ros.replay import replay as replays
 from spowl_ros.replay.gate import GateRules, judge
 from spowl_ros.replay.measures import measure, remarks
 from spowl_ros.replay.recording import RecordedRun, Sample
-from spowl_ros.replay.replay import Changes, Replay, Replayer
+from spowl_ros.replay.replay import Changes, Replay
 from spowl_ros.replay.tally import Tally
 from spowl_ros.sim.environment import contract
 from spowl_ros.training.untrained import COMPACT, export_untrained
@@ -36,8 +37,7 @@ DECISIONS = 200
 
 def replay(path: Path, bundle: Bundle, **values: object) -> Replay:
     """Replay a bag with some settings changed."""
-    with Bag(path) as bag:
-        return Replayer(bag, bundle, Changes(values)).run()
+    return replays.replay(path, bundle, Changes(values))
 
 
 @pytest.mark.parametrize('mode', ['lock_step_bag', 'real_time_bag'])
@@ -415,8 +415,7 @@ def test_a_hand_over_after_a_stop_is_replayed(driver, drive, tmp_path: Path,
     decisions = Passing(bundle).record(tmp_path / 'bag', drive(
         steps=10, settings={'budget.limit': 100.0}))
     assert decisions[-1].budget_spent == 9.0
-    with Bag(tmp_path / 'bag') as bag:
-        found = Replayer(bag, bundle, successors=[other]).run()
+    found = replays.replay(tmp_path / 'bag', bundle, successors=[other])
     assert found.identical and found.compared.all() and len(found.replayed) == 11
     assert found.replayed.budget['spent'][-1] == 9.0
 
@@ -433,8 +432,7 @@ def test_a_monitor_tripped_before_the_recording_stays_so(
     settings = {'cost_value.budget': 0.0, 'cost_value.hysteresis': 0.0,
                 'cost_value.rule.level': 'policy', 'cost_value.rule.trigger': 4}
     driver.record(tmp_path / 'whole', drive(steps=12, episodes=2, settings=settings))
-    with Bag(tmp_path / 'whole') as bag:
-        whole = Replayer(bag, bundle).run()
+    whole = replay(tmp_path / 'whole', bundle)
     assert whole.recorded is not None and whole.recorded.alarms['cost_value'][8:].all()
     found = replay(without(tmp_path / 'whole', tmp_path / 'late', range(11)), bundle)
     assert found.compared.sum() == 12

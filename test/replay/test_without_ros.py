@@ -26,16 +26,14 @@ class Absent:
 
 
 sys.meta_path.insert(0, Absent())
-from spowl_ros.bags.reader import Bag
 from spowl_ros.control import bundle
-from spowl_ros.replay.replay import Replayer
+from spowl_ros.replay.replay import replay
 
 model = bundle.load(Path(sys.argv[2]))
-with Bag(Path(sys.argv[1])) as bag:
-    replay = Replayer(bag, model).run()
-assert replay.identical, replay.differences
+found = replay(Path(sys.argv[1]), model)
+assert found.identical, found.differences
 assert not {'rclpy', 'sensor_msgs'} & set(sys.modules)
-print(len(replay.replayed))
+print(len(found.replayed))
 '''
 
 
