@@ -20,7 +20,7 @@ from spowl_ros.cli import _scaled
 
 if TYPE_CHECKING:
     from spowl_ros.control.bundle import Bundle
-    from spowl_ros.replay.tally import Tally
+    from spowl_ros.replay.gate import Tally
 
 HELP = 'say whether a new bundle may follow an old one, from recordings'
 
@@ -75,8 +75,8 @@ def _decide(args: argparse.Namespace, first: Bundle, second: Bundle) -> tuple[Ta
     from tqdm import tqdm
 
     from spowl_ros.cli.replay import find_bags
+    from spowl_ros.replay.gate import Tally
     from spowl_ros.replay.replay import Changes
-    from spowl_ros.replay.tally import Tally
 
     changes, total = Changes(robot=args.robot), Tally()
     if not args.address:

@@ -19,7 +19,7 @@ from spowl_ros.base.files import absolute, read_bounded
 from spowl_ros.control import bundle as bundles
 from spowl_ros.control.bundle import Bundle
 from spowl_ros.control.decision import SOURCES
-from spowl_ros.replay import tally
+from spowl_ros.replay import gate
 from spowl_ros.replay.measures import measure
 from spowl_ros.replay.replay import Changes, replay
 
@@ -120,12 +120,12 @@ class Replaying(Work):
 class Judging(Work):
     """The sums over the decisions of an old bundle, A, and a new one, B."""
 
-    COLUMNS = tally.COLUMNS
+    COLUMNS = gate.COLUMNS
 
     def compute(self, bag: Path, loaded: Sequence[Bundle]) -> dict[str, Any]:
         """Return the row."""
         first, second = loaded
-        return tally.Tally.of(bag, first, second, self.changes).row()
+        return gate.Tally.of(bag, first, second, self.changes).row()
 
 
 @lru_cache(2)

@@ -21,9 +21,8 @@ from spowl_ros.base.settings import declared
 from spowl_ros.cli.main import main
 from spowl_ros.control.bundle import Bundle
 from spowl_ros.control.planner_settings import PlannerSettings
-from spowl_ros.replay.gate import GateRules, check_contracts, judge, rules_from
+from spowl_ros.replay.gate import GateRules, Tally, check_contracts, judge, rules_from
 from spowl_ros.replay.replay import Changes, replay
-from spowl_ros.replay.tally import Tally
 from spowl_ros.training.untrained import COMPACT, export_untrained
 
 ROOT = Path(__file__).resolve().parents[2]

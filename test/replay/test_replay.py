@@ -24,11 +24,10 @@ from spowl_ros.control.decision import SOURCES, Decision
 from spowl_ros.control.planner_settings import PlannerSettings
 from spowl_ros.control.settings import ControllerSettings
 from spowl_ros.replay import replay as replays
-from spowl_ros.replay.gate import GateRules, judge
+from spowl_ros.replay.gate import GateRules, Tally, judge
 from spowl_ros.replay.measures import measure, remarks
 from spowl_ros.replay.recording import RecordedRun, Sample
 from spowl_ros.replay.replay import Changes, Replay
-from spowl_ros.replay.tally import Tally
 from spowl_ros.sim.environment import contract
 from spowl_ros.training.untrained import COMPACT, export_untrained
 
