@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from spowl_ros.base.children import pool
@@ -22,22 +23,11 @@ from spowl_ros.replay.replay import Changes, replay
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
-
 SWEPT = ('decisions', 'hits', 'misses', 'false_alarms', 'lead_seconds', 'alarmed', 'switches')
 """The figures of each row of a sweep, beside its settings."""
 
 
-@dataclass(frozen=True)
-class Worth:
-    """What one combination of settings is worth on one bag."""
-
-    counts: dict[str, int]
-    """Decisions, and what else is summed over bags."""
-    leads: NDArray[np.float64]
-    """Shape (hits,): seconds from the first warning to the cost."""
-    means: dict[str, float]
-    """Means over the decisions; of predictions for the action that would have been executed."""
+Worth = tuple[dict[str, int], NDArray[np.float64], dict[str, float]]
 
 
 def worth(bag: Path, bundle: Path, changes: Changes, monitors: tuple[str, ...]) -> Worth:
@@ -45,6 +35,9 @@ def worth(bag: Path, bundle: Path, changes: Changes, monitors: tuple[str, ...]) 
     Replay one bag with one combination of settings.
 
     :param monitors: those whose alarms count
+    :return: decisions and what else is summed over bags; seconds from the first warning to each
+        cost, shape (hits,); means over the decisions, of predictions for the action that would
+        have been executed
     """
     loaded = bundles.load(bundle)
     found = replay(bag, loaded, changes)
@@ -54,9 +47,9 @@ def worth(bag: Path, bundle: Path, changes: Changes, monitors: tuple[str, ...]) 
               'misses': alarms.misses, 'false_alarms': alarms.false_alarms,
               'switches': sum(switches(trace).values())}
     sources = {f'source_{name}': share for name, share in source_fraction(trace).items()}
-    return Worth(counts, alarms.leads, {
-        'alarmed': alarms.alarmed, **sources, 'value': mean(trace.executed('value')),
-        'cost_value': mean(trace.executed('cost_value'))})
+    means = {'alarmed': alarms.alarmed, **sources, 'value': mean(trace.executed('value')),
+             'cost_value': mean(trace.executed('cost_value'))}
+    return counts, alarms.leads, means
 
 
 def sweep(bags: Sequence[Path], bundle: Path, sweeps: Mapping[str, Sequence[Any]],
@@ -88,14 +81,14 @@ def sweep(bags: Sequence[Path], bundle: Path, sweeps: Mapping[str, Sequence[Any]
 
 def _sum(worths: list[Worth]) -> dict[str, Any]:
     """Return the combined figures of several bags."""
-    decisions = np.array([each.counts['decisions'] for each in worths])
+    all_counts, all_leads, all_means = zip(*worths, strict=True)
+    decisions = np.array([counts['decisions'] for counts in all_counts])
     weights = decisions / decisions.sum()
-    leads = np.concatenate([each.leads for each in worths])
+    leads = np.concatenate(all_leads)
     return {
-        **{name: sum(each.counts[name] for each in worths) for name in worths[0].counts},
+        **{name: sum(counts[name] for counts in all_counts) for name in all_counts[0]},
         'lead_seconds': float(np.median(leads)) if leads.size else None,
-        **{name: number(weights @ [each.means[name] for each in worths])
-           for name in worths[0].means},
+        **{name: number(weights @ [means[name] for means in all_means]) for name in all_means[0]},
     }
 
 
