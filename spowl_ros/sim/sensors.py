@@ -8,8 +8,6 @@ from dataclasses import replace
 import math
 from typing import TYPE_CHECKING
 
-import mujoco
-
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.contract import ActionSpec, Contract, Field, joint_of
 
@@ -56,7 +54,8 @@ def contract(task_id: str, task: BaseTask, action_repeat: int) -> Contract:
     raw_period = float(model.opt.timestep * task.sim_conf.frameskip_binom_n)
     timeout = 1.7 * raw_period * action_repeat  # a lost message shows before a second one is due
     robot = type(task.agent).__name__
-    names = tuple(_actuator_name(model, index) for index in range(model.nu))
+    names = tuple(model.actuator(index).name or model.joint(joint).name
+                  for index, joint in enumerate(model.actuator_trnid[:, 0]))
     low, high = (tuple(map(float, bound)) for bound in model.actuator_ctrlrange.T)
     return Contract(
         task=task_id,
@@ -67,11 +66,6 @@ def contract(task_id: str, task: BaseTask, action_repeat: int) -> Contract:
                           _LEGGED_CHANGE if robot in ('Ant', 'Doggo') else 1.0),
         raw_period=round(raw_period, 9),
         action_repeat=action_repeat)
-
-
-def _actuator_name(model: mujoco.MjModel, index: int) -> str:
-    """Return the actuator's name, or its joint's name."""
-    return model.actuator(index).name or model.joint(model.actuator_trnid[index, 0]).name
 
 
 def _field(task: BaseTask, name: str, size: int, timeout: float) -> Field:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from spowl_ros.sim.fast.arena import Arena
 
+_KINDS = ('vase', 'gremlin', 'pillar')
+"""Objects whose names are numbered."""
 _SPEED_SLACK = 1e-9
 """Metres a second by which the quick speed of a vase may miss SafetyGymnasium's."""
 
@@ -25,20 +27,14 @@ class Contacts:
     def __init__(self, task: BaseTask, arena: Arena) -> None:
         self._data = arena.data
         names = [arena.model.geom(geom).name for geom in range(arena.model.ngeom)]
-        self._kinds = [_kind(name) for name in names]
+        self._kinds = [next((kind for kind in _KINDS if name.startswith(kind)), name)
+                       for name in names]
         self._of_robot = [name in task.agent.body_info.geom_names for name in names]
 
     def touched(self) -> set[str]:
         """Return what the robot touches now: 'vase', 'gremlin', 'pillar', and others by name."""
         return {self._kinds[geom] for pair in self._data.contact.geom.tolist()
                 if any(self._of_robot[geom] for geom in pair) for geom in pair}
-
-
-def _kind(name: str) -> str:
-    for kind in ('vase', 'gremlin', 'pillar'):
-        if name.startswith(kind):
-            return kind
-    return name
 
 
 class VaseSpeeds:
