@@ -4,24 +4,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 import queue
 import threading
 import time
-from typing import TYPE_CHECKING
+
+from rosbags.interfaces import Qos
 
 from spowl_ros.bags import context
 from spowl_ros.bags.ring import RecordedTopic
 from spowl_ros.bags.types import message_definition
-from spowl_ros.bags.writer import BagWriter
+from spowl_ros.bags.writer import BagWriter, Settings
 from spowl_ros.base.errors import SpowlError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from rosbags.interfaces import Qos
-
-    from spowl_ros.bags.writer import Settings
 
 QUEUE = 20_000  # messages; when the disk falls further behind, `write` blocks the receiver
 

@@ -13,13 +13,11 @@ from dataclasses import asdict, dataclass, field
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from spowl_ros.bags.reader import Bag
 from spowl_ros.bags.types import installed_types
 from spowl_ros.base.errors import SpowlError
-
-if TYPE_CHECKING:
-    from spowl_ros.bags.reader import Bag
 
 TOPIC = '/recorder/context'
 TYPE = 'std_msgs/msg/String'

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from itertools import islice
+from pathlib import Path
 import struct
-from typing import TYPE_CHECKING
 import zlib
 
 from lz4.frame import LZ4FrameDecompressor  # type: ignore[import-untyped]
@@ -27,9 +27,6 @@ from spowl_ros.bags.storage import (
     budget,
     zstd,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MAGIC = b'\x89MCAP0\r\n'
 FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK = 0x02, 0x03, 0x04, 0x05, 0x06

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 import hashlib
@@ -12,7 +12,7 @@ import heapq
 from pathlib import Path
 import re
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from rosbags.serde import SerdeError
 from rosbags.typesys import get_types_from_idl, get_types_from_msg
@@ -31,9 +31,6 @@ from spowl_ros.bags.storage import (
 from spowl_ros.bags.types import installed_types
 from spowl_ros.base import yaml
 from spowl_ros.base.errors import SpowlError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
 METADATA = 'metadata.yaml'

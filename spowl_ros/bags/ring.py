@@ -5,26 +5,20 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from rosbags.interfaces import QosDurability
+from rosbags.interfaces import Qos, QosDurability
 
 from spowl_ros.bags import context
 from spowl_ros.bags.types import message_definition
-from spowl_ros.bags.writer import BagWriter
+from spowl_ros.bags.writer import BagWriter, Settings
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.settings import setting
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from rosbags.interfaces import Qos
-
-    from spowl_ros.bags.writer import Settings
 
 OVERHEAD = 300
 """Bytes that a message takes in memory besides its content."""

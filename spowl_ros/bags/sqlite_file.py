@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import closing, suppress
 from functools import partial
+from pathlib import Path
 import sqlite3
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from spowl_ros.bags.storage import (
     LARGEST,
@@ -19,9 +20,6 @@ from spowl_ros.bags.storage import (
     StoredTopic,
 )
 from spowl_ros.base.files import absolute
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MAGIC = b'SQLite format 3\0'
 

@@ -6,15 +6,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 if sys.version_info >= (3, 14):
     from compression import zstd as zstd
 else:
     from backports import zstd as zstd
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 LARGEST = 2**27
 """Largest record or message, bytes; a larger one can only be damage."""

@@ -7,14 +7,12 @@ from __future__ import annotations
 from functools import cache
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.typesys.store import Typestore
 
 from spowl_ros.base.errors import SpowlError
-
-if TYPE_CHECKING:
-    from rosbags.typesys.store import Typestore
 
 
 @cache

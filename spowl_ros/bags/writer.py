@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 import os
 from pathlib import Path
 import sqlite3
-from typing import TYPE_CHECKING, Any
+from typing import Any
 import zlib
 
 from rosbags.interfaces import (
@@ -16,6 +17,7 @@ from rosbags.interfaces import (
     ConnectionExtRosbag2,
     MessageDefinition,
     MessageDefinitionFormat,
+    Qos,
 )
 from rosbags.rosbag2 import CompressionMode
 from rosbags.rosbag2.metadata import dump_qos_v9
@@ -26,11 +28,6 @@ from spowl_ros.bags.reader import DIGEST, digest_of
 from spowl_ros.bags.types import message_definition
 from spowl_ros.base import yaml
 from spowl_ros.base.errors import SpowlError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from rosbags.interfaces import Qos
 
 VERSION = 9  # of the rosbag2 format
 COMPRESSIONS = {'none': CompressionMode.NONE, 'zstd': CompressionMode.STORAGE}

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -16,11 +16,9 @@ from tqdm import tqdm
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.files import whole
 from spowl_ros.control.decision import Decision
+from spowl_ros.control.run_record import RunRecord
 from spowl_ros.drawing.outline import heading_of, outline_of, solids
 from spowl_ros.drawing.picture import Painter, PictureContent, palette, view_of
-
-if TYPE_CHECKING:
-    from spowl_ros.control.run_record import RunRecord
 
 STILL_S = 1.0
 """Duration of the last picture."""

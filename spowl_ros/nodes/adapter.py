@@ -20,9 +20,10 @@ import math
 from pathlib import Path
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from action_msgs.msg import GoalStatus
+from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry
 import numpy as np
@@ -45,15 +46,12 @@ from spowl_ros.robot.topics import FRAME, topics
 from spowl_ros.ros import diagnostics, process
 from spowl_ros.ros.callbacks import every, serve
 from spowl_ros.ros.discovery import check_one_publisher
+from spowl_ros.ros.intake import MessageInfo
 from spowl_ros.ros.last_command import publish_last
 from spowl_ros.ros.messages import build, message_class, nanoseconds
 from spowl_ros.ros.parameters import Parameters
 from spowl_ros.ros.process import LOG_PERIOD_S
 from spowl_ros.ros.qos import LATCHED
-
-if TYPE_CHECKING:
-    from diagnostic_msgs.msg import DiagnosticStatus
-    from rclpy.subscription import MessageInfo
 
 COMMAND_PERIOD = 0.02
 _OLDEST_NS, _FUTURE_NS = 10**9, 10**8

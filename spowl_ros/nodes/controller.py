@@ -12,12 +12,13 @@ import gc
 import math
 from pathlib import Path
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.clock import JumpThreshold
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.clock import JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.parameter import Parameter
+from rclpy.publisher import Publisher
 from rclpy.qos import qos_profile_sensor_data
 from std_msgs.msg import Float64, Header, String
 
@@ -25,10 +26,13 @@ from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.names import BEGIN_TOPIC
 from spowl_ros.base.settings import fixed, flattened, group, setting
 from spowl_ros.control import bundle
+from spowl_ros.control.bundle import Bundle
 from spowl_ros.control.contract import require_same
 from spowl_ros.control.controller import Controller
+from spowl_ros.control.decision import Decision
 from spowl_ros.control.loop import DecisionLoop
 from spowl_ros.control.monitors.registry import kinds
+from spowl_ros.control.observation import Observation
 from spowl_ros.control.operator import OperatorSettings
 from spowl_ros.control.providers import CPU, PROVIDERS
 from spowl_ros.control.settings import ControllerSettings
@@ -41,7 +45,7 @@ from spowl_ros.robot.topics import Edge, Topic, load_robot, topics
 from spowl_ros.ros import diagnostics, process
 from spowl_ros.ros.bond import Bond
 from spowl_ros.ros.discovery import check_one_publisher
-from spowl_ros.ros.intake import Intake, Unattended, waited, waiting
+from spowl_ros.ros.intake import Intake, MessageInfo, Unattended, waited, waiting
 from spowl_ros.ros.last_command import publish_last
 from spowl_ros.ros.lifecycle import TOO_LATE, DriverSettings, ManagedNode, priority
 from spowl_ros.ros.messages import build, message_class, nanoseconds, to_stamp
@@ -51,16 +55,6 @@ from spowl_ros.ros.process import LOG_PERIOD_S
 from spowl_ros.ros.qos import KEPT, LATCHED
 from spowl_ros.ros.statistics import Statistics
 from spowl_ros.ros.succession import Model, RollbackSettings, Succession
-
-if TYPE_CHECKING:
-    from diagnostic_msgs.msg import DiagnosticStatus
-    from rclpy.clock import TimeJump
-    from rclpy.publisher import Publisher
-    from rclpy.subscription import MessageInfo
-
-    from spowl_ros.control.bundle import Bundle
-    from spowl_ros.control.decision import Decision
-    from spowl_ros.control.observation import Observation
 
 _HANGS_PERIODS = 2.0
 """Control periods after which a decision counts as hanging."""

@@ -9,12 +9,14 @@ from functools import partial
 import math
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry
 import numpy as np
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import LaserScan
 
@@ -29,10 +31,6 @@ from spowl_ros.ros.messages import message_class
 from spowl_ros.ros.parameters import Parameters
 from spowl_ros.ros.qos import LATCHED
 from spowl_ros.sim.diff_drive import SPEED, TURN_RATE, DiffDriveWorld, urdf
-
-if TYPE_CHECKING:
-    from diagnostic_msgs.msg import DiagnosticStatus
-    from rclpy.publisher import Publisher
 
 PERIOD = 0.04  # between two measurements of odometry and laser, seconds
 GROUND = ActionSpec(GROUND_AXES, (-SPEED, -TURN_RATE), (SPEED, TURN_RATE), 'velocity', (0.0, 0.0))

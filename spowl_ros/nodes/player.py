@@ -9,14 +9,16 @@ from functools import partial
 from pathlib import Path
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rclpy.exceptions import NameValidationException
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from rosgraph_msgs.msg import Clock
 
 from spowl_ros.bags import context
 from spowl_ros.bags.reader import Bag
+from spowl_ros.bags.storage import StoredTopic
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.settings import fixed
 from spowl_ros.robot.command import COMMAND_TYPES
@@ -24,11 +26,6 @@ from spowl_ros.ros import process, recorded_qos
 from spowl_ros.ros.callbacks import work
 from spowl_ros.ros.messages import message_class, nanoseconds, to_stamp
 from spowl_ros.ros.parameters import Parameters
-
-if TYPE_CHECKING:
-    from rclpy.publisher import Publisher
-
-    from spowl_ros.bags.storage import StoredTopic
 
 CLOCK = '/clock'
 CLOCK_PERIOD_S = 0.01

@@ -10,12 +10,14 @@ from pathlib import Path
 import re
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rcl_interfaces.srv import GetParameters, ListParameters
+from rclpy.client import Client
 from rclpy.node import Node
 from rclpy.parameter import parameter_value_to_python
 from rclpy.qos import QoSProfile
+from rclpy.subscription import Subscription
 from std_srvs.srv import Trigger
 
 from spowl_ros.bags import context
@@ -27,20 +29,15 @@ from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.names import BEGIN_TOPIC, BEGIN_TYPE
 from spowl_ros.base.settings import fixed, group
 from spowl_ros.control.bundle import read_contract
+from spowl_ros.control.contract import Contract
 from spowl_ros.robot.topics import topics
 from spowl_ros.ros import process, recorded_qos
 from spowl_ros.ros.callbacks import serve
 from spowl_ros.ros.events import TOPICS, EventWatch, Seen
-from spowl_ros.ros.intake import waiting
+from spowl_ros.ros.intake import MessageInfo, waiting
 from spowl_ros.ros.messages import message_class
 from spowl_ros.ros.parameters import Parameters
 from spowl_ros.ros.qos import EVERY_MESSAGE, EVERY_SENSOR_MESSAGE
-
-if TYPE_CHECKING:
-    from rclpy.client import Client
-    from rclpy.subscription import MessageInfo, Subscription
-
-    from spowl_ros.control.contract import Contract
 
 HEAVY = ('Image', 'CompressedImage', 'PointCloud2')
 """Message types recorded only if their topic is named."""

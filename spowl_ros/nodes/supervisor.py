@@ -19,10 +19,11 @@ import math
 from pathlib import Path
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
 import numpy as np
+from numpy.typing import NDArray
 from rclpy.qos import qos_profile_sensor_data
 from std_msgs.msg import Bool, Header
 from std_srvs.srv import SetBool, Trigger
@@ -44,6 +45,7 @@ from spowl_ros.ros.discovery import (
     other_publishers,
     unheard,
 )
+from spowl_ros.ros.intake import MessageInfo
 from spowl_ros.ros.last_command import publish_last
 from spowl_ros.ros.lifecycle import DriverSettings, ManagedNode, priority
 from spowl_ros.ros.messages import build, message_class
@@ -54,10 +56,6 @@ from spowl_ros.supervisor.heartbeat import Heartbeat
 from spowl_ros.supervisor.latch import Latch
 from spowl_ros.supervisor.rules import Supervised, Supervision
 from spowl_ros.supervisor.settings import SupervisionSettings, unfit_for_a_robot
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-    from rclpy.subscription import MessageInfo
 
 RAW = 'command_raw'
 """Topic of the controller's commands."""

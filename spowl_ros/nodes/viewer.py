@@ -15,9 +15,11 @@ from functools import partial
 import math
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+import numpy as np
+from numpy.typing import NDArray
 from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters, SetParameters
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
@@ -38,10 +40,6 @@ from spowl_ros.ros.qos import EVERY_KEPT, EVERY_MESSAGE, LATCHED
 from spowl_ros.view.browser import open_browser
 from spowl_ros.view.frame import Frame, Health, History, Scene, scan_points, scene_of
 from spowl_ros.view.page import Page
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 DISCOVERY_PERIOD_S = 1.0
 ANSWER_S = 3.0

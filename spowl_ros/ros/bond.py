@@ -5,17 +5,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rclpy.duration import Duration
 from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.node import Node
 from rclpy.qos import LivelinessPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Empty
 
 from spowl_ros.ros.callbacks import every
-
-if TYPE_CHECKING:
-    from rclpy.node import Node
 
 PERIODS = 2.0
 """Control periods within which each node must notice the end of the other."""

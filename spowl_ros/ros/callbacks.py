@@ -7,17 +7,15 @@ from __future__ import annotations
 from collections.abc import Callable
 import contextlib
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.exceptions import InvalidHandle
+from rclpy.node import Node
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.ros.process import FinishedError
-
-if TYPE_CHECKING:
-    from rclpy.node import Node
 
 
 def every(node: Node, seconds: float, callback: Callable[[], None]) -> None:

@@ -5,15 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.node import Node
 
 from spowl_ros.ros.callbacks import every
-
-if TYPE_CHECKING:
-    from builtin_interfaces.msg import Time
-    from rclpy.node import Node
 
 PERIOD_S = 1.0
 """From one report to the next."""

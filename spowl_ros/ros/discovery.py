@@ -9,15 +9,11 @@ are asked for, so a name that was remapped already may become that of another to
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from rclpy.node import Node
 from rclpy.qos import ReliabilityPolicy
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 from spowl_ros.control.validity import InvalidReading
-
-if TYPE_CHECKING:
-    from rclpy.node import Node
-    from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 DISCOVERY_S = 4.0
 """

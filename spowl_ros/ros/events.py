@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.serialization import deserialize_message
@@ -14,9 +14,6 @@ from std_msgs.msg import Float64
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.names import DECISION
 from spowl_ros.control.operator import OPERATOR
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 KINDS = ('stop', 'monitor', 'cost', OPERATOR)
 STATE, COST = 'supervisor/state', 'cost'

@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import TransformStamped
+from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from std_msgs.msg import String
 
@@ -16,9 +17,6 @@ from spowl_ros.base.errors import SpowlError
 from spowl_ros.ros.markers import FRAME as WORLD
 from spowl_ros.ros.messages import message_class
 from spowl_ros.ros.qos import LATCHED
-
-if TYPE_CHECKING:
-    from rclpy.node import Node
 
 TRANSFORMS = 'tf2_msgs/msg/TFMessage'
 """Part of every ROS installation; there is no wheel of it."""

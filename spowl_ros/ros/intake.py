@@ -4,20 +4,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.guard_condition import GuardCondition
 from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.node import Node
+from rclpy.subscription import Subscription
 
-if TYPE_CHECKING:
-    from rclpy.node import Node
-    from rclpy.subscription import MessageInfo, Subscription
-
+MessageInfo = Mapping[str, Any]
+"""What the middleware says of a message, by name; Jazzy's rclpy has no type for it."""
 _LOOK_S = 0.5
 """How often the thread looks whether the middleware has been shut down."""
 _END_S = 2.0

@@ -5,12 +5,10 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rclpy.duration import Duration
-
-if TYPE_CHECKING:
-    from rclpy.publisher import Publisher
+from rclpy.publisher import Publisher
 
 LONGEST_S = 0.5
 """Longest wait for an acknowledgement, seconds; a working subscriber takes milliseconds."""

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 import threading
 import time
 import traceback
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from spowl_ros.base.errors import SpowlError
@@ -20,9 +21,6 @@ from spowl_ros.ros import process
 from spowl_ros.ros.diagnostics import Diagnostics
 from spowl_ros.ros.discovery import DISCOVERY_S, is_unknown, other_publishers
 from spowl_ros.ros.parameters import Parameters
-
-if TYPE_CHECKING:
-    from diagnostic_msgs.msg import DiagnosticStatus
 
 TOO_LATE = 'it takes effect when the node is configured; deactivate it and clean it up first'
 """Why a change of a parameter is refused that cannot change between two decisions."""

@@ -7,24 +7,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import Joy
 from std_srvs.srv import Trigger
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.control.contract import ActionSpec
 from spowl_ros.control.operator import OperatorCommands, OperatorSettings
+from spowl_ros.robot.command import CommandFormat
 from spowl_ros.ros.callbacks import serve
 from spowl_ros.ros.discovery import check_one_publisher, unheard
 from spowl_ros.ros.messages import message_class
 from spowl_ros.ros.process import LOG_PERIOD_S
-
-if TYPE_CHECKING:
-    from rclpy.node import Node
-    from sensor_msgs.msg import Joy
-
-    from spowl_ros.control.contract import ActionSpec
-    from spowl_ros.robot.command import CommandFormat
 
 
 class OperatorInput:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 import difflib
 import sys
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -15,13 +15,11 @@ from rcl_interfaces.msg import (
     ParameterDescriptor,
     SetParametersResult,
 )
+from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.settings import Setting, changed, declared, flattened
-
-if TYPE_CHECKING:
-    from rclpy.node import Node
 
 T = TypeVar('T')
 

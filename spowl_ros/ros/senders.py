@@ -12,19 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import ctypes
-from typing import TYPE_CHECKING, Any
+from typing import Any
 import weakref
 
 from rclpy import subscription as rclpy_subscription
 from rclpy.exceptions import InvalidHandle
+from rclpy.node import Node
 from rclpy.serialization import deserialize_message
 from rclpy.waitable import NumberOfEntities, Waitable
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.ros.intake import Unattended
-
-if TYPE_CHECKING:
-    from rclpy.node import Node
 
 _FIRST_BYTES = 256
 """Size of the first buffer; the middleware enlarges it as needed."""

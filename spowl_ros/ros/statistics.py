@@ -7,15 +7,12 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Mapping
 import threading
-from typing import TYPE_CHECKING
+
+from diagnostic_msgs.msg import DiagnosticStatus
 
 from spowl_ros.base.statistics import latency_ms
+from spowl_ros.control.decision import Decision
 from spowl_ros.ros.diagnostics import ERROR, OK, WARN, status
-
-if TYPE_CHECKING:
-    from diagnostic_msgs.msg import DiagnosticStatus
-
-    from spowl_ros.control.decision import Decision
 
 Part = tuple[bytes, str, dict[str, object]]
 """Level, message and values of one part of a node."""

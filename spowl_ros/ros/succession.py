@@ -12,22 +12,18 @@ import os
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.node import Node
 from std_srvs.srv import Trigger
 
 from spowl_ros.base.errors import SpowlError, one_line
 from spowl_ros.base.settings import setting
+from spowl_ros.control.controller import Controller
+from spowl_ros.control.decision import Decision
 from spowl_ros.ros.callbacks import serve
 from spowl_ros.ros.diagnostics import OK, WARN, status
 from spowl_ros.ros.qos import LATCHED
-
-if TYPE_CHECKING:
-    from rclpy.node import Node
-
-    from spowl_ros.control.controller import Controller
-    from spowl_ros.control.decision import Decision
 
 _SWITCH_S = 0.0005
 """Interpreter switch interval while a model is loaded, seconds: other threads wait less."""

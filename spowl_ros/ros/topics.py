@@ -5,32 +5,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
+import numpy as np
+from numpy.typing import NDArray
 from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.publisher import Publisher
 from rclpy.qos import qos_profile_sensor_data
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Float64, Header
 from visualization_msgs.msg import MarkerArray
 
 from spowl_ros.base.names import BEGIN_TOPIC
+from spowl_ros.control.contract import Contract
 from spowl_ros.robot.topics import FRAME, Topic, topics
 from spowl_ros.ros.diagnostics import OK, stamped, status
 from spowl_ros.ros.frames import Frames, Transform, prefix_of
 from spowl_ros.ros.markers import markers
 from spowl_ros.ros.messages import build, message_class, to_stamp
 from spowl_ros.ros.qos import EVERY_MESSAGE, KEPT
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-    from rclpy.node import Node
-    from rclpy.publisher import Publisher
-
-    from spowl_ros.control.contract import Contract
-    from spowl_ros.sim.body import Body
-    from spowl_ros.sim.scene import SimulatedScene
+from spowl_ros.sim.body import Body
+from spowl_ros.sim.scene import SimulatedScene
 
 ODOM = 'odom'
 _LAST_MESSAGES = Duration(seconds=1)

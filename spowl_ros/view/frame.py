@@ -5,21 +5,17 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from spowl_ros.control.decision import Decision
 from spowl_ros.drawing.outline import CUBE, CYLINDER, SPHERE, heading_of, solids
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
-    from spowl_ros.control.decision import Decision
 
 FORMS = {CUBE: 'box', SPHERE: 'sphere', CYLINDER: 'cylinder'}
 HISTORY = 600

@@ -20,7 +20,7 @@ import math
 import secrets
 import socket
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
@@ -28,13 +28,11 @@ import viser
 from viser import uplot
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.settings import Setting
 from spowl_ros.drawing.picture import SOURCE_COLOURS
 from spowl_ros.view import words
 from spowl_ros.view.frame import CHARTS, Frame, History
 from spowl_ros.view.scene import SceneView
-
-if TYPE_CHECKING:
-    from spowl_ros.base.settings import Setting
 
 LOOPBACK = ('127.0.0.1', '::1', 'localhost')
 CHART_PERIOD_S = 0.5

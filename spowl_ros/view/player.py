@@ -8,17 +8,14 @@ import math
 import signal
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import viser
 
 from spowl_ros.base.environment import signals_to_end
 from spowl_ros.view.browser import open_browser
 from spowl_ros.view.page import Page
-from spowl_ros.view.recording import JUMPS
-
-if TYPE_CHECKING:
-    import viser
-
-    from spowl_ros.view.recording import BagFrames
+from spowl_ros.view.recording import JUMPS, BagFrames
 
 _TICK_S = 0.05
 

@@ -4,25 +4,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 import math
 from statistics import median_high
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from spowl_ros.bags.reader import Bag
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.names import DECISION
 from spowl_ros.control.decision import Decision
 from spowl_ros.view.frame import Frame, Health, History, Solid, scan_points, scene_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from spowl_ros.bags.reader import Bag
 
 JUMPS = ('cost', 'switch', 'alarm', 'episode')
 """Kinds of moments to jump to: a cost, a change of source, a monitor's trip, a new episode."""

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import rerun
@@ -13,13 +13,10 @@ import rerun.blueprint as layout
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.files import check_writable, whole
+from spowl_ros.control.decision import Decision
 from spowl_ros.drawing.picture import FAINT, KIND_COLOURS, SOURCE_COLOURS
-from spowl_ros.view.frame import CHARTS, History
-
-if TYPE_CHECKING:
-    from spowl_ros.control.decision import Decision
-    from spowl_ros.view.frame import Frame, Solid
-    from spowl_ros.view.recording import BagFrames
+from spowl_ros.view.frame import CHARTS, Frame, History, Solid
+from spowl_ros.view.recording import BagFrames
 
 VALUES = {'value': 'value (more is better)', 'cost_value': 'cost value (less is better)'}
 """Entity of a chart to its title."""

@@ -5,17 +5,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+import viser
 
 from spowl_ros.drawing.picture import FAINT, KIND_COLOURS, SOURCE_COLOURS, ZONES
 from spowl_ros.view import words
 from spowl_ros.view.frame import Frame, History, Scene, Solid
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
-    import viser
 
 PATH_HEIGHT, ZONE_HEIGHT = 0.02, 0.01
 """Metres above the floor."""

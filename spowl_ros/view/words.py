@@ -4,18 +4,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import html
 import math
 import re
-from typing import TYPE_CHECKING
 
 from spowl_ros.control.decision import SILENT_S
 from spowl_ros.drawing.picture import SOURCE_COLOURS
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from spowl_ros.view.frame import Frame
+from spowl_ros.view.frame import Frame
 
 _MARKUP = re.compile(r"[^\w\s.,;:()%+/='-]|_")
 ERROR = 2
