@@ -18,7 +18,7 @@ from spowl_ros.bags import context
 from spowl_ros.bags.types import message_definition
 from spowl_ros.bags.writer import BagWriter, Settings
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.settings import setting
+from spowl_ros.base.settings import fixed
 
 OVERHEAD = 300
 """Bytes that a message takes in memory besides its content."""
@@ -29,28 +29,24 @@ _TRIGGERS_TOLD = 32
 class RingSettings:
     """What stays in memory, and when it becomes a bag."""
 
-    seconds: float = setting(
+    seconds: float = fixed(
         0.0, 'seconds that are kept in memory; an event writes them into a bag below `path`; 0: '
-             'everything is written at once', low=0.0, high=3600.0,
-        read_only=True)
-    megabytes: float = setting(
+             'everything is written at once', low=0.0, high=3600.0)
+    megabytes: float = fixed(
         128.0, 'greatest memory in megabytes, whatever `ring.seconds` is; twice that while a '
-               'bag is written', low=1.0, high=65536.0, read_only=True)
-    after: float = setting(2.0, 'seconds that are recorded after an event', low=0.0,
-                           high=600.0, read_only=True)
-    events: str = setting(
+               'bag is written', low=1.0, high=65536.0)
+    after: float = fixed(2.0, 'seconds that are recorded after an event', low=0.0, high=600.0)
+    events: str = fixed(
         'stop monitor cost operator',
         'events that make a bag, separated by spaces: stop (of the controller or the '
         'supervisor), monitor (one takes the lead), cost, operator (a person takes over); the '
-        'service ~/save always makes one',
-        read_only=True)
-    cost: float = setting(0.0, 'cost above which a step is an event', read_only=True)
-    pause: float = setting(
+        'service ~/save always makes one')
+    cost: float = fixed(0.0, 'cost above which a step is an event')
+    pause: float = fixed(
         10.0, 'least seconds between two bags; events in between share the next bag, which '
-              'waits no longer than `ring.seconds`', low=0.0, high=3600.0, read_only=True)
-    bags: int = setting(20, 'greatest number of bags that events make in one run; ~/save can '
-                            'add more', low=0,
-                        read_only=True)
+              'waits no longer than `ring.seconds`', low=0.0, high=3600.0)
+    bags: int = fixed(20, 'greatest number of bags that events make in one run; ~/save can '
+                          'add more', low=0)
 
 
 class Message(NamedTuple):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.settings import changed, declared, read, setting
+from spowl_ros.base.settings import changed, declared, fixed, read, setting
 
 KINDS = ('adaptive', 'threshold', 'unsafe', 'policy')
 NO_LIMIT = 1e9
@@ -40,21 +40,20 @@ class PlannerSettings:
                               low=0, high=32)
 
     # Sizes of the search
-    horizon: int = setting(3, 'Decisions that a candidate looks ahead.', low=1, high=16,
-                           read_only=True)
-    samples: int = setting(488, 'Candidates drawn from the search distribution per iteration.',
-                           low=1, high=4096, read_only=True)
-    policy_candidates: int = setting(24, 'Roll-outs of the policy among the candidates.',
-                                     low=1, high=512, read_only=True)
-    elites: int = setting(64, 'Best candidates that shape the next search distribution.',
-                          low=1, high=512, read_only=True)
-    heads: int = setting(2, 'Value heads whose mean judges a candidate; 0 takes all.',
-                         low=0, high=64, read_only=True)
-    head_choice: str = setting(
+    horizon: int = fixed(3, 'Decisions that a candidate looks ahead.', low=1, high=16)
+    samples: int = fixed(488, 'Candidates drawn from the search distribution per iteration.',
+                         low=1, high=4096)
+    policy_candidates: int = fixed(24, 'Roll-outs of the policy among the candidates.',
+                                   low=1, high=512)
+    elites: int = fixed(64, 'Best candidates that shape the next search distribution.',
+                        low=1, high=512)
+    heads: int = fixed(2, 'Value heads whose mean judges a candidate; 0 takes all.',
+                       low=0, high=64)
+    head_choice: str = fixed(
         'random', 'random: each candidate draws its own heads; first: the same first ones for all',
-        choices=('random', 'first'), read_only=True)
-    cost_heads: int = setting(0, 'Heads of the cost model that judge a candidate, the first ones; '
-                              '0 takes all.', low=0, high=64, read_only=True)
+        choices=('random', 'first'))
+    cost_heads: int = fixed(0, 'Heads of the cost model that judge a candidate, the first ones; '
+                            '0 takes all.', low=0, high=64)
 
     # Search distribution
     temperature: float = setting(0.5, 'Sharpness of the weights exp(temperature * score).',
@@ -65,32 +64,29 @@ class PlannerSettings:
                                low=0.01, high=4.0)
     warm_std: float = setting(2.0, "Standard deviation where a search starts from the last one's.",
                               low=0.01, high=4.0)
-    fill: str = setting(
+    fill: str = fixed(
         'zero', "What fills the mean where the last decision's has nothing to say. zero: zeros; "
         "policy: the roll-out of the policy's mean, also after the policy's own action was taken",
-        choices=('zero', 'policy'), read_only=True)
-    keep_elites: bool = setting(
-        False, 'Elites stay candidates in the next iteration and, shifted, in the next decision.',
-        read_only=True)
+        choices=('zero', 'policy'))
+    keep_elites: bool = fixed(
+        False, 'Elites stay candidates in the next iteration and, shifted, in the next decision.')
 
     # Judging candidates
-    discount: float = setting(0.975, 'Discount of reward per decision.', low=0.0, high=1.0,
-                              read_only=True)
-    cost_discount: float = setting(0.997, 'Discount of cost per decision.', low=0.0, high=1.0,
-                                   read_only=True)
-    terminal_noise: str = setting(
+    discount: float = fixed(0.975, 'Discount of reward per decision.', low=0.0, high=1.0)
+    cost_discount: float = fixed(0.997, 'Discount of cost per decision.', low=0.0, high=1.0)
+    terminal_noise: str = fixed(
         'own', "The policy's last action of a candidate. own: drawn for each; common: one draw "
-        'for all; none: its mean', choices=('own', 'common', 'none'), read_only=True)
-    invalid: str = setting('zero', 'Value of a prediction that is not a number.',
-                           choices=('zero', 'worst'), read_only=True)
-    thresholds: str = setting(
+        'for all; none: its mean', choices=('own', 'common', 'none'))
+    invalid: str = fixed('zero', 'Value of a prediction that is not a number.',
+                         choices=('zero', 'worst'))
+    thresholds: str = fixed(
         'mean', "Level of cost and value that a candidate must reach (adaptive). mean: of the "
         "policy's candidates; interval: ends of the intervals of the policy's own action",
-        choices=('mean', 'interval'), read_only=True)
-    interval: str = setting(
+        choices=('mean', 'interval'))
+    interval: str = fixed(
         'bootstrap', "Interval of the policy's value. bootstrap: 95 % of resampled heads; "
         'deviation: mean +- interval_width standard deviations',
-        choices=('bootstrap', 'deviation'), read_only=True)
+        choices=('bootstrap', 'deviation'))
     interval_width: float = setting(1.0, 'Half width of a deviation interval.', low=0.0, high=10.0)
     cost_threshold: float = setting(0.1, 'Summed cost that a candidate must stay below '
                                     '(threshold).', low=0.0, high=NO_LIMIT)
@@ -99,16 +95,16 @@ class PlannerSettings:
         low=0.0, high=NO_LIMIT)
     cost_weight: float = setting(0.0, 'Price of a unit of discounted cost in the score.',
                                  low=0.0, high=1000.0)
-    limit_elites: bool = setting(True, 'Only the best `elites` of the candidates that count are '
-                                 'elites; otherwise all of them (adaptive).', read_only=True)
-    fallback: str = setting(
+    limit_elites: bool = fixed(True, 'Only the best `elites` of the candidates that count are '
+                               'elites; otherwise all of them (adaptive).')
+    fallback: str = fixed(
         'policy', "Elites where no candidate counts (adaptive). policy: the policy's candidates; "
-        'least_cost: those of least cost', choices=('policy', 'least_cost'), read_only=True)
+        'least_cost: those of least cost', choices=('policy', 'least_cost'))
 
     # Choosing the action
-    choose: str = setting('random', 'Elite whose first action is taken. random: drawn by weight; '
-                          'best: of the highest score; mean: the mean of all',
-                          choices=('random', 'best', 'mean'), read_only=True)
+    choose: str = fixed('random', 'Elite whose first action is taken. random: drawn by weight; '
+                        'best: of the highest score; mean: the mean of all',
+                        choices=('random', 'best', 'mean'))
     switch: bool = setting(True, 'Take the planned action only where it is no worse and no less '
                            "safe than the policy's own.")
 
@@ -169,12 +165,10 @@ class PlannerSettings:
         :raises SpowlError: unknown or fixed setting, wrong type, out of range
         """
         values = renamed(values)
-        fixed = [entry.name for entry in declared(self)
-                 if entry.read_only and entry.name in values
-                 and values[entry.name] != entry.default]
-        if fixed:
-            raise SpowlError(f"planner setting '{fixed[0]}' is fixed in the bundle at "
-                             f'{getattr(self, fixed[0])!r}; export the checkpoint with another')
+        for entry in declared(self):
+            if entry.read_only and values.get(entry.name, entry.default) != entry.default:
+                raise SpowlError(f"planner setting '{entry.name}' is fixed in the bundle at "
+                                 f'{entry.default!r}; export the checkpoint with another')
         return changed(self, values)
 
     def ranges(self) -> dict[str, Any]:

@@ -49,9 +49,9 @@ class DriverSettings:
 
 def priority(default: int) -> Any:
     """Declare the real-time priority of a node; the supervisor's is above the controller's."""
-    return setting(
+    return fixed(
         default, 'real-time priority (SCHED_FIFO) of the whole process where `rate` is not 0 and '
-        'the system allows it; 0: ordinary', low=0, high=90, read_only=True)
+        'the system allows it; 0: ordinary', low=0, high=90)
 
 
 S = TypeVar('S', bound=DriverSettings)
