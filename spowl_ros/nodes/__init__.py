@@ -38,10 +38,7 @@ def main() -> NoReturn:
 
     for number in signals_to_end():
         signal.signal(number, interrupt)
-    try:
-        code = run()
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    code = run()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
@@ -57,8 +54,10 @@ def run() -> int:
     try:
         prepare()
         check()
-        module = importlib.import_module(f'spowl_ros.nodes.{Path(sys.argv[0]).stem}')
-        return int(module.main() or 0)
+        node = importlib.import_module(f'spowl_ros.nodes.{Path(sys.argv[0]).stem}').NODE
+        from spowl_ros.ros import process  # it needs rclpy, as the node does
+
+        return process.run(node)
     except SpowlError as error:
         print(to_line(error), file=sys.stderr)
     except ImportError as error:

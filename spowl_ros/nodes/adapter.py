@@ -15,7 +15,6 @@ it. Without an errand the robot stands and no `goal_scan` is published.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 import math
 from pathlib import Path
 import threading
@@ -43,7 +42,7 @@ from spowl_ros.robot import adaptation
 from spowl_ros.robot.command import GROUND_AXES, TWISTS, CommandFormat
 from spowl_ros.robot.errand import Errand, Goal, State
 from spowl_ros.robot.topics import FRAME, topics
-from spowl_ros.ros import diagnostics, process
+from spowl_ros.ros import diagnostics
 from spowl_ros.ros.callbacks import every, serve
 from spowl_ros.ros.discovery import check_one_publisher
 from spowl_ros.ros.intake import MessageInfo
@@ -345,4 +344,4 @@ class Adapter(Node):
                 [('goal', errand.number), ('distance_m', f'{errand.distance:.3f}')])]
 
 
-main = partial(process.main, Adapter)
+NODE = Adapter

@@ -496,4 +496,4 @@ def _check(loaded: Bundle, settings: ControllerSettings) -> None:
     loaded.accept(settings.planner)
 
 
-main = partial(process.main, ControllerNode)
+NODE = ControllerNode

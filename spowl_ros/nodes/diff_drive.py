@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 import math
 import sys
 import time
@@ -24,7 +23,7 @@ from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.settings import fixed
 from spowl_ros.control.contract import ActionSpec
 from spowl_ros.robot.command import GROUND_AXES, TWISTS, CommandFormat
-from spowl_ros.ros import diagnostics, process
+from spowl_ros.ros import diagnostics
 from spowl_ros.ros.callbacks import every
 from spowl_ros.ros.frames import Frames, prefix_of
 from spowl_ros.ros.messages import message_class
@@ -155,4 +154,4 @@ class DiffDriveRobot(Node):
              ('least_clearance', self._nearest), ('speed', world.speed)], 'diff_drive')]
 
 
-main = partial(process.main, DiffDriveRobot)
+NODE = DiffDriveRobot

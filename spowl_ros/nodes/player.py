@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 import threading
 import time
@@ -22,7 +21,7 @@ from spowl_ros.bags.storage import StoredTopic
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.settings import fixed
 from spowl_ros.robot.command import COMMAND_TYPES
-from spowl_ros.ros import process, recorded_qos
+from spowl_ros.ros import recorded_qos
 from spowl_ros.ros.callbacks import work
 from spowl_ros.ros.messages import message_class, nanoseconds, to_stamp
 from spowl_ros.ros.parameters import Parameters
@@ -165,4 +164,4 @@ def played_topic(name: str, aside: bool) -> str:
     return '/'.join([*parts[:-1], ASIDE, parts[-1]]) if aside else name
 
 
-main = partial(process.main, Player)
+NODE = Player

@@ -31,7 +31,7 @@ from spowl_ros.base.settings import fixed, group
 from spowl_ros.control.bundle import read_contract
 from spowl_ros.control.contract import Contract
 from spowl_ros.robot.topics import topics
-from spowl_ros.ros import process, recorded_qos
+from spowl_ros.ros import recorded_qos
 from spowl_ros.ros.callbacks import serve
 from spowl_ros.ros.events import TOPICS, EventWatch, Seen
 from spowl_ros.ros.intake import MessageInfo, waiting
@@ -266,4 +266,4 @@ class Recorder(Node):
         self.bag.write_context(context.BagContext(parameters={node: parameters}))
 
 
-main = partial(process.main, Recorder)
+NODE = Recorder

@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Callable
 import contextlib
 from dataclasses import dataclass
-from functools import partial
 import threading
 import time
 from typing import Any
@@ -31,7 +30,6 @@ from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.seeds import LAST
 from spowl_ros.base.settings import fixed
 from spowl_ros.robot.command import COMMAND_TYPES, CommandFormat
-from spowl_ros.ros import process
 from spowl_ros.ros.callbacks import serve, work
 from spowl_ros.ros.discovery import DISCOVERY_S, other_publishers, publishers
 from spowl_ros.ros.messages import message_class
@@ -402,4 +400,4 @@ class SimulatorNode(Node):
                 'last observation; are it and the controller active and alive?')
 
 
-main = partial(process.main, SimulatorNode)
+NODE = SimulatorNode

@@ -35,7 +35,7 @@ from spowl_ros.control import bundle
 from spowl_ros.control.signature import of_key
 from spowl_ros.robot.command import COMMAND_TYPES, CommandFormat
 from spowl_ros.robot.topics import Edge, RobotCommand, Topic, load_robot, topics
-from spowl_ros.ros import diagnostics, process, senders
+from spowl_ros.ros import diagnostics, senders
 from spowl_ros.ros.bond import Bond
 from spowl_ros.ros.callbacks import every, serve
 from spowl_ros.ros.discovery import (
@@ -449,4 +449,4 @@ class SupervisorNode(ManagedNode[SupervisorNodeSettings]):
         return [self._status()]
 
 
-main = partial(process.main, SupervisorNode)
+NODE = SupervisorNode

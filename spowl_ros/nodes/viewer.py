@@ -9,8 +9,9 @@ fills the page.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import partial
 import math
 import threading
@@ -18,8 +19,6 @@ import time
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-import numpy as np
-from numpy.typing import NDArray
 from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters, SetParameters
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
@@ -34,11 +33,10 @@ from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.names import DECISION
 from spowl_ros.base.settings import Setting, fixed
 from spowl_ros.control.decision import Decision
-from spowl_ros.ros import process
 from spowl_ros.ros.parameters import Parameters
 from spowl_ros.ros.qos import EVERY_KEPT, EVERY_MESSAGE, LATCHED
 from spowl_ros.view.browser import open_browser
-from spowl_ros.view.frame import Frame, Health, History, Scene, scan_points, scene_of
+from spowl_ros.view.frame import Frame, Health, History, Present
 from spowl_ros.view.page import Page
 
 DISCOVERY_PERIOD_S = 1.0
@@ -71,32 +69,27 @@ class ViewerSettings:
     rate: float = fixed(10.0, 'updates of the page per second', low=0.5, high=30.0)
 
 
-@dataclass
-class Watched:
+class Watched(Present):
     """What is known about one robot; guarded by the node's lock."""
 
-    name: str
-    decision: Decision | None = None
-    arrival: float = -math.inf
-    """Of the decision; steady clock, seconds."""
-    scene: Scene | None = None
-    scans: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-    history: History = field(default_factory=History)
-    episode: int = 1
-    episode_return: float | None = None
-    cost: float | None = None
-    """Both of the episode until now; None: never heard."""
-    supervisor: Health | None = None
-    diagnostics: dict[str, tuple[Health, float]] = field(default_factory=dict)
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.arrival = -math.inf
+        """Of the last decision; steady clock, seconds."""
+        self.history = History()
+        self.diagnostics: dict[str, tuple[Health, float]] = {}
 
-    def frame(self, now: float) -> Frame:
+    def frame_at(self, now: float) -> Frame:
         """Return the page's present frame; `now` is the steady clock, seconds."""
         parts = tuple(Health(part.name, 3 if now - heard > STALE_S else part.level, part.message)
                       for part, heard in self.diagnostics.values())
-        return Frame(self.name, self.scene, tuple(self.scans.values()), self.decision,
-                     now - self.arrival, self.episode,
-                     math.nan if self.episode_return is None else self.episode_return,
-                     math.nan if self.cost is None else self.cost, self.supervisor, parts)
+        return replace(self.frame, silence=now - self.arrival, diagnostics=parts)
+
+    def take(self, decision: Decision) -> None:
+        """Take a decision that has just arrived."""
+        self.frame = replace(self.frame, decision=decision)
+        self.arrival = time.monotonic()
+        self.history.add(decision, self.frame.scene)
 
 
 class ViewerNode(Node):
@@ -112,6 +105,8 @@ class ViewerNode(Node):
         self.settings = Parameters(self, ViewerSettings()).settings
         self._lock = threading.Lock()
         self._robots: dict[str, Watched] = {}
+        self._scans: set[str] = set()
+        """Topics of scans that are followed."""
         self._group = ReentrantCallbackGroup()
         self.page = Page(self.settings.host, self.settings.port, self.settings.token)
         self.page.panel.connect(self)
@@ -136,7 +131,7 @@ class ViewerNode(Node):
                 continue
             now = time.monotonic()
             with self._lock:
-                frames = tuple(robot.frame(now) for robot in self._robots.values())
+                frames = tuple(robot.frame_at(now) for robot in self._robots.values())
                 chosen = self._robots.get(self.page.panel.selected)
                 history = History() if chosen is None else copy_of(chosen.history)
             self.page.show(frames, history)
@@ -151,65 +146,42 @@ class ViewerNode(Node):
                 if name not in self._robots:
                     self._follow(name)
         for robot in tuple(self._robots.values()):
-            prefix = _prefix(robot.name)
+            prefix = _prefix(robot.frame.name)
             for topic, types in self.get_topic_names_and_types():
                 if (topic.startswith(prefix) and '/' not in topic.removeprefix(prefix)
-                        and 'sensor_msgs/msg/LaserScan' in types and topic not in robot.scans):
-                    robot.scans[topic] = scan_points((), 0.0, 0.0)
-                    self._subscribe(robot, LaserScan, topic, partial(self._on_scan, topic),
+                        and 'sensor_msgs/msg/LaserScan' in types and topic not in self._scans):
+                    self._scans.add(topic)
+                    self._subscribe(LaserScan, topic, partial(robot.on_scan, topic),
                                     qos_profile_sensor_data)
 
     def _follow(self, name: str) -> None:
         robot = Watched(name)
         with self._lock:
             self._robots[name] = robot
-        for kind, topic, callback, qos in (
-                (DiagnosticArray, 'controller/decision', self._on_decision, EVERY_KEPT),
-                (MarkerArray, 'simulator/markers', self._on_markers, EVERY_MESSAGE),
-                (Float64, 'reward', self._on_reward, EVERY_MESSAGE),
-                (Float64, 'cost', self._on_cost, EVERY_MESSAGE),
-                (DiagnosticArray, 'simulator/episode', self._on_episode, EVERY_MESSAGE),
-                (DiagnosticStatus, 'supervisor/state', self._on_supervisor, LATCHED)):
-            self._subscribe(robot, kind, _prefix(name) + topic, callback, qos)
+        readers = robot.readers | {DECISION: partial(self._on_decision, robot),
+                                   'simulator/episode': lambda _: robot.begin_episode()}
+        for kind, topic, qos in ((DiagnosticArray, DECISION, EVERY_KEPT),
+                                 (MarkerArray, 'simulator/markers', EVERY_MESSAGE),
+                                 (Float64, 'reward', EVERY_MESSAGE),
+                                 (Float64, 'cost', EVERY_MESSAGE),
+                                 (DiagnosticArray, 'simulator/episode', EVERY_MESSAGE),
+                                 (DiagnosticStatus, 'supervisor/state', LATCHED)):
+            self._subscribe(kind, _prefix(name) + topic, readers[topic], qos)
 
-    def _subscribe(self, robot: Watched, kind: type, topic: str, callback: Any, qos: Any) -> None:
+    def _subscribe(self, kind: type, topic: str, reader: Callable[[Any], None], qos: Any) -> None:
         def locked(message: Any) -> None:
             with self._lock:
-                callback(robot, message)
+                reader(message)
 
         self.create_subscription(kind, topic, locked, qos)
 
     def _on_decision(self, robot: Watched, message: DiagnosticArray) -> None:
         try:
-            robot.decision = Decision.from_items(
-                (item.key, item.value) for item in message.status[0].values)
+            robot.take(Decision.from_items(
+                (item.key, item.value) for item in message.status[0].values))
         except (SpowlError, IndexError) as error:
-            self.get_logger().warning(f'a decision of {robot.name or "the robot"} cannot be read '
-                                      f'and is left out: {error}', once=True)
-            return
-        robot.arrival = time.monotonic()
-        robot.history.add(robot.decision, robot.scene)
-
-    def _on_markers(self, robot: Watched, message: MarkerArray) -> None:
-        robot.scene = scene_of(message) or robot.scene
-
-    def _on_scan(self, topic: str, robot: Watched, message: LaserScan) -> None:
-        robot.scans[topic] = scan_points(message.ranges, message.angle_min,
-                                         message.angle_increment)
-
-    def _on_reward(self, robot: Watched, message: Float64) -> None:
-        robot.episode_return = (robot.episode_return or 0.0) + message.data
-
-    def _on_cost(self, robot: Watched, message: Float64) -> None:
-        robot.cost = (robot.cost or 0.0) + message.data
-
-    def _on_episode(self, robot: Watched, message: DiagnosticArray) -> None:
-        robot.episode += 1
-        robot.episode_return = None if robot.episode_return is None else 0.0
-        robot.cost = None if robot.cost is None else 0.0
-
-    def _on_supervisor(self, robot: Watched, message: DiagnosticStatus) -> None:
-        robot.supervisor = Health('supervisor', message.level[0], message.message)
+            self.get_logger().warning(f'a decision of {robot.frame.name or "the robot"} cannot be '
+                                      f'read and is left out: {error}', once=True)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         now = time.monotonic()
@@ -307,4 +279,4 @@ def copy_of(history: History) -> History:
                    history.path.copy())
 
 
-main = partial(process.main, ViewerNode)
+NODE = ViewerNode

@@ -230,11 +230,6 @@ def run(make_node: Callable[[], ClosingNode], args: Sequence[str] | None = None)
     return _complain(crashes[0]) if crashes else 0
 
 
-def main(make_node: Callable[[], ClosingNode], args: Sequence[str] | None = None) -> NoReturn:
-    """Run a node, and end the process with `run`'s exit code."""
-    sys.exit(run(make_node, args))
-
-
 @contextlib.contextmanager
 def _errors_kept() -> Iterator[None]:
     """Keep back what C code writes to standard error; an exception says the same in one line."""

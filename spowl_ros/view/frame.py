@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 import math
 from typing import Any, NamedTuple
@@ -112,6 +113,60 @@ class Frame:
         readings = () if self.decision is None else self.decision.readings
         return next((-each.limit for each in readings if each.monitor == 'sensor_margin'),
                     math.nan)
+
+
+TOTALS = {'reward': 'episode_return', 'cost': 'cost'}
+"""Topic to the field of a frame that sums it over the episode."""
+
+
+class Present:
+    """
+    A robot's present frame, from the messages on its topics, of rclpy or of the bag library.
+
+    :param heard: topics of TOTALS that somebody is known to speak on
+    """
+
+    def __init__(self, name: str, heard: Iterable[str] = ()) -> None:
+        self._heard = set(heard)
+        self._scans: dict[str, NDArray[np.float64]] = {}
+        self.frame = Frame(name, episode=0)
+        self.begin_episode()
+        self.readers: dict[str, Callable[[Any], None]] = {
+            'simulator/markers': self._on_markers, 'supervisor/state': self._on_supervisor,
+            **{topic: partial(self._on_part, topic) for topic in TOTALS}}
+        """Topic to what takes its messages."""
+
+    def begin_episode(self) -> None:
+        """Count an episode, and begin its totals."""
+        self._set(episode=self.frame.episode + 1,
+                  **{TOTALS[topic]: 0.0 for topic in self._heard})
+
+    def on_scan(self, topic: str, message: Any) -> None:
+        """Take a laser scan."""
+        self._scans[topic] = scan_points(message.ranges, message.angle_min,
+                                         message.angle_increment)
+        self._set(scans=tuple(self._scans.values()))
+
+    def _on_markers(self, message: Any) -> None:
+        """Take a scene; what stands still stays the same object, which a recording stores once."""
+        if (scene := scene_of(message)) is not None:
+            before = self.frame.scene.solids if self.frame.scene else ()
+            same = {solid: solid for solid in before}
+            self._set(scene=replace(scene, solids=tuple(
+                same.get(solid, solid) for solid in scene.solids)))
+
+    def _on_part(self, topic: str, message: Any) -> None:
+        """Add a part of a total."""
+        total = getattr(self.frame, TOTALS[topic]) if topic in self._heard else 0.0
+        self._heard.add(topic)
+        self._set(**{TOTALS[topic]: total + float(message.data)})
+
+    def _on_supervisor(self, message: Any) -> None:
+        level = message.level if isinstance(message.level, int) else message.level[0]
+        self._set(supervisor=Health('supervisor', level, message.message))
+
+    def _set(self, **values: Any) -> None:
+        self.frame = replace(self.frame, **values)
 
 
 @dataclass

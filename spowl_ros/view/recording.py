@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -12,14 +11,11 @@ import math
 from statistics import median_high
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from spowl_ros.bags.reader import Bag
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.names import DECISION
 from spowl_ros.control.decision import Decision
-from spowl_ros.view.frame import Frame, Health, History, Solid, scan_points, scene_of
+from spowl_ros.view.frame import TOTALS, Frame, History, Present
 
 JUMPS = ('cost', 'switch', 'alarm', 'episode')
 """Kinds of moments to jump to: a cost, a change of source, a monitor's trip, a new episode."""
@@ -39,21 +35,13 @@ class BagFrames:
         self.moments: list[Frame] = []
         self.decisions: list[Decision] = []
         """Of the moments."""
-        self._solids: dict[Solid, Solid] = {}
-        """Every solid to itself: those that stand still are stored once."""
-        heard = {name for name, topic in bag.topics.items() if topic.messages}
-        self._nothing_yet: dict[str, Any] = {
-            total: 0.0 if prefix + name in heard else math.nan
-            for total, name in (('episode_return', 'reward'), ('cost', 'cost'))}
-        self._now = Frame(prefix.strip('/'), silence=0.0, **self._nothing_yet)
+        self._now = Present(prefix.strip('/'), {
+            topic for topic in TOTALS
+            if prefix + topic in bag.topics and bag.topics[prefix + topic].messages})
         self._cost_after = 0.0
-        readers: dict[str, Callable[[Any], None]] = {
-            DECISION: self._on_decision, 'simulator/markers': self._on_markers,
-            'reward': self._on_reward, 'cost': self._on_cost,
-            'supervisor/state': self._on_supervisor}
-        self._scans: dict[str, NDArray[np.float64]] = {}
+        readers = self._now.readers | {DECISION: self._on_decision, 'cost': self._on_cost}
         names = {prefix + topic: reader for topic, reader in readers.items()}
-        names |= {name: partial(self._on_scan, name) for name, topic in bag.topics.items()
+        names |= {name: partial(self._now.on_scan, name) for name, topic in bag.topics.items()
                   if topic.type == SCAN and name.startswith(prefix)}
         for stored in bag.messages(names):
             names[stored.topic](bag.decode(stored))
@@ -98,11 +86,9 @@ class BagFrames:
             decision = Decision.from_items((item.key, item.value) for item in status.values)
             self._close_last()
             if decision.step == 0 and self.moments:
-                self._now = replace(self._now, episode=self._now.episode + 1,
-                                    **self._nothing_yet)
+                self._now.begin_episode()
             self.decisions.append(decision)
-            self.moments.append(replace(self._now, decision=decision,
-                                        scans=tuple(self._scans.values())))
+            self.moments.append(replace(self._now.frame, decision=decision, silence=0.0))
 
     def _close_last(self) -> None:
         """Set the cost of the last decision."""
@@ -110,28 +96,9 @@ class BagFrames:
             self.moments[-1] = replace(self.moments[-1], cost_after=self._cost_after)
         self._cost_after = 0.0
 
-    def _on_markers(self, message: Any) -> None:
-        scene = scene_of(message)
-        if scene is not None:
-            solids = tuple(self._solids.setdefault(solid, solid) for solid in scene.solids)
-            self._now = replace(self._now, scene=replace(scene, solids=solids))
-
-    def _on_scan(self, topic: str, message: Any) -> None:
-        self._scans[topic] = scan_points(message.ranges, message.angle_min,
-                                         message.angle_increment)
-
-    def _on_reward(self, message: Any) -> None:
-        self._now = replace(
-            self._now, episode_return=self._now.episode_return + float(message.data))
-
     def _on_cost(self, message: Any) -> None:
-        cost = float(message.data)
-        self._now = replace(self._now, cost=self._now.cost + cost)
-        self._cost_after += cost
-
-    def _on_supervisor(self, message: Any) -> None:
-        level = message.level if isinstance(message.level, int) else message.level[0]
-        self._now = replace(self._now, supervisor=Health('supervisor', level, message.message))
+        self._now.readers['cost'](message)
+        self._cost_after += float(message.data)
 
 
 def _prefix(bag: Bag, namespace: str | None) -> str:
