@@ -35,9 +35,8 @@ from spowl_ros.base.settings import Setting, fixed
 from spowl_ros.control.decision import Decision
 from spowl_ros.ros.parameters import Parameters
 from spowl_ros.ros.qos import EVERY_KEPT, EVERY_MESSAGE, LATCHED
-from spowl_ros.view.browser import open_browser
 from spowl_ros.view.frame import Frame, Health, History, Present
-from spowl_ros.view.page import Page
+from spowl_ros.view.page import Page, open_browser
 
 DISCOVERY_PERIOD_S = 1.0
 ANSWER_S = 3.0

@@ -14,10 +14,11 @@ from rclpy.qos import QoSProfile
 from std_msgs.msg import String
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.ros.markers import FRAME as WORLD
 from spowl_ros.ros.messages import message_class
 from spowl_ros.ros.qos import LATCHED
 
+WORLD = 'world'
+"""Frame of the scene."""
 TRANSFORMS = 'tf2_msgs/msg/TFMessage'
 """Part of every ROS installation; there is no wheel of it."""
 Vector = tuple[float, float, float]

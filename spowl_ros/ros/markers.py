@@ -4,17 +4,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from geometry_msgs.msg import Point
 from visualization_msgs.msg import Marker, MarkerArray
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from spowl_ros.ros.frames import WORLD
+from spowl_ros.sim.scene import SimulatedScene
 
-    from spowl_ros.sim.scene import SimulatedScene
-
-FRAME = 'world'
 PATH = 'path'
 """Namespace of the line of the robot's path."""
 _FORMS = {'sphere': Marker.SPHERE, 'ellipsoid': Marker.SPHERE, 'cylinder': Marker.CYLINDER,
@@ -52,7 +50,7 @@ def markers(scene: SimulatedScene, path: Sequence[tuple[float, float, float]], s
 
 def _marker(namespace: str, number: int, form: int, stamp: Any) -> Marker:
     marker = Marker(ns=namespace, id=number, type=form, action=Marker.ADD)
-    marker.header.frame_id = FRAME
+    marker.header.frame_id = WORLD
     marker.header.stamp = stamp
     marker.pose.orientation.w = 1.0
     return marker

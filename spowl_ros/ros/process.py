@@ -14,25 +14,15 @@ import stat
 import sys
 import tempfile
 import threading
-from typing import TYPE_CHECKING, NoReturn, Protocol, cast
+from typing import Any, NoReturn
 import warnings
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from spowl_ros.base.environment import signals_to_end
 from spowl_ros.base.errors import SpowlError, crash, to_line
-
-if TYPE_CHECKING:
-    from rclpy.executors import Executor
-    from rclpy.node import Node
-
-    class ClosingNode(Protocol):
-        """A node that must be closed before it is destroyed."""
-
-        def close(self) -> None:
-            """Stop the robot, close files."""
 
 LOG_PERIOD_S = 5.0
 """Least time from one log message to the same one again."""
@@ -162,13 +152,15 @@ def keep_time(priority: int) -> bool:
     return True
 
 
-def run(make_node: Callable[[], ClosingNode], args: Sequence[str] | None = None) -> int:
+def run(make_node: Callable[[], Any], args: Sequence[str] | None = None) -> int:
     """
     Run a node until a signal to end or `FinishedError`; return the process's exit code.
 
     The executor spins in its own thread, because a main thread inside it would not see signals.
     ``close`` is called while the middleware still works. A node also ends if its parent process
     is frozen, because then nobody could end it.
+
+    :param make_node: makes the node; its method ``close`` stops the robot and closes files
     """
     end_on_signals()
     _end_within_bounds()
@@ -191,7 +183,7 @@ def run(make_node: Callable[[], ClosingNode], args: Sequence[str] | None = None)
         rclpy.try_shutdown()
         return code
     executor = make_executor()
-    executor.add_node(cast('Node', node))
+    executor.add_node(node)
     crashes: list[BaseException] = []
 
     def spin() -> None:
@@ -222,7 +214,7 @@ def run(make_node: Callable[[], ClosingNode], args: Sequence[str] | None = None)
     finally:
         executor.shutdown(_SHUTDOWN_S)
         if not _abandoned:  # a hanging thread may use the node
-            cast('Node', node).destroy_node()  # else DDS's files in shared memory stay
+            node.destroy_node()  # else DDS's files in shared memory stay
         rclpy.try_shutdown()
         thread.join(_SHUTDOWN_S)
     for reason in _abandoned:

@@ -17,11 +17,14 @@ import hmac
 import html
 import io
 import math
+import os
 import secrets
 import socket
+import sys
 import time
 from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
+import webbrowser
 
 import numpy as np
 import viser
@@ -176,6 +179,17 @@ def _free_port(host: str, port: int) -> int:
         reason = getattr(error, 'strerror', None) or error
         raise SpowlError(f'the page cannot be served on {host}, port {port}: {reason}; choose '
                          'another with --port, or 0 for a free one') from error
+
+
+def open_browser(url: str) -> None:
+    """Open a page if there is a screen; else print that it could not be opened."""
+    screen = (os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')
+              or sys.platform == 'darwin')
+    opened = False
+    with contextlib.suppress(webbrowser.Error):
+        opened = bool(screen) and webbrowser.open(url)
+    if not opened:
+        print('no browser could be opened here; open the address yourself', flush=True)
 
 
 class Panel:

@@ -13,8 +13,7 @@ from typing import Any
 import viser
 
 from spowl_ros.base.environment import signals_to_end
-from spowl_ros.view.browser import open_browser
-from spowl_ros.view.page import Page
+from spowl_ros.view.page import Page, open_browser
 from spowl_ros.view.recording import JUMPS, BagFrames
 
 _TICK_S = 0.05
