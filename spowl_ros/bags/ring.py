@@ -219,22 +219,21 @@ class RingWriter:
         return self.ring.add_topic(RecordedTopic(name, message_type, tuple(qos)))
 
     def write(self, topic: int, time_ns: int, data: bytes, source: bytes = b'',
-              record: bool = False) -> None:
+              record: bool = False, settings: str = '') -> None:
         """
         Store one message.
 
         :param record: whether a latched topic carries events rather than a state, so that its
             last message is not kept longer
+        :param settings: of a decision that holds them; they are kept longer, for a replay
         """
-        heir = (topic, data) if self.ring.topics[topic].latched and not record else None
+        known, heir = self.ring.topics[topic], None
+        if settings:
+            noted, = context.BagContext(settings={known.name: settings}).messages()
+            source, heir = known.name.encode(), (self._context, noted)
+        elif known.latched and not record:
+            heir = topic, data
         self.ring.add(Message(topic, time_ns, data, source, heir, time.monotonic()))
-
-    def write_decision(self, topic: int, time_ns: int, data: bytes, settings: str) -> None:
-        """Store a decision that holds its settings; they are kept longer, for a replay."""
-        name = self.ring.topics[topic].name
-        noted, = context.BagContext(settings={name: settings}).messages()
-        self.ring.add(Message(topic, time_ns, data, name.encode(), (self._context, noted),
-                              time.monotonic()))
 
     def write_context(self, known: context.BagContext) -> None:
         """Put the known parts of a context into every bag."""

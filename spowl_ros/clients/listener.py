@@ -4,22 +4,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
 from std_msgs.msg import Float64
 from visualization_msgs.msg import MarkerArray
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.names import DECISION
 from spowl_ros.clients.spinning import spinning
 from spowl_ros.control.decision import Decision
 from spowl_ros.control.run_record import Episode, RunRecord
-from spowl_ros.ros.qos import EVERY_KEPT, EVERY_MESSAGE
+from spowl_ros.ros.callbacks import follow
+from spowl_ros.ros.qos import EVERY_KEPT
 
 if TYPE_CHECKING:
     from spowl_ros.drawing.video import Recording
@@ -41,22 +42,13 @@ class RunListener(Node):
         self.record = record
         self._recording = recording
         self.lock = threading.Lock()
-        self.follow(Float64, 'reward', self._on_reward)
-        self.follow(Float64, 'cost', self._on_cost)
-        self.follow(DiagnosticArray, 'simulator/episode', self._on_episode)
-        self.follow(DiagnosticArray, 'controller/decision', self._on_decision, EVERY_KEPT)
+        hear = partial(follow, self, self.lock)
+        hear(Float64, 'reward', self._on_reward)
+        hear(Float64, 'cost', self._on_cost)
+        hear(DiagnosticArray, 'simulator/episode', self._on_episode)
+        hear(DiagnosticArray, DECISION, self._on_decision, EVERY_KEPT)
         if recording is not None:
-            self.follow(MarkerArray, 'simulator/markers', recording.add_markers)
-
-    def follow(self, message_type: type, topic: str, callback: Callable[[Any], None],
-               qos: QoSProfile = EVERY_MESSAGE) -> None:
-        """Call `callback` with every message of a topic, while `lock` is held."""
-
-        def locked(message: Any) -> None:
-            with self.lock:
-                callback(message)
-
-        self.create_subscription(message_type, topic, locked, qos)
+            hear(MarkerArray, 'simulator/markers', recording.add_markers)
 
     def _on_reward(self, message: Float64) -> None:
         self.record.reward += message.data

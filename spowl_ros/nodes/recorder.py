@@ -242,10 +242,7 @@ class Recorder(Node):
             return
         seen = (self._events.see(self._watched[topic], data) if topic in self._watched
                 else Seen())
-        if seen.settings:
-            self.ring.write_decision(number, received_ns, data, seen.settings)
-        else:
-            self.ring.write(number, received_ns, data, sender, record=topic in self._records)
+        self.ring.write(number, received_ns, data, sender, topic in self._records, seen.settings)
         for event in seen.events:
             self.ring.trigger(event.kind, event.reason)
 

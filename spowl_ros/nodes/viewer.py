@@ -9,7 +9,6 @@ fills the page.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 import contextlib
 from dataclasses import dataclass, replace
 from functools import partial
@@ -33,6 +32,7 @@ from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.names import DECISION
 from spowl_ros.base.settings import Setting, fixed
 from spowl_ros.control.decision import Decision
+from spowl_ros.ros.callbacks import follow
 from spowl_ros.ros.parameters import Parameters
 from spowl_ros.ros.qos import EVERY_KEPT, EVERY_MESSAGE, LATCHED
 from spowl_ros.view.frame import Frame, Health, History, Present
@@ -150,8 +150,8 @@ class ViewerNode(Node):
                 if (topic.startswith(prefix) and '/' not in topic.removeprefix(prefix)
                         and 'sensor_msgs/msg/LaserScan' in types and topic not in self._scans):
                     self._scans.add(topic)
-                    self._subscribe(LaserScan, topic, partial(robot.on_scan, topic),
-                                    qos_profile_sensor_data)
+                    follow(self, self._lock, LaserScan, topic, partial(robot.on_scan, topic),
+                           qos_profile_sensor_data)
 
     def _follow(self, name: str) -> None:
         robot = Watched(name)
@@ -165,14 +165,7 @@ class ViewerNode(Node):
                                  (Float64, 'cost', EVERY_MESSAGE),
                                  (DiagnosticArray, 'simulator/episode', EVERY_MESSAGE),
                                  (DiagnosticStatus, 'supervisor/state', LATCHED)):
-            self._subscribe(kind, _prefix(name) + topic, readers[topic], qos)
-
-    def _subscribe(self, kind: type, topic: str, reader: Callable[[Any], None], qos: Any) -> None:
-        def locked(message: Any) -> None:
-            with self._lock:
-                reader(message)
-
-        self.create_subscription(kind, topic, locked, qos)
+            follow(self, self._lock, kind, _prefix(name) + topic, readers[topic], qos)
 
     def _on_decision(self, robot: Watched, message: DiagnosticArray) -> None:
         try:

@@ -13,14 +13,26 @@ from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.exceptions import InvalidHandle
 from rclpy.node import Node
+from rclpy.qos import QoSProfile
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.ros.process import FinishedError
+from spowl_ros.ros.qos import EVERY_MESSAGE
 
 
 def every(node: Node, seconds: float, callback: Callable[[], None]) -> None:
     """Call a function again and again in a node's executor, by the steady clock."""
     node.create_timer(seconds, callback, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+
+def follow(node: Node, lock: threading.Lock, kind: type, topic: str,
+           callback: Callable[[Any], object], qos: QoSProfile = EVERY_MESSAGE) -> None:
+    """Call a function with every message of a topic, while a lock is held."""
+    def locked(message: Any) -> None:
+        with lock:
+            callback(message)
+
+    node.create_subscription(kind, topic, locked, qos)
 
 
 def serve(node: Node, kind: Any, name: str, act: Callable[[Any], str]) -> None:

@@ -105,7 +105,7 @@ def test_a_bag_tells_why_it_was_written_and_which_settings_held_before(tmp_path:
     """Settings that were told before the ring's beginning are noted beside the parameters."""
     writer = RingWriter(tmp_path / 'bags', Settings(), RingSettings(seconds=0.1, after=0.0))
     decisions = writer.add_topic('/controller/decision', TYPE, [LATCHED])
-    writer.write_decision(decisions, time.time_ns(), text('first'), json.dumps({'seed': 3}))
+    writer.write(decisions, time.time_ns(), text('first'), settings=json.dumps({'seed': 3}))
     time.sleep(0.2)
     writer.write(decisions, time.time_ns(), text('second'), record=True)
     writer.trigger('stop', 'too near')
