@@ -5,16 +5,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spowl_ros.control.monitors.registry import kinds
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from spowl_ros.replay.trace import Trace
+from spowl_ros.replay.trace import Trace
 
 WINDOW_S = 2.0
 """How long before a cost an alarm may begin to count as a warning of it."""

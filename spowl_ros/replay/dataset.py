@@ -19,7 +19,7 @@ import json
 import math
 from pathlib import Path
 import tempfile
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -27,15 +27,13 @@ from pyarrow import parquet
 
 from spowl_ros.bags.reader import Bag
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.control.contract import Contract
 from spowl_ros.control.controller import LEAP_PERIODS
 from spowl_ros.control.decision import Decision
 from spowl_ros.control.run_record import Episode
 from spowl_ros.replay.recording import OUTCOMES, Outcome, RecordedRun
 from spowl_ros.replay.replay import Inputs
 from spowl_ros.robot.topics import load_robot
-
-if TYPE_CHECKING:
-    from spowl_ros.control.contract import Contract
 
 VERSION = 'v3.0'
 """Version of the layout."""

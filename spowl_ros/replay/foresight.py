@@ -5,17 +5,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spowl_ros.base.statistics import number
 from spowl_ros.replay.alarms import runs
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from spowl_ros.replay.trace import Trace
+from spowl_ros.replay.trace import Trace
 
 HORIZONS = (1, 2, 5, 10, 20, 50, 100)
 """Horizons, in decisions, at which predictions are compared with what followed."""

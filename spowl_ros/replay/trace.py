@@ -9,17 +9,15 @@ from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spowl_ros.control.decision import SOURCES, Decision
 from spowl_ros.control.monitors.base import Stage
 from spowl_ros.control.monitors.registry import kinds
 from spowl_ros.control.plan import NUMBERS
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 LIMITED = tuple(kind.name for kind in kinds() if kind.stage is Stage.AFTER_PLANNING)
 """Monitors with kept limits: their limits have the unit of a prediction."""

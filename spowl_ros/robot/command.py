@@ -4,19 +4,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from spowl_ros.base.errors import SpowlError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import ArrayLike, NDArray
-
-    from spowl_ros.control.contract import ActionSpec
-    from spowl_ros.robot.fields import Content
+from spowl_ros.control.contract import ActionSpec
+from spowl_ros.robot.fields import Content
 
 COMMAND_TYPES = {
     'Float64MultiArray': 'std_msgs/msg/Float64MultiArray',

@@ -32,19 +32,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 import functools
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control import scans
-from spowl_ros.control.contract import SCAN_RANGE
+from spowl_ros.control.contract import SCAN_RANGE, Field
 from spowl_ros.control.validity import check_quaternion
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from spowl_ros.control.contract import Field
 
 Content = dict[str, Any]
 """A message's content by field name: numbers, strings, lists, and dicts for nested messages."""

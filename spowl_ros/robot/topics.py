@@ -11,22 +11,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.control.contract import JOINT_SENSORS, ContractError
+from spowl_ros.control.contract import JOINT_SENSORS, ActionSpec, Contract, ContractError, Field
 from spowl_ros.robot import adaptation, config
 from spowl_ros.robot.command import GROUND_AXES, TWISTS, CommandFormat
 from spowl_ros.robot.config import Command, Input, RobotConfig
 from spowl_ros.robot.fields import SENSORS, Content
 from spowl_ros.robot.inputs import Part, check_path, read
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
-
-    from spowl_ros.control.contract import ActionSpec, Contract, Field
 
 FRAME = 'base_link'
 """Frame of the robot's body."""

@@ -7,16 +7,14 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from spowl_ros.base.errors import SpowlError
-
-if TYPE_CHECKING:
-    from spowl_ros.control.contract import Contract
+from spowl_ros.control.contract import Contract
 
 _TYPICAL_NOISE = {
     'linear_acceleration': 0.1, 'angular_velocity': 0.02, 'linear_velocity': 0.02,
