@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 import threading
 import time
@@ -97,7 +97,6 @@ class Ring:
 
     seconds: float
     limit: int
-    topics: list[RecordedTopic] = field(default_factory=list)
     held: int = 0
     """Bytes of all messages."""
     too_large: int = 0
@@ -109,11 +108,6 @@ class Ring:
         self._messages: deque[Message] = deque()
         self._kept: dict[tuple[int, bytes], Message] = {}
         self._kept_bytes = 0
-
-    def add_topic(self, topic: RecordedTopic) -> int:
-        """Add a topic and return its number."""
-        self.topics.append(topic)
-        return len(self.topics) - 1
 
     def add(self, message: Message) -> None:
         """Add a message; drop those that are too old or too many."""
@@ -199,7 +193,8 @@ class RingWriter:
         self._last = -ring.pause
         self._by_events = 0
         self._ignored = 0
-        self._context = self.ring.add_topic(RecordedTopic(context.TOPIC, context.TYPE, ()))
+        self._topics: list[RecordedTopic] = []
+        self._context = self.add_topic(context.TOPIC, context.TYPE)
 
     def check(self) -> None:
         """Begin to write the bag that is due; a bag that fails does not end the recording."""
@@ -216,7 +211,8 @@ class RingWriter:
         :raises SpowlError: the type's definition is not found
         """
         message_definition(message_type)
-        return self.ring.add_topic(RecordedTopic(name, message_type, tuple(qos)))
+        self._topics.append(RecordedTopic(name, message_type, tuple(qos)))
+        return len(self._topics) - 1
 
     def write(self, topic: int, time_ns: int, data: bytes, source: bytes = b'',
               record: bool = False, settings: str = '') -> None:
@@ -227,7 +223,7 @@ class RingWriter:
             last message is not kept longer
         :param settings: of a decision that holds them; they are kept longer, for a replay
         """
-        known, heir = self.ring.topics[topic], None
+        known, heir = self._topics[topic], None
         if settings:
             noted, = context.BagContext(settings={known.name: settings}).messages()
             source, heir = known.name.encode(), (self._context, noted)
@@ -300,7 +296,7 @@ class RingWriter:
         self._due = None
         self._last = time.monotonic()
         self.ring.expire(self._last)
-        memory = list(self.ring.topics), self.ring.snapshot(), self.ring.cut
+        memory = list(self._topics), self.ring.snapshot(), self.ring.cut
         self.ring.cut = False
         self._thread = threading.Thread(
             target=self._write, args=(due, *memory), name='bag', daemon=True)

@@ -166,11 +166,6 @@ class BagWriter:
             raise SpowlError(f'cannot make the bag {self.path}: {error.strerror}') from None
         self._open_part()
 
-    @property
-    def messages(self) -> int:
-        """Messages written so far."""
-        return sum(part.messages for part in self._parts)
-
     def add_topic(self, name: str, message_type: str, qos: Sequence[Qos] = ()) -> int:
         """
         Add a topic and return the number to write its messages with.

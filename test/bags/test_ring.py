@@ -22,7 +22,7 @@ from rosbags.interfaces import (
 
 from spowl_ros.bags.context import read_context
 from spowl_ros.bags.reader import Bag
-from spowl_ros.bags.ring import OVERHEAD, Message, RecordedTopic, Ring, RingSettings, RingWriter
+from spowl_ros.bags.ring import OVERHEAD, Message, Ring, RingSettings, RingWriter
 from spowl_ros.bags.types import installed_types
 from spowl_ros.bags.writer import Settings
 from spowl_ros.base.errors import SpowlError
@@ -61,7 +61,6 @@ def written(writer: RingWriter, count: int) -> list[Path]:
 def test_neither_seconds_nor_bytes_are_exceeded(sent: list[tuple[float, int, bool]]) -> None:
     """Whatever arrives, what stays is young enough and within the bytes, the newest included."""
     ring = Ring(5.0, 10 * OVERHEAD)
-    ring.add_topic(RecordedTopic('/a', TYPE, ()))
     now, large = 0.0, 0
     for index, (wait, size, lasting) in enumerate(sent):
         now += wait

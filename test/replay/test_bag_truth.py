@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import itertools
 from pathlib import Path
 import random
 import shutil
@@ -70,9 +71,11 @@ def record(driver, path: Path, drive, settings: Settings) -> None:
 
 def flushing(write: Callable) -> Callable:
     """Return a way of writing that flushes every 100 messages."""
+    numbers = itertools.count(1)
+
     def written(bag: BagWriter, *args: object) -> None:
         write(bag, *args)
-        if bag.messages % 100 == 0:
+        if next(numbers) % 100 == 0:
             bag.flush()
     return written
 
