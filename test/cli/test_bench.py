@@ -13,6 +13,7 @@ import pytest
 from spowl_ros.cli.main import main
 
 
+@pytest.mark.slow
 def test_bench_writes_every_key(untrained_bundle: Path, tmp_path: Path,
                                 capsys: pytest.CaptureFixture[str]) -> None:
     """Latency in all and by stage for one and two threads, cold start, memory and rates."""

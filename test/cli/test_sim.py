@@ -111,7 +111,8 @@ def test_ctrl_c_ends_everything_at_any_moment(untrained_bundle: Path, delay: flo
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=20)
         assert time.monotonic() - start < END_S
-        assert process.returncode in (0, 130, -signal.SIGINT)  # the last while Python starts
+        if 'init_import_site' not in output:  # else Python itself was starting, on a busy machine
+            assert process.returncode in (0, 130, -signal.SIGINT)
         assert not [name for name, node in nodes.items() if node.is_running()]
         if delay:
             assert 'Traceback' not in output

@@ -279,6 +279,7 @@ def with_faults(loaded: Bundle, observation: Observation, faults: set[str]) -> O
     return dataclasses.replace(observation, values=values, stamps_ns=stamps, silences=silences)
 
 
+@pytest.mark.slow
 @hypothesis_settings(max_examples=40, deadline=None,
                      suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rules(), st.lists(st.sets(st.sampled_from(FAULTS), max_size=2), max_size=20))

@@ -66,6 +66,7 @@ def test_verify_does_not_accept_another_provider(untrained_bundle: Path,
     assert f"provider '{missing}'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_whoever_stops_waiting_for_a_graph_lives() -> None:
     """The thread that still opens it has its weights, on Ctrl-C too, which ends the wait alike."""
     model = Path(__file__).parents[2] / 'models' / 'SafetyPointGoal1-v0'

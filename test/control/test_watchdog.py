@@ -12,6 +12,8 @@ import sys
 import textwrap
 import time
 
+import pytest
+
 from spowl_ros.control.watchdog import Watchdog
 
 WAIT_S = 10.0
@@ -47,6 +49,7 @@ def test_work_that_goes_on_is_left_alone() -> None:
     assert acts(lambda: None, 0.6) == []
 
 
+@pytest.mark.slow
 def test_a_suspended_process_is_not_taken_for_one_that_hangs() -> None:
     """After a suspension that was longer than the limit, nothing is done."""
     program = textwrap.dedent("""

@@ -191,6 +191,7 @@ def test_bundle_and_checkpoint_agree(untrained_bundle: Path) -> None:
         verb.open_model(untrained_bundle, 'adaptive', {'samples': 7})
 
 
+@pytest.mark.slow
 def test_a_bundle_is_evaluated_as_it_ships(untrained_bundle: Path, tmp_path: Path) -> None:
     """Without --planner, one that ships with planning off is evaluated without planning."""
     off, file = tmp_path / 'off', tmp_path / 'figures.json'
@@ -203,6 +204,7 @@ def test_a_bundle_is_evaluated_as_it_ships(untrained_bundle: Path, tmp_path: Pat
         assert (figures['source_fraction'] == {'policy': 1.0}) == (planner == 'policy')
 
 
+@pytest.mark.slow
 def test_a_budget_stops_planning(untrained_bundle: Path, tmp_path: Path) -> None:
     """Once an episode may exceed its budget, the policy acts; without a budget the plan does."""
     file = tmp_path / 'figures.json'

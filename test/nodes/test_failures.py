@@ -344,6 +344,7 @@ def refused_release(node: Any) -> str:
     return str(error.value)
 
 
+@pytest.mark.slow
 def test_one_estop_does_not_hide_another(make: Callable[..., Any]) -> None:
     """With two on a topic nobody knows that both are heard and not pressed: the robot is held."""
     node = make('supervisor', start_held='false')

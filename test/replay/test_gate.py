@@ -45,6 +45,7 @@ def gate(*arguments: object) -> int:
     return main(['gate', *map(str, arguments)])
 
 
+@pytest.mark.slow
 def test_the_same_bundle_passes_and_another_fails(
         untrained_bundle: Path, other: Path, lock_step_bag: Path, tmp_path: Path,
         capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,6 +96,7 @@ def test_on_a_cluster_it_judges_alike(
     assert rows[0]['decisions'] == rows[1]['decisions'] > 0 and rows[2]['error']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kind', ['adaptive', 'policy'])
 def test_each_bundle_plans_with_its_own_iterations(
         bundle: Bundle, driver, drive, tmp_path: Path, kind: str) -> None:

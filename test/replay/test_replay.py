@@ -351,6 +351,7 @@ def test_an_episode_without_its_first_decision_is_one(driver, drive, tmp_path: P
     assert len(measure(found)['episodes']) == 2
 
 
+@pytest.mark.slow
 def test_a_window_is_exact_from_its_length_on(driver, drive, tmp_path: Path) -> None:
     """In a bag that begins midway the policy is compared once the window is whole."""
     window = export_untrained(
@@ -385,6 +386,7 @@ def test_nothing_is_compared_where_no_episode_begins(driver, drive, tmp_path: Pa
     assert 'no episode begins in it' in remarks(measure(found))[0]
 
 
+@pytest.mark.slow
 def test_a_hand_over_after_a_stop_is_replayed(driver, drive, tmp_path: Path,
                                               bundle: Bundle) -> None:
     """A stop records nothing that is spent; who takes over knows it, in the replay too."""

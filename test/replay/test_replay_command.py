@@ -66,6 +66,7 @@ class Page(HTMLParser):
                 self.fetched += [] if value.startswith('data:') else [value]
 
 
+@pytest.mark.slow
 def test_figures_and_report(lock_step_bag: Path, bundle: Bundle, tmp_path: Path,
                             capsys: pytest.CaptureFixture[str]) -> None:
     """The JSON has the keys that others rely on, the report all pictures and no address."""
@@ -106,6 +107,7 @@ def shown(value: float | None, digits: int = 3) -> str:
     return '–' if value is None else f'{value:.{digits}g}'
 
 
+@pytest.mark.slow
 def test_the_report_shows_the_figures_that_were_computed(
         lock_step_bag: Path, bundle: Bundle, tmp_path: Path) -> None:
     """Every number of tiles, tables and shares is that of the JSON."""

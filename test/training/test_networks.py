@@ -37,6 +37,7 @@ def small(**changes: object) -> Networks:
     return networks.eval()
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_log_probability_is_that_of_a_squashed_gaussian() -> None:
     """The log-probability equals PyTorch's own for a tanh-transformed Gaussian."""

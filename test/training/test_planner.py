@@ -207,6 +207,7 @@ def test_thresholds_by_kind(networks: Networks) -> None:
             assert actual.item() == pytest.approx(float(theirs.get(wanted, wanted)), rel=1e-5)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_a_number_that_is_none_is_the_worst(networks: Networks) -> None:
     """A prediction that is not a number never makes a candidate look good."""

@@ -85,6 +85,7 @@ def test_every_task_moves_senses_and_costs_as_the_plain_package(task: str) -> No
     compare(task, seed=3, steps=100)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('seed', [0, 1])
 def test_whole_episodes_are_equal(seed: int) -> None:
     """Over full episodes, goals met and moved, costs incurred, nothing drifts apart."""
@@ -93,6 +94,7 @@ def test_whole_episodes_are_equal(seed: int) -> None:
     assert seen['cost'] > 0
 
 
+@pytest.mark.slow
 def test_buttons_pressed_are_equal() -> None:
     """Buttons pressed, right and wrong ones, count alike, and the pause after it is the same."""
     seen = compare('SafetyPointButton1-v0', seed=0, steps=500, resets=1)
