@@ -62,14 +62,14 @@ class Parameters(Generic[T]):
         node.add_post_set_parameters_callback(self._apply)
 
     def _declare(self, defaults: T, given: dict[str, Any] | None) -> T:
-        entries = declared(defaults)
-        found = dict(given or {})
-        for entry in entries:
-            if self._node.has_parameter(entry.name):
-                found[entry.name] = self._node.get_parameter(entry.name).value
-                self._node.undeclare_parameter(entry.name)
+        self._names = {entry.name for entry in declared(defaults)}
+        present = {name: self._node.get_parameter(name).value for name in self._names
+                   if self._node.has_parameter(name)}
+        found = {**(given or {}), **present}
         settings = changed(defaults, found)
-        self._accept(settings)
+        self._accept(settings)  # a value that is refused stays declared, so that it can be set
+        for name in present:
+            self._node.undeclare_parameter(name)
         for entry in declared(settings):
             descriptor = _descriptor(entry)
             descriptor.read_only &= given is None
@@ -77,8 +77,7 @@ class Parameters(Generic[T]):
                                          ignore_override=True)
         if given is not None:
             given.update(found)
-        self._names = {entry.name for entry in entries}
-        self._numbers = {entry.name for entry in entries if entry.kind is float}
+        self._numbers = {entry.name for entry in declared(settings) if entry.kind is float}
         return settings
 
     def replace(self, settings: T, accept: Callable[[T], None]) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import rclpy
 from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Joy, LaserScan
@@ -107,6 +108,18 @@ def test_a_fault_while_configuring_leaves_nothing_in_the_network(
     assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
     node.trigger_cleanup()
     assert node._entities() == before
+
+
+def test_a_bad_setting_of_the_start_is_refused_until_it_is_mended(make: Callable[..., Any]
+                                                                  ) -> None:
+    """A second try does not take the default in its place; another value can be set, and is."""
+    node = make('controller', **{'model_error.rule.trigger': 0})
+    for _ in range(2):
+        assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+        assert 'model_error.rule.trigger' in node.problem
+    node.set_parameters([Parameter('model_error.rule.trigger', value=7)])
+    assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+    assert node.get_parameter('model_error.rule.trigger').value == 7
 
 
 @pytest.mark.parametrize(('kind', 'broken'), [('controller', '_mode'), ('supervisor', '_state')])
