@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.errors import SpowlError, first_line
 from spowl_ros.sim.compat import untextured
 from spowl_ros.sim.fast.simulation import RawStep
 
@@ -40,7 +40,7 @@ class PlainSimulation:
                 self._builder.reset()
         except ValueError as error:  # some tasks need files that are missing from its wheel
             raise SpowlError(f'SafetyGymnasium cannot build {self._builder.task_id}: '
-                             f'{str(error).splitlines()[0]}') from error
+                             f'{first_line(error)}') from error
 
     def step(self, control: NDArray[np.float64], before: NDArray[np.float64] | None = None,
              late: float = 0.0) -> RawStep:
