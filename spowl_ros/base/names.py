@@ -14,13 +14,18 @@ _TOPIC = re.compile(rf'(~?/)?{_TOKENS}')
 
 RULE = "letters, digits and '_' in parts that begin with no digit, with '/' between them"
 
-
 NODES = tuple(sorted(
     path.stem for path in (Path(__file__).parents[1] / 'nodes').glob('[!_]*.py')))
 """The package's nodes: each is a file in nodes/ and an executable of the same name."""
 
 DECISION = 'controller/decision'
-"""Topic of the controller's decisions, in the robot's namespace."""
+"""Topic of the controller's decisions, in the robot's namespace; so are the next three."""
+STATE = 'supervisor/state'
+"""What the supervisor does with the commands, and why."""
+EPISODE = 'simulator/episode'
+"""Return, cost and steps of an episode that has ended."""
+MARKERS = 'simulator/markers'
+"""The scene."""
 BEGIN_TOPIC, BEGIN_TYPE = 'episode_begin', 'std_msgs/msg/Header'
 """
 Topic that announces an episode before its first measurement, with the stamp of that measurement.

@@ -15,7 +15,7 @@ from std_msgs.msg import Float64
 from visualization_msgs.msg import MarkerArray
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.names import DECISION
+from spowl_ros.base.names import DECISION, EPISODE, MARKERS
 from spowl_ros.clients.spinning import spinning
 from spowl_ros.control.decision import Decision
 from spowl_ros.control.run_record import Episode, RunRecord
@@ -45,10 +45,10 @@ class RunListener(Node):
         hear = partial(follow, self, self.lock)
         hear(Float64, 'reward', self._on_reward)
         hear(Float64, 'cost', self._on_cost)
-        hear(DiagnosticArray, 'simulator/episode', self._on_episode)
+        hear(DiagnosticArray, EPISODE, self._on_episode)
         hear(DiagnosticArray, DECISION, self._on_decision, EVERY_KEPT)
         if recording is not None:
-            hear(MarkerArray, 'simulator/markers', recording.add_markers)
+            hear(MarkerArray, MARKERS, recording.add_markers)
 
     def _on_reward(self, message: Float64) -> None:
         self.record.reward += message.data

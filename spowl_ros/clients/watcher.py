@@ -12,6 +12,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.names import DECISION, STATE
 from spowl_ros.control.decision import Decision
 from spowl_ros.ros.qos import LATCHED
 
@@ -67,10 +68,8 @@ class Watcher(Node):
                          start_parameter_services=False)
         self.picture = Picture()
         self._prefix = self.get_namespace().strip('/')
-        self.create_subscription(DiagnosticArray, 'controller/decision', self._on_decision,
-                                 100)
-        self.create_subscription(DiagnosticStatus, 'supervisor/state', self._on_supervisor,
-                                 LATCHED)
+        self.create_subscription(DiagnosticArray, DECISION, self._on_decision, 100)
+        self.create_subscription(DiagnosticStatus, STATE, self._on_supervisor, LATCHED)
         self.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 50)
 
     def _on_decision(self, message: DiagnosticArray) -> None:

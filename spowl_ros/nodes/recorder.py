@@ -26,7 +26,7 @@ from spowl_ros.bags.ring import RingSettings, RingWriter
 from spowl_ros.bags.types import message_definition
 from spowl_ros.bags.writer import Settings
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.names import BEGIN_TOPIC, BEGIN_TYPE
+from spowl_ros.base.names import BEGIN_TOPIC, BEGIN_TYPE, DECISION, EPISODE, MARKERS
 from spowl_ros.base.settings import fixed, group
 from spowl_ros.control.bundle import read_contract
 from spowl_ros.control.contract import Contract
@@ -46,15 +46,15 @@ GLOBAL_TOPICS = ('/clock', '/diagnostics', '/tf', '/tf_static', '/rosout', '/par
 QUEUE = 1000  # messages a topic may be behind before any is lost
 DISCOVERY_S = 0.1
 EXPECTED = {
-    'controller/decision': 'diagnostic_msgs/msg/DiagnosticArray',
+    DECISION: 'diagnostic_msgs/msg/DiagnosticArray',
     BEGIN_TOPIC: BEGIN_TYPE,
     'reward': 'std_msgs/msg/Float64',
     'cost': 'std_msgs/msg/Float64',
-    'simulator/episode': 'diagnostic_msgs/msg/DiagnosticArray',
-    'simulator/markers': 'visualization_msgs/msg/MarkerArray',
+    EPISODE: 'diagnostic_msgs/msg/DiagnosticArray',
+    MARKERS: 'visualization_msgs/msg/MarkerArray',
 }
 """Topics with a subscription from the start, because their first message matters."""
-RECORDS = ('controller/decision', BEGIN_TOPIC, 'simulator/episode')
+RECORDS = (DECISION, BEGIN_TOPIC, EPISODE)
 """Topics that are latched for late subscribers, but carry events, not a state."""
 
 

@@ -29,7 +29,7 @@ from std_srvs.srv import SetBool, Trigger
 from visualization_msgs.msg import MarkerArray
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.names import DECISION
+from spowl_ros.base.names import DECISION, EPISODE, MARKERS, STATE
 from spowl_ros.base.settings import Setting, fixed
 from spowl_ros.control.decision import Decision
 from spowl_ros.ros.callbacks import follow
@@ -158,13 +158,13 @@ class ViewerNode(Node):
         with self._lock:
             self._robots[name] = robot
         readers = robot.readers | {DECISION: partial(self._on_decision, robot),
-                                   'simulator/episode': lambda _: robot.begin_episode()}
+                                   EPISODE: lambda _: robot.begin_episode()}
         for kind, topic, qos in ((DiagnosticArray, DECISION, EVERY_KEPT),
-                                 (MarkerArray, 'simulator/markers', EVERY_MESSAGE),
+                                 (MarkerArray, MARKERS, EVERY_MESSAGE),
                                  (Float64, 'reward', EVERY_MESSAGE),
                                  (Float64, 'cost', EVERY_MESSAGE),
-                                 (DiagnosticArray, 'simulator/episode', EVERY_MESSAGE),
-                                 (DiagnosticStatus, 'supervisor/state', LATCHED)):
+                                 (DiagnosticArray, EPISODE, EVERY_MESSAGE),
+                                 (DiagnosticStatus, STATE, LATCHED)):
             follow(self, self._lock, kind, _prefix(name) + topic, readers[topic], qos)
 
     def _on_decision(self, robot: Watched, message: DiagnosticArray) -> None:

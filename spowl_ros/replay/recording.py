@@ -15,7 +15,7 @@ import numpy as np
 from spowl_ros.bags.context import read_context
 from spowl_ros.bags.reader import Bag
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.names import BEGIN_TOPIC, BEGIN_TYPE, DECISION
+from spowl_ros.base.names import BEGIN_TOPIC, BEGIN_TYPE, DECISION, EPISODE, MARKERS
 from spowl_ros.base.settings import declared
 from spowl_ros.control.decision import LARGEST, Decision, is_cost
 from spowl_ros.control.run_record import Episode
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from spowl_ros.robot.config import RobotConfig
 
 OUTCOMES = ('reward', 'cost')
-MARKERS = 'simulator/markers'
-EPISODE = 'simulator/episode'
 MOST_ITERATIONS = next(int(entry.high or 0) for entry in declared(ControllerSettings())
                        if entry.name == 'planner.iterations')
 """Most improvements of one plan."""

@@ -12,11 +12,11 @@ from rclpy.serialization import deserialize_message
 from std_msgs.msg import Float64
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.names import DECISION
+from spowl_ros.base.names import DECISION, STATE
 from spowl_ros.control.operator import OPERATOR
 
 KINDS = ('stop', 'monitor', 'cost', OPERATOR)
-STATE, COST = 'supervisor/state', 'cost'
+COST = 'cost'
 TOPICS = (DECISION, STATE, COST)
 """Topics that show events."""
 

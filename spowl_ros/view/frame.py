@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from spowl_ros.base.names import MARKERS, STATE
 from spowl_ros.control.decision import Decision
 from spowl_ros.drawing.outline import CUBE, CYLINDER, SPHERE, heading_of, solids
 
@@ -132,7 +133,7 @@ class Present:
         self.frame = Frame(name, episode=0)
         self.begin_episode()
         self.readers: dict[str, Callable[[Any], None]] = {
-            'simulator/markers': self._on_markers, 'supervisor/state': self._on_supervisor,
+            MARKERS: self._on_markers, STATE: self._on_supervisor,
             **{topic: partial(self._on_part, topic) for topic in TOTALS}}
         """Topic to what takes its messages."""
 
