@@ -3,6 +3,8 @@
 """
 The executables, one file each. A node converts messages to values, and values to messages.
 
+A file's `NODE` is the class that its executable runs.
+
 Imports every room below, never `cli`, `clients`, `scale` or `system`. Begin with `controller`.
 """
 
