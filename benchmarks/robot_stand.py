@@ -303,6 +303,12 @@ class EmergencyStop:
             self._publisher.publish(Bool(data=self.pressed))
 
 
+def program(name: str) -> str:
+    """Return a program that runs one of the package's nodes, for ``python -c``."""
+    return ('import sys; from spowl_ros.ros import process; '
+            f'from spowl_ros.nodes.{name} import NODE; sys.exit(process.run(NODE))')
+
+
 class NodeProcess:
     """
     One of the package's nodes in its own process.
@@ -316,7 +322,7 @@ class NodeProcess:
                  remappings: dict[str, str] | None = None, file: Path | None = None) -> None:
         assignments = [f'{key}:={_yaml(value)}' for key, value in parameters.items()]
         command = [sys.executable, '-c',
-                   f'{ORDINARY}from spowl_ros.nodes.{name} import main; main()', '--ros-args',
+                   ORDINARY + program(name), '--ros-args',
                    *(('--params-file', str(file)) if file else ()),
                    *(part for text in assignments for part in ('-p', text)),
                    *(part for pair in (remappings or {}).items()

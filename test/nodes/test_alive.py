@@ -18,7 +18,7 @@ import pytest
 
 from benchmarks.faults import System, running
 from benchmarks.operation import wait
-from benchmarks.robot_stand import ORDINARY, RobotStand
+from benchmarks.robot_stand import ORDINARY, RobotStand, program
 from spowl_ros.base.children import end_with_parent
 from spowl_ros.control.contract import Contract
 
@@ -46,11 +46,11 @@ def start(untrained_bundle: Path) -> Iterator[Callable[..., subprocess.Popen[str
     """Return a function that starts a controller in whose process a program runs first."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(program: str, *more: str, **parameters: object) -> subprocess.Popen[str]:
+    def start(first: str, *more: str, **parameters: object) -> subprocess.Popen[str]:
         given = {'model': untrained_bundle, 'autostart': 'true', **parameters}
         started.append(subprocess.Popen(
             [sys.executable, '-c',
-             f'{ORDINARY}{program}\nfrom spowl_ros.nodes.controller import main; main()',
+             f'{ORDINARY}{first}\n{program("controller")}',
              '--ros-args', *more,
              *(part for key, value in given.items() for part in ('-p', f'{key}:={value}'))],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

@@ -27,6 +27,7 @@ from std_msgs.msg import Float64, Float64MultiArray, Header, String
 from std_srvs.srv import SetBool, Trigger
 from visualization_msgs.msg import MarkerArray
 
+from benchmarks.robot_stand import program
 from spowl_ros.base.names import BEGIN_TOPIC
 from spowl_ros.control.observation import ObservationAssembler
 from spowl_ros.robot.topics import Topic, topics
@@ -41,7 +42,7 @@ PATIENCE_S = 120.0
 KINDS = ('SafetyPointGoal1-v0', 'SafetyCarGoal2-v0', 'SafetyAntGoal1-v0', 'SafetyDoggoGoal1-v0',
          'SafetyPointButton1-v0', 'SafetyCarPush1-v0', 'SafetyPointCircle1-v0')
 """Every robot, every kind of sensor, and the plain package; test_conversion has all tasks."""
-START = 'from spowl_ros.nodes.simulator import main; main()'
+START = program('simulator')
 Policy = Callable[[NDArray[np.float32]], list[float]]
 
 

@@ -19,7 +19,7 @@ from std_srvs.srv import SetBool
 from benchmarks import errands
 from benchmarks.faults import System, running
 from benchmarks.operation import answer, wait
-from benchmarks.robot_stand import RobotStand
+from benchmarks.robot_stand import RobotStand, program
 from spowl_ros.base.children import end_with_parent
 from spowl_ros.base.share import share_directory
 from spowl_ros.control.contract import Contract
@@ -97,8 +97,7 @@ def test_a_controller_that_ends_or_hangs_ramps_by_itself(hangs: bool, tmp_path: 
     agreed = export('SafetyAntGoal1-v0', tmp_path / 'bundle')
     stand = RobotStand(agreed)
     process = subprocess.Popen(
-        [sys.executable, '-c', (HANGS if hangs else '')
-         + 'from spowl_ros.nodes.controller import main; main()', '--ros-args',
+        [sys.executable, '-c', (HANGS if hangs else '') + program('controller'), '--ros-args',
          '-p', f'model:={tmp_path / "bundle"}', '-p', 'autostart:=true'],
         preexec_fn=end_with_parent(), stderr=subprocess.DEVNULL)
     try:
