@@ -11,6 +11,7 @@ import sys
 
 import pytest
 
+from benchmarks.robot_stand import program
 from spowl_ros.cli.main import main
 from spowl_ros.control import bundle
 from spowl_ros.control.bundle import BundleError
@@ -93,8 +94,7 @@ def test_what_is_signed_is_not_amended(signed: Path) -> None:
 def test_nodes_demand_it(signed: Path, keys: dict[str, Path], node: str, ros_domain: int) -> None:
     """A node that must have the other key's signature ends with one line."""
     done = subprocess.run(
-        [sys.executable, '-c', f'import sys; from spowl_ros.nodes.{node} import main; '
-         'sys.exit(main())', '--ros-args', '-p', f'model:={signed}',
+        [sys.executable, '-c', program(node), '--ros-args', '-p', f'model:={signed}',
          *(() if node == 'adapter' else ('-p', 'autostart:=true')),
          '-p', f'require_signature:={keys["theirs.pub"]}'],
         capture_output=True, text=True, timeout=120)
