@@ -4,8 +4,9 @@
 Write measured figures into a bundle and its card: python -m benchmarks.model_card BUNDLE.
 
 Reads evaluations that `benchmarks.ablation` wrote for the bundle's task, those over many episodes
-if there are any, the learning curves of `benchmarks.learning_curves` if there are any, and the
-figures of `spowl bench --json`; without these the bundle keeps the latency that it has.
+if there are any, and the figures of `spowl bench --json`; without these the bundle keeps the
+latency that it has. It names the learning curve of `--curve`; without it, the one that it names
+already, or that of `benchmarks.learning_curves`.
 """
 
 from __future__ import annotations
@@ -28,11 +29,13 @@ FOLDERS = ('ablation_many_episodes', 'ablation')
 """Where evaluations of a task are looked for; the first that has some."""
 
 
-def gather(task: str, results: Path, latency: Path | None) -> dict[str, Any]:
+def gather(task: str, results: Path, latency: Path | None,
+           curve: str | Path | None = None) -> dict[str, Any]:
     """
     Return the measured figures of a task.
 
-    :raises SpowlError: no evaluation
+    :param curve: picture of the learning curve; None: that of `benchmarks.learning_curves`
+    :raises SpowlError: no evaluation, or no such picture
     """
     evaluations = {}
     folders = [results / name / task for name in FOLDERS]
@@ -48,9 +51,11 @@ def gather(task: str, results: Path, latency: Path | None) -> dict[str, Any]:
     measured: dict[str, Any] = {'evaluations': evaluations}
     if latency:
         measured['latency_ms'] = json.loads(latency.read_text())['latency_ms']
-    curve = results / 'learning_curves' / f'{task}.svg'
-    if curve.exists():
-        measured['learning_curve'] = str(curve)
+    usual = results / 'learning_curves' / f'{task}.svg'
+    if curve and not Path(curve).exists():
+        raise SpowlError(f'no learning curve {curve}; name one that is there with --curve')
+    if curve or usual.exists():
+        measured['learning_curve'] = str(curve or usual)
     return measured
 
 
@@ -60,10 +65,13 @@ def main() -> None:
     parser.add_argument('bundle', type=Path, metavar='BUNDLE')
     parser.add_argument('--results', type=Path, default=Path('benchmarks/results'))
     parser.add_argument('--latency', type=Path, help='what spowl bench --json wrote')
+    parser.add_argument('--curve', type=Path, help='picture of the learning curve')
     args = parser.parse_args()
     bundle = bundles.load(args.bundle)
-    kept = {name: value for name, value in (bundle.measured or {}).items() if name == 'latency_ms'}
-    measured = kept | gather(bundle.contract.task, args.results, args.latency)
+    had = bundle.measured or {}
+    kept = {'latency_ms': had['latency_ms']} if 'latency_ms' in had else {}
+    curve = args.curve or had.get('learning_curve')
+    measured = kept | gather(bundle.contract.task, args.results, args.latency, curve)
     bundles.amend(args.bundle, measured=measured, card=model_card)
     print(args.bundle / bundles.MODEL_CARD)
 

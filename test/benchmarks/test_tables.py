@@ -180,7 +180,11 @@ def test_card_holds_the_measurements(results: Path, untrained_bundle: Path, tmp_
     """The card and the manifest get what was measured, and the bundle is whole afterwards."""
     directory = tmp_path / 'bundle'
     shutil.copytree(untrained_bundle, directory)
-    bundles.amend(directory, measured=model_card.gather(TASK, results, None),
+    curve = tmp_path / 'seeds.svg'
+    with pytest.raises(SpowlError, match=r'no learning curve .*seeds\.svg'):
+        model_card.gather(TASK, results, None, curve)
+    curve.touch()
+    bundles.amend(directory, measured=model_card.gather(TASK, results, None, curve),
                   card=model_card.model_card)
     bundle = bundles.load(directory)
     assert bundle.measured is not None
@@ -192,5 +196,6 @@ def test_card_holds_the_measurements(results: Path, untrained_bundle: Path, tmp_
     assert 'plan and switch: cost 1.0 at the 95th percentile, 1.0 at the 99th, 1 in' in card
     assert '0% of the episodes return less than 5.' in card
     assert 'a command changes by 5.0% of its range' in card
+    assert f'Learning curve: {curve}' in card
     with pytest.raises(SpowlError, match='ablation'):
         model_card.gather('SafetyCarGoal1-v0', results, None)
