@@ -111,7 +111,9 @@ def main() -> int:
     parser.add_argument('--output', type=Path,
                         default=Path('benchmarks/results/end_to_end_latency.csv'))
     arguments = parser.parse_args()
-    keep_time(PRIORITY)
+    if not keep_time(PRIORITY):
+        parser.error('this system grants no real-time priority, which the robot on the stand '
+                     'needs too; run as root, or raise `ulimit -r`')
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     with (arguments.output.open('w', newline='') as file,
           tempfile.TemporaryDirectory() as folder):

@@ -31,6 +31,7 @@ from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Bool, Float64MultiArray
 
 from spowl_ros.base.children import end_with_parent
+from spowl_ros.base.environment import prepare
 from spowl_ros.control.decision import Decision
 from spowl_ros.robot.topics import topics
 from spowl_ros.ros.messages import build, message_class
@@ -38,6 +39,8 @@ from spowl_ros.ros.qos import LATCHED
 
 if TYPE_CHECKING:
     from spowl_ros.control.contract import Contract
+
+prepare()  # so that nodes on a stand talk as installed ones do
 
 Tamper = Callable[[Any], Any]
 

@@ -26,7 +26,7 @@ SAME_OBJECT = 1e-3
 
 KINDS = ('effort', 'velocity')
 """Command interfaces by ros2_control's names; zero brings the actuators to rest."""
-CONTROL_PERIODS = (0.005, 2.0)
+CONTROL_PERIODS = (0.002, 2.0)
 """Least and greatest control period, seconds."""
 GREATEST_TIMEOUT = 5.0
 """Longest silence of a sensor that any contract may allow, seconds."""
