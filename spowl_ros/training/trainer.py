@@ -82,11 +82,12 @@ class Trainer:
                 (directory / name).mkdir(parents=True, exist_ok=True)
                 # of a run without a checkpoint
                 (directory / name / FILE).unlink(missing_ok=True)
-        self._build(configs, directory)
-        for member, networks in zip(self.members, self.learners.weights.members, strict=True):
-            if member.config.initial:
-                initial.start_from(Path(member.config.initial), networks, self.collector.contract)
-        self.learners.averages.follow(self.learners.weights, 1.0)
+        with self._built(configs, directory):
+            for member, networks in zip(self.members, self.learners.weights.members, strict=True):
+                if member.config.initial:
+                    initial.start_from(Path(member.config.initial), networks,
+                                       self.collector.contract)
+            self.learners.averages.follow(self.learners.weights, 1.0)
 
     @classmethod
     def resume(cls, directory: Path, overrides: list[str]) -> Trainer:
@@ -101,18 +102,27 @@ class Trainer:
             raise SpowlError(f'{directory / CHECKPOINT} holds networks only, or is of an older '
                              'version; a run cannot go on from it')
         trainer = cls.__new__(cls)
-        trainer._build({
-            state['name']: configuration.resumed(
-                configuration.from_dict(state['config']), overrides)
-            for state in content['members']}, directory)
-        trainer._load_state(content)
-        for member in trainer.members:
-            member.rescore()
+        with trainer._built({
+                state['name']: configuration.resumed(
+                    configuration.from_dict(state['config']), overrides)
+                for state in content['members']}, directory):
+            trainer._load_state(content)
+            for member in trainer.members:
+                member.rescore()
         if overrides:
             trainer.origin['command'] += '; ' + checkpoint.command()
         return trainer
 
-    def _build(self, configs: dict[str, TrainConfig], directory: Path) -> None:
+    @contextlib.contextmanager
+    def _built(self, configs: dict[str, TrainConfig], directory: Path) -> Iterator[None]:
+        """Make the parts; if this or what follows in the block fails, end the workers."""
+        with contextlib.ExitStack() as ended:
+            self._build(configs, directory, ended)
+            yield
+            ended.pop_all()
+
+    def _build(self, configs: dict[str, TrainConfig], directory: Path,
+               ended: contextlib.ExitStack) -> None:
         self.directory = directory
         first = next(iter(configs.values()))
         configuration.check_stack(list(configs.values()))
@@ -121,7 +131,9 @@ class Trainer:
         if device.type == 'cuda':
             torch.set_float32_matmul_precision('high')  # TF32: four times as fast
         self.collector = Collector(list(configs.values()))
+        ended.callback(self.collector.close)
         self._validation = Validation(first.collect.workers)
+        ended.callback(self._validation.close)
         contract = self.collector.contract
         fitted = [replace(config, networks=config.networks.fitted(contract))
                   for config in configs.values()]

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 import signal
 import subprocess
 import sys
@@ -59,6 +60,15 @@ def matched(node: Node) -> rclpy.publisher.Publisher:
     return publisher
 
 
+def freeze(process: subprocess.Popen[str]) -> None:
+    """Stop all threads of a process; those that run on another core stop a little later."""
+    process.send_signal(signal.SIGSTOP)
+    threads = Path(f'/proc/{process.pid}/task')
+    while any((thread / 'stat').read_text().rpartition(')')[2].split()[0] != 'T'
+              for thread in threads.iterdir()):
+        time.sleep(0.001)
+
+
 def test_it_arrives_before_its_publisher_goes(node: Node, listener: subprocess.Popen[str]) -> None:
     """Of commands whose publisher is destroyed at once, each is heard."""
     assert listener.stdout is not None
@@ -73,7 +83,7 @@ def test_a_listener_that_hangs_is_not_waited_for(node: Node,
                                                  listener: subprocess.Popen[str]) -> None:
     """The wait ends in its time, and says that nobody acknowledged."""
     publisher = matched(node)
-    listener.send_signal(signal.SIGSTOP)
+    freeze(listener)
     began = time.monotonic()
     assert not publish_last(publisher, Float64())
     assert LONGEST_S <= time.monotonic() - began < LONGEST_S + 2.0

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import replace
+import multiprocessing
 from pathlib import Path
 import resource
 import shutil
@@ -215,6 +216,23 @@ def test_workers_give_the_same_run(uninterrupted: Path, tiny: TrainConfig, tmp_p
         content['config']['collect']['workers'] = 0
     assert_equal(one, other)
     assert rows(tmp_path) == rows(uninterrupted)
+
+
+@pytest.mark.slow
+def test_a_start_that_fails_leaves_no_process(uninterrupted: Path, tiny: TrainConfig,
+                                              tmp_path: Path) -> None:
+    """Networks to start from that are none, and a checkpoint without all that a run needs."""
+    before = set(multiprocessing.active_children())
+    wrong = replace(tiny, initial=str(tmp_path / 'nothing'),
+                    collect=replace(tiny.collect, workers=1))
+    with pytest.raises(SpowlError, match='nothing'):
+        Trainer(wrong, tmp_path / 'run')
+    content = checkpoint.load(uninterrupted / CHECKPOINT)
+    del content['collector']
+    torch.save(content, tmp_path / CHECKPOINT)
+    with pytest.raises(KeyError, match='collector'):
+        Trainer.resume(tmp_path, ['collect.workers=1'])
+    assert set(multiprocessing.active_children()) <= before
 
 
 @pytest.mark.slow
