@@ -76,7 +76,7 @@ def live(model: Path, rate: float) -> None:
 
 def recorded(model: Path, folder: Path) -> None:
     """Take an eventful recording at its first cost."""
-    record(folder / 'bag', model, 1, 10002, settings=EVENTFUL)
+    record(folder / 'bag', model, 1, 10025, settings=EVENTFUL)
     with (viewing(str(folder / 'bag')) as (_, address), browsing(address, SIZE) as page):
         page.get_by_text('cost', exact=True).first.dispatch_event('click')
         page.wait_for_timeout(SHOWN_MS)
