@@ -18,6 +18,7 @@ from rclpy.node import Node
 from std_msgs.msg import Float64
 
 from spowl_ros.ros.last_command import LONGEST_S, publish_last
+from spowl_ros.ros.process import parent_is_frozen
 
 LISTENER = textwrap.dedent("""
     import rclpy
@@ -64,8 +65,7 @@ def freeze(process: subprocess.Popen[str]) -> None:
     """Stop all threads of a process; those that run on another core stop a little later."""
     process.send_signal(signal.SIGSTOP)
     threads = Path(f'/proc/{process.pid}/task')
-    while any((thread / 'stat').read_text().rpartition(')')[2].split()[0] != 'T'
-              for thread in threads.iterdir()):
+    while not all(parent_is_frozen(int(thread.name)) for thread in threads.iterdir()):
         time.sleep(0.001)
 
 
