@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from benchmarks.live_view import browsing, viewing
-from benchmarks.replay_pictures import EVENTFUL, IMAGES, record
+from benchmarks.replay_pictures import EVENTFUL, EVENTFUL_SEED, IMAGES, record
 from spowl_ros.control import bundle
 from spowl_ros.system import nodes as system
 from spowl_ros.system.running import RunningSystem
@@ -76,7 +76,7 @@ def live(model: Path, rate: float) -> None:
 
 def recorded(model: Path, folder: Path) -> None:
     """Take an eventful recording at its first cost."""
-    record(folder / 'bag', model, 1, 10025, settings=EVENTFUL)
+    record(folder / 'bag', model, 1, EVENTFUL_SEED, settings=EVENTFUL)
     with (viewing(str(folder / 'bag')) as (_, address), browsing(address, SIZE) as page):
         page.get_by_text('cost', exact=True).first.dispatch_event('click')
         page.wait_for_timeout(SHOWN_MS)
