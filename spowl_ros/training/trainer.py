@@ -82,7 +82,7 @@ class Trainer:
                 (directory / name).mkdir(parents=True, exist_ok=True)
                 # of a run without a checkpoint
                 (directory / name / FILE).unlink(missing_ok=True)
-        with self._built(configs, directory):
+        with self._building(configs, directory):
             for member, networks in zip(self.members, self.learners.weights.members, strict=True):
                 if member.config.initial:
                     initial.start_from(Path(member.config.initial), networks,
@@ -102,7 +102,7 @@ class Trainer:
             raise SpowlError(f'{directory / CHECKPOINT} holds networks only, or is of an older '
                              'version; a run cannot go on from it')
         trainer = cls.__new__(cls)
-        with trainer._built({
+        with trainer._building({
                 state['name']: configuration.resumed(
                     configuration.from_dict(state['config']), overrides)
                 for state in content['members']}, directory):
@@ -114,7 +114,7 @@ class Trainer:
         return trainer
 
     @contextlib.contextmanager
-    def _built(self, configs: dict[str, TrainConfig], directory: Path) -> Iterator[None]:
+    def _building(self, configs: dict[str, TrainConfig], directory: Path) -> Iterator[None]:
         """Make the parts; if this or what follows in the block fails, end the workers."""
         with contextlib.ExitStack() as ended:
             self._build(configs, directory, ended)
