@@ -29,7 +29,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Make the README's pictures of one episode.")
     parser.add_argument('bundle', type=Path, help='directory of the bundle')
     parser.add_argument('--seed', type=int, default=0, help="of the clip's episode")
-    parser.add_argument('--eventful', type=int, default=EVENTFUL_SEED, help="seed of the time line's")
+    parser.add_argument('--eventful', type=int, default=EVENTFUL_SEED,
+                        help="seed of the time line's")
     args = parser.parse_args()
     loaded = bundle.load(args.bundle)
     with tempfile.TemporaryDirectory() as folder:
