@@ -25,8 +25,11 @@ def spinning(make_node: Callable[P, N], *args: P.args, **kwargs: P.kwargs) -> It
     """
     Yield a node whose callbacks run in their own thread; leave the network afterwards.
 
+    What a callback raised is raised at the end: the node has heard nothing since.
+
     :param make_node: a class of nodes, or a function that makes one, with its arguments
     """
+    crashes: list[Exception] = []
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     try:
         node = make_node(*args, **kwargs)
@@ -34,8 +37,13 @@ def spinning(make_node: Callable[P, N], *args: P.args, **kwargs: P.kwargs) -> It
         executor.add_node(node)
 
         def spin() -> None:
-            with contextlib.suppress(ExternalShutdownException):
+            try:
                 executor.spin()
+            except ExternalShutdownException:
+                pass
+            except Exception as error:
+                if rclpy.ok():  # a callback may outlive what it uses
+                    crashes.append(error)
 
         thread = threading.Thread(target=spin, name=node.get_name(), daemon=True)
         thread.start()
@@ -46,5 +54,7 @@ def spinning(make_node: Callable[P, N], *args: P.args, **kwargs: P.kwargs) -> It
             thread.join(1.0)
             executor.shutdown()
             node.destroy_node()  # else DDS's files in shared memory stay
+        if crashes:
+            raise crashes[0]
     finally:
         rclpy.try_shutdown()

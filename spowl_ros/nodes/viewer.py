@@ -32,7 +32,7 @@ from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.names import DECISION, EPISODE, MARKERS, STATE
 from spowl_ros.base.settings import Setting, fixed
 from spowl_ros.control.decision import Decision
-from spowl_ros.ros.callbacks import follow
+from spowl_ros.ros.callbacks import follow, work
 from spowl_ros.ros.parameters import Parameters
 from spowl_ros.ros.qos import EVERY_KEPT, EVERY_MESSAGE, LATCHED
 from spowl_ros.view.frame import Frame, Health, History, Present
@@ -112,8 +112,7 @@ class ViewerNode(Node):
         self.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 50)
         self.create_timer(DISCOVERY_PERIOD_S, self._discover)
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._show, name='page', daemon=True)
-        self._thread.start()
+        self._thread = work(self, 'page', self._show)
         print(f'the live view is at {self.page.url}', flush=True)
         if self.settings.open_browser:
             open_browser(self.page.url)

@@ -4,8 +4,8 @@
 Start networks from a checkpoint or a bundle, perhaps of another task.
 
 The encoder's weights for an observation field go to the field of the same name. Fields that only
-the new task has, and a window that only the new networks have, start with zero weights. All other
-sizes must agree.
+the new task has, and a window that only the new networks have, start with zero weights. The
+commands and all other sizes must agree.
 """
 from __future__ import annotations
 
@@ -28,9 +28,14 @@ def start_from(path: Path, networks: Networks, contract: Contract) -> None:
 
     :param path: a checkpoint, or the directory of a bundle
     :param contract: of the task of `networks`
-    :raises SpowlError: no networks there, or networks of other sizes
+    :raises SpowlError: no networks there, or networks of other sizes or for other commands
     """
     theirs, their_contract = checkpoint.read_networks(path)
+    if their_contract.action.names != contract.action.names:
+        raise SpowlError(
+            f'the networks of {path} command {", ".join(their_contract.action.names)}, those of '
+            f'{contract.task} {", ".join(contract.action.names)}; start from a model of the same '
+            'robot')
     ours = {name: value.cpu() for name, value in networks.state_dict().items()}
     given = theirs.state_dict()
     given[FIRST_LAYER] = _by_name(

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 from pathlib import Path
 import stat
@@ -14,7 +16,14 @@ import threading
 import pytest
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.files import check_writable, read_bounded, whole, write_csv, write_whole
+from spowl_ros.base.files import (
+    check_writable,
+    read_bounded,
+    whole,
+    write_csv,
+    write_json,
+    write_whole,
+)
 
 
 def test_an_old_file_is_replaced_whole_and_keeps_its_mode(tmp_path: Path) -> None:
@@ -56,6 +65,14 @@ def test_a_table_and_what_a_library_writes_are_whole_too(tmp_path: Path) -> None
     assert sorted(os.listdir(tmp_path)) == ['picture.png', 'table.csv']
     with pytest.raises(SpowlError, match='cannot write /dev/full'):
         write_csv('/dev/full', [{'a': 1}])
+
+
+def test_a_number_that_is_not_finite_is_null_in_json(tmp_path: Path) -> None:
+    """JSON has no word for it, and what else was measured is not lost for it."""
+    path = tmp_path / 'figures.json'
+    write_json(path, {'costs': [1.0, math.nan], 'within': ({'high': math.inf, 'low': 0},)})
+    assert json.loads(path.read_text(), parse_constant=pytest.fail) == {
+        'costs': [1.0, None], 'within': [{'high': None, 'low': 0}]}
 
 
 def test_a_pipe_is_written_to(tmp_path: Path) -> None:

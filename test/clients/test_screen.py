@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import io
+import threading
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+import pytest
 from rich.console import Console
 
 from spowl_ros.clients.screen import screen
@@ -42,6 +44,18 @@ def test_a_record_that_is_refused_is_told_once_and_the_screen_goes_on(ros_domain
         node._on_decision(message(good))
     assert node.picture.sources == {'policy': 2}
     assert 'POLICY' in shown(node.picture)
+
+
+def test_a_fault_of_a_callback_is_raised_at_the_end(ros_domain: int) -> None:
+    """What is heard no more does not pass for a whole record."""
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), spinning(lambda: Watcher('')) as node:
+        node.create_timer(0.01, fail)
+        for thread in threading.enumerate():
+            if thread.name == node.get_name():
+                thread.join(30.0)
 
 
 def test_texts_from_the_network_neither_end_the_screen_nor_steer_the_terminal() -> None:

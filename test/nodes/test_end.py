@@ -64,3 +64,25 @@ def test_a_refused_start_leaves_no_shared_memory(node: str, ros_domain: int,
     ports = range(first, first + surroundings.DDS_PORTS_PER_DOMAIN)
     new = surroundings.SharedMemoryWatch.files() - before
     assert not {path for path in new if int(re.findall(r'_port(\d+)', path.name)[0]) in ports}
+
+
+PAGE = """
+import sys
+from spowl_ros.nodes.viewer import ViewerNode
+from spowl_ros.ros.process import run
+from spowl_ros.view.page import Page
+
+def show(page, frames, history):
+    raise RuntimeError('the page fails')
+
+Page.show, Page.visitors = show, 1
+sys.exit(run(ViewerNode, ['--ros-args', '-p', 'port:=0', '-p', 'open_browser:=false']))
+"""
+
+
+def test_a_page_that_can_show_nothing_ends_its_node(ros_domain: int) -> None:
+    """What nobody updates any more would look like a robot at rest."""
+    done = subprocess.run([sys.executable, '-c', PAGE], capture_output=True, text=True,
+                          check=False, timeout=60.0)
+    assert done.returncode not in (0, -signal.SIGKILL)
+    assert 'the page fails' in done.stderr and 'Traceback' not in done.stderr

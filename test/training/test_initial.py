@@ -88,12 +88,19 @@ def test_new_fields_begin_without_influence(tmp_path: Path, task: str) -> None:
 
 
 def test_other_sizes_are_refused(tmp_path: Path) -> None:
-    """Networks for another robot are refused with the first difference."""
-    ours = networks_of('SafetyCarGoal1-v0')
-    larger = untrained_networks(environment.contract(SIMPLE, 4), replace(COMPACT, mlp_dim=24))
+    """Networks of other sizes are refused with the first difference."""
+    contract = environment.contract(SIMPLE, 4)
+    larger = untrained_networks(contract, replace(COMPACT, mlp_dim=24))
     with pytest.raises(SpowlError, match=r'do not fit this configuration: .* wanted \['):
-        start_from(saved(larger, SIMPLE, tmp_path / 'c.pt'), ours,
-                   environment.contract('SafetyCarGoal1-v0', 4))
+        start_from(saved(larger, SIMPLE, tmp_path / 'c.pt'), networks_of(SIMPLE), contract)
+
+
+def test_another_robot_is_refused(tmp_path: Path) -> None:
+    """Networks of a robot with other commands are refused, also where every size agrees."""
+    point, car = 'SafetyPointGoal1-v0', 'SafetyCarGoal1-v0'
+    with pytest.raises(SpowlError, match='command left, right, those of SafetyPointGoal1-v0 x, z'):
+        start_from(saved(networks_of(car), car, tmp_path / 'c.pt'), networks_of(point),
+                   environment.contract(point, 4))
 
 
 @pytest.mark.parametrize('device', ['cpu', pytest.param('cuda', marks=pytest.mark.skipif(
