@@ -77,8 +77,9 @@ class AdapterSettings:
                              low=-5.0, high=5.0)
     laser_yaw: float = setting(0.0, "direction of the laser's x axis, radians",
                                low=-math.pi, high=math.pi)
-    speed: float = setting(1.5, 'speed at full thrust, metres a second; 1.5 in training',
-                           low=0.01, high=5.0)
+    speed: float = fixed(adaptation.GREATEST_SPEED, 'speed at full thrust, metres a second; 1.5 '
+                         "in training; at most the supervisor's `limits.top_speed`",
+                         low=0.01, high=5.0)
     turn_rate: float = setting(3.0, 'turn rate at full command, radians a second; 3 in training',
                                low=0.01, high=10.0)
     acceleration_filter: float = fixed(0.05, 'time constant of the acceleration taken from '

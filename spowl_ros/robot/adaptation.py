@@ -43,6 +43,8 @@ _LEAST = 1e-6
 """Least distance with a direction, metres."""
 SATURATION = {'x': 0.05}
 """Actuator of the Point to the command at and above which it already gives all it can."""
+GREATEST_SPEED = 1.5
+"""Speed of the Point of training at full thrust, m/s."""
 _SPEED_TIME, _TURN_TIME = 0.53, 0.03
 """Seconds in which the Point's speed, and its turn rate, come within 1/e of their final values."""
 _NORTH = (0.0, -0.5)
@@ -291,7 +293,7 @@ class PointDrive:
     """
 
     def __init__(self) -> None:
-        self.greatest_speed = 1.5
+        self.greatest_speed = GREATEST_SPEED
         """Final speed at full thrust, m/s."""
         self.turn_rate_per_command = 3.0
         """rad/s."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 import importlib.util
+import math
 from pathlib import Path
 
 from spowl_ros.base import names
@@ -24,8 +25,9 @@ from spowl_ros.control.bundle import read_contract
 from spowl_ros.control.contract import Contract
 from spowl_ros.control.signature import of_key
 from spowl_ros.robot import config as robot_config
+from spowl_ros.robot.adaptation import GREATEST_SPEED
 from spowl_ros.robot.config import RobotConfig
-from spowl_ros.supervisor.settings import unfit_for_a_robot
+from spowl_ros.supervisor.settings import SupervisionSettings, unfit_for_a_robot
 from spowl_ros.system.parameters import ParameterFile, Value
 
 DEFAULT_TASK = 'SafetyPointGoal1-v0'
@@ -242,8 +244,15 @@ def check_robot(described: RobotConfig, contract: Contract) -> None:
     :raises SpowlError: the message names every misfit
     """
     described.check(contract)
-    found = unfit_for_a_robot(described.parameters.get('supervisor', {}), described.limits,
-                              contract)
+    supervisor = described.parameters.get('supervisor', {})
+    found = unfit_for_a_robot(supervisor, described.limits, contract)
+    speed = described.parameters.get('adapter', {}).get('speed', GREATEST_SPEED)
+    top = supervisor.get('limits.top_speed', SupervisionSettings.top_speed)
+    driven, guarded = (value if isinstance(value, (int, float)) else math.nan
+                       for value in (speed, top))
+    if described.adapter and not driven <= guarded:
+        found.append(f"limits.top_speed: is {top!r}, below the adapter's speed, {speed!r} m/s; "
+                     'give the supervisor at least that')
     found += [f'remappings.{node}: {list(pair)} leads commands past the supervisor'
               for node in _DRIVING for pair in described.remappings.get(node, ())
               if {name.rpartition('/')[2] for name in pair} & {
