@@ -109,7 +109,7 @@ def over_policy(figures: dict[str, Any], policy: dict[str, Any]) -> dict[str, fl
     :param figures: of a variant and of the policy, as `Evaluation.to_dict`; episodes that only
         one of them has are left out
     """
-    row = {}
+    row: dict[str, float] = {}
     for name, values in (('return', 'returns'), ('cost', 'costs')):
         alone = dict(zip(policy['seeds'], policy[values], strict=True))
         interval = bootstrap([value - alone[seed] for seed, value in zip(

@@ -463,7 +463,8 @@ def main() -> int:
     tries: dict[str, Callable[[], tuple[str, str]]] = {
         attack.name: partial(attempt, arguments.model, contract, attack) for attack in attacks()}
     tries |= {attack.name: partial(attack.attempt, arguments.model)
-              for attack in (*adapter_attacks(), *file_attacks())}
+              for attack in adapter_attacks()}
+    tries |= {attack.name: partial(attack.attempt, arguments.model) for attack in file_attacks()}
     table = tables.Growing(arguments.output, COLUMNS, list(tries))
     failed = False
     for name, run in tries.items():

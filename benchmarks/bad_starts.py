@@ -76,7 +76,7 @@ def try_to_start(system: System, bad: BadStart) -> Refusal:
         parameters = bad.parameters(Path(str(good.parameters['model'])), folder)
         start = time.monotonic()
         process = NodeProcess('controller', {**good.parameters, **parameters},
-                              dict(good.remappings), file)
+                              good.remappings, file)
         code = process.wait(START_S)
         seconds = time.monotonic() - start
     time.sleep(HOLD_PERIODS * stand.contract.control_period)

@@ -71,7 +71,8 @@ def drive(model: bundle.Bundle, settings: ControllerSettings, seed: int, seconds
             if decision.action == controller.stop_action:
                 point.stop()
             else:
-                point.update(*decision.action, STEP)
+                thrust, turn = decision.action
+                point.update(thrust, turn, STEP)
             world.step(point.speed, point.turn_rate, STEP)
         near += world.clearance() < 0.05
     return {'model': model.digest[:12], 'seed': seed, 'robot_radius': robot_radius,

@@ -122,7 +122,7 @@ class Sender(Node):
         goal = self.world.free_point(self.world.posts, 0.45, 0.7)
         begun = time.monotonic()
         self.statuses.clear()
-        self.send(*map(float, goal))
+        self.send(float(goal[0]), float(goal[1]))
         if not wait(lambda: State.DRIVING in self.statuses, 10.0):
             return Outcome(number, 'not taken', 'reached', math.nan, math.nan, math.nan)
         if foreign:

@@ -43,6 +43,7 @@ from spowl_ros.robot.topics import topics
 from spowl_ros.ros.process import LOG_PERIOD_S
 from spowl_ros.supervisor.latch import RELEASE_AFTER_S
 from spowl_ros.system import nodes as systems
+from spowl_ros.system.parameters import Value
 
 if TYPE_CHECKING:
     from spowl_ros.control.contract import Contract
@@ -69,13 +70,13 @@ class System:
     estop: Any = None
     burners: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def start(self, name: str, **parameters: object) -> None:
+    def start(self, name: str, **parameters: Value) -> None:
         """Start a node, or restart it, with other parameters if need be."""
         if name in self.nodes:
             self.nodes[name].end()
         spec = self.specs[name]
         self.nodes[name] = NodeProcess(name, {**spec.parameters, **parameters},
-                                       dict(spec.remappings))
+                                       spec.remappings)
 
     def close(self) -> None:
         """End everything."""
@@ -126,8 +127,8 @@ class Outcome:
 
 @contextlib.contextmanager
 def running(model: Path, contract: Contract, world: str = WORLDS[0],
-            controller: Mapping[str, object] | None = None,
-            **parameters: object) -> Iterator[System]:
+            controller: Mapping[str, Value] | None = None,
+            **parameters: Value) -> Iterator[System]:
     """
     Run a controller and a supervisor that drive in one of `WORLDS`.
 

@@ -22,6 +22,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+from typing import Any
 import zipfile
 
 from backports import zstd
@@ -130,7 +131,7 @@ def _bound() -> None:
 
 # Bundles
 
-def _seal(path: Path, change: Callable[[dict[str, dict[str, object]]], object]) -> None:
+def _seal(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
     """Change the manifest and make all hashes right again, as whoever replaced a file would."""
     manifest = json.loads((path / 'manifest.json').read_text())
     manifest['files'] = {name: hashlib.sha256((path / name).read_bytes()).hexdigest()

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 import time
+from typing import Any
 
 import cma
 import numpy as np
@@ -105,7 +106,9 @@ class Walker:
                     self.contract)
         observation = self.environment.reset(seed=seed)
         rng = np.random.default_rng(seed)
-        total, phase, observations, phases = 0.0, 0.0, [], []
+        total, phase = 0.0, 0.0
+        observations: list[Any] = []
+        phases: list[float] = []
         for _ in range(WALK_DECISIONS):
             observations.append(observation)
             phases.append(phase)
@@ -150,7 +153,7 @@ class Walker:
         return np.linalg.lstsq(np.column_stack([known, np.ones(len(known))]), wanted)[0]
 
 
-def _short(values: Array) -> list:
+def _short(values: Array) -> list[Any]:
     """Return numbers with four digits in nested lists, for readable files."""
     return np.vectorize(lambda value: float(f'{value:.4g}'))(values).tolist()
 

@@ -23,7 +23,8 @@ from spowl_ros.evaluation.agents import BundleAgents
 from spowl_ros.evaluation.episodes import evaluate
 from spowl_ros.sim.perturbation import Perturbation
 
-OFF = {f'{name}.rule.level': 'off' for name in ('sensor_margin', 'model_error', 'cost_value')}
+OFF: dict[str, object] = {
+    f'{name}.rule.level': 'off' for name in ('sensor_margin', 'model_error', 'cost_value')}
 MONITORS: dict[str, dict[str, object]] = {
     'none': OFF,
     'model_error': {**OFF, 'model_error.rule.level': 'policy'},

@@ -146,8 +146,7 @@ def main() -> None:
     args = parser.parse_args()
     rows: list[tuple[str, float, float]] = []
     with running(args.bundle, bundle.read_contract(args.bundle)) as system:
-        system.specs['controller'].parameters['operator.input'] = 'joy'
-        system.start('controller')
+        system.start('controller', **{'operator.input': 'joy'})
         wait_until_driving(system)
         operator = Operator(system)
         joystick = Joystick(system)

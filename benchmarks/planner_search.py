@@ -18,16 +18,15 @@ import tempfile
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from benchmarks import tables
+from benchmarks.ablation import drive
 from spowl_ros.base.seeds import EVALUATION
-from spowl_ros.base.tasks import RAW_STEPS
 from spowl_ros.cli.evaluate import open_model
 from spowl_ros.control import bundle
 from spowl_ros.control.planner_settings import PlannerSettings
-from spowl_ros.evaluation.episodes import evaluate
 from spowl_ros.evaluation.latency import measure
+from spowl_ros.sim.perturbation import Perturbation
 from spowl_ros.training.checkpoint import bundle_networks
 from spowl_ros.training.export import export
 
@@ -83,13 +82,9 @@ def main() -> None:
                 model = Path(folder) / 'model'
                 export(networks, shipped.contract, PlannerSettings(**settings), model)
                 source, details = open_model(model, settings['kind'], {}, monitors=False)
-                with tqdm(total=args.episodes * RAW_STEPS, unit=' steps', desc=search,
-                          dynamic_ncols=True) as bar:
-                    result = evaluate(source, settings['kind'], EVALUATION[:args.episodes],
-                                      workers=args.workers, details=details,
-                                      on_steps=lambda steps, bar=bar: bar.update(steps - bar.n))
                 latency = measure(model, threads=1, decisions=TIMED_DECISIONS)['latency_ms']
-            tables.write_figures(file, {**result.to_dict(), 'p50_ms': latency['p50']})
+                drive(source, settings['kind'], EVALUATION[:args.episodes], Perturbation(),
+                      args.workers, file, search, {**details, 'p50_ms': latency['p50']})
         figures = tables.read_figures(file)
         rows.append({'task': shipped.contract.task, 'search': search,
                      **{name: settings[name] for name in SIZES},

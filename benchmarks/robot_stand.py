@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 import contextlib
 import copy
 import math
@@ -321,15 +321,14 @@ class NodeProcess:
     :param file: parameter file; `parameters` override it
     """
 
-    def __init__(self, name: str, parameters: dict[str, object],
-                 remappings: dict[str, str] | None = None, file: Path | None = None) -> None:
+    def __init__(self, name: str, parameters: Mapping[str, object],
+                 remappings: Iterable[tuple[str, ...]] = (), file: Path | None = None) -> None:
         assignments = [f'{key}:={_yaml(value)}' for key, value in parameters.items()]
         command = [sys.executable, '-c',
                    ORDINARY + program(name), '--ros-args',
                    *(('--params-file', str(file)) if file else ()),
                    *(part for text in assignments for part in ('-p', text)),
-                   *(part for pair in (remappings or {}).items()
-                     for part in ('-r', f'{pair[0]}:={pair[1]}'))]
+                   *(part for pair in remappings for part in ('-r', ':='.join(pair)))]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE,
                                          stderr=subprocess.STDOUT, text=True,
                                          preexec_fn=end_with_parent())

@@ -73,6 +73,8 @@ class Policy(nn.Module):
     """A Gaussian policy over standardised observations; its mean acts in an evaluation."""
 
     window = 0
+    seen_mean: Tensor
+    seen_std: Tensor
 
     def __init__(self, size: int, actions: int, hidden: int) -> None:
         super().__init__()

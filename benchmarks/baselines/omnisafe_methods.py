@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmarks.baselines.coordinates import HazardCost
 from benchmarks.baselines.omnisafe_tasks import MODEL_BASED, episodes_of, register
@@ -235,7 +235,7 @@ class Mean:
 
     window = 0
 
-    def __init__(self, actor: nn.Module, normaliser: dict[str, Tensor] | None) -> None:
+    def __init__(self, actor: Any, normaliser: dict[str, Tensor] | None) -> None:
         self._actor, self._normaliser = actor, normaliser
 
     def begin(self, seeds: Sequence[int]) -> None:

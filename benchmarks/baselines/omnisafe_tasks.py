@@ -84,7 +84,8 @@ class ScanTask(CMDP):
 
     def __init__(self, env_id: str, num_envs: int = 1, device: Any = 'cpu', **_: Any) -> None:
         super().__init__(env_id)
-        self._num_envs, self._device, self._metadata = num_envs, torch.device(device), {}
+        self._num_envs, self._device = num_envs, torch.device(device)
+        self._metadata: dict[str, Any] = {}
         self.episodes = Episodes(env_id)
         contract = self.episodes.environment.contract
         self._observation_space, self._action_space = spaces(contract.size, contract.action.size)
@@ -157,7 +158,8 @@ class CoordinateTask:
 
 def scene_of(inner: Environment) -> Any:
     """Return robot, goal and hazards of an environment, as SafetyGymnasium's task has them."""
-    arena = inner._simulation.arena
+    simulation: Any = inner._simulation
+    arena = simulation.arena
     model, data = arena.model, arena.data
     robot, goal = arena.body_of['agent'], arena.body_of['goal']
     hazards = [body for name, body in arena.body_of.items() if name.startswith('hazard')]

@@ -137,16 +137,17 @@ class WorldModel(nn.Module):
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, State]:
         """Return the loss of sequences (T, N, ...), and their states (T N, ...), detached."""
-        states, divergences = [], []
+        states = []
+        divergences: list[Tensor] = []
         seen = torch.cat([batch['obs'], batch['next_obs'][-1:]])
         actions = torch.cat([torch.zeros_like(batch['action'][:1]), batch['action']])
         state = self.begin(seen.shape[1])
         for action, observation in zip(actions, seen, strict=True):
             state, posterior, prior = self.see(state, action, observation)
             states.append(state)
-            divergences.append(sum(
-                weight * _divergence(one, other).clamp_min(_FREE_NATS) for weight, one, other in (
-                    (0.5, posterior.detach(), prior), (0.1, posterior, prior.detach()))))
+            divergences.append(
+                0.5 * _divergence(posterior.detach(), prior).clamp_min(_FREE_NATS)
+                + 0.1 * _divergence(posterior, prior.detach()).clamp_min(_FREE_NATS))
         h, z = (torch.stack(parts) for parts in zip(*states, strict=True))
         features = torch.cat([h, z], -1)
         decoded = (self.decoder(features) - symlog(seen)).square().sum(-1)

@@ -160,9 +160,9 @@ def test_settings_change_between_two_decisions(driving: System) -> None:
 
 
 @pytest.mark.parametrize(('node', 'remapping'),
-                         [('controller', {'command': 'command_raw'}), ('supervisor', {})])
+                         [('controller', (('command', 'command_raw'),)), ('supervisor', ())])
 def test_a_second_one_does_not_start(driving: System, untrained_bundle: Path, node: str,
-                                     remapping: dict[str, str]) -> None:
+                                     remapping: tuple[tuple[str, str], ...]) -> None:
     """It says that there is one, and how to go on, and the first drives on."""
     second = NodeProcess(node, {'model': str(untrained_bundle), 'autostart': True,
                                 **(SIMULATED if node == 'supervisor' else {})}, remapping)
