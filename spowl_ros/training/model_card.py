@@ -56,23 +56,27 @@ here says how it behaves where the observations differ from those of the simulat
 {contract.action.change:.0%} of its range from one decision to the next.
 
 ## Measured
-{_measured(bundle.measured)}
+{_measured(bundle.measured, bundle.settings.kind)}
 
 ## Made by
 {_list(origin)}
 """
 
 
-def _measured(measured: dict[str, Any] | None) -> str:
-    """Return a table of the evaluations, the failures of the first one, and the latency."""
+def _measured(measured: dict[str, Any] | None, kind: str) -> str:
+    """
+    Return a table of the evaluations, the failures of what ships, and the latency.
+
+    :param kind: of the bundle's planner; without an evaluation of that name the first one ships
+    """
     if not measured:
         return 'Nothing has been measured.'
     evaluations = measured.get('evaluations', {})
     if not evaluations:
         return _list(measured)
-    first = next(iter(evaluations.values()))
+    ships = evaluations.get(kind) or next(iter(evaluations.values()))
     lines = [
-        f"{first['episodes']} episodes each, seeds from {first['seeds'][0]}, 1000 raw steps; mean "
+        f"{ships['episodes']} episodes each, seeds from {ships['seeds'][0]}, 1000 raw steps; mean "
         'and 95 % bootstrap interval.', '',
         '| planner | return | cost | free of cost | actions by plan |', '|---|---|---|---|---|',
         *(f"| {name} | {_interval(figures['return'])} | {_interval(figures['cost'])} | "
@@ -80,9 +84,9 @@ def _measured(measured: dict[str, Any] | None) -> str:
           f"{figures['source_fraction'].get('plan', 0.0):.0%} |"
           for name, figures in evaluations.items()),
         '', *(f'{name}: {tails(figures)}' for name, figures in evaluations.items()
-              if 'costs' in figures), '', f'Known failures: {failures(first)}']
-    if 'action_change' in first:
-        change = sum(first['action_change']) / first['episodes']
+              if 'costs' in figures), '', f'Known failures: {failures(ships)}']
+    if 'action_change' in ships:
+        change = sum(ships['action_change']) / ships['episodes']
         lines += ['', 'From one decision to the next a command changes by '
                   f'{change / 2:.1%} of its range on average.']
     if 'latency_ms' in measured:

@@ -197,5 +197,7 @@ def test_card_holds_the_measurements(results: Path, untrained_bundle: Path, tmp_
     assert '0% of the episodes return less than 5.' in card
     assert 'a command changes by 5.0% of its range' in card
     assert f'Learning curve: {curve}' in card
+    alone = replace(bundle, settings=replace(bundle.settings, kind='policy'))
+    assert 'no episode had any cost' in model_card.model_card(alone)  # of what ships then
     with pytest.raises(SpowlError, match='ablation'):
         model_card.gather('SafetyCarGoal1-v0', results, None)
