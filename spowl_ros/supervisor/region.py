@@ -9,9 +9,10 @@ the scan and the time in which the robot comes to rest:
     radius = margin + (speed + acceleration * hold) * (hold + lookahead + ramp)
     hold = age + period,  ramp = seconds in which a stop reaches the stop command
 
-Acceleration adds to the speed only up to the top speed. Inside the region a command may turn the
-robot on the spot, or drive it straight if that leaves behind or passes every hazard. Nothing else
-gets through.
+Acceleration adds to the speed from its measurement on, up to the top speed. What lies beyond the
+range of the scan counts as a hazard there, but for it the ramp is driven at half the top speed at
+most, the mean of a ramp from full command. Inside the region a command may turn the robot on the
+spot, or drive it straight if that leaves behind or passes every hazard. Nothing else gets through.
 """
 
 from __future__ import annotations
@@ -178,14 +179,19 @@ class HazardRegion:
         field = sensor.field
         assert field.hazard_radius is not None
         closeness = np.max(sensor.readings, axis=0)
-        centres = np.where(closeness > 0.0, (1.0 - closeness) * SCAN_RANGE, np.inf)
-        hold = (max(0.0, now - sensor.measured) if self._steady else 0.0) + self._period
-        speed = self._speed(now, settings)
-        expected = min(speed + settings.acceleration * hold, max(settings.top_speed, speed))
-        reach = hold + settings.lookahead + settings.ramp(self._action)
+        seen = closeness > 0.0
+        centres = (1.0 - closeness) * SCAN_RANGE
+        hold = self._age(sensor, now) + self._period
+        speed, age = self._speed(now, settings)
+        faster = settings.acceleration * max(hold, age + self._period)
+        top = max(settings.top_speed, speed)
+        expected = min(speed + faster, top)
+        ramp = settings.ramp(self._action)
+        reach = hold + settings.lookahead + ramp
         radius = settings.margin + expected * reach + (_HYSTERESIS if self._inside else 0.0)
+        blind = radius - max(0.0, expected - top / 2.0) * ramp
         edges = centres - field.hazard_radius
-        near = edges < radius
+        near = edges < np.where(seen, radius, blind)
         if not near.any():
             return False, math.inf, ''
         if self._drive is None:
@@ -204,14 +210,21 @@ class HazardRegion:
         if not blocks.any():
             return True, math.inf, ''
         edge = float(edges[blocks].min())
-        return True, edge, f'{field.name}: hazard at {edge:.2f} m within {radius:.2f} m'
+        return True, edge, f'{field.name}: ' + (
+            f'hazard at {edge:.2f} m within {radius:.2f} m' if seen[blocks].any() else
+            f'it sees {edge:.2f} m, and at this speed {blind:.2f} m must be free')
 
-    def _speed(self, now: float, settings: SupervisionSettings) -> float:
-        """Return the robot's speed, m/s; the top speed if it is not known."""
+    def _age(self, sensor: _Sensor, now: float) -> float:
+        """Return the age of a field's newest reading, seconds; 0 in lock-step."""
+        return max(0.0, now - sensor.measured) if self._steady else 0.0
+
+    def _speed(self, now: float, settings: SupervisionSettings) -> tuple[float, float]:
+        """Return the robot's speed, m/s, and its age, s; the top speed if it is not known."""
         sensor = self._velocity
         if sensor is None or not sensor.readings or self._problem(sensor, now):
-            return settings.top_speed
-        return float(max(np.hypot(reading[0], reading[1]) for reading in sensor.readings))
+            return settings.top_speed, 0.0
+        speeds = (np.hypot(reading[0], reading[1]) for reading in sensor.readings)
+        return float(max(speeds)), self._age(sensor, now)
 
     def _problem(self, sensor: _Sensor, now: float) -> str:
         """Return why a field has no current reading; empty if it has one."""

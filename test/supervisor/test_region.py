@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import itertools
 import math
 
@@ -75,17 +75,19 @@ def ahead(now: float, robot: Robot) -> tuple[float, float]:
 
 def drive(robot: Robot, seconds: float, policy: Policy = ahead, *, measured: bool = True,
           noise: float = 0.0, latency: float = 0.0, delay: float = 0.0, dropped: float = 0.0,
-          seed: int = 0, stop_ramp: float = 0.0) -> float:
+          seed: int = 0, stop_ramp: float = 0.0, **settings: float) -> float:
     """
     Drive under supervision; return the least clearance there was, metres.
 
     :param latency: seconds by which readings are late; delay: by which commands are
     :param dropped: share of the scans that never come
     :param stop_ramp: seconds of a stop from full command
+    :param settings: of the supervisor
     """
     random = np.random.default_rng(seed)
     supervision = Supervision(contract(measured, stop_ramp=stop_ramp),
-                              SupervisionSettings(margin_response='stop', stop_ramp=2.0))
+                              SupervisionSettings(margin_response='stop', stop_ramp=2.0,
+                                                  **settings))
     supervision.start(0.0)
     readings: list[tuple[float, float, NDArray[np.float64], float]] = []
     commands: list[tuple[float, NDArray[np.float64]]] = []
@@ -135,6 +137,31 @@ def test_one_that_stops_by_a_ramp_stops_farther_away(top: float, stop_ramp: floa
         robot = Robot(((3.5, 0.0),), top, lag)
         least = drive(robot, 2.0 + 4.0 / top, measured=measured, stop_ramp=stop_ramp)
         assert 0.0 < least < 2.9, lag
+
+
+@pytest.mark.parametrize(('top', 'stop_ramp'), [(6.0, 0.0), (3.0, 1.0)])
+def test_one_that_is_too_fast_for_its_sight_slows_down(top: float, stop_ramp: float) -> None:
+    """What lies beyond the scan is not free: a hazard that comes into sight is not touched."""
+    least = drive(Robot(((8.0, 0.0),), top, 0.5), 8.0, stop_ramp=stop_ramp, top_speed=top,
+                  acceleration=2.0 * top)
+    assert 0.0 < least < 3.0
+
+
+def test_an_old_velocity_is_not_the_present_one() -> None:
+    """A robot that stood may drive at its top speed by now, however new the scan is."""
+    slow = replace(contract(), fields=(SCAN, replace(VELOCITY, timeout=2.0)))
+    supervision = Supervision(slow, SupervisionSettings(margin_response='stop'))
+    supervision.start(0.0)
+    command, closeness = np.array([1.0, 0.0]), np.zeros(SECTORS)
+    closeness[0] = 1.0 - (0.7 + RADIUS) / 3.0
+    for tick in range(20):
+        now, stamp = tick * PERIOD, round((1.0 + tick * PERIOD) * 1e9)
+        supervision.region.see(SCAN.name, closeness, stamp, now)
+        if tick < 10:
+            supervision.region.see(VELOCITY.name, np.zeros(3), stamp, now)
+        result = supervision.command(command, now)
+        assert (result.state == 'passing') is (tick < 12), tick
+    assert 'hazard at 0.70 m' in result.reason
 
 
 @pytest.mark.parametrize('seed', range(4))
