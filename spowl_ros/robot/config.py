@@ -120,6 +120,7 @@ class RobotConfig:
         found += [f'remappings.{name}: {list(pair)} is not a pair of topics'
                   for name, pairs in self.remappings.items() for pair in pairs if len(pair) != 2]
         found += _topic_misfits(self)
+        found += _adapter_misfits(self, contract) if self.adapter else ()
         found += [f'limits.{name}: there is no such actuator; {meant(name, actuators)}'
                   for name in self.limits if name not in actuators]
         found += [f'limits.{name}: {value} is not a positive number'
@@ -169,6 +170,27 @@ def _topic_misfits(robot: RobotConfig) -> list[str]:
               for node, pairs in robot.remappings.items() for pair in pairs for topic in pair]
     return [f'{key}: {topic!r} is no topic; wanted: {names.RULE}'
             for key, topic in given if not names.is_topic(topic)]
+
+
+def _adapter_misfits(robot: RobotConfig, contract: Contract) -> Iterator[str]:
+    """Yield what the adapter sends or hears otherwise than the other nodes take it."""
+    command = robot.command
+    if command.type == 'Float64MultiArray' and (
+            command.joints not in ((), contract.action.names) or {*command.scale} - {1.0}):
+        yield ('command.joints, command.scale: the adapter takes '
+               f'{", ".join(contract.action.names)} in this order and as they are; leave both out')
+
+    def named(node: str, topic: str) -> str:
+        return {pair[0]: pair[-1] for pair in robot.remappings.get(node, ()) if pair}.get(
+            topic, topic).lstrip('/')
+
+    made = {named('adapter', entry.topic): entry.topic for entry in contract.fields}
+    for entry in contract.fields:
+        given = robot.inputs.get(entry.name, Input())
+        heard = {named(node, given.topic or entry.topic) for node in ('supervisor', 'controller')}
+        yield from (f'inputs.{entry.name}.topic: what the adapter sends on {topic} is not '
+                    f'{entry.name}' for topic in sorted(heard) if not given.type
+                    and made.get(topic, entry.topic) != entry.topic)
 
 
 def _input_misfits(entry: Input, field: Field) -> Iterator[str]:

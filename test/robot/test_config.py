@@ -60,6 +60,15 @@ def test_an_empty_robot_is_the_contract(point: Contract) -> None:
     ({'inputs': {'gyro': {'topic': 'front imu'}}}, ['inputs.gyro.topic', "'front imu'"]),
     ({'command': {'topic': '2/effort'}}, ['command.topic', 'no digit']),
     ({'remappings': {'adapter': [['scan', 'laser-1']]}}, ['remappings.adapter', "'laser-1'"]),
+    ({'adapter': True, 'command': {'joints': ['z', 'x']}}, ['takes x, z in this order']),
+    ({'adapter': True, 'command': {'scale': [20.0, 1.0]}}, ['takes x, z', 'as they are']),
+    ({'adapter': True, 'inputs': {'hazards_lidar': {'topic': '/vases_scan'}}},
+     ['on vases_scan is not hazards_lidar']),
+    ({'adapter': True, 'remappings': {'supervisor': [['hazards_scan', 'vases_scan']]}},
+     ['on vases_scan is not hazards_lidar']),
+    ({'adapter': True, 'remappings': {'adapter': [
+        ['hazards_scan', 'vases_scan'], ['vases_scan', 'hazards_scan']]}},
+     ['on hazards_scan is not hazards_lidar', 'on vases_scan is not vases_lidar']),
     ({'limits': {'y': 1.0}}, ['limits.y']),
     ({'limits': {'x': -1.0}}, ['not a positive number']),
     ({'sensors': {}}, ["there is no key 'sensors'", 'inputs']),
@@ -71,6 +80,16 @@ def test_misfits_are_named(point: Contract, data: dict[str, object], words: list
     assert '\n' not in str(caught.value)
     for word in words:
         assert word in str(caught.value)
+
+
+def test_what_the_adapter_sends_may_have_other_names(point: Contract) -> None:
+    """Topics that all nodes rename alike fit, and so does another sensor in place of its own."""
+    read(config.RobotConfig, {
+        'adapter': True, 'command': {'joints': ['x', 'z'], 'scale': [1.0, 1.0]},
+        'remappings': {'adapter': [['hazards_scan', 'front']]},
+        'inputs': {'hazards_lidar': {'topic': 'front'}, 'gyro': {'topic': 'imu_raw'},
+                   'velocimeter': {'topic': 'imu', 'type': 'nav_msgs/msg/Odometry',
+                                   'field': 'twist.twist.linear'}}}).check(point)
 
 
 def test_all_misfits_are_told_at_once(point: Contract) -> None:
