@@ -45,7 +45,7 @@ from spowl_ros.robot.topics import FRAME, topics
 from spowl_ros.ros import diagnostics
 from spowl_ros.ros.callbacks import every, serve
 from spowl_ros.ros.discovery import check_one_publisher
-from spowl_ros.ros.intake import MessageInfo
+from spowl_ros.ros.intake import MessageInfo, sent_ago
 from spowl_ros.ros.last_command import publish_last
 from spowl_ros.ros.messages import build, message_class, nanoseconds
 from spowl_ros.ros.parameters import Parameters
@@ -89,8 +89,8 @@ class AdapterSettings:
                                     'is reached; 0.3 in training', low=0.01, high=3.0)
     goal_timeout: float = setting(120.0, 'seconds after which a goal is given up; 0: never',
                                   low=0.0, high=86400.0)
-    command_timeout: float = setting(0.3, 'seconds without a command after which the robot stops',
-                                     low=0.02, high=5.0)
+    command_timeout: float = setting(0.3, 'seconds without a command after which the robot stops; '
+                                     'an older one is refused', low=0.02, high=5.0)
 
 
 class Adapter(Node):
@@ -286,9 +286,13 @@ class Adapter(Node):
 
     # Commands
 
-    def _on_command(self, message: Float64MultiArray) -> None:
+    def _on_command(self, message: Float64MultiArray, info: MessageInfo) -> None:
         try:
             check_one_publisher(self, 'command')
+            age, limit = sent_ago(info), self._settings.command_timeout
+            if not abs(age) <= limit:  # it waited while this process was frozen, or on its way
+                raise SpowlError(f'it is {age:.2f} s old, limit {limit:g} s; are the clocks of '
+                                 'all machines the same?')
             if len(message.data) != 2 or not all(map(math.isfinite, message.data)):
                 raise SpowlError(f'{list(message.data)[:9]} is not two numbers')
         except SpowlError as error:

@@ -45,7 +45,7 @@ from spowl_ros.ros.discovery import (
     other_publishers,
     unheard,
 )
-from spowl_ros.ros.intake import MessageInfo
+from spowl_ros.ros.intake import MessageInfo, sent_ago
 from spowl_ros.ros.last_command import publish_last
 from spowl_ros.ros.lifecycle import DriverSettings, ManagedNode, priority
 from spowl_ros.ros.messages import build, message_class
@@ -266,11 +266,10 @@ class SupervisorNode(ManagedNode[SupervisorNodeSettings]):
         """
         limit = self._limits.silence / self._rate
         self._notice_freeze(now)
-        sent_ns = int(info['source_timestamp'] or 0)
-        age = (time.time_ns() - sent_ns) * 1e-9
-        if sent_ns and age > (now - self._frozen) / self._rate:
+        age = sent_ago(info)
+        if age > (now - self._frozen) / self._rate:
             return 'a command from before the supervisor was frozen'
-        if not sent_ns or abs(age) <= limit:
+        if abs(age) <= limit:
             return ''
         return (f'a command {age:.2f} s old, limit {limit:.2f} s; are the clocks of all machines '
                 'the same?')

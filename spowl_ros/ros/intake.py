@@ -108,6 +108,12 @@ def waiting(subscription: Subscription[Any]) -> Iterator[tuple[Any, MessageInfo]
         yield taken
 
 
+def sent_ago(info: MessageInfo) -> float:
+    """Return the seconds since a message was sent, by system clocks; 0 if nobody knows."""
+    sent_ns = int(info['source_timestamp'] or 0)
+    return (time.time_ns() - sent_ns) * 1e-9 if sent_ns else 0.0
+
+
 def waited(info: MessageInfo) -> float:
     """Return the seconds that a message lay in the middleware's queue; 0 after a clock step."""
     seconds = (time.time_ns() - info['received_timestamp']) * 1e-9

@@ -18,6 +18,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 import numpy as np
 import pytest
 import rclpy
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
@@ -42,6 +43,8 @@ from spowl_ros.supervisor.rules import Supervised
 ROBOT = 'limits: {x: 1.0, z: 1.0}\ncommand: {stop_ramp: 1.0}\n'
 KINDS = {'controller': ControllerNode, 'supervisor': SupervisorNode}
 WAIT_S = 10.0
+NOW: dict[str, Any] = {'source_timestamp': 0}
+"""Information of a message of which nobody knows when it was sent."""
 
 
 @pytest.fixture
@@ -530,7 +533,7 @@ def test_the_adapters_stop_is_its_last_command_while_a_listener_hangs(
 
     def drive() -> None:
         while not ended.wait(0.01):
-            wheels._on_command(Float64MultiArray(data=[1.0, 0.0]))
+            wheels._on_command(Float64MultiArray(data=[1.0, 0.0]), NOW)
             wheels._command()
 
     executor = threading.Thread(target=drive)
@@ -547,19 +550,46 @@ def test_the_adapter_obeys_neither_of_two_who_command(wheels: Adapter) -> None:
     command = Float64MultiArray(data=[1.0, 0.0])
     supervisor = wheels.create_publisher(Float64MultiArray, 'command', 1)
     wait(lambda: wheels.count_publishers('command') == 1)
-    wheels._on_command(command)
+    wheels._on_command(command, NOW)
     wheels._command()
     assert wheels._drive.speed > 0.0
     stranger = wheels.create_publisher(Float64MultiArray, 'command', 1)
     wait(lambda: wheels.count_publishers('command') == 2)
-    wheels._on_command(command)
+    wheels._on_command(command, NOW)
     wheels._command()
     assert wheels._drive.speed == 0.0
     wheels.destroy_publisher(stranger)
     wait(lambda: wheels.count_publishers('command') == 1)
-    wheels._on_command(command)
+    wheels._on_command(command, NOW)
     wheels._command()
     assert wheels._drive.speed > 0.0
+    wheels.destroy_publisher(supervisor)
+
+
+def test_the_adapter_obeys_no_command_that_waited(wheels: Adapter) -> None:
+    """One from before it was frozen is no sign that the supervisor lives; the robot stands."""
+    supervisor = wheels.create_publisher(Float64MultiArray, 'command', 1)
+    executor = SingleThreadedExecutor()
+    executor.add_node(wheels)
+    wait(supervisor.get_subscription_count)
+
+    def obeys() -> bool:
+        wheels._commanded = -math.inf
+        wheels._refused.clear()
+        supervisor.publish(Float64MultiArray(data=[1.0, 0.0]))
+        time.sleep(pause)
+        wait(lambda: executor.spin_once(0.01) or wheels._commanded > 0.0 or wheels._refused)
+        return wheels._commanded > 0.0
+
+    wheels.set_parameters([Parameter('command_timeout', value=0.5)])
+    pause = 1.0
+    assert not obeys() and 's old, limit 0.5 s' in wheels._refused['command'][1]
+    wheels._command()
+    assert wheels._drive.speed == 0.0
+    wheels.set_parameters([Parameter('command_timeout', value=5.0)])
+    pause = 0.0
+    assert obeys()
+    executor.remove_node(wheels)
     wheels.destroy_publisher(supervisor)
 
 
@@ -567,7 +597,7 @@ def test_the_adapter_obeys_neither_of_two_who_command(wheels: Adapter) -> None:
 def test_the_adapter_brakes_without_thrust(wheels: Adapter, turn: float) -> None:
     """Where the supervisor lets only the turn pass, the robot turns on the spot at once."""
     for thrust, moves in ((1.0, True), (0.0, False)):
-        wheels._on_command(Float64MultiArray(data=[thrust, turn]))
+        wheels._on_command(Float64MultiArray(data=[thrust, turn]), NOW)
         wheels._command()
         assert (wheels._drive.speed != 0.0) is moves
     assert (wheels._drive.turn_rate != 0.0) is (turn != 0.0)
@@ -577,7 +607,7 @@ def test_the_adapter_does_not_drive_where_its_laser_does_not_look(wheels: Adapte
     """Behind a laser of 270 degrees it turns, but does not move; nor ahead by one of a few."""
     def speed(thrust: float) -> tuple[bool, bool]:
         wheels._drive.stop()
-        wheels._on_command(Float64MultiArray(data=[thrust, 0.5]))
+        wheels._on_command(Float64MultiArray(data=[thrust, 0.5]), NOW)
         wheels._command()
         return wheels._drive.speed != 0.0, wheels._drive.turn_rate != 0.0
 
