@@ -80,6 +80,9 @@ class SupervisorNodeSettings(DriverSettings):
     estop_timeout: float = fixed(0.5, 'seconds without a message on `estop` after which the robot '
                                  'stops, once one was heard; steady clock; not used if `rate` is '
                                  '0', low=0.05, high=10.0)
+    require_estop: bool = fixed(False, 'hold the robot until an e-stop is heard on `estop`; else '
+                                'a robot without one, or whose e-stop was off before this node '
+                                'began, may drive')
     limits: SupervisionSettings = group(SupervisionSettings)
 
 
@@ -101,7 +104,7 @@ class SupervisorNode(ManagedNode[SupervisorNodeSettings]):
         self._state = self.create_publisher(DiagnosticStatus, '~/state', LATCHED)
         serve(self, SetBool, '~/stop', self._on_stop)
         serve(self, Trigger, '~/release', self._on_release)
-        self._estop = Heartbeat(self.settings.estop_timeout)
+        self._estop = Heartbeat(self.settings.estop_timeout, self.settings.require_estop)
         self.create_subscription(Bool, 'estop', self._on_estop, 10)
         if self.settings.autostart:
             self.start()

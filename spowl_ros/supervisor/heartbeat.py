@@ -12,10 +12,12 @@ class Heartbeat:
     Judges an e-stop's messages, and its silence.
 
     :param timeout: seconds of a steady clock without a message that count as a stop
+    :param needed: whether the robot must stop as long as none was heard
     """
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, timeout: float, needed: bool = False) -> None:
         self.timeout = timeout
+        self._needed = needed
         self._pressed = False
         self._doubt = ''
         self._heard: float | None = None
@@ -38,6 +40,8 @@ class Heartbeat:
         """Return why the robot must stop; empty if nothing says so, as without a sender."""
         if self._unheard:
             return f'an e-stop is not heard: {self._unheard}'
+        if self._heard is None and self._needed:
+            return 'no e-stop was heard, and this robot needs one'
         if self._heard is None:
             return (_NOT_YET if self._known is not None
                     and not now - self._known <= self.timeout else '')

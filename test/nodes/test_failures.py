@@ -419,6 +419,17 @@ def test_an_estop_that_says_nothing_holds_the_robot(make: Callable[..., Any]) ->
     assert node._latch.held and 'nothing was heard' in node._latch.reason
 
 
+def test_an_estop_that_is_needed_and_not_there_holds_the_robot(make: Callable[..., Any]) -> None:
+    """Where its node died while the supervisor was away, nobody can release the robot."""
+    node = make('supervisor', start_held='false', require_estop='true')
+    node.examine()
+    assert node._latch.held and 'this robot needs one' in node._latch.reason
+    time.sleep(RELEASE_AFTER_S)
+    assert 'this robot needs one' in refused_release(node)
+    node._on_estop(Bool(data=False))
+    assert 'released' in node._on_release(Trigger.Request())
+
+
 @pytest.mark.parametrize('first', ['deactivate', 'close'])
 def test_the_end_and_a_transition_leave_the_stop_whole(make: Callable[..., Any], first: str,
                                                        monkeypatch: pytest.MonkeyPatch) -> None:

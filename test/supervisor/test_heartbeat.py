@@ -23,6 +23,17 @@ def test_pressed_and_lost_are_stops_and_never_heard_is_none() -> None:
     assert heartbeat.complaint(11.2) == ''
 
 
+def test_one_that_is_needed_is_missed() -> None:
+    """Where a robot needs an e-stop, it does not drive before one is heard."""
+    heartbeat = Heartbeat(0.5, needed=True)
+    heartbeat.look(False, '', 10.0)
+    assert 'needs one' in heartbeat.complaint(10.0)
+    assert 'needs one' in heartbeat.refusal(math.nan)
+    heartbeat.hear(False, 11.0)
+    assert heartbeat.refusal(11.1) == ''
+    assert 'not heard' in heartbeat.complaint(12.0)
+
+
 def test_a_sender_that_says_nothing_is_no_released_one() -> None:
     """From its timeout on it is a stop, and a release before counts as little."""
     heartbeat = Heartbeat(0.5)
