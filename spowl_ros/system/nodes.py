@@ -201,8 +201,10 @@ def robot(arguments: RobotArguments) -> tuple[NodeSpec, ...]:
                   for node in robot_config.ROBOT_NODES}
     signed = (str(parameters[node].get('require_signature', '')) for node in _DRIVING)
     key = next(filter(None, signed), '')
-    if key:
-        parameters['adapter'] = {'require_signature': key, **parameters['adapter']}
+    if key:  # what one of them demands, all do: else an unsigned model could take over
+        for node in _DRIVING:
+            parameters[node]['require_signature'] = (
+                parameters[node].get('require_signature') or key)
     described = replace(described, parameters=parameters)
     check_robot(described, read_contract(model, of_key(key)))
     return (
@@ -248,6 +250,10 @@ def check_robot(described: RobotConfig, contract: Contract) -> None:
     found = unfit_for_a_robot(supervisor, described.limits, contract)
     speed = described.parameters.get('adapter', {}).get('speed', GREATEST_SPEED)
     top = supervisor.get('limits.top_speed', SupervisionSettings.top_speed)
+    rate = described.parameters.get('controller', {}).get('rate', 1.0)
+    if rate != 1.0:
+        found.append(f"controller.rate: is {rate!r}; a real robot's clock runs at rate 1, by "
+                     'which its sensors grow old')
     driven, guarded = (value if isinstance(value, (int, float)) else math.nan
                        for value in (speed, top))
     if described.adapter and not driven <= guarded:

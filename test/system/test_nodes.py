@@ -204,6 +204,8 @@ def test_a_robot_starts_what_its_file_says(model: Path, tmp_path: Path) -> None:
     ('adapter: true\nparameters: {adapter: {speed: 2.0}}', 'limits.top_speed: is 1.5, below'),
     ('adapter: true\nparameters: {supervisor: {limits.top_speed: 1}}', 'limits.top_speed: is 1,'),
     ('adapter: true\nparameters: {adapter: {speed: fast}}', "adapter's speed, 'fast'"),
+    ('parameters: {controller: {rate: 0}}', 'controller.rate: is 0'),
+    ('parameters: {controller: {rate: 0.01}}', 'controller.rate: is 0.01'),
     ('command: {topic: command_raw}', "command.topic: 'command_raw'"),
     ('command: {topic: /command_raw}', "command.topic: '/command_raw'"),
     ('remappings: {controller: [[command, cmd]]}', 'past the supervisor'),
@@ -218,6 +220,18 @@ def test_a_robot_does_not_start_unguarded(model: Path, tmp_path: Path, text: str
     with pytest.raises(SpowlError, match='would drive unguarded') as caught:
         system.robot(system.RobotArguments(robot=str(file), model=str(model)))
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize('node', ['adapter', 'controller', 'supervisor'])
+def test_a_signature_that_one_node_demands_all_demand(
+        model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, node: str) -> None:
+    """Else a controller would take an unsigned model, at its start or while it drives."""
+    monkeypatch.setattr(system, 'of_key', lambda key: None)
+    file = tmp_path / 'robot.yaml'
+    file.write_text('adapter: true\nlimits: {x: 1.0, z: 1.0}\n'
+                    f'parameters: {{{node}: {{require_signature: key.pub}}}}\n')
+    nodes = system.robot(system.RobotArguments(robot=str(file), model=str(model)))
+    assert [spec.parameters['require_signature'] for spec in nodes] == ['key.pub'] * 3
 
 
 def test_a_robot_is_held_until_somebody_says_otherwise(model: Path) -> None:
