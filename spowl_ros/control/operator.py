@@ -21,6 +21,7 @@ from spowl_ros.control.monitors.base import LEVELS, Level
 OPERATOR = 'operator'
 """Name of the operator as a decision's source, or as the one who stopped the robot."""
 INPUTS = ('off', 'joy', 'command')
+_ROUNDING = 1e-3
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class OperatorCommands:
 
         :param axes: each in [-1, 1]
         :param now: steady clock, seconds
-        :raises SpowlError: an axis or a button is missing, or a value is not a number
+        :raises SpowlError: an axis or a button is missing or beyond what a joystick can say
         """
         if self._settings.button >= len(buttons) or max(
                 index for index, _ in self._axes) >= len(axes):
@@ -101,11 +102,13 @@ class OperatorCommands:
                              f'{self._settings.axes} and button {self._settings.button} are '
                              'wanted')
         pushed = np.array([sign * axes[index] for index, sign in self._axes])
-        if not np.isfinite(pushed).all():
-            raise SpowlError(f'a joystick with axes at {pushed.tolist()}; numbers are needed')
+        held = buttons[self._settings.button]
+        if not (np.abs(pushed) <= 1.0 + _ROUNDING).all() or held not in (0, 1):
+            raise SpowlError(f'a joystick with axes at {pushed.tolist()} and a button at {held}; '
+                             '-1 to 1 and 0 or 1 are needed')
         pushed = np.clip(pushed, -1.0, 1.0)
         action = self._rest + pushed * np.where(pushed > 0.0, 1.0 - self._rest, 1.0 + self._rest)
-        self._hear(tuple(action.tolist()) if buttons[self._settings.button] else None, now)
+        self._hear(tuple(action.tolist()) if held else None, now)
 
     def hear_command(self, command: ArrayLike, now: float) -> None:
         """Take a command, shape (A,), in the actuators' units, finite."""

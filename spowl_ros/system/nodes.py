@@ -169,8 +169,9 @@ def simulation(arguments: SimulationArguments) -> tuple[NodeSpec, ...]:
     arguments = replace(arguments, task=task_id(arguments.task))
     model = _model_or_shipped(arguments.model, arguments.task)
     contract = _contract_of(model, arguments)
-    file = ParameterFile(arguments.params_file)
-    own = {node: file.of(full_name(arguments.namespace, node)) for node in names.NODES}
+    called = {node: full_name(arguments.namespace, node) for node in names.NODES}
+    file = ParameterFile(arguments.params_file, [*called.values()])
+    own = {node: file.of(name) for node, name in called.items()}
     simulator: dict[str, Value] = {
         **own['simulator'], 'task': arguments.task, 'episodes': arguments.episodes,
         'seed': arguments.seed, 'rate': arguments.rate, 'action_repeat': contract.action_repeat,
@@ -195,10 +196,10 @@ def robot(arguments: RobotArguments) -> tuple[NodeSpec, ...]:
     path = absolute(arguments.robot)
     described = robot_config.load(path)
     model = _model_or_shipped(arguments.model)
-    file = ParameterFile(arguments.params_file)
-    parameters = {node: {**described.parameters.get(node, {}),
-                         **file.of(full_name(arguments.namespace, node))}
-                  for node in robot_config.ROBOT_NODES}
+    called = {node: full_name(arguments.namespace, node) for node in robot_config.ROBOT_NODES}
+    file = ParameterFile(arguments.params_file, [*called.values()])
+    parameters = {node: {**described.parameters.get(node, {}), **file.of(name)}
+                  for node, name in called.items()}
     signed = (str(parameters[node].get('require_signature', '')) for node in _DRIVING)
     key = next(filter(None, signed), '')
     if key:  # what one of them demands, all do: else an unsigned model could take over
@@ -283,15 +284,16 @@ def replay(arguments: ReplayArguments) -> tuple[NodeSpec, ...]:
     model = _model_or_shipped(arguments.model)
     contract = read_contract(model)
     robot_file = str(absolute(arguments.robot)) if arguments.robot else ''
-    file = ParameterFile(arguments.params_file)
     bag = absolute(arguments.bag)
 
     from spowl_ros.replay.recording import sensors_in  # which builds on this module
 
     namespace, sensors = sensors_in(bag, contract, robot_file, arguments.namespace or None)
+    controller = full_name(namespace, 'controller')
+    file = ParameterFile(arguments.params_file, [controller, '/player'])
     return (
         NodeSpec('controller', namespace, {
-            **file.of(full_name(namespace, 'controller')),
+            **file.of(controller),
             'model': str(model), 'robot': robot_file, 'autostart': True, 'use_sim_time': True,
             'rate': arguments.rate}, (('command', 'shadow/command'),), arguments.log_level),
         NodeSpec('player', '', {

@@ -9,7 +9,7 @@ for any number of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 import re
 from typing import Any
 
@@ -27,10 +27,12 @@ class ParameterFile:
     """
     A file of parameters; an empty name is an empty file. Each node checks its parameters.
 
-    :raises SpowlError: no such file, an unreadable one, or one with a section for an unknown node
+    :param nodes: full names, as '/robot1/controller', of those that are to start
+    :raises SpowlError: no such file, an unreadable one, one with a section for an unknown node, or
+        one of which no section is for one of `nodes`, as with another namespace
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, nodes: Sequence[str]) -> None:
         self._sections: list[tuple[re.Pattern[str], dict[str, Value]]] = []
         if not name:
             return
@@ -42,11 +44,14 @@ class ParameterFile:
                 if node.strip('*') and node not in NODES:  # ROS would ignore it silently
                     raise unknown(f"node for the section '{section}':", node, NODES)
                 self._sections.append((_pattern(section), dict(_flat(values, ''))))
+            if not any(pattern.fullmatch(node) for pattern, _ in self._sections for node in nodes):
+                raise SpowlError(f'no section is for {" or ".join(nodes)}; name them so, or with '
+                                 "'/**/' before the node's name")
         except SpowlError as error:
             raise SpowlError(f'params_file {path}: {error}') from error
 
     def of(self, node: str) -> dict[str, Value]:
-        """Return the parameters of a node, named in full as '/robot1/controller'."""
+        """Return the parameters of a node, named in full."""
         return {key: value for pattern, values in self._sections if pattern.fullmatch(node)
                 for key, value in values.items()}
 

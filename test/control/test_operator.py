@@ -49,36 +49,37 @@ def sensed(controller: Controller, step: int, first: float = 0.1) -> Observation
 def test_only_a_held_button_drives(operator: OperatorCommands) -> None:
     """Axes are mapped and turned, beyond their ends they are at their ends; letting go ends it."""
     assert operator.take(0.0) is None
-    operator.hear_joystick((0.5, 0.0, 2.0), FREE, 0.0)
+    operator.hear_joystick((0.5, 0.0, 1.0), FREE, 0.0)
     assert operator.take(0.1) is None
-    operator.hear_joystick((0.5, 0.0, 2.0), HELD, 0.2)
+    operator.hear_joystick((0.5, 0.0, 1.0), HELD, 0.2)
     assert operator.take(0.3).action == (1.0, -0.5)
     assert operator.hand_back(0.3).startswith('the operator drives')
-    operator.hear_joystick((0.5, 0.0, 2.0), FREE, 0.4)
+    operator.hear_joystick((0.5, 0.0, 1.0), FREE, 0.4)
     assert operator.take(0.4) is None
 
 
 def test_an_operator_lost_is_a_stop_until_heard_or_handed_back(
         operator: OperatorCommands, controller: Controller) -> None:
     """Silence while the button is held stops the robot; who wants otherwise says so before."""
-    operator.hear_joystick((0.5, 0.0, 2.0), HELD, 0.0)
+    operator.hear_joystick((0.5, 0.0, 1.0), HELD, 0.0)
     lost = operator.take(0.31)
     assert lost.action == () and 'silent for 0.31 s' in lost.reason
     assert operator.take(100.0).action == ()
     assert operator.hand_back(100.0) == '' and operator.take(100.0) is None
     assert operator.hand_back(100.0) == 'no operator drives'
     easy = OperatorCommands(replace(JOY, silence='release'), controller.contract.action)
-    easy.hear_joystick((0.5, 0.0, 2.0), HELD, 0.0)
+    easy.hear_joystick((0.5, 0.0, 1.0), HELD, 0.0)
     assert easy.take(0.31) is None
 
 
 @pytest.mark.parametrize(('axes', 'buttons'), [
     ((0.0, 0.0), HELD), ((0.0, 0.0, 0.0), (1,)), ((math.nan, 0.0, 0.0), HELD),
-    ((0.0, 0.0, math.inf), HELD)])
+    ((0.0, 0.0, math.inf), HELD), ((0.0, 0.0, 1.3), HELD), ((0.0, 0.0, 0.0), (0, -7)),
+    ((0.0, 0.0, 0.0), (0, 2))])
 def test_what_is_not_understood_is_not_heard(operator: OperatorCommands, axes: tuple[float, ...],
                                              buttons: tuple[int, ...]) -> None:
-    """Missing axes or buttons and no numbers neither begin nor keep up a takeover."""
-    operator.hear_joystick((0.5, 0.0, 2.0), HELD, 0.0)
+    """Missing axes or buttons and impossible numbers neither begin nor keep up a takeover."""
+    operator.hear_joystick((0.5, 0.0, 1.0), HELD, 0.0)
     with pytest.raises(SpowlError, match='joystick'):
         operator.hear_joystick(axes, buttons, 0.2)
     assert operator.take(0.31).action == ()
@@ -90,7 +91,7 @@ def test_a_message_that_is_not_understood_is_a_stop_until_one_is(
     operator.mishear(0.0)
     assert operator.take(0.1).action == () and 'understood' in operator.take(0.1).reason
     assert operator.take(0.4).action == () and 'silent' in operator.take(0.4).reason
-    operator.hear_joystick((0.5, 0.0, 2.0), FREE, 0.5)
+    operator.hear_joystick((0.5, 0.0, 1.0), FREE, 0.5)
     assert operator.take(0.6) is None
 
 

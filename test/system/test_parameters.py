@@ -12,6 +12,7 @@ from spowl_ros.base.errors import SpowlError
 from spowl_ros.system.parameters import ParameterFile
 
 CONFIG = Path(__file__).parents[2] / 'config'
+ALL = '/player', '/robot1/supervisor', '/a/b/player'
 
 
 @pytest.mark.parametrize(('section', 'meant'), [
@@ -27,8 +28,8 @@ def test_sections_mean_the_nodes_that_ros_takes_them_for(
     """One star is one part of a name, two are any number of them."""
     path = tmp_path / 'my.yaml'
     path.write_text(f"'{section}': {{ros__parameters: {{x: off}}}}\n")
-    file = ParameterFile(str(path))
-    found = {node for node in ('/player', '/robot1/supervisor', '/a/b/player') if file.of(node)}
+    file = ParameterFile(str(path), ALL)
+    found = {node for node in ALL if file.of(node)}
     assert found == meant
     assert all(file.of(node) == {'x': 'off'} for node in found)
 
@@ -38,20 +39,23 @@ def test_sections_mean_the_nodes_that_ros_takes_them_for(
     ('player: {ros__parameters: {x: ~}}', 'x is None; wanted text, a number'),
     ('player: {ros__parameters: {x: 1, x: 2}}', "'x' stands twice"),
     ('player: {ros__parameters: {x: &a 1, y: *a}}', 'anchor'),
+    ('/robot2/supervisor: {ros__parameters: {x: 1}}', 'no section is for /player or /robot1/'),
+    ('{}', 'no section is for'),
 ])
 def test_what_is_no_parameter_is_refused(text: str, reason: str, tmp_path: Path) -> None:
     """The file is named, and what in it is wrong."""
     path = tmp_path / 'my.yaml'
     path.write_text(text)
     with pytest.raises(SpowlError, match=f'params_file .*my.yaml.*{reason}'):
-        ParameterFile(str(path))
+        ParameterFile(str(path), ALL)
 
 
 @pytest.mark.parametrize('name', ['sim.yaml', 'robot.yaml'])
 def test_the_examples_change_nothing_until_edited(name: str, tmp_path: Path) -> None:
     """As shipped all is commented out; without the comments every value is the default."""
-    assert ParameterFile(str(CONFIG / name)).of('/controller') == {}
+    assert ParameterFile(str(CONFIG / name), ['/controller']).of('/controller') == {}
     text = (CONFIG / name).read_text()
     edited = tmp_path / name
     edited.write_text(text.replace('    # planner.iterations: ', '    planner.iterations: '))
-    assert list(ParameterFile(str(edited)).of('/robot/controller')) == ['planner.iterations']
+    file = ParameterFile(str(edited), ['/robot/controller'])
+    assert list(file.of('/robot/controller')) == ['planner.iterations']
