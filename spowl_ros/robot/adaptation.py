@@ -45,7 +45,7 @@ SATURATION = {'x': 0.05}
 """Actuator of the Point to the command at and above which it already gives all it can."""
 GREATEST_SPEED = 1.5
 """Speed of the Point of training at full thrust, m/s."""
-_SPEED_TIME, _TURN_TIME = 0.53, 0.03
+SPEED_TIME, _TURN_TIME = 0.53, 0.03
 """Seconds in which the Point's speed, and its turn rate, come within 1/e of their final values."""
 _NORTH = (0.0, -0.5)
 """MuJoCo's magnetic field in the world's x and y, tesla."""
@@ -314,7 +314,7 @@ class PointDrive:
         :param seconds: for how long
         """
         target = self.greatest_speed * min(max(thrust / SATURATION['x'], -1.0), 1.0)
-        self.speed += (target - self.speed) * -math.expm1(-seconds / _SPEED_TIME)
+        self.speed += (target - self.speed) * -math.expm1(-seconds / SPEED_TIME)
         if thrust == 0.0:
             self.speed = 0.0
         target = self.turn_rate_per_command * min(max(turn, -1.0), 1.0)
