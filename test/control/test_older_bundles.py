@@ -21,7 +21,7 @@ from spowl_ros.control.plan import Plan
 from spowl_ros.control.planner import Planner
 from spowl_ros.control.planner_settings import PlannerSettings
 
-SHIPPED = Path(__file__).resolve().parents[2] / 'models' / 'SafetyDoggoGoal1-v0'
+SHIPPED = Path(__file__).resolve().parents[2] / 'models' / 'SafetyCarGoal1-v0'
 
 
 @dataclass(frozen=True)
