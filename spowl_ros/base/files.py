@@ -9,7 +9,6 @@ import contextlib
 import csv
 import io
 import json
-import math
 import os
 from pathlib import Path
 import stat
@@ -90,21 +89,16 @@ def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]],
 
 def write_json(path: str | Path, data: Mapping[str, Any]) -> None:
     """
-    Write a JSON file, whole or not at all; a number that is not finite, which JSON lacks, is null.
+    Write a JSON file, whole or not at all.
 
-    :raises SpowlError: the file cannot be written
+    :raises SpowlError: the file cannot be written, or a number in it is not finite
     """
-    text = json.dumps(_without_nan(data), indent=2, allow_nan=False)
+    try:
+        text = json.dumps(data, indent=2, allow_nan=False)
+    except ValueError as error:
+        raise SpowlError(f'{path} is not written: a number that it would hold is not finite, so '
+                         'something was measured wrong') from error
     write_whole(path, f'{text}\n'.encode())
-
-
-def _without_nan(data: Any) -> Any:
-    """Return data with None in place of each number that is not finite."""
-    if isinstance(data, Mapping):
-        return {name: _without_nan(value) for name, value in data.items()}
-    if isinstance(data, (list, tuple)):
-        return [_without_nan(value) for value in data]
-    return None if isinstance(data, float) and not math.isfinite(data) else data
 
 
 @contextlib.contextmanager

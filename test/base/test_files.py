@@ -67,12 +67,14 @@ def test_a_table_and_what_a_library_writes_are_whole_too(tmp_path: Path) -> None
         write_csv('/dev/full', [{'a': 1}])
 
 
-def test_a_number_that_is_not_finite_is_null_in_json(tmp_path: Path) -> None:
-    """JSON has no word for it, and what else was measured is not lost for it."""
+@pytest.mark.parametrize('number', [math.nan, math.inf])
+def test_json_holds_no_number_that_is_not_finite(tmp_path: Path, number: float) -> None:
+    """JSON has no word for it; one line says so, and the file is as it was."""
     path = tmp_path / 'figures.json'
-    write_json(path, {'costs': [1.0, math.nan], 'within': ({'high': math.inf, 'low': 0},)})
-    assert json.loads(path.read_text(), parse_constant=pytest.fail) == {
-        'costs': [1.0, None], 'within': [{'high': None, 'low': 0}]}
+    write_json(path, {'costs': [1.0, None]})
+    with pytest.raises(SpowlError, match='not finite'):
+        write_json(path, {'costs': [1.0, number]})
+    assert json.loads(path.read_text()) == {'costs': [1.0, None]}
 
 
 def test_a_pipe_is_written_to(tmp_path: Path) -> None:

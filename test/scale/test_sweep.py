@@ -88,7 +88,7 @@ def test_a_figure_that_is_no_number_is_not_a_result(
     monkeypatch.setattr(runs, 'evaluate', lambda *_, **__: found)
     source = BundleAgents(untrained_bundle, ControllerSettings(), 'SafetyPointGoal1-v0', 10)
     asked = runs.Evaluating(tmp_path / 'run', source, 'policy', range(1), None, {})
-    with pytest.raises(ValueError, match='not JSON compliant'):
+    with pytest.raises(SpowlError, match='not finite'):
         runs.perform(asked)
     assert runs.done(asked.folder) is None
     assert not (asked.folder / runs.RESULT).exists()
