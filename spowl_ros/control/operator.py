@@ -36,7 +36,7 @@ class OperatorSettings:
     axes: str = setting('1 0', "numbers of the joystick's axes, one for each actuator, with a "
                                'minus if the axis is reversed; an axis at 0 is the stop command')
     timeout: float = setting(0.3, 'seconds without a message after which the operator counts as '
-                                  'silent; steady clock', low=0.02, high=5.0)
+                                  'silent; an older one is a stop', low=0.02, high=5.0)
     silence: str = setting(
         'stop', 'what happens if the operator falls silent while driving: stop: the robot '
                 'stands until the operator is heard again or ~/hand_back is called; release: '

@@ -20,6 +20,7 @@ from spowl_ros.control.operator import OperatorCommands, OperatorSettings
 from spowl_ros.robot.command import CommandFormat
 from spowl_ros.ros.callbacks import serve
 from spowl_ros.ros.discovery import check_one_publisher, unheard
+from spowl_ros.ros.intake import MessageInfo, sent_ago
 from spowl_ros.ros.messages import message_class
 from spowl_ros.ros.process import LOG_PERIOD_S
 
@@ -36,7 +37,7 @@ class OperatorInput:
     def __init__(self, node: Node, settings: OperatorSettings, spec: ActionSpec,
                  command: CommandFormat) -> None:
         self.operator = OperatorCommands(settings, spec)
-        self._node, self._command = node, command
+        self._node, self._command, self._timeout = node, command, settings.timeout
         serve(node, Trigger, '~/hand_back', self._on_hand_back)
         self._topic, self._type, hear = {
             'joy': ('joy', 'sensor_msgs/msg/Joy', self._hear_joystick),
@@ -58,10 +59,14 @@ class OperatorInput:
     def _hear_command(self, message: Any, now: float) -> None:
         self.operator.hear_command(self._command.to_command(message), now)
 
-    def _on_message(self, hear: Callable[[Any, float], None], message: Any) -> None:
-        now = time.monotonic()
+    def _on_message(self, hear: Callable[[Any, float], None], message: Any, info: MessageInfo
+                    ) -> None:
+        now, age = time.monotonic(), sent_ago(info)
         try:
             check_one_publisher(self._node, self._topic)
+            if not abs(age) <= self._timeout:  # it waited while this process was frozen
+                raise SpowlError(f'a message {age:.2f} s old, limit {self._timeout:g} s; are the '
+                                 'clocks of all machines the same?')
             hear(message, now)
         except SpowlError as error:
             self.operator.mishear(now)

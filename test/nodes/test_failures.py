@@ -285,6 +285,20 @@ def test_two_joysticks_stop_the_robot(make: Callable[..., Any]) -> None:
     assert takeover is not None and takeover.action == ()
 
 
+def test_a_joystick_that_waited_is_not_obeyed(make: Callable[..., Any]) -> None:
+    """What was pushed before the controller was frozen is no wish of now: the robot stands."""
+    node = make('controller', **{'operator.input': 'joy', 'operator.timeout': '0.5'})
+    node.trigger_configure()
+    person = node.create_publisher(Joy, 'joy', 10)
+    wait(lambda: person.get_subscription_count() and node.count_publishers('joy') == 1)
+    person.publish(Joy(axes=[1.0, 1.0], buttons=[0, 0, 0, 0, 1]))
+    time.sleep(1.0)
+    operator = node._person.operator
+    wait(lambda: rclpy.spin_once(node, timeout_sec=0.02) or operator.take(time.monotonic()))
+    takeover = operator.take(time.monotonic())
+    assert takeover is not None and takeover.action == ()
+
+
 def test_a_command_in_progress_does_not_follow_the_stop_of_the_end(
         make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """The main thread closes the supervisor while its executor handles a command."""
