@@ -22,6 +22,7 @@ OPERATOR = 'operator'
 """Name of the operator as a decision's source, or as the one who stopped the robot."""
 INPUTS = ('off', 'joy', 'command')
 _ROUNDING = 1e-3
+"""By how much a joystick's axis may exceed 1."""
 
 
 @dataclass(frozen=True)
