@@ -78,7 +78,8 @@ class AdapterSettings:
     laser_yaw: float = setting(0.0, "direction of the laser's x axis, radians",
                                low=-math.pi, high=math.pi)
     speed: float = fixed(adaptation.GREATEST_SPEED, 'speed at full thrust, metres a second; 1.5 '
-                         "in training; at most the supervisor's `limits.top_speed`",
+                         "in training; the supervisor's `limits.top_speed` and "
+                         '`limits.acceleration` must allow it',
                          low=0.01, high=5.0)
     turn_rate: float = setting(3.0, 'turn rate at full command, radians a second; 3 in training',
                                low=0.01, high=10.0)
