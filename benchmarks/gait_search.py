@@ -4,11 +4,13 @@
 Find a gait for a legged robot by evolution: config/training/gaits/.
 
     python -m benchmarks.gait_search Ant --output Ant.yaml
+    python -m benchmarks.gait_search Doggo --start config/training/gaits/Doggo.yaml --workers 2 \
+        --output Doggo.yaml
 
 Two searches with CMA-ES (Hansen, The CMA Evolution Strategy: A Tutorial, 2016). In the first a
 clock gives the phase, nothing costs, and symmetric legs share their numbers. Then the phase is
 fitted to the joints. The second search changes all numbers a little, under noise and among
-obstacles that cost. Each takes half an hour on one core.
+obstacles that cost; with `--start` it is the only one. Each takes half an hour on one core.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 import time
 from typing import Any
@@ -29,13 +32,17 @@ from spowl_ros.base import yaml
 from spowl_ros.base.seeds import FIRST_TRAINING
 from spowl_ros.control.contract import Contract
 from spowl_ros.sim import environment
-from spowl_ros.training.gait import SENSED, Avoidance, Gait, GaitConfig
+from spowl_ros.training.gait import SENSED, Avoidance, Gait, GaitConfig, load
 
 Array = NDArray[np.float64]
 SLOWEST_HZ, FASTEST_HZ = 0.5, 2.0
 WALK_DECISIONS, STEER_DECISIONS = 100, 300
-FALL = 2.0
-"""Penalty of a fall on the return."""
+FALL = 5.0
+"""Penalty of a fall, or of lying on its back, on the return. Either ends the episode."""
+STEADY = 0.8
+"""Least cosine of the body's tilt without a penalty."""
+TILT = 1.0
+"""Penalty of a decision for each unit of that cosine below."""
 COST = 0.3
 """Penalty of a unit of cost on the return."""
 NOISE = 0.1
@@ -48,6 +55,8 @@ class Legs:
 
     numbers: int
     strokes: Callable[[Array], Array]
+    numbers_of: Callable[[Array], Array]
+    """Gives the numbers back from strokes."""
 
 
 def _ant(numbers: Array) -> Array:
@@ -66,6 +75,16 @@ def _ant(numbers: Array) -> Array:
     return strokes.reshape(8, 3, 3)
 
 
+def _ant_numbers(strokes: Array) -> Array:
+    legs = strokes.reshape(4, 2, 3, 3).copy()
+    for index, bend in enumerate((1, -1, -1, 1)):
+        legs[index] = _turned(np.pi / 4 + index * np.pi / 2) @ legs[index]
+        legs[index, 1] *= bend
+    swings = legs[..., 1] + 1j * legs[..., 2]
+    phases = [np.angle(np.vdot(swing, swings[0])) for swing in swings[1:]]
+    return np.concatenate([np.array(phases) / 2.0, legs[0].ravel()])
+
+
 def _doggo(numbers: Array) -> Array:
     """Legs 1 and 2 have numbers of their own; 4 and 3 mirror them, half a period later."""
     left = numbers.reshape(2, 3, 3, 3)
@@ -74,13 +93,17 @@ def _doggo(numbers: Array) -> Array:
     return legs.transpose(1, 0, 2, 3).reshape(12, 3, 3)  # by joint, then by leg
 
 
+def _doggo_numbers(strokes: Array) -> Array:
+    return strokes.reshape(3, 4, 3, 3)[:, :2].transpose(1, 0, 2, 3).ravel()
+
+
 def _turned(angle: float) -> Array:
     """Return the matrix that maps (1, cos b, sin b) to (1, cos(b - angle), sin(b - angle))."""
     cos, sin = np.cos(angle), np.sin(angle)
     return np.array([[1, 0, 0], [0, cos, sin], [0, -sin, cos]])
 
 
-LEGS = {'Ant': Legs(21, _ant), 'Doggo': Legs(54, _doggo)}
+LEGS = {'Ant': Legs(21, _ant, _ant_numbers), 'Doggo': Legs(54, _doggo, _doggo_numbers)}
 
 
 class Walker:
@@ -124,9 +147,11 @@ class Walker:
         return total, observations, phases
 
     def steer(self, config: GaitConfig, seed: int) -> float:
-        """Drive by the gait alone; give the return minus penalties for cost and falls."""
+        """Drive by the gait alone; give the return minus penalties for cost, tilt and a fall."""
         gait = Gait(config, self.contract)
         observation = self.environment.reset(seed=seed)
+        body = self.environment.body
+        assert body is not None
         rng = np.random.default_rng(seed)
         total = 0.0
         for _ in range(STEER_DECISIONS):
@@ -134,8 +159,9 @@ class Walker:
             action = np.clip(action + NOISE * rng.standard_normal(len(action)), -1.0, 1.0)
             step = self.environment.step(action)
             observation = step.observation
-            total += step.reward - COST * step.cost
-            if step.terminated:
+            upright = body.upright()
+            total += step.reward - COST * step.cost - TILT * max(STEADY - upright, 0.0)
+            if step.terminated or upright < 0.0:
                 return total - FALL
         return total
 
@@ -159,26 +185,46 @@ def _short(values: Array) -> list[Any]:
 
 
 def _evolve(start: Array, steps: Array, score: Callable[[Array, int], float], episodes: int,
-            minutes: float, seed: int) -> Array:
+            options: argparse.Namespace) -> Array:
     """Return the centre of the search after some minutes; every generation has its own seeds."""
     strategy = cma.CMAEvolutionStrategy(np.zeros(len(start)), 0.4, {
-        'seed': seed + 1, 'popsize': 20, 'verbose': -9, 'CMA_diagonal': len(start) > 100})
-    rng = np.random.default_rng(seed)
-    end = time.monotonic() + 60.0 * minutes
-    while time.monotonic() < end:
-        seeds = FIRST_TRAINING + rng.integers(1 << 30, size=episodes)
-        candidates = strategy.ask()
-        scores = [np.mean([score(start + steps * candidate, int(s)) for s in seeds])
-                  for candidate in candidates]
-        strategy.tell(candidates, [-value for value in scores])
-        print(f'generation {strategy.countiter}: mean {np.mean(scores):.2f}, '
-              f'best {max(scores):.2f}', flush=True)
+        'seed': options.seed + 1, 'popsize': 20, 'verbose': -9, 'CMA_diagonal': len(start) > 100})
+    rng = np.random.default_rng(options.seed)
+    end = time.monotonic() + 60.0 * options.minutes
+    # Forked: each worker has the walker and its simulation as they are.
+    with get_context('fork').Pool(options.workers, _begin, (score,)) as pool:
+        while time.monotonic() < end:
+            seeds = FIRST_TRAINING + rng.integers(1 << 30, size=episodes)
+            candidates = strategy.ask()
+            tries = [(start + steps * candidate, int(seed))
+                     for candidate in candidates for seed in seeds]
+            scores = np.reshape(pool.starmap(_scored, tries, 1), (-1, episodes)).mean(axis=1)
+            strategy.tell(candidates, -scores)
+            print(f'generation {strategy.countiter}: mean {scores.mean():.2f}, '
+                  f'best {scores.max():.2f}', flush=True)
     return start + steps * strategy.mean
 
 
-def search(robot: str, minutes: float, seed: int) -> GaitConfig:
-    """Return the gait found by both searches."""
-    walker, legs = Walker(robot), LEGS[robot]
+_score: Callable[[Array, int], float]  # of a worker
+
+
+def _begin(score: Callable[[Array, int], float]) -> None:
+    global _score
+    _score = score
+
+
+def _scored(numbers: Array, seed: int) -> float:
+    return _score(numbers, seed)
+
+
+def search(options: argparse.Namespace) -> GaitConfig:
+    """Return the gait found by both searches, or by the second one from a gait on."""
+    walker, legs = Walker(options.robot), LEGS[options.robot]
+    if options.start:
+        begin = load(options.start)
+        strokes = np.array(list(begin.strokes.values()))
+        weights = np.array([begin.phase[name] for name in walker.names])
+        return refine(walker, legs, strokes, weights, begin.avoidance, options)
 
     def frequency(numbers: Array) -> float:
         return float(SLOWEST_HZ + (FASTEST_HZ - SLOWEST_HZ) / (1.0 + np.exp(-numbers[-1])))
@@ -186,20 +232,28 @@ def search(robot: str, minutes: float, seed: int) -> GaitConfig:
     found = _evolve(
         np.zeros(legs.numbers + 1), np.ones(legs.numbers + 1),
         lambda numbers, s: walker.walk(legs.strokes(numbers[:-1]), frequency(numbers), s)[0],
-        2, minutes, seed)
-    weights = walker.phase_weights(legs.strokes(found[:-1]), frequency(found))
+        2, options)
+    strokes = legs.strokes(found[:-1])
+    weights = walker.phase_weights(strokes, frequency(found))
+    return refine(walker, legs, strokes, weights, Avoidance(1.0, 1.0, 0.2, 0.2), options)
+
+
+def refine(walker: Walker, legs: Legs, strokes: Array, weights: Array, avoidance: Avoidance,
+           options: argparse.Namespace) -> GaitConfig:
+    """Return the gait that the second search makes of strokes (A, 3, 3), weights (names, 2)."""
 
     def gait(numbers: Array) -> GaitConfig:
         own, rest = numbers[:legs.numbers], numbers[legs.numbers:]
         push, slide, reach = rest[-3:]
-        return walker.gait(legs.strokes(own), rest[:-3].reshape(-1, 2),
-                           Avoidance(float(push), float(slide), 0.2, float(np.exp(reach))))
+        return walker.gait(legs.strokes(own), rest[:-3].reshape(-1, 2), Avoidance(
+            float(push), float(slide), avoidance.radius, float(np.exp(reach))))
 
-    start = np.concatenate([found[:-1], weights.ravel(), [1.0, 1.0, np.log(0.2)]])
+    start = np.concatenate([legs.numbers_of(strokes), weights.ravel(), [
+        avoidance.push, avoidance.slide, np.log(avoidance.reach)]])
     steps = np.concatenate([np.full(legs.numbers, 0.1), np.full(weights.size, 0.04),
                             [0.4, 0.4, 0.3]])
     return gait(_evolve(start, steps, lambda numbers, s: walker.steer(gait(numbers), s),
-                        2, minutes, seed))
+                        4, options))
 
 
 def main() -> None:
@@ -208,11 +262,13 @@ def main() -> None:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('robot', choices=sorted(LEGS))
     parser.add_argument('--output', type=Path, required=True)
+    parser.add_argument('--start', type=Path, help='a gait to begin the second search with')
     parser.add_argument('--minutes', type=float, default=30.0, help='of each search')
+    parser.add_argument('--workers', type=int, default=1, help='processes that walk')
     parser.add_argument('--seed', type=int, default=0)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    config = search(arguments.robot, arguments.minutes, arguments.seed)
+    config = search(arguments)
     content = {**vars(config), 'avoidance': vars(config.avoidance)}
     arguments.output.write_text(yaml.dump(content))
 

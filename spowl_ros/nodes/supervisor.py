@@ -69,8 +69,8 @@ class SupervisorNodeSettings(DriverSettings):
     AT_RUN_TIME = ('limits',)
     model: str = setting('', 'directory of the bundle; only its contract is read')
     simulation: bool = fixed(False, 'the robot is simulated, so `rate` may differ from 1')
-    start_held: bool = fixed(True, 'hold the robot from the start until ~/release is called; '
-                             'false: it may drive at once')
+    start_held: bool = fixed(True, 'hold the robot from each activation until ~/release is '
+                             'called; false: it may drive at once')
     rate: float = fixed(1.0, "speed of the node's clock relative to a steady clock; 0: lock-step, "
                         'where nothing counts as silent; values other than 1 need `simulation`',
                         low=0.0, high=1000.0)
@@ -201,9 +201,10 @@ class SupervisorNode(ManagedNode[SupervisorNodeSettings]):
                 'limits.lookahead are to be those of this robot')
 
     def deactivate(self) -> None:
-        """Stop the robot and pass no more commands."""
+        """Stop the robot and pass no more commands; a release ends with it."""
         with self._sending:
             supervision, self._supervision = self._supervision, None
+        self._latch.restart()
         if supervision is not None:
             reason, pause = 'supervisor not active', self._contract.control_period / 2.0
             try:

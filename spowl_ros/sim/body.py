@@ -103,6 +103,10 @@ class Body:
         indent(root)
         return tostring(root, encoding='unicode')
 
+    def upright(self) -> float:
+        """Return the cosine of the body's tilt: 1 is upright, -1 is on its back."""
+        return float(self._task.data.body('agent').xmat[8])
+
     def links(self) -> tuple[Link, ...]:
         """Return every link as the physics last computed it, parents first."""
         model, data = self._task.model, self._task.data

@@ -17,15 +17,21 @@ class Latch:
     A stop always holds. A release shortly after a stop is refused: if it was sent before the stop,
     it must not undo it. No file keeps the state: a supervisor starts held.
 
-    :param held: whether it holds from the start
+    :param held: whether it holds from the start, and from each `restart` on
     """
 
     def __init__(self, held: bool) -> None:
-        self.held = held
-        self.reason = 'held since the start; ~/release lets it drive' if held else ''
+        self.held, self.reason = False, ''
         self.last = 'never released' if held else 'released at the start'
         """The last stop or release, and who sent it."""
         self._stopped = -math.inf
+        self._held_at_start = held
+        self.restart()
+
+    def restart(self) -> None:
+        """End a release, as a start does; a stop stays what it is."""
+        if self._held_at_start and not self.held:
+            self.held, self.reason = True, 'held since the start; ~/release lets it drive'
 
     def stop(self, now: float, who: str, reason: str = 'stopped by an operator') -> None:
         """Hold from now on; `now` is the steady clock, seconds."""

@@ -444,6 +444,20 @@ def test_an_estop_that_is_needed_and_not_there_holds_the_robot(make: Callable[..
     assert 'released' in node._on_release(Trigger.Request())
 
 
+def test_a_release_ends_with_the_deactivation(make: Callable[..., Any]) -> None:
+    """What is activated again may be another model: it waits for a release of its own."""
+    node = make('supervisor')
+    for _ in range(2):
+        node.trigger_configure()
+        node.trigger_activate()
+        assert node._latch.held
+        assert 'released' in node._on_release(Trigger.Request())
+        assert not node._latch.held
+        node.trigger_deactivate()
+        assert node._latch.held and 'held since the start' in node._latch.reason
+        node.trigger_cleanup()
+
+
 @pytest.mark.parametrize('first', ['deactivate', 'close'])
 def test_the_end_and_a_transition_leave_the_stop_whole(make: Callable[..., Any], first: str,
                                                        monkeypatch: pytest.MonkeyPatch) -> None:

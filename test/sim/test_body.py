@@ -59,6 +59,19 @@ def test_the_urdf_is_a_tree_of_the_links_with_the_names_of_the_joints(robot: str
             if field.sensor.startswith('joint_')} <= set(joints)
 
 
+def test_how_upright_the_body_is() -> None:
+    """A turn about the vertical changes nothing; half a turn about another axis is its back."""
+    env = driven('Doggo')
+    task = env.body._task
+    for axis, angle, upright in (([0, 0, 1], 2.0, 1.0), ([1, 0, 0], np.pi, -1.0),
+                                 ([0.6, 0.8, 0], 1.2, np.cos(1.2))):
+        turn = np.empty(4)
+        mujoco.mju_axisAngle2Quat(turn, np.array(axis, np.float64), angle)
+        task.data.qpos[3:7] = turn
+        mujoco.mj_forward(task.model, task.data)
+        assert env.body.upright() == pytest.approx(upright)
+
+
 def test_a_joint_of_the_urdf_moves_as_the_simulation_does() -> None:
     """Doggo's two hinges of a hip, turned in turn about the URDF's axes, give its pose."""
     env = driven('Doggo')
