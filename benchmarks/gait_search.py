@@ -130,14 +130,15 @@ class Walker:
         observation = self.environment.reset(seed=seed)
         rng = np.random.default_rng(seed)
         total, phase = 0.0, 0.0
+        action = np.zeros(self.contract.action.size)
         observations: list[Any] = []
         phases: list[float] = []
         for _ in range(WALK_DECISIONS):
             observations.append(observation)
             phases.append(phase)
             heading = gait.heading(torch.from_numpy(observation)[None])[0].double().numpy()
-            action = strokes @ [1.0, np.cos(phase), np.sin(phase)] @ [1.0, *heading]
-            action = np.clip(action + noise * rng.standard_normal(len(action)), -1.0, 1.0)
+            wanted = strokes @ [1.0, np.cos(phase), np.sin(phase)] @ [1.0, *heading]
+            action = self._within(wanted + noise * rng.standard_normal(len(wanted)), action)
             step = self.environment.step(action)
             observation = step.observation
             total += step.reward
@@ -153,10 +154,10 @@ class Walker:
         body = self.environment.body
         assert body is not None
         rng = np.random.default_rng(seed)
-        total = 0.0
+        total, action = 0.0, np.zeros(self.contract.action.size)
         for _ in range(STEER_DECISIONS):
-            action = gait(torch.from_numpy(observation)[None])[0].numpy()
-            action = np.clip(action + NOISE * rng.standard_normal(len(action)), -1.0, 1.0)
+            wanted = gait(torch.from_numpy(observation)[None])[0].double().numpy()
+            action = self._within(wanted + NOISE * rng.standard_normal(len(wanted)), action)
             step = self.environment.step(action)
             observation = step.observation
             upright = body.upright()
@@ -164,6 +165,10 @@ class Walker:
             if step.terminated or upright < 0.0:
                 return total - FALL
         return total
+
+    def _within(self, action: Array, last: Array) -> Array:
+        """Return an action as the contract lets it through after the last one."""
+        return self.contract.action.held(np.clip(action, -1.0, 1.0), last)
 
     def phase_weights(self, strokes: Array, frequency: float) -> Array:
         """Fit cosine and sine of the clock's phase to the joints; return weights (names, 2)."""
