@@ -351,8 +351,10 @@ class SupervisorNode(ManagedNode[SupervisorNodeSettings]):
             self._send(self._supervision.stopped(self._latch.reason, self._now()))
         return 'stopped until released'
 
-    def _on_estop(self, message: Bool) -> None:
-        now, doubt = time.monotonic(), ''
+    def _on_estop(self, message: Bool, info: MessageInfo) -> None:
+        now, age, doubt = time.monotonic(), sent_ago(info), ''
+        if self.settings.rate > 0.0 and not abs(age) <= self.settings.estop_timeout:
+            doubt = f'a message {age:.2f} s old; are the clocks of all machines the same?'
         try:
             check_one_publisher(self, 'estop')
         except SpowlError as error:  # one may hide that the other is pressed or silent

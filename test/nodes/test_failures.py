@@ -433,6 +433,28 @@ def test_an_estop_that_says_nothing_holds_the_robot(make: Callable[..., Any]) ->
     assert node._latch.held and 'nothing was heard' in node._latch.reason
 
 
+def test_an_estop_that_waited_is_not_alive(make: Callable[..., Any]) -> None:
+    """Its last message lay in the queue of a supervisor that was frozen; the e-stop may be dead."""
+    node = make('supervisor', start_held='false')
+    estop = node.create_publisher(Bool, 'estop', 10)
+    wait(lambda: node.count_publishers('estop') == 1)
+
+    def hear(after: float) -> None:
+        estop.publish(Bool(data=False))
+        time.sleep(after)
+        for _ in range(5):
+            rclpy.spin_once(node, timeout_sec=0.02)
+
+    hear(0.0)
+    assert not node._latch.held
+    hear(node.settings.estop_timeout + 0.1)
+    assert node._latch.held and 's old' in node._latch.reason
+    time.sleep(RELEASE_AFTER_S)
+    assert 's old' in refused_release(node)
+    hear(0.0)
+    assert 'released' in node._on_release(Trigger.Request())
+
+
 def test_an_estop_that_is_needed_and_not_there_holds_the_robot(make: Callable[..., Any]) -> None:
     """Where its node died while the supervisor was away, nobody can release the robot."""
     node = make('supervisor', start_held='false', require_estop='true')
@@ -440,7 +462,7 @@ def test_an_estop_that_is_needed_and_not_there_holds_the_robot(make: Callable[..
     assert node._latch.held and 'this robot needs one' in node._latch.reason
     time.sleep(RELEASE_AFTER_S)
     assert 'this robot needs one' in refused_release(node)
-    node._on_estop(Bool(data=False))
+    node._on_estop(Bool(data=False), NOW)
     assert 'released' in node._on_release(Trigger.Request())
 
 
