@@ -434,7 +434,7 @@ def test_an_estop_that_says_nothing_holds_the_robot(make: Callable[..., Any]) ->
 
 
 def test_an_estop_that_waited_is_not_alive(make: Callable[..., Any]) -> None:
-    """Its last message lay in the queue of a supervisor that was frozen; the e-stop may be dead."""
+    """The last message of a dead one may lie in the queue of a supervisor that was frozen."""
     node = make('supervisor', start_held='false')
     estop = node.create_publisher(Bool, 'estop', 10)
     wait(lambda: node.count_publishers('estop') == 1)
