@@ -43,7 +43,7 @@ STEADY = 0.8
 """Least cosine of the body's tilt without a penalty."""
 TILT = 1.0
 """Penalty of a decision for each unit of that cosine below."""
-COST = 0.3
+COST = 1.5
 """Penalty of a unit of cost on the return."""
 NOISE = 0.1
 """Standard deviation of the noise on actions in the second search."""
