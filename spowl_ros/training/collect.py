@@ -192,8 +192,8 @@ class Collector:
         collect = configs[0].collect
         makers = [partial(Stream, c.task, c.collect.action_repeat, c.seed, number,
                           c.collect.cost_margin, c.collect.least_cost,
-                          c.collect.termination_reward, c.collect.sleep, c.randomisation,
-                          c.networks.window)
+                          c.collect.termination_reward, c.collect.least_upright,
+                          c.collect.sleep, c.randomisation, c.networks.window)
                   for c in configs for number in range(collect.environments)]
         count = len(makers)
         self.contract = environment.contract(configs[0].task, collect.action_repeat)

@@ -60,6 +60,9 @@ class CollectConfig:
     termination_reward: float = setting(
         0.0, 'added to the reward when an episode ends by itself (a robot fell), in the learner '
         'only; -1 deters as much as a reward of 1 - discount per decision without a fall')
+    least_upright: float = setting(
+        -1.0, "cosine of the body's tilt below which a training episode ends as with a fall; the "
+        'task itself goes on where the robot lies on its back; -1: never', low=-1.0, high=1.0)
     costly_share: float = setting(
         0.0, 'share of a batch from sequences in which some decision cost', low=0.0, high=1.0)
     quiet_share: float = setting(

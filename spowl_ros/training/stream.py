@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.seeds import training_seed
 from spowl_ros.control.contract import SAME_OBJECT, SCAN_RANGE, Contract
 from spowl_ros.control.window import Wide
@@ -90,6 +91,7 @@ class Stream:
     cost_margin: float = 0.0
     least_cost: float = 0.0
     termination_reward: float = 0.0
+    least_upright: float = -1.0
     sleep: bool = False
     randomisation: Randomisation = Randomisation()
     window: int = 0
@@ -97,6 +99,10 @@ class Stream:
     def __post_init__(self) -> None:
         self.environment = environment.make(self.task, action_repeat=self.action_repeat,
                                             sleep=self.sleep)
+        self._body = self.environment.body if self.least_upright > -1.0 else None
+        if self._body is None and self.least_upright > -1.0:
+            raise SpowlError(f'collect.least_upright is {self.least_upright:g}, but nobody knows '
+                             f'the body of {self.task}; leave it at -1')
         self._spec = self.environment.contract.action
         self._rest = self._spec.rest.astype(np.float32)
         self._wide = Wide(self.window, self.environment.contract.size, self._rest)
@@ -130,15 +136,17 @@ class Stream:
         self.reward += result.reward
         self.cost += result.cost
         self.raw_steps += result.info['raw_steps']
-        ended = result.terminated or result.truncated
+        terminated = result.terminated or (
+            self._body is not None and self._body.upright() < self.least_upright)
+        ended = terminated or result.truncated
         before, self._seen = self._seen, self.environment.unperturbed
         near = margin_cost(self.environment.contract, before, self._seen, self.cost_margin)
         least = self.least_cost if result.cost > 0 else 0.0
         decision: dict[str, Any] = {
             'obs': self.observation, 'next_obs': result.observation, 'action': action,
-            'reward': result.reward + result.terminated * self.termination_reward,
+            'reward': result.reward + terminated * self.termination_reward,
             'cost': max(result.cost, near, least),
-            'terminated': float(result.terminated), 'ended': float(ended)}
+            'terminated': float(terminated), 'ended': float(ended)}
         self.observation = result.observation
         self.wide = self._wide.after(action, self.observation)
         if not ended:

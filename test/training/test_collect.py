@@ -229,6 +229,20 @@ def test_a_fall_is_charged_to_the_learner_only() -> None:
     assert ended.reward == pytest.approx(total)
 
 
+def test_an_episode_ends_on_the_back_where_that_is_a_fall() -> None:
+    """Doggo's task goes on there, and so does a stream that was not told."""
+    told, plain = (Stream('SafetyDoggoGoal1-v0', 1, 0, 0, termination_reward=-1.0,
+                          least_upright=least) for least in (0.0, -1.0))
+    for stream in (told, plain):
+        stream.environment.body._task.data.qpos[2:7] = [1.0, 0.0, 1.0, 0.0, 0.0]
+    (fallen, summary), (lying, none) = (
+        stream.step(np.zeros(12, np.float32)) for stream in (told, plain))
+    assert fallen['terminated'] and fallen['ended'] and summary is not None
+    assert fallen['reward'] == lying['reward'] - 1.0
+    assert not lying['ended'] and none is None
+    assert not told.step(np.zeros(12, np.float32))[0]['terminated']
+
+
 def test_streams_differ_and_repeat() -> None:
     """Each stream has episodes of its own, and the same ones every time."""
     made = [Stream('SafetyPointGoal1-v0', 20, seed, number)
