@@ -38,7 +38,7 @@ Array = NDArray[np.float64]
 SLOWEST_HZ, FASTEST_HZ = 0.5, 2.0
 WALK_DECISIONS, STEER_DECISIONS = 100, 300
 FALL = 5.0
-"""Penalty of a fall, or of lying on its back, on the return. Either ends the episode."""
+"""Penalty on the return of a fall, which ends the episode; to steer, lying on its back is one."""
 STEADY = 0.8
 """Least cosine of the body's tilt without a penalty."""
 TILT = 1.0
