@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks import tables
+from benchmarks import run_command, tables
 from spowl_ros.base.seeds import EVALUATION
 from spowl_ros.base.statistics import TOWARDS, bootstrap
 from spowl_ros.base.tasks import RAW_STEPS
@@ -180,4 +180,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

@@ -21,7 +21,6 @@ from functools import partial
 import math
 from pathlib import Path
 import signal
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -32,7 +31,7 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import LaserScan
 from std_srvs.srv import SetBool, Trigger
 
-from benchmarks import tables
+from benchmarks import run_command, tables
 from benchmarks.adapter_attacks import adapter_attacks
 from benchmarks.file_attacks import file_attacks
 from benchmarks.robot_stand import Commander, NodeProcess, RobotStand, tampered, wait_until
@@ -483,4 +482,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_command(main)

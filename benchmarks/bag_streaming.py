@@ -26,6 +26,7 @@ from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image
 from tqdm import tqdm
 
+from benchmarks import run_command
 from spowl_ros.bags.writer import BagWriter, Settings
 from spowl_ros.control.bundle import read_contract
 from spowl_ros.control.contract import Contract
@@ -96,4 +97,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

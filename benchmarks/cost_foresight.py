@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks import tables
+from benchmarks import run_command, tables
 from spowl_ros.base.seeds import CALIBRATION
 from spowl_ros.control import bundle
 from spowl_ros.control.controller import Controller
@@ -103,4 +103,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

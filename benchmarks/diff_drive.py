@@ -15,10 +15,10 @@ import argparse
 import csv
 from dataclasses import astuple
 from pathlib import Path
-import sys
 
 import numpy as np
 
+from benchmarks import run_command
 from spowl_ros.base.statistics import bootstrap
 from spowl_ros.control import bundle
 from spowl_ros.control.controller import Controller
@@ -112,4 +112,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_command(main)

@@ -22,18 +22,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
 from dataclasses import replace
 import itertools
 from pathlib import Path
 import shutil
-import sys
 import tempfile
 import time
 from typing import Any
 
 import numpy as np
 
+from benchmarks import run_command, tables
 from benchmarks.faults import System, relieve, running, saturate, wait_until_driving
 from benchmarks.robot_stand import PRIORITY
 from spowl_ros.control import bundle
@@ -114,11 +113,8 @@ def main() -> int:
     if not keep_time(PRIORITY) and 'real-time' in arguments.priorities:
         parser.error('this system grants no real-time priority; run as root, raise `ulimit -r`, '
                      'or measure with --priorities ordinary')
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    with (arguments.output.open('w', newline='') as file,
-          tempfile.TemporaryDirectory() as folder):
-        writer = csv.writer(file, lineterminator='\n')
-        writer.writerow(COLUMNS)
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / 'model'
         varied(arguments.model, arguments.period, arguments.kind, model)
         loaded = bundle.load(model)
@@ -135,11 +131,12 @@ def main() -> int:
             for name, values in measured.items():
                 row = [round(contract.control_period * 1e3, 3), kind, cores, priority, name,
                        *np.percentile(values, QUANTILES).round(3)]
-                writer.writerow(row)
+                rows.append(dict(zip(COLUMNS, row, strict=True)))
                 print(', '.join(map(str, row)) + ' ms', flush=True)
-            file.flush()
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    tables.write(arguments.output, COLUMNS, rows)
     return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_command(main)

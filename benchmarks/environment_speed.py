@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import run_command
 from spowl_ros.sim import environment, tasks
 from spowl_ros.sim.compat import import_safety_gymnasium
 
@@ -113,4 +114,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 
+from benchmarks import run_command
 from spowl_ros.cli.main import verbs
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -297,6 +298,9 @@ def main() -> int:
                         f'{" and ".join(NO_EXTRA)} only')
     parser.add_argument('names', nargs='*', help=f'of {", ".join(ENVIRONMENTS)} (default: all)')
     args = parser.parse_args()
+    if unknown := set(args.names) - set(ENVIRONMENTS):
+        parser.error(f'unknown: {", ".join(sorted(unknown))}; there are '
+                     f'{", ".join(ENVIRONMENTS)}')
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
     results = results_from(args.csv) if args.csv else {}
     wanted = [name for name in args.names or ENVIRONMENTS if name not in results]
@@ -314,4 +318,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_command(main)

@@ -18,6 +18,7 @@ import tempfile
 
 import matplotlib as mpl
 
+from benchmarks import run_command
 from benchmarks.replay_pictures import EVENTFUL, EVENTFUL_SEED, IMAGES, record
 from spowl_ros.control import bundle
 from spowl_ros.replay import plots
@@ -46,4 +47,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

@@ -19,7 +19,6 @@ import csv
 from dataclasses import asdict, dataclass, replace
 import math
 from pathlib import Path
-import sys
 import threading
 import time
 
@@ -33,6 +32,7 @@ from rclpy.qos import qos_profile_sensor_data
 from rclpy.signals import SignalHandlerOptions
 from std_srvs.srv import Trigger
 
+from benchmarks import run_command
 from spowl_ros.base.environment import prepare
 from spowl_ros.base.share import share_directory
 from spowl_ros.robot.errand import State
@@ -215,4 +215,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_command(main)

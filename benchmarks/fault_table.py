@@ -15,14 +15,13 @@ import argparse
 import dataclasses
 import math
 from pathlib import Path
-import sys
 import tempfile
 import time
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks import tables
+from benchmarks import run_command, tables
 from benchmarks.bad_starts import BadStart, Refusal, bad_starts, try_to_start
 from benchmarks.faults import WORLDS, Fault, Outcome, all_faults, put_through, running
 from benchmarks.robot_stand import PRIORITY
@@ -128,4 +127,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_command(main)

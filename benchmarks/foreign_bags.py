@@ -26,6 +26,7 @@ from typing import NamedTuple
 from backports import zstd
 from mcap.reader import make_reader
 
+from benchmarks import run_command
 from spowl_ros.bags.reader import ZSTD_MAGIC, Bag
 from spowl_ros.base.errors import SpowlError
 
@@ -82,7 +83,7 @@ def check(file: Path, folder: Path) -> Row:
                sorted(messages) == sorted(by_others(file)), decoded, damage)
 
 
-def main() -> None:
+def main() -> int:
     """Check all storage files below the folders; exit code 1 if readers disagree on one."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument('folders', type=Path, nargs='+')
@@ -90,12 +91,15 @@ def main() -> None:
     args = parser.parse_args()
     rows = [check(file, folder) for folder in args.folders for file in sorted(folder.rglob('*'))
             if file.is_file() and STORAGE.search(file.name)]
+    if not rows:
+        raise SpowlError(f'no bag below {", ".join(map(str, args.folders))}; name a folder that '
+                         'has one')
     with (args.csv.open('w', newline='', encoding='utf-8') if args.csv else sys.stdout) as stream:
         writer = csv.writer(stream)
         writer.writerow(Row._fields)
         writer.writerows(rows)
-    sys.exit(0 if rows and all(row.same for row in rows) else 1)
+    return 0 if all(row.same for row in rows) else 1
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 import torch
 
+from benchmarks import run_command
 from spowl_ros.base import yaml
 from spowl_ros.base.seeds import FIRST_TRAINING
 from spowl_ros.control.contract import Contract
@@ -227,8 +228,9 @@ def search(options: argparse.Namespace) -> GaitConfig:
     walker, legs = Walker(options.robot), LEGS[options.robot]
     if options.start:
         begin = load(options.start)
+        Gait(begin, walker.contract)  # refuses what is for another robot
         strokes = np.array(list(begin.strokes.values()))
-        weights = np.array([begin.phase[name] for name in walker.names])
+        weights = np.array([begin.phase.get(name, (0.0, 0.0)) for name in walker.names])
         return refine(walker, legs, strokes, weights, begin.avoidance, options)
 
     def frequency(numbers: Array) -> float:
@@ -279,4 +281,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

@@ -20,7 +20,7 @@ import subprocess
 import sys
 from typing import Any
 
-from benchmarks import tables
+from benchmarks import run_command, tables
 from spowl_ros.base.children import end_with_parent
 from spowl_ros.base.files import write_json
 from spowl_ros.base.seeds import VALIDATION
@@ -110,4 +110,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

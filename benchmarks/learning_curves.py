@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import run_command
 from spowl_ros.base import yaml
 from spowl_ros.base.statistics import BETTER
 from spowl_ros.replay.plots import SOURCE_HEX
@@ -159,4 +160,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

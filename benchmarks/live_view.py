@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from benchmarks import run_command
 from benchmarks.robot_stand import ORDINARY
 from spowl_ros.base.children import end_with_parent
 from spowl_ros.control import bundle
@@ -142,4 +143,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_command(main)

@@ -16,7 +16,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks import tables
+from benchmarks import run_command, tables
 from benchmarks.ablation import VARIANTS, file_name
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control import bundle as bundles
@@ -77,4 +77,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

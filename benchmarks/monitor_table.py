@@ -13,8 +13,8 @@ from __future__ import annotations
 import argparse
 import csv
 from pathlib import Path
-import sys
 
+from benchmarks import run_command
 from spowl_ros.base.seeds import EVALUATION
 from spowl_ros.base.statistics import bootstrap
 from spowl_ros.control import bundle
@@ -83,4 +83,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_command(main)

@@ -24,6 +24,7 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import Joy
 from std_srvs.srv import Trigger
 
+from benchmarks import run_command
 from benchmarks.faults import System, running, wait_until_driving
 from spowl_ros.control import bundle
 from spowl_ros.ros.qos import LATCHED
@@ -188,4 +189,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

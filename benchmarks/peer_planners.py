@@ -25,6 +25,8 @@ import sys
 import tempfile
 from typing import Any
 
+from benchmarks import run_command
+
 COLUMNS = ('planner', 'networks', 'candidates', 'iterations', 'decisions', 'p50_ms', 'p99_ms')
 SEARCH = {'horizon': 3, 'num_pi_trajs': 24, 'num_samples': 512, 'num_elites': 64,
           'iterations': 6, 'min_std': 0.05, 'max_std': 2, 'temperature': 0.5}
@@ -109,4 +111,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_command(main)

@@ -20,6 +20,7 @@ import tempfile
 
 import torch
 
+from benchmarks import run_command
 from spowl_ros.control import bundle
 from spowl_ros.control.bundle import Bundle
 from spowl_ros.control.planner_settings import PlannerSettings
@@ -112,4 +113,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_command(main)

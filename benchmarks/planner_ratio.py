@@ -20,6 +20,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from benchmarks import run_command
 from spowl_ros.base.files import write_json
 from spowl_ros.control import bundle as bundles
 from spowl_ros.control.planner import Planner
@@ -74,4 +75,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from benchmarks import tables
+from benchmarks import run_command, tables
 from benchmarks.ablation import drive
 from spowl_ros.base.seeds import EVALUATION
 from spowl_ros.cli.evaluate import open_model
@@ -95,4 +95,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

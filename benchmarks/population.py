@@ -24,6 +24,7 @@ import time
 import numpy as np
 import torch
 
+from benchmarks import run_command
 from spowl_ros.training import config as configuration
 from spowl_ros.training import population
 from spowl_ros.training.acceleration import WARM_UP, Captured
@@ -215,4 +216,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

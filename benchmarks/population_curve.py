@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import run_command
 from spowl_ros.base.statistics import BETTER
 from spowl_ros.replay.plots import SOURCE_HEX
 from spowl_ros.training.population import LEARNER, write_table
@@ -117,4 +118,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

@@ -26,6 +26,7 @@ import tempfile
 import matplotlib as mpl
 from PIL import Image
 
+from benchmarks import run_command
 from spowl_ros.replay import plots
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -90,4 +91,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

@@ -16,9 +16,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from benchmarks import tables
+from benchmarks import run_command, tables
 from benchmarks.ablation import drive
-from spowl_ros.base.names import BEST
+from benchmarks.seeds import best_networks
 from spowl_ros.base.seeds import VALIDATION
 from spowl_ros.cli.evaluate import open_model
 from spowl_ros.sim import environment
@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument('--output', type=Path, default=Path('benchmarks/results/robustness'))
     args = parser.parse_args()
     for run in args.runs:
-        for model in sorted(run.glob(f'seed_*/{BEST}')):
+        for model in best_networks(run):
             for robot in ROBOTS:
                 measure(model, robot, args.episodes, args.workers,
                         args.output / run.name / f'{model.parent.name}_{robot}.json')
@@ -72,4 +72,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

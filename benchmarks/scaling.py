@@ -28,6 +28,7 @@ import time
 
 import psutil
 
+from benchmarks import run_command
 from spowl_ros.bags.reader import Bag
 from spowl_ros.bags.writer import BagWriter, Settings
 from spowl_ros.control import bundle
@@ -183,4 +184,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

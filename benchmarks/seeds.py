@@ -15,8 +15,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from benchmarks import tables
+from benchmarks import run_command, tables
 from benchmarks.ablation import OVER_POLICY, drive, over_policy
+from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.names import BEST
 from spowl_ros.base.seeds import VALIDATION
 from spowl_ros.cli.evaluate import open_model
@@ -43,6 +44,18 @@ def measure(model: Path, planner: str, episodes: int, workers: int, device: str 
                                               for name in ('decisions', 'updates')}})
 
 
+def best_networks(run: Path) -> list[Path]:
+    """
+    Return the files of a run's best networks: one for each seed.
+
+    :raises SpowlError: it has none
+    """
+    found = sorted([*run.glob(BEST), *run.glob(f'seed_*/{BEST}')])
+    if not found:
+        raise SpowlError(f'no {BEST} in {run}; name the --output of a `spowl train`')
+    return found
+
+
 def table(output: Path) -> list[dict[str, Any]]:
     """Return a row for every learner and planner."""
     rows = []
@@ -67,7 +80,7 @@ def main() -> None:
     args = parser.parse_args()
     for run in args.runs:
         for planner in args.planners:
-            for model in sorted([*run.glob(BEST), *run.glob(f'seed_*/{BEST}')]):
+            for model in best_networks(run):
                 measure(model, planner, args.episodes, args.workers, args.device,
                         args.output)
     rows = table(args.output)
@@ -76,4 +89,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

@@ -19,6 +19,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import run_command
 from spowl_ros.base.seeds import VALIDATION
 from spowl_ros.base.statistics import bootstrap
 from spowl_ros.sim import environment
@@ -91,4 +92,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

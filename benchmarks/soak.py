@@ -16,11 +16,11 @@ import contextlib
 import csv
 from dataclasses import asdict, dataclass
 from pathlib import Path
-import sys
 import time
 
 import psutil
 
+from benchmarks import run_command
 from benchmarks.faults import System, relieve, running, saturate
 from benchmarks.robot_stand import PRIORITY
 from spowl_ros.base.statistics import latency_ms
@@ -122,4 +122,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_command(main)

@@ -23,6 +23,7 @@ import time
 import numpy as np
 import torch
 
+from benchmarks import run_command
 from spowl_ros.training import config as configuration
 from spowl_ros.training.config import TrainConfig
 from spowl_ros.training.trainer import Trainer
@@ -123,4 +124,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

@@ -14,12 +14,12 @@ import argparse
 import contextlib
 from pathlib import Path
 import re
-import sys
 import tempfile
 from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from benchmarks import run_command
 from benchmarks.live_view import browsing, viewing
 from benchmarks.replay_pictures import EVENTFUL, EVENTFUL_SEED, IMAGES, record
 from spowl_ros.control import bundle
@@ -114,4 +114,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_command(main)

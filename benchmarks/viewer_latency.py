@@ -26,7 +26,6 @@ import multiprocessing
 import os
 from pathlib import Path
 import random
-import sys
 import tempfile
 import time
 from urllib.parse import urlsplit
@@ -35,6 +34,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import run_command
 from benchmarks.end_to_end_latency import measure, varied
 from benchmarks.faults import running
 from benchmarks.live_view import browsing, viewing
@@ -179,4 +179,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_command(main)

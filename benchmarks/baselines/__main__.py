@@ -16,6 +16,7 @@ from pathlib import Path
 import signal
 import sys
 
+from benchmarks import run_command
 from benchmarks.baselines.methods import METHODS, complete
 from benchmarks.baselines.runs import RESULT, Run, table
 from spowl_ros.base.children import pool
@@ -63,4 +64,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_command(main)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+import sys
 import tempfile
 import time
 import traceback
@@ -77,6 +78,26 @@ def crash(error: BaseException) -> str:
             continue
         return f'unexpected {said}; the traceback is in {folder / name}: please report it'
     return f'unexpected {said}; no folder takes the traceback: set ROS_LOG_DIR to one that does'
+
+
+def report(program: str, error: BaseException) -> int:
+    """Say in one line why a command did not succeed; return the exit code."""
+    if isinstance(error, KeyboardInterrupt):
+        print(f'{program}: interrupted{one_line(error)}', file=sys.stderr)
+        return INTERRUPTED
+    if isinstance(error, BrokenPipeError):  # the reader closed it, as in `spowl ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    code = SpowlError.EXIT_CODE
+    if isinstance(error, SpowlError):
+        code, text = error.EXIT_CODE, str(error)
+    elif isinstance(error, OSError):
+        where = f'{error.filename!r}: ' if error.filename is not None else ''
+        text = f'{where}{one_line(error.strerror or error)}'
+    else:
+        text = crash(error)
+    print(f'{program}: error: {text}', file=sys.stderr)
+    return code
 
 
 def log_folders() -> list[Path]:

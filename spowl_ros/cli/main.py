@@ -7,13 +7,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 import importlib
-import os
 import pkgutil
 import sys
 from typing import Protocol, cast
 
 from spowl_ros.base.environment import prepare
-from spowl_ros.base.errors import INTERRUPTED, SpowlError, crash, one_line
+from spowl_ros.base.errors import INTERRUPTED, SpowlError, report
 import spowl_ros.cli
 from spowl_ros.cli._extras import require
 from spowl_ros.cli._interrupt import INTERRUPTS
@@ -105,28 +104,8 @@ def _run(argv: Sequence[str]) -> int:
         require(args.verb, args)
         return int(args.run(args))
     except (Exception, KeyboardInterrupt) as error:
-        return _report(error)
-
-
-def _report(error: BaseException) -> int:
-    """Say in one line why a command did not succeed; return the exit code."""
-    if isinstance(error, KeyboardInterrupt) or INTERRUPTS.told:
-        more = one_line(error) if isinstance(error, KeyboardInterrupt) else ''
-        print(f'spowl: interrupted{more}', file=sys.stderr)
-        return INTERRUPTED
-    if isinstance(error, BrokenPipeError):  # the reader closed it, as in `spowl ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    code = SpowlError.EXIT_CODE
-    if isinstance(error, SpowlError):
-        code, text = error.EXIT_CODE, str(error)
-    elif isinstance(error, OSError):
-        where = f'{error.filename!r}: ' if error.filename is not None else ''
-        text = f'{where}{one_line(error.strerror or error)}'
-    else:
-        text = crash(error)
-    print(f'spowl: error: {text}', file=sys.stderr)
-    return code
+        interrupted = INTERRUPTS.told and not isinstance(error, KeyboardInterrupt)
+        return report('spowl', KeyboardInterrupt() if interrupted else error)
 
 
 if __name__ == '__main__':

@@ -45,7 +45,7 @@ from spowl_ros.robot.topics import FRAME, topics
 from spowl_ros.ros import diagnostics
 from spowl_ros.ros.callbacks import every, serve
 from spowl_ros.ros.discovery import check_one_publisher
-from spowl_ros.ros.intake import MessageInfo, sent_ago
+from spowl_ros.ros.intake import MessageInfo, too_old
 from spowl_ros.ros.last_command import publish_last
 from spowl_ros.ros.messages import build, message_class, nanoseconds
 from spowl_ros.ros.parameters import Parameters
@@ -290,10 +290,8 @@ class Adapter(Node):
     def _on_command(self, message: Float64MultiArray, info: MessageInfo) -> None:
         try:
             check_one_publisher(self, 'command')
-            age, limit = sent_ago(info), self._settings.command_timeout
-            if not abs(age) <= limit:  # it waited while this process was frozen, or on its way
-                raise SpowlError(f'it is {age:.2f} s old, limit {limit:g} s; are the clocks of '
-                                 'all machines the same?')
+            if stale := too_old(info, self._settings.command_timeout):
+                raise SpowlError(stale)
             if len(message.data) != 2 or not all(map(math.isfinite, message.data)):
                 raise SpowlError(f'{list(message.data)[:9]} is not two numbers')
         except SpowlError as error:

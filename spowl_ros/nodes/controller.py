@@ -78,7 +78,7 @@ class ControllerNodeSettings(DriverSettings):
     steady_latency: bool = fixed(True, 'delay each command until nearly all decisions would be '
                                  'ready, so that commands are as regular as the sensors; a stop '
                                  'is never delayed')
-    priority: int = priority(40)
+    priority: int = priority(40, 40)  # not above the supervisor's, unless that one is lowered
     decision_timeout: float = fixed(3.0, 'seconds for one decision after which the process ends; '
                                     'the robot stops earlier, after two control periods, unless '
                                     '`rate` is 0', low=0.1, high=600.0)

@@ -26,6 +26,7 @@ from spowl_ros.robot.command import GROUND_AXES, TWISTS, CommandFormat
 from spowl_ros.ros import diagnostics
 from spowl_ros.ros.callbacks import every
 from spowl_ros.ros.frames import Frames, prefix_of
+from spowl_ros.ros.intake import MessageInfo, too_old
 from spowl_ros.ros.messages import message_class
 from spowl_ros.ros.parameters import Parameters
 from spowl_ros.ros.qos import LATCHED
@@ -47,8 +48,8 @@ class DiffDriveSettings:
     base_frame: str = fixed('base_link', 'frame of velocities and the laser, after the namespace')
     goals: bool = fixed(True, 'send a goal, and the next goal when one is reached')
     cmd_vel_type: str = fixed('TwistStamped', 'message type of `cmd_vel`', choices=TWISTS)
-    command_timeout: float = fixed(0.25, 'seconds without a command after which the robot stops',
-                                   low=0.05, high=5.0)
+    command_timeout: float = fixed(0.25, 'seconds without a command after which the robot stops; '
+                                   'an older one is refused', low=0.05, high=5.0)
 
 
 class DiffDriveRobot(Node):
@@ -88,8 +89,10 @@ class DiffDriveRobot(Node):
         print(f'diff_drive: {self.world.goals} goals, {self.world.collisions} collisions, '
               f'least clearance {self._nearest:.2f} m', file=sys.stderr)
 
-    def _on_command(self, message: Any) -> None:
+    def _on_command(self, message: Any, info: MessageInfo) -> None:
         try:
+            if stale := too_old(info, self.settings.command_timeout):
+                raise SpowlError(stale)
             speed, turn_rate = self._format.to_command(message).tolist()
         except SpowlError as error:
             self.get_logger().error(f'{error}; the robot is stopped', throttle_duration_sec=5.0)

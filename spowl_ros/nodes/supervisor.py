@@ -45,7 +45,7 @@ from spowl_ros.ros.discovery import (
     other_publishers,
     unheard,
 )
-from spowl_ros.ros.intake import MessageInfo, sent_ago
+from spowl_ros.ros.intake import MessageInfo, sent_ago, too_old
 from spowl_ros.ros.last_command import publish_last
 from spowl_ros.ros.lifecycle import DriverSettings, ManagedNode, priority
 from spowl_ros.ros.messages import build, message_class
@@ -74,7 +74,7 @@ class SupervisorNodeSettings(DriverSettings):
     rate: float = fixed(1.0, "speed of the node's clock relative to a steady clock; 0: lock-step, "
                         'where nothing counts as silent; values other than 1 need `simulation`',
                         low=0.0, high=1000.0)
-    priority: int = priority(45)
+    priority: int = priority(45, 90)
     command_type: str = setting('Float64MultiArray', 'message type of both commands',
                                 choices=tuple(COMMAND_TYPES))
     estop_timeout: float = fixed(0.5, 'seconds without a message on `estop` after which the robot '
@@ -263,20 +263,11 @@ class SupervisorNode(ManagedNode[SupervisorNodeSettings]):
         return self._binding.refusal(publishers, bytes(gid['data']) if gid else None)
 
     def _stale(self, info: MessageInfo, now: float) -> str:
-        """
-        Return why a command is too old to obey, or an empty text.
-
-        It may have waited in a queue while this process was frozen, or in the network.
-        """
-        limit = self._limits.silence / self._rate
+        """Return why a command is too old to obey, or an empty text."""
         self._notice_freeze(now)
-        age = sent_ago(info)
-        if age > (now - self._frozen) / self._rate:
+        if (now - self._frozen) / self._rate < sent_ago(info) < math.inf:
             return 'a command from before the supervisor was frozen'
-        if abs(age) <= limit:
-            return ''
-        return (f'a command {age:.2f} s old, limit {limit:.2f} s; are the clocks of all machines '
-                'the same?')
+        return too_old(info, self._limits.silence / self._rate)
 
     def _notice_freeze(self, now: float) -> None:
         """Record when this process did not run for longer than the limit of silence."""
@@ -352,9 +343,9 @@ class SupervisorNode(ManagedNode[SupervisorNodeSettings]):
         return 'stopped until released'
 
     def _on_estop(self, message: Bool, info: MessageInfo) -> None:
-        now, age, doubt = time.monotonic(), sent_ago(info), ''
-        if self.settings.rate > 0.0 and not abs(age) <= self.settings.estop_timeout:
-            doubt = f'a message {age:.2f} s old; are the clocks of all machines the same?'
+        now, doubt = time.monotonic(), ''
+        if self.settings.rate > 0.0:
+            doubt = too_old(info, self.settings.estop_timeout)
         try:
             check_one_publisher(self, 'estop')
         except SpowlError as error:  # one may hide that the other is pressed or silent

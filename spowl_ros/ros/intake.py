@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
+import math
 import threading
 import time
 from typing import Any
@@ -109,9 +110,26 @@ def waiting(subscription: Subscription[Any]) -> Iterator[tuple[Any, MessageInfo]
 
 
 def sent_ago(info: MessageInfo) -> float:
-    """Return the seconds since a message was sent, by system clocks; 0 if nobody knows."""
+    """Return the seconds since a message was sent, by system clocks; infinite if nobody knows."""
     sent_ns = int(info['source_timestamp'] or 0)
-    return (time.time_ns() - sent_ns) * 1e-9 if sent_ns else 0.0
+    return (time.time_ns() - sent_ns) * 1e-9 if sent_ns else math.inf
+
+
+def too_old(info: MessageInfo, limit: float) -> str:
+    """
+    Return why a message is too old to obey, or from the future, or an empty text.
+
+    It may have waited in a queue while this process was frozen, or in the network.
+
+    :param limit: seconds
+    """
+    age = sent_ago(info)
+    if abs(age) <= limit:
+        return ''
+    if math.isinf(age):
+        return 'a message that does not say when it was sent; use another ROS middleware'
+    return (f'a message {age:.2f} s old, limit {limit:.2f} s; are the clocks of all machines the '
+            'same?')
 
 
 def waited(info: MessageInfo) -> float:

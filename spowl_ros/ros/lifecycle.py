@@ -47,11 +47,11 @@ class DriverSettings:
         return replace(self, **{name: getattr(now, name) for name in self.AT_RUN_TIME}) != now
 
 
-def priority(default: int) -> Any:
-    """Declare the real-time priority of a node; the supervisor's is above the controller's."""
+def priority(default: int, high: int) -> Any:
+    """Declare the real-time priority of a node."""
     return fixed(
         default, 'real-time priority (SCHED_FIFO) of the whole process where `rate` is not 0 and '
-        'the system allows it; 0: ordinary', low=0, high=90)
+        'the system allows it; 0: ordinary', low=0, high=high)
 
 
 S = TypeVar('S', bound=DriverSettings)

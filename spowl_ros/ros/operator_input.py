@@ -20,7 +20,7 @@ from spowl_ros.control.operator import OperatorCommands, OperatorSettings
 from spowl_ros.robot.command import CommandFormat
 from spowl_ros.ros.callbacks import serve
 from spowl_ros.ros.discovery import check_one_publisher, unheard
-from spowl_ros.ros.intake import MessageInfo, sent_ago
+from spowl_ros.ros.intake import MessageInfo, too_old
 from spowl_ros.ros.messages import message_class
 from spowl_ros.ros.process import LOG_PERIOD_S
 
@@ -61,12 +61,11 @@ class OperatorInput:
 
     def _on_message(self, hear: Callable[[Any, float], None], message: Any, info: MessageInfo
                     ) -> None:
-        now, age = time.monotonic(), sent_ago(info)
+        now = time.monotonic()
         try:
             check_one_publisher(self._node, self._topic)
-            if not abs(age) <= self._timeout:  # it waited while this process was frozen
-                raise SpowlError(f'a message {age:.2f} s old, limit {self._timeout:g} s; are the '
-                                 'clocks of all machines the same?')
+            if stale := too_old(info, self._timeout):
+                raise SpowlError(stale)
             hear(message, now)
         except SpowlError as error:
             self.operator.mishear(now)

@@ -43,8 +43,6 @@ from spowl_ros.supervisor.rules import Supervised
 ROBOT = 'limits: {x: 1.0, z: 1.0}\ncommand: {stop_ramp: 1.0}\n'
 KINDS = {'controller': ControllerNode, 'supervisor': SupervisorNode}
 WAIT_S = 10.0
-NOW: dict[str, Any] = {'source_timestamp': 0}
-"""Information of a message of which nobody knows when it was sent."""
 
 
 @pytest.fixture
@@ -68,6 +66,11 @@ def make(untrained_bundle: Path, ros_domain: int, tmp_path: Path,
         node.close()
         node.destroy_node()
     rclpy.try_shutdown()
+
+
+def sent_now() -> dict[str, Any]:
+    """Return the information of a message that is sent now."""
+    return {'source_timestamp': time.time_ns()}
 
 
 def wait(condition: Callable[[], object]) -> None:
@@ -318,8 +321,7 @@ def test_a_command_in_progress_does_not_follow_the_stop_of_the_end(
 
     monkeypatch.setattr(node, '_refusal', judge)
     command = Float64MultiArray(data=[0.05, 1.0])
-    executor = threading.Thread(target=node._on_command, args=(
-        command, {'source_timestamp': time.time_ns()}))
+    executor = threading.Thread(target=node._on_command, args=(command, sent_now()))
     executor.start()
     assert began.wait(WAIT_S)
     node.close()
@@ -363,7 +365,7 @@ def test_a_limit_is_a_part_of_the_speed_behind_the_adapter(
     monkeypatch.setattr(node._command, 'publish',
                         lambda message: commands.append(list(message.data)))
     monkeypatch.setattr(node, '_refusal', lambda info: '')
-    node._on_command(Float64MultiArray(data=[1.0, -0.5]), {'source_timestamp': time.time_ns()})
+    node._on_command(Float64MultiArray(data=[1.0, -0.5]), sent_now())
     assert commands[-1] == pytest.approx([sent, -0.5])
 
 
@@ -455,6 +457,21 @@ def test_an_estop_that_waited_is_not_alive(make: Callable[..., Any]) -> None:
     assert 'released' in node._on_release(Trigger.Request())
 
 
+def test_a_message_that_does_not_say_when_it_was_sent_holds_the_robot(
+        make: Callable[..., Any]) -> None:
+    """A middleware that sends no times cannot show that a message is no old one."""
+    node = make('supervisor', start_held='false', simulation='true')
+    node.trigger_configure()
+    node.trigger_activate()
+    unknown = {'source_timestamp': 0}
+    node._on_command(Float64MultiArray(data=[0.05, 1.0]), unknown)
+    assert 'does not say when' in node._last.reason
+    node._on_command(Float64MultiArray(data=[0.05, 1.0]), sent_now())
+    assert node._last.reason == ''
+    node._on_estop(Bool(data=False), unknown)
+    assert node._latch.held and 'does not say when' in node._latch.reason
+
+
 def test_an_estop_that_is_needed_and_not_there_holds_the_robot(make: Callable[..., Any]) -> None:
     """Where its node died while the supervisor was away, nobody can release the robot."""
     node = make('supervisor', start_held='false', require_estop='true')
@@ -462,7 +479,7 @@ def test_an_estop_that_is_needed_and_not_there_holds_the_robot(make: Callable[..
     assert node._latch.held and 'this robot needs one' in node._latch.reason
     time.sleep(RELEASE_AFTER_S)
     assert 'this robot needs one' in refused_release(node)
-    node._on_estop(Bool(data=False), NOW)
+    node._on_estop(Bool(data=False), sent_now())
     assert 'released' in node._on_release(Trigger.Request())
 
 
@@ -594,7 +611,7 @@ def test_the_adapters_stop_is_its_last_command_while_a_listener_hangs(
 
     def drive() -> None:
         while not ended.wait(0.01):
-            wheels._on_command(Float64MultiArray(data=[1.0, 0.0]), NOW)
+            wheels._on_command(Float64MultiArray(data=[1.0, 0.0]), sent_now())
             wheels._command()
 
     executor = threading.Thread(target=drive)
@@ -611,17 +628,17 @@ def test_the_adapter_obeys_neither_of_two_who_command(wheels: Adapter) -> None:
     command = Float64MultiArray(data=[1.0, 0.0])
     supervisor = wheels.create_publisher(Float64MultiArray, 'command', 1)
     wait(lambda: wheels.count_publishers('command') == 1)
-    wheels._on_command(command, NOW)
+    wheels._on_command(command, sent_now())
     wheels._command()
     assert wheels._drive.speed > 0.0
     stranger = wheels.create_publisher(Float64MultiArray, 'command', 1)
     wait(lambda: wheels.count_publishers('command') == 2)
-    wheels._on_command(command, NOW)
+    wheels._on_command(command, sent_now())
     wheels._command()
     assert wheels._drive.speed == 0.0
     wheels.destroy_publisher(stranger)
     wait(lambda: wheels.count_publishers('command') == 1)
-    wheels._on_command(command, NOW)
+    wheels._on_command(command, sent_now())
     wheels._command()
     assert wheels._drive.speed > 0.0
     wheels.destroy_publisher(supervisor)
@@ -644,7 +661,7 @@ def test_the_adapter_obeys_no_command_that_waited(wheels: Adapter) -> None:
 
     wheels.set_parameters([Parameter('command_timeout', value=0.5)])
     pause = 1.0
-    assert not obeys() and 's old, limit 0.5 s' in wheels._refused['command'][1]
+    assert not obeys() and 's old, limit 0.50 s' in wheels._refused['command'][1]
     wheels._command()
     assert wheels._drive.speed == 0.0
     wheels.set_parameters([Parameter('command_timeout', value=5.0)])
@@ -658,7 +675,7 @@ def test_the_adapter_obeys_no_command_that_waited(wheels: Adapter) -> None:
 def test_the_adapter_brakes_without_thrust(wheels: Adapter, turn: float) -> None:
     """Where the supervisor lets only the turn pass, the robot turns on the spot at once."""
     for thrust, moves in ((1.0, True), (0.0, False)):
-        wheels._on_command(Float64MultiArray(data=[thrust, turn]), NOW)
+        wheels._on_command(Float64MultiArray(data=[thrust, turn]), sent_now())
         wheels._command()
         assert (wheels._drive.speed != 0.0) is moves
     assert (wheels._drive.turn_rate != 0.0) is (turn != 0.0)
@@ -668,7 +685,7 @@ def test_the_adapter_does_not_drive_where_its_laser_does_not_look(wheels: Adapte
     """Behind a laser of 270 degrees it turns, but does not move; nor ahead by one of a few."""
     def speed(thrust: float) -> tuple[bool, bool]:
         wheels._drive.stop()
-        wheels._on_command(Float64MultiArray(data=[thrust, 0.5]), NOW)
+        wheels._on_command(Float64MultiArray(data=[thrust, 0.5]), sent_now())
         wheels._command()
         return wheels._drive.speed != 0.0, wheels._drive.turn_rate != 0.0
 
