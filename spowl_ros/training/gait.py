@@ -26,6 +26,8 @@ from spowl_ros.control.contract import SCAN_RANGE, Contract
 SENSED = ('joint_position', 'joint_velocity', 'contact_force')
 """Sensors that give the phase, in the order of `Gait.sensed`."""
 _VELOCITY_LIMIT = 20.0
+_UNDECIDED = 0.125
+"""Mean sine of the angle from obstacles ahead to the goal below which neither side is better."""
 
 Stroke = tuple[float, float, float]
 """Mean and amplitudes of the phase's cosine and sine."""
@@ -38,7 +40,7 @@ class Avoidance:
     push: float
     """Weight of the direction away from an obstacle that the robot touches, beside the goal's."""
     slide: float
-    """Weight of the direction past an obstacle on the way."""
+    """Weight of the direction past obstacles on the way, all of them on the same side."""
     radius: float
     """Distance between centres, metres, at which an obstacle has its full weight."""
     reach: float
@@ -138,10 +140,14 @@ class Gait:
         beyond = (SCAN_RANGE * (1 - closeness) - avoidance.radius).clamp(min=0.0)
         weight = torch.exp(-beyond / avoidance.reach) * (closeness > 0)
         ahead = (goal @ directions.T).clamp(min=0.0)
-        side = torch.sign(goal[:, 1:] * directions[:, 0] - goal[:, :1] * directions[:, 1])
+        blocking = weight * ahead
+        goal_to_left = goal[:, 1:] * directions[:, 0] - goal[:, :1] * directions[:, 1]
+        mean = ((blocking * goal_to_left).sum(dim=-1, keepdim=True)
+                / blocking.sum(dim=-1, keepdim=True).clamp(min=1e-6))
+        side = torch.tanh(mean / _UNDECIDED)
         left = torch.stack([-directions[:, 1], directions[:, 0]], dim=-1)
         return _unit(goal - avoidance.push * weight @ directions
-                     + avoidance.slide * (weight * ahead * side) @ left)
+                     + avoidance.slide * side * blocking @ left)
 
 
 def _unit(vector: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from spowl_ros.control.contract import SCAN_RANGE
 from spowl_ros.sim import environment
 from spowl_ros.training import config as configuration
 from spowl_ros.training.config import GuideConfig
-from spowl_ros.training.gait import Gait, GaitConfig, load
+from spowl_ros.training.gait import Avoidance, Gait, GaitConfig, load
 from spowl_ros.training.trainer import Trainer
 
 ROBOTS = 'Ant', 'Doggo'
@@ -77,6 +77,21 @@ def test_heading_bends_around_obstacles() -> None:
     torch.testing.assert_close(open_, torch.tensor([1.0, 0.0]), atol=1e-5, rtol=0)
     assert touching[0] < 0.0
     assert left[1] < -0.1
+
+
+def test_obstacles_ahead_are_passed_on_one_side() -> None:
+    """Where each had a side of its own, those left and right of the way cancelled out."""
+    contract = environment.contract('SafetyDoggoGoal1-v0')
+    gait = Gait(replace(shipped('Doggo'), avoidance=Avoidance(0.0, 1.0, 0.35, 0.1)), contract)
+    goal, hazards = contract.slices['goal_lidar'], contract.slices['hazards_lidar']
+    obs = torch.zeros(2, contract.size)
+    obs[:, [goal.start, goal.stop - 1]] = 0.5  # ahead
+    closer, farther = 1.0 - 0.35 / SCAN_RANGE, 1.0 - 0.45 / SCAN_RANGE
+    obs[0, hazards.start], obs[0, hazards.stop - 1] = closer, farther  # left, right
+    obs[1, hazards.start], obs[1, hazards.stop - 1] = farther, closer
+    right, left = gait.heading(obs)
+    assert right[1] < -0.5 and left[1] > 0.5
+    torch.testing.assert_close(right * torch.tensor([1.0, -1.0]), left)
 
 
 @pytest.mark.parametrize(('change', 'reason'), [
