@@ -92,7 +92,7 @@ def _origin(bundle: Bundle) -> Iterator[tuple[str, Any]]:
         if name in made:
             yield name, made[name]
     if {'p50', 'p99'} <= set(latency):
-        yield 'one plan takes', f'{latency["p50"]:.1f} ms, p99 {latency["p99"]:.1f} ms'
+        yield 'one decision takes', f'{latency["p50"]:.1f} ms, p99 {latency["p99"]:.1f} ms'
     settings = bundle.settings
     kind = 'off (planner.kind turns it on)' if settings.kind == 'policy' else settings.kind
     yield 'planner', (f'{kind}, {settings.iterations} iterations of {settings.samples} + '
