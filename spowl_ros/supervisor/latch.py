@@ -31,7 +31,7 @@ class Latch:
     def restart(self) -> None:
         """End a release, as a start does; a stop stays what it is."""
         if self._held_at_start and not self.held:
-            self.held, self.reason = True, 'held since the start; ~/release lets it drive'
+            self.held, self.reason = True, 'held since it was activated; ~/release lets it drive'
 
     def stop(self, now: float, who: str, reason: str = 'stopped by an operator') -> None:
         """Hold from now on; `now` is the steady clock, seconds."""

@@ -33,7 +33,7 @@ from spowl_ros.base.settings import swept
 from spowl_ros.training import config as configuration
 from spowl_ros.training.config import TrainConfig
 from spowl_ros.training.progress import FILE, STEP, read_rows, resumable
-from spowl_ros.training.trainer import CHECKPOINT, LEARNERS, Trainer, new_run
+from spowl_ros.training.trainer import CHECKPOINT, LEARNERS, Trainer, refuse_a_run, written_to
 
 log = logging.getLogger(__name__)
 
@@ -143,7 +143,8 @@ class Population:
             configs = {name: configuration.resumed(config, overrides)
                        for name, config in _stored(directory).items()}
         else:
-            with new_run(directory):
+            refuse_a_run(directory)
+            with written_to(directory):
                 directory.mkdir(parents=True, exist_ok=True)
                 write_whole(directory / LEARNERS, json.dumps(
                     {name: config.to_dict() for name, config in configs.items()},

@@ -46,16 +46,16 @@ REPORTED = ('loss', 'consistency_loss', 'reward_loss', 'cost_loss', 'reward_valu
 log = logging.getLogger(__name__)
 
 
-@contextlib.contextmanager
-def new_run(directory: Path) -> Iterator[None]:
-    """
-    Prepare the directory of a new run in the block.
-
-    :raises SpowlError: it holds a run, or cannot be written to
-    """
+def refuse_a_run(directory: Path) -> None:
+    """Raise SpowlError if a directory, in which a new run is to begin, holds a run."""
     if (directory / LEARNERS).exists() or (directory / CHECKPOINT).exists():
         raise SpowlError(f'{directory} already holds a run; continue it with --resume or '
                          'choose another directory')
+
+
+@contextlib.contextmanager
+def written_to(directory: Path) -> Iterator[None]:
+    """Say of an error in the block, which writes to a directory, that it cannot be written to."""
     try:
         yield
     except OSError as error:
@@ -77,17 +77,18 @@ class Trainer:
 
     def __init__(self, config: TrainConfig | dict[str, TrainConfig], directory: Path) -> None:
         configs = {'': config} if isinstance(config, TrainConfig) else config
-        with new_run(directory):
-            for name in configs:
-                (directory / name).mkdir(parents=True, exist_ok=True)
-                # of a run without a checkpoint
-                (directory / name / FILE).unlink(missing_ok=True)
+        refuse_a_run(directory)
         with self._building(configs, directory):
             for member, networks in zip(self.members, self.learners.weights.members, strict=True):
                 if member.config.initial:
                     initial.start_from(Path(member.config.initial), networks,
                                        self.collector.contract)
             self.learners.averages.follow(self.learners.weights, 1.0)
+            with written_to(directory):
+                for member in self.members:
+                    member.directory.mkdir(parents=True, exist_ok=True)
+                    # of a run without a checkpoint
+                    (member.directory / FILE).unlink(missing_ok=True)
 
     @classmethod
     def resume(cls, directory: Path, overrides: list[str]) -> Trainer:

@@ -493,7 +493,7 @@ def test_a_release_ends_with_the_deactivation(make: Callable[..., Any]) -> None:
         assert 'released' in node._on_release(Trigger.Request())
         assert not node._latch.held
         node.trigger_deactivate()
-        assert node._latch.held and 'held since the start' in node._latch.reason
+        assert node._latch.held and 'held since it was activated' in node._latch.reason
         node.trigger_cleanup()
 
 

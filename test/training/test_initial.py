@@ -116,3 +116,12 @@ def test_training_starts_from_a_bundle(device: str, untrained_bundle: Path, tiny
     for networks in (trainer.learners.weights.members[0], trainer.learners.averages.members[0]):
         for name, value in networks.state_dict().items():
             assert torch.equal(value.cpu(), wanted[name]), name
+
+
+def test_a_refused_training_leaves_no_folder(untrained_bundle: Path, tiny: TrainConfig,
+                                             tmp_path: Path) -> None:
+    """A run that cannot begin leaves nothing behind; the folder may be used by the next."""
+    config = replace(tiny, initial=str(untrained_bundle))
+    with pytest.raises(SpowlError, match='do not fit this configuration'):
+        Trainer(config, tmp_path / 'runs' / 'first')
+    assert not (tmp_path / 'runs').exists()
