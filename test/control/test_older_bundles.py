@@ -21,7 +21,7 @@ from spowl_ros.control.plan import Plan
 from spowl_ros.control.planner import Planner
 from spowl_ros.control.planner_settings import PlannerSettings
 
-SHIPPED = Path(__file__).resolve().parents[2] / 'models' / 'SafetyCarGoal1-v0'
+SHIPPED = Path(__file__).resolve().parents[2] / 'models' / 'SafetyPointGoal2-v0'
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,9 @@ def test_former_names_of_settings_are_known(older: Bundle) -> None:
     """Bundles, recordings and configurations that say seed mean what fills the mean today."""
     settings = older.settings
     assert settings.fill == 'policy'
-    assert json.loads((SHIPPED / 'manifest.json').read_text())['planner']['settings'][
-        'seed'] == 'policy'
+    named = settings.to_dict()
+    named['seed'] = named.pop('fill')
+    assert PlannerSettings.from_dict(named) == settings
     assert settings.at_run_time({'seed': 'policy'}) == settings
     with pytest.raises(SpowlError, match="'fill' is fixed"):
         settings.at_run_time({'seed': 'zero'})
