@@ -82,23 +82,29 @@ def looks(beams: int, first: float, increment: float, yaw: float) -> tuple[bool,
     return bool(ahead), bool(back)
 
 
-def obstacles(points: NDArray[np.float64], hazard_radius: float,
-              robot_radius: float) -> NDArray[np.float64]:
+def obstacles(points: NDArray[np.float64], hazard_radius: float, robot_radius: float,
+              sectors: int) -> NDArray[np.float64]:
     """
     Return centres, shape (m, 2), of round hazards that represent a laser's hits.
 
-    Hits in beam order are cut into pieces no wider than a hazard. Each piece becomes one hazard
-    in the direction of its nearest hit. It lies behind the hit, so that the robot's hull touches
-    the hit exactly when its centre enters the hazard. A wall becomes a row of hazards.
+    Hits in beam order are cut into pieces, no wider than a hazard and no wider than a sector as
+    seen from the robot: a near hit on one side must not stand for one on another. Each piece
+    becomes one hazard in the direction of its nearest hit. It lies behind the hit, so that the
+    robot's hull touches the hit exactly when its centre enters the hazard. A wall becomes a row
+    of hazards.
 
     :param points: shape (n, 2), metres, in robot axes
     :param hazard_radius: distance of the robot's centre to a hazard's centre that costs, metres
     :param robot_radius: of the circle around the hull, metres
+    :param sectors: number of the scan's sectors
     """
     centres = []
+    bearings = np.arctan2(points[:, 1], points[:, 0])
     start = 0
     for index in range(1, len(points) + 1):
-        if index < len(points) and math.dist(points[index], points[start]) <= 2 * hazard_radius:
+        if (index < len(points) and math.dist(points[index], points[start]) <= 2 * hazard_radius
+                and abs(math.remainder(bearings[index] - bearings[start], 2.0 * math.pi))
+                <= 2.0 * math.pi / sectors):
             continue
         piece = points[start:index]
         distances = np.hypot(piece[:, 0], piece[:, 1])
@@ -146,7 +152,9 @@ def read_laser(message: Any, mounting: tuple[float, float, float],
     """
     Return the points that a sensor_msgs/LaserScan hit, as `laser_points` does.
 
-    A hit too near to be measured counts where it is nearest to the robot without being in it.
+    A hit too near to be measured counts where it is nearest to the robot without being in it. A
+    laser within the hull has no hit there: it would stand on the laser's side of the robot, not in
+    its beam's direction.
 
     :param robot_radius: of the circle around the hull, metres
     :raises InvalidReading: a part of the message has no clear meaning
@@ -154,7 +162,9 @@ def read_laser(message: Any, mounting: tuple[float, float, float],
     ranges = checked_ranges(message)
     first, increment = float(message.angle_min), float(message.angle_increment)
     hull = hull_ranges(first + increment * np.arange(ranges.size), mounting, robot_radius)
-    nearest = np.minimum(hull, max(float(message.range_min), _LEAST))  # 0 has no direction
+    if math.hypot(*mounting[:2]) < robot_radius:  # -Inf too
+        ranges = np.maximum(ranges, hull)
+    nearest = np.minimum(hull, float(message.range_min))
     return laser_points(np.where(ranges == -np.inf, nearest, ranges), first, increment, mounting)
 
 
@@ -273,7 +283,7 @@ def sense_obstacles(hits: NDArray[np.float64], hazard_radius: float, robot_radiu
 
     A laser cannot tell vases from hazards: every hit counts as a hazard to avoid.
     """
-    centres = obstacles(hits, hazard_radius, robot_radius)
+    centres = obstacles(hits, hazard_radius, robot_radius, sectors)
     return {'hazards_lidar': sector_closeness(centres[:, 0], centres[:, 1], sectors),
             'vases_lidar': np.zeros(sectors)}
 

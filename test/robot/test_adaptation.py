@@ -81,7 +81,7 @@ def test_one_post_is_one_hazard() -> None:
     world.posts = np.array([[1.0, 0.0]])
     ranges = world.scan(360, 5.0)
     points = adaptation.laser_points(ranges, -math.pi, 2 * math.pi / 360, (0, 0, 0))
-    centres = adaptation.obstacles(points, HAZARD_RADIUS, ROBOT_RADIUS)
+    centres = adaptation.obstacles(points, HAZARD_RADIUS, ROBOT_RADIUS, 16)
     assert centres.shape == (1, 2)
     expected = 1.0 - POST_RADIUS + HAZARD_RADIUS - ROBOT_RADIUS
     np.testing.assert_allclose(centres[0], [expected, 0.0], atol=0.01)
@@ -93,7 +93,7 @@ def test_every_hit_is_covered() -> None:
         world = DiffDriveWorld(seed)
         ranges = world.scan(360, 5.0)
         points = adaptation.laser_points(ranges, -math.pi, 2 * math.pi / 360, (0, 0, 0))
-        centres = adaptation.obstacles(points, HAZARD_RADIUS, ROBOT_RADIUS)
+        centres = adaptation.obstacles(points, HAZARD_RADIUS, ROBOT_RADIUS, 16)
         nearest = np.hypot(*centres.T).min() - HAZARD_RADIUS
         assert math.isclose(nearest, world.clearance(), abs_tol=0.01)
 
@@ -104,7 +104,7 @@ def test_a_hit_within_the_hull_is_touched_and_on_its_side(distance: float, radiu
                                                           bearing: float) -> None:
     """However great the radius, a hit within it is a hazard that costs, where it was hit."""
     hit = distance * np.array([[math.cos(bearing), math.sin(bearing)]])
-    centre, = adaptation.obstacles(hit, HAZARD_RADIUS, radius)
+    centre, = adaptation.obstacles(hit, HAZARD_RADIUS, radius, 16)
     assert np.hypot(*centre) <= HAZARD_RADIUS
     assert math.atan2(centre[1], centre[0]) == pytest.approx(bearing)
     seen = adaptation.sense_obstacles(hit, HAZARD_RADIUS, radius, 16)['hazards_lidar']
@@ -115,7 +115,7 @@ def test_wall_becomes_a_row() -> None:
     """A wall two metres long, half a metre ahead, has no gap that the robot could see."""
     y = np.linspace(-1.0, 1.0, 200)
     wall = np.stack([np.full_like(y, 0.5), y], axis=1)
-    centres = adaptation.obstacles(wall, HAZARD_RADIUS, ROBOT_RADIUS)
+    centres = adaptation.obstacles(wall, HAZARD_RADIUS, ROBOT_RADIUS, 16)
     assert len(centres) >= 5
     gaps = np.hypot(*np.diff(centres, axis=0).T)
     assert gaps.max() < 4 * HAZARD_RADIUS
@@ -125,7 +125,7 @@ def test_nothing_seen_is_nothing() -> None:
     """Infinite ranges are no obstacles."""
     points = adaptation.laser_points(np.full(4, np.inf), 0.0, 0.1, (0, 0, 0))
     assert points.shape == (0, 2)
-    assert adaptation.obstacles(points, HAZARD_RADIUS, ROBOT_RADIUS).shape == (0, 2)
+    assert adaptation.obstacles(points, HAZARD_RADIUS, ROBOT_RADIUS, 16).shape == (0, 2)
 
 
 def test_mounting_of_the_laser() -> None:
