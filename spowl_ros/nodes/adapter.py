@@ -118,6 +118,8 @@ class Adapter(Node):
         self._looks = (False, False)
         """Whether the laser sees ahead, and back."""
         self._leaps = adaptation.Leaps()
+        self._frames: dict[str, str] = {}
+        """Topic to the frames of its first message."""
         self._stamps = {topic: Stamps(_OLDEST_NS, _FUTURE_NS) for topic in ('scan', 'odom')}
         contract = adaptation.makeable(read_contract(
             Path(self._settings.model), of_key(self._settings.require_signature)))
@@ -163,7 +165,7 @@ class Adapter(Node):
     def _on_scan(self, message: LaserScan) -> None:
         s = self._settings
         try:
-            self._check_origin('scan', message)
+            self._check_origin('scan', message, message.header.frame_id)
             hits = adaptation.read_laser(message, (s.laser_x, s.laser_y, s.laser_yaw),
                                          s.robot_radius)
         except InvalidReading as error:
@@ -178,7 +180,8 @@ class Adapter(Node):
         stamp = message.header.stamp
         seconds = stamp.sec + 1e-9 * stamp.nanosec
         try:
-            self._check_origin('odom', message)
+            self._check_origin('odom', message, f'{message.header.frame_id}, '
+                               f'of {message.child_frame_id or "a body without a frame"}')
             motion = adaptation.read_odometry(message)
         except InvalidReading as error:
             self._refuse('odom', error)
@@ -203,13 +206,19 @@ class Adapter(Node):
             self._publish(stamp, adaptation.sense_goal(
                 (goal.x, goal.y), motion.x, motion.y, motion.heading, self._sectors))
 
-    def _check_origin(self, topic: str, message: Any) -> None:
+    def _check_origin(self, topic: str, message: Any, frames: str) -> None:
         """
-        Check a message's stamp, and that its topic has one publisher.
+        Check a message's stamp and frames, and that its topic has one publisher.
 
-        :raises InvalidReading: a bad stamp; or several publishers, which may contradict each other
+        :param frames: a text; the first one heard holds for as long as this node runs
+        :raises InvalidReading: a bad stamp; or several publishers, which may contradict each
+            other; or other frames, as where one relay publishes what two lasers see
         """
         check_one_publisher(self, topic)
+        known = self._frames.setdefault(topic, frames)
+        if frames != known:
+            raise InvalidReading(f'{topic} comes in frame {frames}, before it was {known}; '
+                                 'restart the adapter if this is right')
         self._stamps[topic].check(nanoseconds(message.header.stamp),
                                   self.get_clock().now().nanoseconds)
 
@@ -290,6 +299,7 @@ class Adapter(Node):
     def _on_command(self, message: Float64MultiArray, info: MessageInfo) -> None:
         try:
             check_one_publisher(self, 'command')
+            self._check_alone()
             if stale := too_old(info, self._settings.command_timeout):
                 raise SpowlError(stale)
             if len(message.data) != 2 or not all(map(math.isfinite, message.data)):
@@ -300,6 +310,17 @@ class Adapter(Node):
             return
         self._thrust, self._turn = message.data
         self._commanded = time.monotonic()
+
+    def _check_alone(self) -> None:
+        """
+        Check that nobody else commands the wheels, who would hear both.
+
+        :raises InvalidReading: somebody does
+        """
+        try:
+            check_one_publisher(self, adaptation.OUTPUT)
+        except InvalidReading as error:
+            raise InvalidReading(f'{self._cmd_vel.topic_name} has {error}') from None
 
     def _command(self) -> None:
         """Carry out the last command while it is recent and there is an errand."""

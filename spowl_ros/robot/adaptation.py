@@ -219,7 +219,7 @@ class Leaps:
         :raises InvalidReading: no robot on the ground gets from there to here in that time
         """
         before, self._last = self._last, (motion, seconds)
-        if before is None or before[0].frame != motion.frame:
+        if before is None:
             return
         way = math.hypot(motion.x - before[0].x, motion.y - before[0].y)
         passed = abs(seconds - before[1])

@@ -15,9 +15,12 @@ from types import SimpleNamespace
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
+from geometry_msgs.msg import TwistStamped
+from nav_msgs.msg import Odometry
 import numpy as np
 import pytest
 import rclpy
+from rclpy.duration import Duration
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
@@ -642,6 +645,47 @@ def test_the_adapter_obeys_neither_of_two_who_command(wheels: Adapter) -> None:
     wheels._command()
     assert wheels._drive.speed > 0.0
     wheels.destroy_publisher(supervisor)
+
+
+def test_the_adapter_stands_where_another_commands_the_wheels(wheels: Adapter) -> None:
+    """The wheels would hear both; the adapter cannot overrule the other, but says who it is."""
+    command = Float64MultiArray(data=[1.0, 0.0])
+    teleop = wheels.create_publisher(TwistStamped, 'cmd_vel', 1)
+    wait(lambda: wheels.count_publishers('cmd_vel') == 2)
+    wheels._on_command(command, sent_now())
+    wheels._command()
+    assert wheels._drive.speed == 0.0
+    assert '/cmd_vel has 2 publishers (/adapter, /adapter)' in wheels._refused['command'][1]
+    wheels.destroy_publisher(teleop)
+    wait(lambda: wheels.count_publishers('cmd_vel') == 1)
+    wheels._on_command(command, sent_now())
+    wheels._command()
+    assert wheels._drive.speed > 0.0
+
+
+@pytest.mark.parametrize('topic', ['scan', 'odom', 'child'])
+def test_the_adapter_takes_one_frame_only(wheels: Adapter, topic: str) -> None:
+    """The mounting is that of one laser: a relay of two has one publisher, but two frames."""
+    wheels._frames.clear()
+    stamp = wheels.get_clock().now()
+
+    def refused(frame: str) -> bool:
+        nonlocal stamp
+        wheels._refused.clear()
+        stamp += Duration(nanoseconds=10**6)
+        header = Header(frame_id=frame, stamp=stamp.to_msg())
+        if topic == 'scan':
+            wheels._on_scan(LaserScan(
+                header=header, angle_min=-math.pi, angle_max=math.pi, angle_increment=math.pi / 8,
+                range_min=0.05, range_max=5.0, ranges=[1.0] * 17))
+        else:
+            message = Odometry(header=header, child_frame_id='base_link')
+            if topic == 'child':
+                message.header.frame_id, message.child_frame_id = 'odom', frame
+            wheels._on_odom(message)
+        return any('before it was' in reason for _, reason, _ in wheels._refused.values())
+
+    assert not refused('front') and refused('rear') and not refused('front')
 
 
 def test_the_adapter_obeys_no_command_that_waited(wheels: Adapter) -> None:
