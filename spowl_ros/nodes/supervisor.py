@@ -180,6 +180,7 @@ class SupervisorNode(ManagedNode[SupervisorNodeSettings]):
         self.refuse_others(self._robot.command.topic)
         self.keep_time(self._rate, self.settings.priority)
         self._say_margin()
+        self._latch.restart()
         self._limits.start(self._now())
         self._sent = self._awake = self._now()
         self._frozen = -math.inf
@@ -373,6 +374,9 @@ class SupervisorNode(ManagedNode[SupervisorNodeSettings]):
             self._send(self._supervision.stopped(complaint, self._now()))
 
     def _on_release(self, _: Trigger.Request) -> str:
+        if not self.active:
+            raise SpowlError('the supervisor is not active, and a release counts from its '
+                             'activation on; activate it, then release')
         now = time.monotonic()
         self._look_for_estop()
         refusal = self._estop.refusal(now) or self._latch.release(

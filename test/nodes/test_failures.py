@@ -372,6 +372,14 @@ def test_a_limit_is_a_part_of_the_speed_behind_the_adapter(
     assert commands[-1] == pytest.approx([sent, -0.5])
 
 
+def activated(make: Callable[..., Any], **parameters: object) -> Any:
+    """Return an active supervisor that does not hold the robot from the start."""
+    node = make('supervisor', start_held='false', **parameters)
+    node.trigger_configure()
+    node.trigger_activate()
+    return node
+
+
 def refused_release(node: Any) -> str:
     """Return why a supervisor is not released."""
     with pytest.raises(SpowlError) as error:
@@ -382,7 +390,7 @@ def refused_release(node: Any) -> str:
 @pytest.mark.slow
 def test_one_estop_does_not_hide_another(make: Callable[..., Any]) -> None:
     """With two on a topic nobody knows that both are heard and not pressed: the robot is held."""
-    node = make('supervisor', start_held='false')
+    node = activated(make)
     pressed, beating = (node.create_publisher(Bool, 'estop', 10) for _ in range(2))
     wait(lambda: node.count_publishers('estop') == 2)
 
@@ -410,7 +418,7 @@ def test_one_estop_does_not_hide_another(make: Callable[..., Any]) -> None:
 def test_an_estop_that_cannot_be_heard_holds_the_robot(
         make: Callable[..., Any], kind: type, qos: Any) -> None:
     """Its publisher is there, but best effort or of another type: nothing of it ever arrives."""
-    node = make('supervisor', start_held='false')
+    node = activated(make)
     context = rclpy.Context()  # one participant of DDS cannot have two types on a topic
     rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
     other = rclpy.create_node('other', context=context)
@@ -428,7 +436,7 @@ def test_an_estop_that_cannot_be_heard_holds_the_robot(
 
 def test_an_estop_that_says_nothing_holds_the_robot(make: Callable[..., Any]) -> None:
     """Its publisher fits, but hangs: no release counts, and soon the robot is held."""
-    node = make('supervisor', start_held='false')
+    node = activated(make)
     node.create_publisher(Bool, 'estop', 10)
     wait(lambda: node.count_publishers('estop') == 1)
     node.examine()
@@ -440,7 +448,7 @@ def test_an_estop_that_says_nothing_holds_the_robot(make: Callable[..., Any]) ->
 
 def test_an_estop_that_waited_is_not_alive(make: Callable[..., Any]) -> None:
     """The last message of a dead one may lie in the queue of a supervisor that was frozen."""
-    node = make('supervisor', start_held='false')
+    node = activated(make)
     estop = node.create_publisher(Bool, 'estop', 10)
     wait(lambda: node.count_publishers('estop') == 1)
 
@@ -463,9 +471,7 @@ def test_an_estop_that_waited_is_not_alive(make: Callable[..., Any]) -> None:
 def test_a_message_that_does_not_say_when_it_was_sent_holds_the_robot(
         make: Callable[..., Any]) -> None:
     """A middleware that sends no times cannot show that a message is no old one."""
-    node = make('supervisor', start_held='false', simulation='true')
-    node.trigger_configure()
-    node.trigger_activate()
+    node = activated(make, simulation='true')
     unknown = {'source_timestamp': 0}
     node._on_command(Float64MultiArray(data=[0.05, 1.0]), unknown)
     assert 'does not say when' in node._last.reason
@@ -477,7 +483,7 @@ def test_a_message_that_does_not_say_when_it_was_sent_holds_the_robot(
 
 def test_an_estop_that_is_needed_and_not_there_holds_the_robot(make: Callable[..., Any]) -> None:
     """Where its node died while the supervisor was away, nobody can release the robot."""
-    node = make('supervisor', start_held='false', require_estop='true')
+    node = activated(make, require_estop='true')
     node.examine()
     assert node._latch.held and 'this robot needs one' in node._latch.reason
     time.sleep(RELEASE_AFTER_S)
@@ -486,11 +492,13 @@ def test_an_estop_that_is_needed_and_not_there_holds_the_robot(make: Callable[..
     assert 'released' in node._on_release(Trigger.Request())
 
 
-def test_a_release_ends_with_the_deactivation(make: Callable[..., Any]) -> None:
+def test_a_release_counts_for_one_activation(make: Callable[..., Any]) -> None:
     """What is activated again may be another model: it waits for a release of its own."""
     node = make('supervisor')
     for _ in range(2):
+        assert 'not active' in refused_release(node)
         node.trigger_configure()
+        assert 'not active' in refused_release(node)
         node.trigger_activate()
         assert node._latch.held
         assert 'released' in node._on_release(Trigger.Request())
