@@ -60,6 +60,8 @@ from spowl_ros.supervisor.settings import SupervisionSettings, unfit_for_a_robot
 RAW = 'command_raw'
 """Topic of the controller's commands."""
 _CHECKS_PER_PERIOD = 10
+_UNATTENDED_S = 0.5
+"""Longest time for which the executor of a controller whose commands arrive may hang, seconds."""
 
 
 @dataclass(frozen=True)
@@ -255,6 +257,9 @@ class SupervisorNode(ManagedNode[SupervisorNodeSettings]):
         """Return why nobody, or not this message's sender, may command the robot now; else ''."""
         if self._foreign:
             return self._foreign
+        # Its commands may come from another thread: a person at the joystick is not heard then.
+        if self._rate > 0.0 and self._bond.lost_for > _UNATTENDED_S:
+            return self._bond.complaint
         gid: Any = info.get('publisher_gid') if info else None  # lock-step on Jazzy lacks it
         publishers = [Publisher(*entry) for entry in endpoints(self, RAW)]
         if not publishers and not self._rate:  # lock-step: discovery may lag behind
@@ -435,7 +440,9 @@ class SupervisorNode(ManagedNode[SupervisorNodeSettings]):
             last.state, diagnostics.WARN)
         message = ': '.join(filter(None, (last.state, last.reason)))
         if self._bond.complaint:
-            level, message = diagnostics.ERROR, f'{message}; {self._bond.complaint}'
+            level = diagnostics.ERROR
+            if last.reason != self._bond.complaint:
+                message = f'{message}; {self._bond.complaint}'
         values = {'state': last.state, 'reason': last.reason, 'bond': self._bond.state,
                   'margin': self._limits.unguarded or 'guarded',
                   'controller': self._binding.bound, 'operator': self._latch.last,

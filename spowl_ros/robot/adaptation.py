@@ -22,7 +22,7 @@ from spowl_ros.control.contract import Contract
 from spowl_ros.control.scans import checked_ranges, sector_closeness
 from spowl_ros.control.validity import InvalidReading, check_finite
 from spowl_ros.robot.errand import FARTHEST
-from spowl_ros.robot.fields import unit_quaternion
+from spowl_ros.robot.fields import check_measured, unit_quaternion
 
 GRAVITY = 9.81
 INPUTS = {'scan': 'sensor_msgs/msg/LaserScan', 'odom': 'nav_msgs/msg/Odometry',
@@ -34,7 +34,10 @@ FROM_ODOMETRY = ('accelerometer', 'gyro', 'velocimeter', 'magnetometer')
 _PLAUSIBLE = np.array([FARTHEST, FARTHEST, 20.0, 100.0])
 """Greatest magnitude of x, y (m), speed (m/s) and turn rate (rad/s)."""
 _LEAP = 0.5
-"""Metres by which odometry may move between two messages, beside the way at the greatest speed."""
+"""Metres by which odometry may move within `_LEAP_S`, beside the way at its measured speeds."""
+_LEAP_S = 1.0
+_GAP_S = 0.5
+"""Seconds without odometry in which any speed may have been."""
 _WAY = np.radians(np.arange(-60.0, 61.0, 5.0))
 """Directions that must be seen where the robot drives, radians from straight ahead."""
 _BETWEEN_BEAMS = 0.2
@@ -190,8 +193,11 @@ def read_odometry(message: Any) -> Motion:
     """
     Return the motion in a nav_msgs/Odometry of a robot on the ground.
 
-    :raises InvalidReading: an invalid pose or velocity, or one beyond any robot's
+    :raises InvalidReading: an invalid pose or velocity, or one beyond any robot's, or one that
+        is not measured, as the message says
     """
+    for part in ('pose', 'twist'):
+        check_measured(getattr(message, part), part)
     w, x, y, z = unit_quaternion(message.pose.pose.orientation)
     position, twist = message.pose.pose.position, message.twist.twist
     found = check_finite([position.x, position.y, twist.linear.x, twist.angular.z], 'odom')
@@ -206,26 +212,42 @@ def read_odometry(message: Any) -> Motion:
 
 
 class Leaps:
-    """Notices odometry that jumps, as where its source begins anew, or two sources contradict."""
+    """
+    Notices odometry that jumps, or moves without speed.
+
+    So it is where its source begins anew, where two sources contradict each other, and where it
+    does not measure the speed and says 0.
+    """
 
     def __init__(self) -> None:
+        self._first: tuple[Motion, float] | None = None
         self._last: tuple[Motion, float] | None = None
+        self._driven = 0.0
 
     def check(self, motion: Motion, seconds: float) -> None:
         """
-        Compare a motion with the one before.
+        Compare a motion with those of the last second, or with the one before.
 
         :param seconds: time of the measurement
-        :raises InvalidReading: no robot on the ground gets from there to here in that time
+        :raises InvalidReading: no robot on the ground gets from there to here in that time, at
+            the speeds that were measured; after a gap, at any speed
         """
         before, self._last = self._last, (motion, seconds)
-        if before is None:
+        if before is None or self._first is None:
+            self._first = self._last
             return
-        way = math.hypot(motion.x - before[0].x, motion.y - before[0].y)
         passed = abs(seconds - before[1])
-        if not way <= _PLAUSIBLE[2] * passed + _LEAP:
-            raise InvalidReading(f'odom leaps by {way:.1f} m within {passed:.2f} s; the goal is '
-                                 'given up, because its place is no longer known')
+        self._driven += passed * (_PLAUSIBLE[2] if passed > _GAP_S
+                                  else max(abs(before[0].speed), abs(motion.speed)))
+        first, since = self._first
+        way, driven = math.hypot(motion.x - first.x, motion.y - first.y), self._driven
+        passed = abs(seconds - since)
+        if passed >= _LEAP_S or way > driven + _LEAP:
+            self._first, self._driven = self._last, 0.0
+        if not way <= driven + _LEAP:
+            raise InvalidReading(f'odom moves by {way:.1f} m within {passed:.2f} s, in which its '
+                                 f'speeds lead {driven:.1f} m far; the goal is given up, because '
+                                 'its place is no longer known')
 
 
 def in_robot_axes(point: tuple[float, float], x: float, y: float,

@@ -30,7 +30,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-import functools
 import math
 from typing import Any
 
@@ -40,7 +39,7 @@ from numpy.typing import NDArray
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control import scans
 from spowl_ros.control.contract import SCAN_RANGE, Field
-from spowl_ros.control.validity import check_quaternion
+from spowl_ros.control.validity import InvalidReading, check_quaternion
 
 Content = dict[str, Any]
 """A message's content by field name: numbers, strings, lists, and dicts for nested messages."""
@@ -75,24 +74,38 @@ class Sensor:
     """Unit of the values as read; empty: the sender's."""
 
 
-def _vector(*path: str, covariance: str = '') -> tuple[Reader, Writer]:
+def check_measured(part: Any, name: str) -> None:
+    """
+    Check what a message says of one of its parts: a negative first covariance is "not measured".
+
+    :param part: of a message, or the whole; name: of what is read of it
+    :raises InvalidReading: it is not measured
+    """
+    for covariance in (f'{name}_covariance', 'covariance'):
+        numbers: Any = getattr(part, covariance, ())
+        if covariance != name and len(numbers) and not numbers[0] >= 0.0:
+            raise InvalidReading(f'the message says that {name} is not measured ({covariance}[0] '
+                                 f'is {numbers[0]:g})')
+
+
+def _vector(*path: str, of_imu: bool = False) -> tuple[Reader, Writer]:
     """
     Return the reader and the writer of a geometry_msgs/Vector3 at a path.
 
-    :param covariance: of an Imu, where it says whether the vector is measured
+    :param of_imu: whether the writer says that there is no orientation beside it
     """
     def read(message: Any, field: Field) -> NDArray[np.float64]:
-        if covariance and not getattr(message, covariance)[0] >= 0.0:
-            raise SpowlError(f'the message says that {path[0]} is not measured ({covariance}[0] '
-                             f'is {getattr(message, covariance)[0]:g})')
-        return _xyz(functools.reduce(getattr, path, message))
+        for name in path:
+            check_measured(message, name)
+            message = getattr(message, name)
+        return _xyz(message)
 
     def write(content: Content, field: Field, values: NDArray[np.float64]) -> None:
         vector = content
         for name in path:
             vector = vector.setdefault(name, {})
         vector.update(zip('xyz', values.tolist(), strict=True))
-        if covariance:
+        if of_imu:
             content['orientation_covariance'] = _COVARIANCE
     return read, write
 
@@ -215,6 +228,7 @@ _read_turning, _write_turning = _vector('twist', 'twist', 'angular')
 
 
 def _read_height(message: Any, field: Field) -> NDArray[np.float64]:
+    check_measured(message.pose, 'pose')
     return np.array([message.pose.pose.position.z])
 
 
@@ -240,11 +254,11 @@ def _write_numbers(content: Content, field: Field, values: NDArray[np.float64]) 
 SENSORS: dict[str, Sensor] = {
     'linear_acceleration': Sensor(
         'sensor_msgs/msg/Imu',
-        *_vector('linear_acceleration', covariance='linear_acceleration_covariance'),
+        *_vector('linear_acceleration', of_imu=True),
         usual=(4.0, 60.0), unit='m/s^2'),
     'angular_velocity': Sensor(
         'sensor_msgs/msg/Imu',
-        *_vector('angular_velocity', covariance='angular_velocity_covariance'),
+        *_vector('angular_velocity', of_imu=True),
         usual=(0.0, 12.0), unit='rad/s'),
     'linear_velocity': Sensor(
         'geometry_msgs/msg/TwistStamped', *_vector('twist', 'linear'),

@@ -14,7 +14,7 @@ from spowl_ros.bags.types import installed_types, message_definition
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.contract import Field
 from spowl_ros.robot.config import UNITS, Input
-from spowl_ros.robot.fields import Reader
+from spowl_ros.robot.fields import Reader, check_measured
 
 _STEP = re.compile(r'(\w+)(?:\[(\d+)(?::(\d+))?\])?')
 _COMPONENTS = ('x', 'y', 'z', 'w')
@@ -26,13 +26,15 @@ def read(message: Any, path: str) -> NDArray[np.float64]:
     Return the numbers at a path of a message, shape (n,): a number, an array or a vector x, y, z.
 
     :param path: as 'twist.twist.linear', 'data[0:3]', 'range'
-    :raises SpowlError: the message has nothing there, or no numbers
+    :raises SpowlError: the message has nothing there, or no numbers, or says that they are not
+        measured
     """
     part = message
     for step in path.split('.'):
         match = _STEP.fullmatch(step)
         if match is None or not hasattr(part, match[1]):
             raise SpowlError(f"a {type(message).__name__} has no '{path}' (at {step!r})")
+        check_measured(part, match[1])
         part = getattr(part, match[1])
         if match[2] is not None:
             first, last = int(match[2]), int(match[3] or int(match[2]) + 1)

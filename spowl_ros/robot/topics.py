@@ -112,10 +112,13 @@ class Edge:
         """
         taken = topic.read(message)
         older = ''
+        frame = taken.frame
+        if child := getattr(message, 'child_frame_id', ''):  # that of velocities
+            frame = f'{frame} of {child}'
         for name in taken.values:
-            frame = self._frames.setdefault(name, taken.frame)
-            if taken.frame != frame:
-                raise SpowlError(f"frame '{taken.frame}', before it was '{frame}'")
+            known = self._frames.setdefault(name, frame)
+            if frame != known:
+                raise SpowlError(f"frame '{frame}', before it was '{known}'")
         for name in taken.values:
             back = self._stamps.get(name, 0) - taken.stamp_ns
             if back > 0:

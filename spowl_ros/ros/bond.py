@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import time
 from typing import Any
 
 from rclpy.duration import Duration
@@ -49,6 +50,7 @@ class Bond:
         self.partner = partner
         self.state = ABSENT
         """One of ABSENT, ALIVE and LOST."""
+        self._changed_at = time.monotonic()
         self._changed = changed
         self._healthy = healthy
         lease = PERIODS * period if rate > 0.0 else LOCK_STEP_S
@@ -66,6 +68,11 @@ class Bond:
         """One sentence while the partner is lost, else empty."""
         return f'the {self.partner} hangs or has died' if self.state == LOST else ''
 
+    @property
+    def lost_for(self) -> float:
+        """Seconds of the steady clock since the partner was lost; 0 while it is not."""
+        return time.monotonic() - self._changed_at if self.state == LOST else 0.0
+
     def _give_sign(self) -> None:
         if self._healthy():
             self._publisher.publish(Empty())
@@ -75,7 +82,7 @@ class Bond:
         state = (ALIVE if info.alive_count > 0 else LOST if info.not_alive_count > 0
                  else LOST if self.state == LOST else ABSENT)
         if state != self.state:
-            self.state = state
+            self.state, self._changed_at = state, time.monotonic()
             if self.complaint:
                 self._node.get_logger().error(self.complaint)
             self._changed()

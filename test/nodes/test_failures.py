@@ -38,6 +38,7 @@ from spowl_ros.nodes.controller import ControllerNode
 from spowl_ros.nodes.supervisor import SupervisorNode
 from spowl_ros.robot.errand import Goal
 from spowl_ros.ros import lifecycle
+from spowl_ros.ros.bond import Bond
 from spowl_ros.ros.last_command import publish_last
 from spowl_ros.ros.messages import build
 from spowl_ros.supervisor.latch import RELEASE_AFTER_S
@@ -490,6 +491,34 @@ def test_an_estop_that_is_needed_and_not_there_holds_the_robot(make: Callable[..
     assert 'this robot needs one' in refused_release(node)
     node._on_estop(Bool(data=False), sent_now())
     assert 'released' in node._on_release(Trigger.Request())
+
+
+def test_a_controller_whose_executor_hangs_is_not_obeyed(make: Callable[..., Any]) -> None:
+    """Its commands go on, from another thread; but a person who takes over is not heard."""
+    node = activated(make, simulation='true')
+    context = rclpy.Context()
+    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+    other = rclpy.create_node('controller', context=context)
+    Bond(other, 'supervisor', node._contract.control_period, 1.0, lambda: None)
+    commands = other.create_publisher(Float64MultiArray, 'command_raw', 1)
+    executors = [SingleThreadedExecutor(context=context), SingleThreadedExecutor()]
+    executors[0].add_node(other)
+    executors[1].add_node(node)
+
+    def state(hangs: bool) -> tuple[str, str]:
+        commands.publish(Float64MultiArray(data=[0.0, 0.0]))
+        for executor in executors[hangs:]:
+            end = time.monotonic() + 0.02
+            while time.monotonic() < end:
+                executor.spin_once(0.005)
+        return node._last.state, node._last.reason
+
+    wait(lambda: state(False)[0] == 'passing' and node._bond.state == 'alive')
+    wait(lambda: state(True) == ('stopped', 'the controller hangs or has died'))
+    assert node._bond.lost_for > 0.5
+    wait(lambda: state(False)[0] == 'passing')
+    other.destroy_node()
+    context.try_shutdown()
 
 
 def test_a_release_counts_for_one_activation(make: Callable[..., Any]) -> None:

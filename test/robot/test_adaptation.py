@@ -9,10 +9,12 @@ import math
 import numpy as np
 import pytest
 
+from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.contract import SCAN_RANGE
 from spowl_ros.control.scans import sector_closeness
 from spowl_ros.control.validity import InvalidReading
 from spowl_ros.robot import adaptation
+from spowl_ros.ros.messages import build
 from spowl_ros.sim.diff_drive import POST_RADIUS, ROBOT_RADIUS, DiffDriveWorld
 from spowl_ros.sim.environment import Environment, make
 
@@ -148,17 +150,51 @@ def test_closeness_ends_at_the_scans_range() -> None:
     assert sector_closeness(np.array([SCAN_RANGE + 0.1]), np.zeros(1), 16).max() == 0.0
 
 
+def at(x: float, speed: float = 1.0) -> adaptation.Motion:
+    """Return a motion ahead."""
+    return adaptation.Motion(x, 0.0, 0.0, speed, 0.0, 'odom')
+
+
 def test_odometry_that_leaps_is_no_reading_once() -> None:
     """A robot cannot be 100 m away after 0.05 s; from its new place it may go on."""
-    def at(x: float) -> adaptation.Motion:
-        return adaptation.Motion(x, 0.0, 0.0, 1.0, 0.0, 'odom')
-
     leaps = adaptation.Leaps()
     leaps.check(at(0.0), 10.0)
     leaps.check(at(0.05), 10.05)
-    with pytest.raises(InvalidReading, match='leaps by 100.0 m within 0.05 s'):
+    with pytest.raises(InvalidReading, match='moves by 100.0 m within 0.10 s'):
         leaps.check(at(100.05), 10.10)
     leaps.check(at(100.1), 10.15)
+
+
+@pytest.mark.parametrize('speed', [-1.5, 0.2, 1.5])
+def test_odometry_may_move_as_it_says(speed: float) -> None:
+    """Driving on for a minute, with a correction of 0.3 m now and then and a gap, is no leap."""
+    leaps = adaptation.Leaps()
+    x = 0.0
+    for step in range(1200):
+        if step % 100 in range(40, 60):  # a gap of a second
+            x += 0.05 * speed
+            continue
+        x += 0.05 * speed + (0.3 if step % 100 == 0 else 0.0)
+        leaps.check(at(x, speed), 0.05 * step)
+
+
+def test_odometry_that_moves_without_speed_is_no_reading() -> None:
+    """A twist that is never filled in says 0, while the pose tells of a drive."""
+    leaps = adaptation.Leaps()
+    with pytest.raises(InvalidReading, match='in which its speeds lead 0.0 m far'):
+        for step in range(20):
+            leaps.check(at(0.05 * step, 0.0), 0.05 * step)
+
+
+@pytest.mark.parametrize('part', ['pose', 'twist'])
+def test_odometry_that_is_not_measured_is_no_reading(part: str) -> None:
+    """It says so by a covariance of -1."""
+    message = build('nav_msgs/msg/Odometry', {
+        'header': {'frame_id': 'odom'}, 'pose': {'pose': {'orientation': {'w': 1.0}}}})
+    assert adaptation.read_odometry(message).speed == 0.0
+    getattr(message, part).covariance[0] = -1.0
+    with pytest.raises(SpowlError, match=f'{part} is not measured'):
+        adaptation.read_odometry(message)
 
 
 @pytest.mark.parametrize(('degrees', 'beams', 'yaw', 'seen'), [

@@ -10,6 +10,7 @@ import dataclasses
 import math
 from typing import Any
 
+from nav_msgs.msg import Odometry
 import numpy as np
 import pytest
 from rclpy.serialization import deserialize_message, serialize_message
@@ -21,7 +22,8 @@ from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.contract import Contract, Field
 from spowl_ros.control.observation import ObservationAssembler
 from spowl_ros.robot import fields
-from spowl_ros.robot.config import RobotConfig
+from spowl_ros.robot.config import Input, RobotConfig
+from spowl_ros.robot.inputs import Part, read
 from spowl_ros.robot.topics import Edge, Topic, topics
 from spowl_ros.ros.messages import build, message_class
 from spowl_ros.sim import environment, tasks
@@ -171,6 +173,21 @@ def test_what_is_not_measured_is_not_zero() -> None:
     message.linear_acceleration_covariance[0] = -1.0
     with pytest.raises(SpowlError, match='linear_acceleration is not measured'):
         entry.read(message)
+
+
+def test_a_velocity_comes_in_one_frame() -> None:
+    """An odometry's velocities are in its child's frame: another child is another meaning."""
+    entry = Topic('odom', 'nav_msgs/msg/Odometry', (Part(
+        Field('velocity', 'linear_velocity', 'odom', 3, 'm/s', -10.0, 10.0, 0.2),
+        Input(type='nav_msgs/msg/Odometry', field='twist.twist.linear'),
+        lambda message, _: read(message, 'twist.twist.linear')),))
+    message, edge = Odometry(), Edge()
+    message.header.frame_id, message.child_frame_id = 'odom', 'base_link'
+    message.header.stamp.sec = 1
+    edge.take(entry, message)
+    message.child_frame_id = 'odom'
+    with pytest.raises(SpowlError, match="'odom of odom', before it was 'odom of base_link'"):
+        edge.take(entry, message)
 
 
 def test_an_orientation_of_norm_zero_is_none() -> None:

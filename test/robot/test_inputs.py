@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import contextlib
 import math
+import operator
 from types import SimpleNamespace
 
 from nav_msgs.msg import Odometry
 import numpy as np
 import pytest
+from sensor_msgs.msg import Imu, MagneticField
 from std_msgs.msg import Float64MultiArray
 
 from spowl_ros.base.errors import SpowlError
@@ -38,6 +40,22 @@ def test_read_says_what_is_missing(path: str) -> None:
     """A path that leads nowhere, or to no numbers, is one error."""
     with pytest.raises(SpowlError):
         inputs.read(Odometry(), path)
+
+
+@pytest.mark.parametrize(('kind', 'path', 'covariance'), [
+    (Odometry, 'twist.twist.linear', 'twist.covariance'),
+    (Odometry, 'pose.pose.position.z', 'pose.covariance'),
+    (Imu, 'angular_velocity', 'angular_velocity_covariance'),
+    (MagneticField, 'magnetic_field', 'magnetic_field_covariance')])
+@pytest.mark.parametrize('says', [-1.0, math.nan])
+def test_what_is_not_measured_is_read_nowhere(kind: type, path: str, covariance: str, says: float
+                                              ) -> None:
+    """A message says so by its covariance, whether or not the robot's file names the path."""
+    message = kind()
+    assert not inputs.read(message, path).any()
+    operator.attrgetter(covariance)(message)[0] = says
+    with pytest.raises(SpowlError, match='is not measured'):
+        inputs.read(message, path)
 
 
 @pytest.mark.parametrize(('path', 'there'), [
