@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 import faulthandler
 from functools import partial
@@ -31,6 +31,7 @@ from spowl_ros.control.contract import require_same
 from spowl_ros.control.controller import Controller
 from spowl_ros.control.decision import Decision
 from spowl_ros.control.loop import DecisionLoop
+from spowl_ros.control.monitors.calibration import Calibration
 from spowl_ros.control.monitors.registry import kinds
 from spowl_ros.control.observation import Observation
 from spowl_ros.control.operator import OperatorSettings
@@ -134,6 +135,9 @@ class ControllerNode(ManagedNode[ControllerNodeSettings]):
         if unknown := set(settings.rollback.monitor.split()) - {kind.name for kind in kinds()}:
             raise SpowlError(f"'rollback.monitor' names {', '.join(sorted(unknown))}; there are "
                              f'{", ".join(kind.name for kind in kinds())}')
+        if self.configured:
+            _require_grounds(self._bundle, self._declared.settings,
+                             settings.rollback.monitor.split())
         super().accept(settings)
         if self.configured and settings.model not in (
                 self.settings.model, self._succession.driving):
@@ -218,9 +222,9 @@ class ControllerNode(ManagedNode[ControllerNodeSettings]):
     def _make_controller(self, loaded: Bundle, settings: ControllerSettings | None = None,
                          ) -> Controller:
         """Return a controller, by default with the bundle's settings and those of the user."""
-        return Controller(
-            loaded, settings or ControllerSettings(planner=loaded.settings).change(self._kept()),
-            self.settings.seed, self.settings.threads)
+        settings = settings or ControllerSettings(planner=loaded.settings).change(self._kept())
+        _require_grounds(loaded, settings, self.settings.rollback.monitor.split())
+        return Controller(loaded, settings, self.settings.seed, self.settings.threads)
 
     def activate(self) -> None:
         """
@@ -491,9 +495,30 @@ def _check(loaded: Bundle, settings: ControllerSettings) -> None:
     """
     Check that a bundle accepts these settings.
 
-    :raises SpowlError: a planner setting fixed in the bundle differs
+    :raises SpowlError: a planner setting fixed in the bundle differs; a monitor cannot judge
     """
     loaded.accept(settings.planner)
+    _require_grounds(loaded, settings)
+
+
+def _require_grounds(loaded: Bundle, settings: ControllerSettings,
+                     watched: Collection[str] = ()) -> None:
+    """
+    Check that each monitor that is to act can judge: what never alarms must not look like a guard.
+
+    :param watched: names of monitors on which a rollback depends
+    :raises SpowlError: one has no calibration, or judges plans where none are made
+    """
+    calibration = Calibration.from_dict(loaded.calibration)
+    for kind in kinds():
+        if getattr(settings, kind.name).rule.level == 'off' and kind.name not in watched:
+            continue
+        if kind.table and not calibration.has(kind.table):
+            raise SpowlError(f'{kind.name} cannot judge: {loaded.directory} is not calibrated; '
+                             f"run spowl calibrate, or let {kind.name}.rule.level be 'off'")
+        if kind.judges_plans and settings.planner.kind == 'policy':
+            raise SpowlError(f'{kind.name} cannot judge: it judges plans, and planning is off; '
+                             f"let {kind.name}.rule.level be 'off'")
 
 
 NODE = ControllerNode

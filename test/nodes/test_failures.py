@@ -29,9 +29,11 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Joy, LaserScan
 from std_msgs.msg import Bool, Float64MultiArray, Header
 from std_srvs.srv import Trigger
+import yaml
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.share import share_directory
+from spowl_ros.control.bundle import read_contract
 from spowl_ros.nodes import adapter, controller
 from spowl_ros.nodes.adapter import Adapter
 from spowl_ros.nodes.controller import ControllerNode
@@ -371,6 +373,32 @@ def test_a_limit_is_a_part_of_the_speed_behind_the_adapter(
     monkeypatch.setattr(node, '_refusal', lambda info: '')
     node._on_command(Float64MultiArray(data=[1.0, -0.5]), sent_now())
     assert commands[-1] == pytest.approx([sent, -0.5])
+
+
+@pytest.mark.parametrize('name', ['model_error', 'cost_value'])
+def test_a_monitor_that_cannot_judge_is_no_guard(make: Callable[..., Any], name: str) -> None:
+    """Without calibration it never alarms: as a guard, or of a rollback, it is refused."""
+    node = make('controller')
+    node.trigger_configure()
+    for setting, value in ((f'{name}.rule.level', 'stop'), ('rollback.monitor', name)):
+        result, = node.set_parameters([Parameter(setting, value=value)])
+        assert not result.successful and f'{name} cannot judge' in result.reason
+        assert 'is not calibrated' in result.reason
+
+
+@pytest.mark.parametrize('model', ['SafetyPointGoal1-v0', 'SafetyDoggoGoal1-v0'])
+def test_a_monitor_of_plans_is_no_guard_of_a_policy(make: Callable[..., Any], model: str) -> None:
+    """Where planning is off it has nothing to judge; where it is on, a calibrated one may act."""
+    contract = read_contract(share_directory() / 'models' / model)
+    robot = yaml.safe_dump({'limits': dict.fromkeys(contract.action.names, 1.0)})
+    node = make('controller', robot, model=share_directory() / 'models' / model)
+    node.trigger_configure()
+    result, = node.set_parameters([Parameter('model_error.rule.level', value='stop')])
+    assert result.successful is (model == 'SafetyPointGoal1-v0')
+    assert result.successful or 'planning is off' in result.reason
+    if result.successful:
+        result, = node.set_parameters([Parameter('planner.kind', value='policy')])
+        assert not result.successful and 'planning is off' in result.reason
 
 
 def activated(make: Callable[..., Any], **parameters: object) -> Any:

@@ -147,6 +147,8 @@ class Monitor(ABC, Generic[S]):
     """Whether it predicts costs; reports then count its hits and misses."""
     spares_planning: ClassVar[bool] = False
     """Whether the controller skips planning while this monitor leads."""
+    judges_plans: ClassVar[bool] = False
+    """Whether it knows nothing where no plan is made."""
     learned_in: ClassVar[tuple[str, ...]] = ()
     """Fields of a Decision that record what it has `learned`."""
     of_the_episode: ClassVar[bool] = False

@@ -69,6 +69,11 @@ class Calibration:
         greatest = rows[-1][1] if rows else absent
         return next((value for tabulated, value in rows if tabulated >= probability), greatest)
 
+    def has(self, table: str) -> bool:
+        """Whether there is such a table, of finite numbers."""
+        rows = self.tables.get(table, ())
+        return bool(rows) and all(map(math.isfinite, (value for row in rows for value in row)))
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; the tables are on the same level as the figures."""
         return {**self.tables, **{name: getattr(self, name) for name in _FIGURES}}

@@ -91,6 +91,7 @@ class CostValueMonitor(Monitor[CostValueSettings]):
     stage = Stage.AFTER_PLANNING
     rank = 20
     foresees = True
+    judges_plans = True
     learned_in = ('cost_offset',)
     table = 'cost_offset'
 

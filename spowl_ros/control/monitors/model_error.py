@@ -32,7 +32,7 @@ class ModelErrorMonitor(Monitor[ModelErrorSettings]):
     """
     Alarm when the encoded latent is far from the one predicted at the last decision.
 
-    Without calibration the limit is infinity, and it never alarms.
+    Without calibration the limit is infinity, and it never alarms: it can only report then.
     """
 
     name = 'model_error'
@@ -40,6 +40,7 @@ class ModelErrorMonitor(Monitor[ModelErrorSettings]):
     stage = Stage.AFTER_PLANNING
     rank = 10
     foresees = True
+    judges_plans = True
     table = 'model_error'
 
     def judge(self, context: Context) -> Reading:
