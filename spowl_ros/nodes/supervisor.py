@@ -33,6 +33,7 @@ from spowl_ros.base.names import BEGIN_TOPIC
 from spowl_ros.base.settings import fixed, group, setting
 from spowl_ros.control import bundle
 from spowl_ros.control.signature import of_key
+from spowl_ros.robot.adaptation import faster_than_guarded
 from spowl_ros.robot.command import COMMAND_TYPES, CommandFormat
 from spowl_ros.robot.topics import Edge, RobotCommand, Topic, load_robot, topics
 from spowl_ros.ros import diagnostics, senders
@@ -232,8 +233,13 @@ class SupervisorNode(ManagedNode[SupervisorNodeSettings]):
         """
         if settings.simulation:
             return
-        given = {'rate': settings.rate, 'limits.silence': settings.limits.silence}
-        if found := unfit_for_a_robot(given, self._robot.limits, self._contract):
+        limits = settings.limits
+        given = {'rate': settings.rate, 'limits.silence': limits.silence}
+        found = unfit_for_a_robot(given, self._robot.limits, self._contract)
+        if self._robot.adapter:
+            found += faster_than_guarded(self._robot.parameters, limits.top_speed,
+                                         limits.acceleration)
+        if found:
             raise SpowlError('; '.join(found) + "; parameter 'robot' names the file of a real "
                              'robot, a simulated one takes simulation:=true')
 

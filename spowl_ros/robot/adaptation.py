@@ -9,6 +9,7 @@ sensors. Commands for the Point's motors become the velocities that the Point wo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 import math
@@ -132,6 +133,24 @@ def makeable(contract: Contract) -> Contract:
         raise SpowlError(f'the adapter is made for SafetyPointGoal1-v0; {contract.task} needs '
                          f'{", ".join(others) or "other actuators"}')
     return contract
+
+
+def faster_than_guarded(parameters: Mapping[str, Mapping[str, Any]], top_speed: Any,
+                        acceleration: Any) -> list[str]:
+    """
+    Return in what the adapter drives faster than the supervisor believes; empty if in nothing.
+
+    :param parameters: node to its parameters, of a robot's file
+    :param top_speed: of the supervisor's limits, m/s; acceleration: likewise, m/s^2
+    """
+    speed = parameters.get('adapter', {}).get('speed', GREATEST_SPEED)
+    known = speed if isinstance(speed, (int, float)) else math.nan
+    return [f'limits.{name}: is {value!r}; with its speed of {speed!r} the adapter needs at least '
+            f'{least:.3g} {unit}'
+            for name, value, least, unit in (
+                ('top_speed', top_speed, known, 'm/s'),
+                ('acceleration', acceleration, known / SPEED_TIME, 'm/s^2'))
+            if not (isinstance(value, (int, float)) and value >= least)]
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,9 @@ Launch files and `spowl sim` both start these nodes, so there is one configurati
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 import importlib.util
-import math
 from pathlib import Path
 
 from spowl_ros.base import names
@@ -25,7 +24,7 @@ from spowl_ros.control.bundle import read_contract
 from spowl_ros.control.contract import Contract
 from spowl_ros.control.signature import of_key
 from spowl_ros.robot import config as robot_config
-from spowl_ros.robot.adaptation import GREATEST_SPEED, SPEED_TIME
+from spowl_ros.robot.adaptation import faster_than_guarded
 from spowl_ros.robot.config import RobotConfig
 from spowl_ros.supervisor.settings import SupervisionSettings, unfit_for_a_robot
 from spowl_ros.system.parameters import ParameterFile, Value
@@ -254,7 +253,9 @@ def check_robot(described: RobotConfig, contract: Contract) -> None:
         found.append(f"controller.rate: is {rate!r}; a real robot's clock runs at rate 1, by "
                      'which its sensors grow old')
     if described.adapter:
-        found += _faster_than_guarded(described.parameters.get('adapter', {}), supervisor)
+        found += faster_than_guarded(described.parameters, *(
+            supervisor.get(f'limits.{name}', getattr(SupervisionSettings, name))
+            for name in ('top_speed', 'acceleration')))
     found += [f'remappings.{node}: {list(pair)} leads commands past the supervisor'
               for node in _DRIVING for pair in described.remappings.get(node, ())
               if {name.rpartition('/')[2] for name in pair} & {
@@ -264,19 +265,6 @@ def check_robot(described: RobotConfig, contract: Contract) -> None:
                      'to the controller')
     if found:
         raise SpowlError('the robot would drive unguarded: ' + '; '.join(found))
-
-
-def _faster_than_guarded(adapter: Mapping[str, Value], supervisor: Mapping[str, Value]
-                         ) -> Iterator[str]:
-    """Yield in what the adapter drives faster than the supervisor believes."""
-    speed = adapter.get('speed', GREATEST_SPEED)
-    known = speed if isinstance(speed, (int, float)) else math.nan
-    for name, least, unit in (('top_speed', known, 'm/s'),
-                              ('acceleration', known / SPEED_TIME, 'm/s^2')):
-        value = supervisor.get(f'limits.{name}', getattr(SupervisionSettings, name))
-        if not (isinstance(value, (int, float)) and value >= least):
-            yield (f'limits.{name}: is {value!r}; with its speed of {speed!r} the adapter needs '
-                   f'at least {least:.3g} {unit}')
 
 
 def replay(arguments: ReplayArguments) -> tuple[NodeSpec, ...]:

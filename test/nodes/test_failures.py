@@ -549,6 +549,19 @@ def test_a_controller_whose_executor_hangs_is_not_obeyed(make: Callable[..., Any
     context.try_shutdown()
 
 
+@pytest.mark.parametrize('name', ['top_speed', 'acceleration'])
+def test_limits_that_the_adapter_outruns_are_refused_at_run_time_too(make: Callable[..., Any],
+                                                                     name: str) -> None:
+    """The region around hazards is as large as these limits say."""
+    model = share_directory() / 'models' / 'SafetyPointGoal1-v0'
+    node = make('supervisor', 'adapter: true\n' + ROBOT, model=model)
+    node.trigger_configure()
+    result, = node.set_parameters([Parameter(f'limits.{name}', value=0.01)])
+    assert not result.successful and f'limits.{name}: is 0.01' in result.reason
+    result, = node.set_parameters([Parameter(f'limits.{name}', value=9.0)])
+    assert result.successful
+
+
 def test_a_release_counts_for_one_activation(make: Callable[..., Any]) -> None:
     """What is activated again may be another model: it waits for a release of its own."""
     node = make('supervisor')
