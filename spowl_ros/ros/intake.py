@@ -17,6 +17,8 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.subscription import Subscription
 
+from spowl_ros.ros.messages import nanoseconds
+
 MessageInfo = Mapping[str, Any]
 """What the middleware says of a message, by name; Jazzy's rclpy has no type for it."""
 _LOOK_S = 0.5
@@ -130,6 +132,24 @@ def too_old(info: MessageInfo, limit: float) -> str:
         return 'a message that does not say when it was sent; use another ROS middleware'
     return (f'a message {age:.2f} s old, limit {limit:.2f} s; are the clocks of all machines the '
             'same?')
+
+
+def stamped_too_long_ago(message: Any, node: Node, limit: float) -> str:
+    """
+    Return why a message's own stamp is too old to obey, or from the future, or an empty text.
+
+    A bag that is played, or a relay, sends an old message anew. The stamp may be of the system's
+    clock or of the node's, which may be simulated. A message without a stamp says nothing.
+
+    :param limit: seconds
+    """
+    stamp_ns = nanoseconds(message.header.stamp) if hasattr(message, 'header') else 0
+    ages = [abs(now_ns - stamp_ns) * 1e-9
+            for now_ns in (time.time_ns(), node.get_clock().now().nanoseconds)]
+    if not stamp_ns or min(ages) <= limit:
+        return ''
+    return (f'a message with a stamp {min(ages):.2f} s away, limit {limit:.2f} s; does a bag or a '
+            'relay send it?')
 
 
 def waited(info: MessageInfo) -> float:

@@ -20,7 +20,7 @@ from spowl_ros.control.operator import OperatorCommands, OperatorSettings
 from spowl_ros.robot.command import CommandFormat
 from spowl_ros.ros.callbacks import serve
 from spowl_ros.ros.discovery import check_one_publisher, unheard
-from spowl_ros.ros.intake import MessageInfo, too_old
+from spowl_ros.ros.intake import MessageInfo, stamped_too_long_ago, too_old
 from spowl_ros.ros.messages import message_class
 from spowl_ros.ros.process import LOG_PERIOD_S
 
@@ -64,7 +64,8 @@ class OperatorInput:
         now = time.monotonic()
         try:
             check_one_publisher(self._node, self._topic)
-            if stale := too_old(info, self._timeout):
+            if stale := (too_old(info, self._timeout)
+                         or stamped_too_long_ago(message, self._node, self._timeout)):
                 raise SpowlError(stale)
             hear(message, now)
         except SpowlError as error:

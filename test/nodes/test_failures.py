@@ -308,6 +308,23 @@ def test_a_joystick_that_waited_is_not_obeyed(make: Callable[..., Any]) -> None:
     assert takeover is not None and takeover.action == ()
 
 
+@pytest.mark.parametrize(('ago_s', 'obeyed'), [(0.0, True), (60.0, False), (-60.0, False)])
+def test_a_joystick_of_another_day_is_not_obeyed(make: Callable[..., Any], ago_s: float,
+                                                 obeyed: bool) -> None:
+    """A bag that is played sends an old message anew; its own stamp tells."""
+    node = make('controller', **{'operator.input': 'joy'})
+    node.trigger_configure()
+    person = node.create_publisher(Joy, 'joy', 10)
+    wait(lambda: person.get_subscription_count() and node.count_publishers('joy') == 1)
+    stamp = node.get_clock().now() - Duration(nanoseconds=round(ago_s * 1e9))
+    person.publish(Joy(header=Header(stamp=stamp.to_msg()), axes=[1.0, 1.0],
+                       buttons=[0, 0, 0, 0, 1]))
+    operator = node._person.operator
+    wait(lambda: rclpy.spin_once(node, timeout_sec=0.02) or operator.take(time.monotonic()))
+    takeover = operator.take(time.monotonic())
+    assert takeover is not None and (takeover.action != ()) is obeyed
+
+
 def test_a_command_in_progress_does_not_follow_the_stop_of_the_end(
         make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """The main thread closes the supervisor while its executor handles a command."""
