@@ -285,10 +285,10 @@ class RingWriter:
                 + ''.join(f'; {count} {what}' for count, what in lacking if count))
 
     def _free_path(self, cause: str) -> Path:
-        """Return a path that no bag of this or an earlier run uses."""
-        taken = {int(entry.name[:3]) for entry in self.path.glob('[0-9][0-9][0-9]_*')}
-        taken |= {int(path.name[:3]) for path in self.written}
-        number = max(taken, default=-1) + 1
+        """Return a path that no bag uses, of this or another recorder or of an earlier run."""
+        names = [path.name for path in (*self.path.glob('*_*'), *self.written)]
+        numbers = (name.partition('_')[0] for name in names)
+        number = max((int(text) for text in numbers if text.isdecimal()), default=-1) + 1
         return self.path / f'{number:03d}_{cause}'
 
     def _begin(self, due: _Due) -> None:
@@ -304,6 +304,8 @@ class RingWriter:
 
     def _write(self, due: _Due, topics: list[RecordedTopic], messages: list[Message],
                cut: bool) -> None:
+        if due.path.exists():  # another recorder was faster
+            due.path = self._free_path(due.triggers[0].cause)
         try:
             bag = BagWriter(due.path, self._bag_settings)
             used = {message.topic for message in messages} | {self._context}

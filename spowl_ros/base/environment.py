@@ -32,6 +32,7 @@ def prepare() -> None:
     because the loader reads the library path only at the start of a process. Nodes talk over UDP
     by default: Fast DDS's shared memory leaves files behind when a process is killed.
     """
+    _open_missing_streams()
     if sys.getfilesystemencoding() == 'ascii':  # LANG=C: paths are bytes that no file can hold
         os.environ['PYTHONUTF8'] = '1'
         _restart()
@@ -48,6 +49,17 @@ def prepare() -> None:
     os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1')  # it also warns where HOME is read-only
     if not os.environ.get('ROS_LOG_DIR') and not any(map(_takes_files, log_folders()[:1])):
         os.environ['ROS_LOG_DIR'] = os.path.join(tempfile.gettempdir(), f'ros_log_{os.getuid()}')
+
+
+def _open_missing_streams() -> None:
+    """Lead the standard streams that the parent closed to nowhere, also for children."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:  # the lowest that is free
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    for number, name in enumerate(('stdin', 'stdout', 'stderr')):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, 'w' if number else 'r', encoding='utf-8',
+                                         closefd=False))
 
 
 def signals_to_end() -> list[signal.Signals]:

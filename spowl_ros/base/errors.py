@@ -17,6 +17,8 @@ import traceback
 
 INTERRUPTED = 128 + 2
 """Exit code of a command that Ctrl-C ended, as shells report it."""
+UNREAD = 128 + 13
+"""Exit code of a command whose reader left before its end, as shells report it; no verdict."""
 _PREFIX = 'error: '
 _HEAD, _TAIL = 2000, 500
 """Characters kept of a longer text: its beginning, and its end, which says what to do."""
@@ -87,7 +89,7 @@ def report(program: str, error: BaseException) -> int:
         return INTERRUPTED
     if isinstance(error, BrokenPipeError):  # the reader closed it, as in `spowl ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return UNREAD
     code = SpowlError.EXIT_CODE
     if isinstance(error, SpowlError):
         code, text = error.EXIT_CODE, str(error)

@@ -33,6 +33,8 @@ def run(args: argparse.Namespace) -> int:
 
     written = dataset.write(args.bags, read_contract(args.bundle), args.directory, args.robot,
                             args.namespace)
+    for line in written.damage:
+        print(f'NOTE {line}')
     print(f'{written.directory}: {written.episodes} episodes, {written.frames} frames'
           + ''.join(f'; left out: {count} {why}' for why, count in written.left_out.items()))
     return 0

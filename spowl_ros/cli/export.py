@@ -64,5 +64,6 @@ def run(args: argparse.Namespace) -> int:
     size = sum(path.stat().st_size for path in args.directory.iterdir())
     print(f'{args.directory}: {bundle.contract.task}, {size / 2**20:.1f} MB, verified')
     calibrated = '' if bundle.calibration else f'spowl calibrate {args.directory}, '
-    print(f'next: {calibrated}spowl evaluate {args.directory}, spowl sim model:={args.directory}')
+    print(f'next: {calibrated}spowl evaluate {args.directory}, spowl sim '
+          f'task:={bundle.contract.task} model:={args.directory}')
     return 0

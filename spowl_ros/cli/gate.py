@@ -52,19 +52,22 @@ def run(args: argparse.Namespace) -> int:
     check_contracts(first, second)
     total, unreadable = _decide(args, first, second)
     findings = judge(total, rules, first.contract.control_period)
+    failed = [finding.rule for finding in findings if not finding.passed]
+    if unreadable:
+        failed.append(f'{unreadable} unreadable bags')
+    if args.json:  # before the lines, whose reader may leave
+        write_json(args.json, {'passed': not failed, 'unreadable': unreadable,
+                               'damage': total.damage.splitlines(), 'rules': {
+            finding.rule: {'passed': finding.passed, 'figure': finding.figure,
+                           'limit': finding.limit} for finding in findings}})
+    for damage in total.damage.splitlines():
+        print(f'NOTE {damage}')
     for finding in findings:
         figure = 'not known' if finding.figure is None else f'{finding.figure:.4g}'
         print(f'{"pass" if finding.passed else "FAIL"}  {finding.rule:15} {figure:>9}  '
               f'{"at least" if finding.rule == "decisions" else "at most"} {finding.limit:g}: '
               f'{finding.meaning}')
-    failed = [finding.rule for finding in findings if not finding.passed]
-    if unreadable:
-        failed.append(f'{unreadable} unreadable bags')
     print(f'fails: {", ".join(failed)}' if failed else 'passes')
-    if args.json:
-        write_json(args.json, {'passed': not failed, 'unreadable': unreadable, 'rules': {
-            finding.rule: {'passed': finding.passed, 'figure': finding.figure,
-                           'limit': finding.limit} for finding in findings}})
     if unreadable:
         return SpowlError.EXIT_CODE
     return 1 if failed else 0

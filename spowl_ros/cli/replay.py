@@ -119,14 +119,9 @@ def run(args: argparse.Namespace) -> int:
         raise next(iter(left_out.values()))
     good = [path for path in paths if path not in left_out]
     rows = sweep(good, args.bundle, sweeps, changes, args.jobs) if sweeps else []
-    if rows:
-        print(text_of(rows, list(sweeps)))
-        if args.csv:
-            write_csv(args.csv, rows)
-    for _, measured in replays:
-        print(summary(measured))
-    for reason in left_out.values():
-        print(f'spowl: error: left out: {reason}', file=sys.stderr)
+    # Files first: the reader of the lines may leave.
+    if rows and args.csv:
+        write_csv(args.csv, rows)
     if args.json:
         figures = [measured for _, measured in replays]
         write_json(args.json, {**(figures[0] if len(figures) == 1 else {'bags': figures}),
@@ -135,6 +130,12 @@ def run(args: argparse.Namespace) -> int:
         from spowl_ros.replay.report import write_report
 
         write_report(args.report, replays, rows, list(sweeps))
+    if rows:
+        print(text_of(rows, list(sweeps)))
+    for _, measured in replays:
+        print(summary(measured))
+    for reason in left_out.values():
+        print(f'spowl: error: left out: {reason}', file=sys.stderr)
     return SpowlError.EXIT_CODE if left_out else 0
 
 
@@ -182,6 +183,9 @@ def _run_live(args: argparse.Namespace, changes: dict[str, Any]) -> int:
             follow(nodes, listener, interrupted, tqdm.write, show)
         for line in nodes.stop():
             tqdm.write(line)
+    if not record.decisions and not interrupted.is_set():
+        raise SpowlError(f'the controller has decided on nothing of {args.bag}; play it more '
+                         'slowly with --rate, or see what it said above')
     print(record.table())
     return INTERRUPTED if interrupted.is_set() and not args.loop else 0
 

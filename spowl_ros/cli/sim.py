@@ -52,6 +52,9 @@ def run(args: argparse.Namespace) -> int:
     if args.video and args.video.suffix.lower() not in VIDEO_FORMATS:
         raise SpowlError(f'{args.video} is no video: the name must end in '
                          f'{" or ".join(VIDEO_FORMATS)}')
+    if args.video and not arguments.episodes:
+        raise SpowlError('--video cannot go with episodes:=0, which has no end to draw up to; '
+                         'give a number of episodes')
     specs = system.simulation(arguments)
 
     from spowl_ros.system.running import RunningSystem
@@ -74,13 +77,16 @@ def run(args: argparse.Namespace) -> int:
                     await_episodes(record)
             for line in nodes.stop():
                 progress.say(line)
+    if args.json:  # before the lines, whose reader may leave
+        write_json(args.json, record.summary())
     if record.decisions:
         print(record.table())
-    if recording and not interrupted.is_set():
-        recording.write(args.video, interrupted)
-        print(f'video      {args.video}')
+    if recording:
+        if not interrupted.is_set():
+            recording.write(args.video, interrupted)
+        print('video      '
+              + ('not written: interrupted' if interrupted.is_set() else str(args.video)))
     if args.json:
-        write_json(args.json, record.summary())
         print(f'summary    {args.json}')
     return INTERRUPTED if interrupted.is_set() else 0
 

@@ -58,6 +58,8 @@ def _show_bag(args: argparse.Namespace) -> int:
 
     with Bag(args.bag) as bag:
         frames = BagFrames(bag, args.namespace)
+        for line in bag.damage:
+            print(f'NOTE {line}')
     if args.rerun is not None:
         from spowl_ros.view.rerun_file import write
 

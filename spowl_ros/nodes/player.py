@@ -105,11 +105,15 @@ class Player(Node):
                 self.get_logger().warning(line)
 
     def _await_listener(self) -> None:
-        """Wait until a played topic has a subscriber, so that it receives the first messages."""
+        """Wait until the sensors, or else any topic, have subscribers: they hear the beginning."""
+        played = {name: publisher for name, publisher in self._publishers_by_topic.items()
+                  if name != CLOCK}
+        sensors = [played[name] for name in self.settings.sensors.split() if name in played]
         deadline = time.monotonic() + self.settings.wait
         while time.monotonic() < deadline and not self._closing.wait(CLOCK_PERIOD_S):
-            if any(publisher.get_subscription_count()
-                   for name, publisher in self._publishers_by_topic.items() if name != CLOCK):
+            heard = [publisher.get_subscription_count() > 0
+                     for publisher in sensors or played.values()]
+            if heard and (all(heard) if sensors else any(heard)):
                 self._closing.wait(0.5)  # the other topics of the same listener
                 return
 

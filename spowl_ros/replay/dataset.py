@@ -58,6 +58,8 @@ class Written:
     frames: int
     left_out: dict[str, int]
     """Reason for omission to the number of decisions left out."""
+    damage: tuple[str, ...]
+    """What could not be read of the bags, one line each."""
 
 
 def write(bags: Sequence[Path], contract: Contract, directory: Path, robot_file: str = '',
@@ -77,6 +79,7 @@ def write(bags: Sequence[Path], contract: Contract, directory: Path, robot_file:
     robot = load_robot(robot_file)
     contract = robot.applied_to(contract)
     left_out: Counter[str] = Counter()
+    damage: list[str] = []
     rows: list[dict[str, Any]] = []
     sums: list[dict[str, tuple[Any, ...]]] = []
     directory.parent.mkdir(parents=True, exist_ok=True)
@@ -102,6 +105,7 @@ def write(bags: Sequence[Path], contract: Contract, directory: Path, robot_file:
                         'bag': str(path)})
                     first += len(episode)
                     progress(len(episode))
+                damage += [f'{path}: {line}' for line in bag.damage]
             if tables:
                 target = building / DATA.format(chunk_index=chunk, file_index=file)
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -109,9 +113,10 @@ def write(bags: Sequence[Path], contract: Contract, directory: Path, robot_file:
         if not rows:
             raise SpowlError(f'no decision of {", ".join(map(str, bags))} has its whole '
                              'observation in the bag; nothing was written')
-        _write_meta(building, contract, rows, first, _statistics(sums), left_out)
+        _write_meta(building, contract, rows, first, _statistics(sums), left_out,
+                    damage)
         building.rename(directory)
-    return Written(directory, len(rows), first, dict(left_out))
+    return Written(directory, len(rows), first, dict(left_out), tuple(damage))
 
 
 def _frames(run: RecordedRun, contract: Contract, left_out: Counter[str]) -> list[dict[str, Any]]:
@@ -220,7 +225,7 @@ def _features(contract: Contract) -> dict[str, Any]:
 
 
 def _write_meta(directory: Path, contract: Contract, rows: list[dict[str, Any]], frames: int,
-                statistics: dict[str, Any], left_out: Counter[str]) -> None:
+                statistics: dict[str, Any], left_out: Counter[str], damage: list[str]) -> None:
     """Write the metadata files."""
     rate = 1.0 / contract.control_period
     (directory / EPISODES).parent.mkdir(parents=True)
@@ -236,7 +241,7 @@ def _write_meta(directory: Path, contract: Contract, rows: list[dict[str, Any]],
             'features': _features(contract)},
         'stats.json': statistics,
         'spowl.json': {'contract': contract.to_dict(), 'left_out': dict(left_out),
-                       'bags': list(dict.fromkeys(row['bag'] for row in rows))}}
+                       'damage': damage, 'bags': list(dict.fromkeys(row['bag'] for row in rows))}}
     for name, content in texts.items():
         (directory / 'meta' / name).write_text(json.dumps(content, indent=2) + '\n',
                                                encoding='utf-8')

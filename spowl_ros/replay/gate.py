@@ -108,6 +108,8 @@ class Tally:
     """Difference of the actions in ACTION_STEP to its number."""
     latencies: Counter[int] = field(default_factory=Counter)
     """Latency of B as a power of 1 + SECONDS_STEP to its number."""
+    damage: str = ''
+    """A line, with its end, for each thing that could not be read."""
 
     @classmethod
     def of(cls, path: Path, first: Bundle, second: Bundle, changes: Changes | None = None,
@@ -129,7 +131,8 @@ class Tally:
             source_changes=int(np.sum(one.source != other.source)),
             **_sums(old, 'a'), **_sums(new, 'b'),
             differences=_counts(np.ceil(apart / ACTION_STEP - 1e-9)),
-            latencies=_counts(np.ceil(np.log(seconds) / math.log1p(SECONDS_STEP) - 1e-9)))
+            latencies=_counts(np.ceil(np.log(seconds) / math.log1p(SECONDS_STEP) - 1e-9)),
+            damage=''.join(f'{path}: {line}\n' for line in old.damage))
 
     def __add__(self, other: Tally) -> Tally:
         """Return the sums over both."""
@@ -169,8 +172,8 @@ class Tally:
     def from_row(cls, row: Mapping[str, Any]) -> Self:
         """Return the tally of such values."""
         values: dict[str, Any] = {
-            name: Counter(dict(json.loads(row[name]))) if kind is str else
-            math.nan if row[name] is None else row[name] for name, kind in COLUMNS.items()}
+            name: Counter(dict(json.loads(row[name]))) if isinstance(empty, Counter) else
+            math.nan if row[name] is None else row[name] for name, empty in vars(cls()).items()}
         return cls(**values)
 
 

@@ -135,7 +135,8 @@ class OwnEnvironment:
         Hold an action until the next decision, or until the episode ends.
 
         :param action: shape (A,), each in [-1, 1], mapped to the action space's bounds
-        :raises SpowlError: another shape, an ended episode, or a negative cost
+        :raises SpowlError: another shape, an ended episode, or a cost, a reward or an
+            observation that is none
         """
         values = checked(action, self.contract, self._ended)
         given = (self._low + (values + 1.0) * (self._high - self._low) / 2).astype(
@@ -147,9 +148,13 @@ class OwnEnvironment:
             observation, part, terminated, truncated, info = self._environment.step(given)
             raw_steps += 1
             reward += float(part)
-            cost += self._cost(info)
-        if cost < 0.0:
-            raise SpowlError(f'{self.contract.task} gave a cost of {cost}; costs are at least 0')
+            spent = self._cost(info)
+            if not 0.0 <= spent < math.inf:
+                raise SpowlError(f'{self.contract.task} gave a cost of {spent}; costs are finite '
+                                 'and at least 0')
+            cost += spent
+        if not math.isfinite(reward):
+            raise SpowlError(f'{self.contract.task} gave a reward of {reward}; rewards are finite')
         self._ended = terminated or truncated
         self.unperturbed = self._flat(observation)
         return StepResult(self.unperturbed, reward, cost, bool(terminated),
@@ -165,7 +170,11 @@ class OwnEnvironment:
             parts = [observation[name] for name in self._environment.observation_space.spaces]
         else:
             parts = [observation]
-        return np.concatenate([np.asarray(part, np.float32).reshape(-1) for part in parts])
+        flat = np.concatenate([np.asarray(part, np.float32).reshape(-1) for part in parts])
+        if not np.isfinite(flat).all():
+            raise SpowlError(f'{self.contract.task} gave an observation that is not finite: '
+                             f'number {np.flatnonzero(~np.isfinite(flat))[0]} of {flat.size}')
+        return flat
 
 
 def make(task: str, action_repeat: int) -> OwnEnvironment:

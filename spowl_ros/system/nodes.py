@@ -34,6 +34,8 @@ RAW_COMMAND = ('command', 'command_raw')
 """Between controller and supervisor; the robot hears what the supervisor makes of it."""
 _DRIVING = ('supervisor', 'controller', 'adapter')
 """The nodes through which a command passes to a robot."""
+_CONTROLLER_STARTS_S = 15.0
+"""Longest time in which a bag's player waits for the controller to listen, seconds."""
 LOG_LEVELS = ('debug', 'info', 'warn', 'error', 'fatal')
 
 
@@ -169,7 +171,7 @@ def simulation(arguments: SimulationArguments) -> tuple[NodeSpec, ...]:
     model = _model_or_shipped(arguments.model, arguments.task)
     contract = _contract_of(model, arguments)
     called = {node: full_name(arguments.namespace, node) for node in names.NODES}
-    file = ParameterFile(arguments.params_file, [*called.values()])
+    file = ParameterFile(arguments.params_file, [*called.values(), *_viewers(arguments)])
     own = {node: file.of(name) for node, name in called.items()}
     simulator: dict[str, Value] = {
         **own['simulator'], 'task': arguments.task, 'episodes': arguments.episodes,
@@ -177,6 +179,7 @@ def simulation(arguments: SimulationArguments) -> tuple[NodeSpec, ...]:
         'listener': 'recorder' if arguments.record else ''}
     return (
         NodeSpec('simulator', arguments.namespace, simulator, log_level=arguments.log_level),
+        *_viewer(arguments, file),
         *_drivers(arguments, own, {}, {'simulation': True, 'start_held': False},
                   model=str(model), rate=arguments.rate, use_sim_time=True))
 
@@ -196,7 +199,7 @@ def robot(arguments: RobotArguments) -> tuple[NodeSpec, ...]:
     described = robot_config.load(path)
     model = _model_or_shipped(arguments.model)
     called = {node: full_name(arguments.namespace, node) for node in robot_config.ROBOT_NODES}
-    file = ParameterFile(arguments.params_file, [*called.values()])
+    file = ParameterFile(arguments.params_file, [*called.values(), *_viewers(arguments)])
     parameters = {node: {**described.parameters.get(node, {}), **file.of(name)}
                   for node, name in called.items()}
     signed = (str(parameters[node].get('require_signature', '')) for node in _DRIVING)
@@ -209,6 +212,7 @@ def robot(arguments: RobotArguments) -> tuple[NodeSpec, ...]:
     check_robot(described, read_contract(model, of_key(key)))
     return (
         *adapter(described, model, arguments.namespace, arguments.use_sim_time),
+        *_viewer(arguments, file),
         *_drivers(arguments, described.parameters, described.remappings,
                   {'start_held': not arguments.released}, model=str(model), robot=str(path),
                   use_sim_time=arguments.use_sim_time))
@@ -219,7 +223,7 @@ def _drivers(arguments: SimulationArguments | RobotArguments,
              remapped: Mapping[str, tuple[tuple[str, ...], ...]],
              supervisor: Mapping[str, Value], **driver: Value) -> tuple[NodeSpec, ...]:
     """
-    Return supervisor and controller, and the recorder and the viewer if asked for.
+    Return supervisor and controller, and the recorder if asked for.
 
     :param own: parameters by node; those of the arguments lead
     :param supervisor: parameters of the supervisor alone
@@ -236,7 +240,7 @@ def _drivers(arguments: SimulationArguments | RobotArguments,
     if arguments.record:
         nodes.append(node('recorder', path=str(absolute(arguments.record)),
                           model=driver['model'], use_sim_time=driver['use_sim_time']))
-    return (*nodes, *_viewer(arguments.view))
+    return tuple(nodes)
 
 
 def check_robot(described: RobotConfig, contract: Contract) -> None:
@@ -286,16 +290,17 @@ def replay(arguments: ReplayArguments) -> tuple[NodeSpec, ...]:
 
     namespace, sensors = sensors_in(bag, contract, robot_file, arguments.namespace or None)
     controller = full_name(namespace, 'controller')
-    file = ParameterFile(arguments.params_file, [controller, '/player'])
+    file = ParameterFile(arguments.params_file,
+                         [controller, '/player', *_viewers(arguments)])
     return (
         NodeSpec('controller', namespace, {
             **file.of(controller),
             'model': str(model), 'robot': robot_file, 'autostart': True, 'use_sim_time': True,
             'rate': arguments.rate}, (('command', 'shadow/command'),), arguments.log_level),
         NodeSpec('player', '', {
-            **file.of('/player'), 'path': str(bag), 'sensors': ' '.join(sensors),
-            'rate': arguments.rate, 'loop': arguments.loop}, log_level=arguments.log_level),
-        *_viewer(arguments.view),
+            'wait': _CONTROLLER_STARTS_S, **file.of('/player'), 'path': str(bag),
+            'sensors': ' '.join(sensors), 'rate': arguments.rate, 'loop': arguments.loop}, log_level=arguments.log_level),
+        *_viewer(arguments, file),
     )
 
 
@@ -315,17 +320,23 @@ def _model_or_shipped(named: str, task: str = DEFAULT_TASK) -> Path:
     return absolute(named or share_directory() / 'models' / task)
 
 
-def _viewer(wanted: bool) -> tuple[NodeSpec, ...]:
+def _viewers(arguments: SimulationArguments | RobotArguments | ReplayArguments) -> list[str]:
+    """Return the full name of the live view's node, if it is wanted."""
+    return ['/viewer'] if arguments.view else []
+
+
+def _viewer(arguments: SimulationArguments | RobotArguments | ReplayArguments,
+            file: ParameterFile) -> list[NodeSpec]:
     """
-    Return the node that serves the live view, if wanted.
+    Return the node that serves the live view, if it is wanted.
 
     :raises SpowlError: it is not installed
     """
-    if not wanted:
-        return ()
-    if importlib.util.find_spec('viser') is None:
+    wanted = _viewers(arguments)
+    if wanted and importlib.util.find_spec('viser') is None:
         raise SpowlError("view:=true needs viser: pip install 'spowl_ros[view]'")
-    return (NodeSpec('viewer', '', {}),)
+    return [NodeSpec(name.strip('/'), '', file.of(name), log_level=arguments.log_level)
+            for name in wanted]
 
 
 def _contract_of(model: Path, arguments: SimulationArguments) -> Contract:

@@ -362,9 +362,10 @@ class Trainer:
 
         :raises SpowlError: it is the last one
         """
+        kept = member.directory / (BEST if len(self.members) > 1 else CHECKPOINT)
         what = (f'the {name.replace("_", " ")} became {value} after {self.updates} updates; '
-                f'{member.directory / (BEST if len(self.members) > 1 else CHECKPOINT)} is from '
-                'before: look at progress.csv, and train with a smaller optimiser.learning_rate')
+                + (f'{kept} is from before' if kept.exists() else 'nothing was kept before')
+                + ': look at progress.csv, and train with a smaller optimiser.learning_rate')
         member.failed, member.evaluation_due = what, False
         if not self.alive:
             raise SpowlError(what)

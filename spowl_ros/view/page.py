@@ -178,7 +178,8 @@ def _free_port(host: str, port: int) -> int:
     except (OSError, OverflowError) as error:
         reason = getattr(error, 'strerror', None) or error
         raise SpowlError(f'the page cannot be served on {host}, port {port}: {reason}; choose '
-                         'another with --port, or 0 for a free one') from error
+                         "another with --port, or with the viewer's parameter `port` in "
+                         'params_file, or 0 for a free one') from error
 
 
 def open_browser(url: str) -> None:

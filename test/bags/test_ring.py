@@ -165,6 +165,28 @@ def test_a_restarted_recorder_counts_on(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / 'bags').iterdir()) == ['000_save', '001_save']
 
 
+def test_numbers_go_on_beyond_three_digits(tmp_path: Path) -> None:
+    """The thousandth bag is no end of the recording."""
+    (tmp_path / '999_stop').mkdir()
+    for _ in range(2):
+        writer = RingWriter(tmp_path, Settings(), RingSettings(seconds=1.0))
+        writer.trigger('stop', 'test')
+        writer.close()
+        assert not writer.failed
+    assert {'1000_stop', '1001_stop'} < {path.name for path in tmp_path.iterdir()}
+
+
+def test_two_recorders_of_a_folder_lose_no_event(tmp_path: Path) -> None:
+    """Both have chosen a number before either has written its bag."""
+    writers = [RingWriter(tmp_path, Settings(), RingSettings(seconds=1.0)) for _ in range(2)]
+    for writer in writers:
+        writer.trigger('stop', 'test')
+    for writer in writers:
+        writer.close()
+        assert not writer.failed
+    assert [writer.written[0].name for writer in writers] == ['000_stop', '001_stop']
+
+
 def test_a_bag_is_no_directory_of_bags(tmp_path: Path) -> None:
     """Nothing is written into a bag that is there already."""
     (tmp_path / 'metadata.yaml').write_text('')

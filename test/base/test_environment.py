@@ -72,6 +72,17 @@ def test_a_verb_in_a_bad_environment(around: str, tmp_path: Path) -> None:
     assert (done.returncode == 2) is (around == 'no domain')
 
 
+@pytest.mark.parametrize('closed', ['>&-', '2>&-', '<&-', '>&- 2>&- <&-'])
+def test_a_verb_without_its_standard_streams(closed: str, tmp_path: Path) -> None:
+    """A parent may have closed them, as a daemon's does; nothing else may take their numbers."""
+    done = subprocess.run(
+        ['sh', '-c', f'{BIN / "spowl"} bench {MODEL} --no-paper-size --decisions 5 '
+                     f'--json found.json {closed}'],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (0, '')
+    assert (tmp_path / 'found.json').read_text().startswith('{')
+
+
 def paired(names: Iterable[str]) -> list[ParameterSet]:
     """Return each name with every surroundings; all but one for each name are exhaustive."""
     return [pytest.param(name, around, marks=pytest.mark.slow if place == number % len(

@@ -154,6 +154,7 @@ def test_nodes_end_when_spowl_itself_is_killed(untrained_bundle: Path) -> None:
         (('CarGoal1',), "'CarGoal1' is not of the form NAME:=VALUE, as in task:=CarGoal1"),
         (('--json', '/nowhere/run.json'), '/nowhere/run.json cannot be written'),
         (('--video', 'run.avi'), 'must end in .mp4 or .gif'),
+        (('--video', 'run.mp4', 'episodes:=0'), 'has no end to draw up to'),
     ],
 )
 def test_a_bad_argument_is_one_line(

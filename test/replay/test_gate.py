@@ -7,8 +7,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 import json
+import os
 from pathlib import Path
 import shutil
+import subprocess
+import sys
 
 import pytest
 from rclpy.serialization import serialize_message
@@ -16,7 +19,7 @@ from std_msgs.msg import Float64
 
 from spowl_ros.bags.reader import Bag
 from spowl_ros.bags.writer import BagWriter
-from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.errors import UNREAD, SpowlError
 from spowl_ros.base.settings import declared
 from spowl_ros.cli.main import main
 from spowl_ros.control.bundle import Bundle
@@ -62,6 +65,37 @@ def test_the_same_bundle_passes_and_another_fails(
     assert not found['passed'] and not found['rules']['action_mean']['passed']
     assert found['rules']['action_mean']['figure'] > 0.01
     assert 'latency' not in found['rules']
+
+
+@pytest.mark.slow
+def test_a_reader_that_leaves_makes_no_verdict_a_pass(
+        untrained_bundle: Path, other: Path, lock_step_bag: Path, tmp_path: Path) -> None:
+    """A pipe that nobody reads gives a failure's code or its own, never 0; the file is whole."""
+    (tmp_path / 'rules.yaml').write_text(LENIENT + 'action_mean: 0.01\n')
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, 'w') as nobody:
+        done = subprocess.run(
+            [sys.executable, '-m', 'spowl_ros.cli.main', 'gate', untrained_bundle, other,
+             lock_step_bag, '--rules', tmp_path / 'rules.yaml', '--json', tmp_path / 'found.json'],
+            stdout=nobody, stderr=subprocess.PIPE, text=True, timeout=300, check=False)
+    assert done.returncode == UNREAD and done.stderr == ''
+    assert not json.loads((tmp_path / 'found.json').read_text())['passed']
+
+
+@pytest.mark.slow
+def test_damage_is_told_beside_the_verdict(
+        untrained_bundle: Path, lock_step_bag: Path, tmp_path: Path,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    """What a bag lost may hold the costs that would have failed."""
+    (tmp_path / 'rules.yaml').write_text(LENIENT + 'decisions: 1\n')
+    bag = shutil.copytree(lock_step_bag, tmp_path / 'bag')
+    part, = bag.glob('*.mcap')
+    part.write_bytes(part.read_bytes()[:part.stat().st_size * 2 // 3])
+    gate(untrained_bundle, untrained_bundle, bag, '--rules', tmp_path / 'rules.yaml',
+         '--json', tmp_path / 'found.json')
+    told, = json.loads((tmp_path / 'found.json').read_text())['damage']
+    assert 'is damaged' in told and f'NOTE {told}' in capsys.readouterr().out.splitlines()
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import gymnasium
@@ -70,6 +71,34 @@ def test_cost_from_elsewhere() -> None:
     own = OwnEnvironment(Counter(), 0.1, cost=lambda info: -1.0)
     own.reset()
     with pytest.raises(SpowlError, match='at least 0'):
+        own.step([0.0, 0.0])
+
+
+@pytest.mark.parametrize('cost', [math.nan, math.inf])
+def test_a_cost_that_is_none_is_refused(cost: float) -> None:
+    """It is not free."""
+    own = OwnEnvironment(Counter(), 0.1, cost=lambda info: cost)
+    own.reset()
+    with pytest.raises(SpowlError, match='finite'):
+        own.step([0.0, 0.0])
+
+
+@pytest.mark.parametrize('what', ['reward', 'observation'])
+def test_what_is_not_finite_is_refused(what: str) -> None:
+    """It would spoil the networks, and the message would come after that."""
+    counter = Counter()
+    step = counter.step
+
+    def spoilt(action: Any) -> Any:
+        observation, reward, *rest = step(action)
+        if what == 'reward':
+            return observation, math.nan, *rest
+        return {name: part * math.nan for name, part in observation.items()}, reward, *rest
+
+    counter.step = spoilt
+    own = OwnEnvironment(counter, 0.1, cost=lambda info: 0.0)
+    own.reset()
+    with pytest.raises(SpowlError, match=f'{what}.* finite'):
         own.step([0.0, 0.0])
 
 

@@ -68,6 +68,17 @@ def test_a_recorder_runs_only_when_asked_for(model: Path, tmp_path: Path) -> Non
     assert nodes[-1].parameters['path'] == str(tmp_path / 'bag')
 
 
+def test_the_viewer_takes_its_section(model: Path, tmp_path: Path) -> None:
+    """A page on another port can be asked for, and the log level is the viewer's too."""
+    file = tmp_path / 'my.yaml'
+    file.write_text('/**/viewer:\n  ros__parameters: {port: 9123}\n')
+    given = {'model': str(model), 'params_file': str(file), 'log_level': 'warn',
+             'view': 'true'}
+    viewer, = (node for node in system.simulation(arguments(**given))
+               if node.executable == 'viewer')
+    assert (viewer.parameters, viewer.log_level) == ({'port': 9123}, 'warn')
+
+
 def test_arguments_go_over_the_parameter_file(model: Path, tmp_path: Path) -> None:
     """A file's values are taken as they are written, and an argument wins."""
     file = tmp_path / 'my.yaml'
