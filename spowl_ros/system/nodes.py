@@ -299,7 +299,8 @@ def replay(arguments: ReplayArguments) -> tuple[NodeSpec, ...]:
             'rate': arguments.rate}, (('command', 'shadow/command'),), arguments.log_level),
         NodeSpec('player', '', {
             'wait': _CONTROLLER_STARTS_S, **file.of('/player'), 'path': str(bag),
-            'sensors': ' '.join(sensors), 'rate': arguments.rate, 'loop': arguments.loop}, log_level=arguments.log_level),
+            'sensors': ' '.join(sensors), 'rate': arguments.rate, 'loop': arguments.loop},
+                 log_level=arguments.log_level),
         *_viewer(arguments, file),
     )
 
