@@ -11,7 +11,8 @@ from spowl_ros.base.share import share_directory
 from spowl_ros.control import bundle
 
 SLOWER = 1.2
-TRIES = 3
+ROUNDS = (60, 120, 240, 480, 960)
+"""Of the measurements: the least time of more rounds is less disturbed by a busy machine."""
 
 
 def test_a_plan_costs_no_more_matrix_products_than_before() -> None:
@@ -19,8 +20,8 @@ def test_a_plan_costs_no_more_matrix_products_than_before() -> None:
     stored = json.loads(planner_ratio.RESULT.read_text())
     loaded = bundle.load(share_directory() / 'models' / stored['model'])
     ratios = []
-    for _ in range(TRIES):  # a busy machine may disturb one measurement, not all
-        ratios.append(planner_ratio.measure(loaded, rounds=60)['ratio'])
+    for rounds in ROUNDS:
+        ratios.append(planner_ratio.measure(loaded, rounds)['ratio'])
         if ratios[-1] <= SLOWER * stored['ratio']:
             return
     raise AssertionError(f"a plan takes {min(ratios):.1f} matrix products, {stored['ratio']:.1f} "
