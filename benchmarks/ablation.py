@@ -21,6 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks import run_command, tables
+from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.seeds import EVALUATION
 from spowl_ros.base.statistics import TOWARDS, bootstrap
 from spowl_ros.base.tasks import RAW_STEPS
@@ -81,13 +82,31 @@ def measure(model: Path, variant: str, episodes: int, workers: int, monitors: bo
     source, details = open_model(model, what.kind, what.settings, monitors=monitors,
                                  device=device)
     file = output / source.task / file_name(variant)
-    if file.exists():
+    if is_measured(file, details, episodes):
         return
     raw_period = environment.contract(source.task, source.action_repeat).raw_period
     perturbation = (preset(what.robot, raw_period) if what.robot else
                     replace(what.perturbation, command_delay=what.late / raw_period))
     drive(source, what.kind, EVALUATION[:episodes], perturbation, workers, file,
           f'{source.task} {variant}', {'variant': variant, **details})
+
+
+def is_measured(file: Path, details: dict[str, Any], episodes: int) -> bool:
+    """
+    Return whether a file holds the figures that are wanted.
+
+    :param details: of the model, as `open_model` returns them
+    :raises SpowlError: it holds figures of another model or of another number of episodes
+    """
+    if not file.exists():
+        return False
+    known = tables.read_figures(file)
+    for name, wanted in (('model', details['model']), ('networks', details.get('networks')),
+                         ('counters', details.get('counters')), ('episodes', episodes)):
+        if known.get(name, wanted) != wanted:
+            raise SpowlError(f'{file} holds figures of another {name}, {known[name]}; wanted is '
+                             f'{wanted}. Choose another --output, or remove the file')
+    return True
 
 
 def drive(source: AgentSource, kind: str, seeds: Sequence[int], perturbation: Perturbation,

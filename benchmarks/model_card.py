@@ -30,12 +30,13 @@ FOLDERS = ('ablation_many_episodes', 'ablation')
 
 
 def gather(task: str, results: Path, latency: Path | None,
-           curve: str | Path | None = None) -> dict[str, Any]:
+           curve: str | Path | None = None, networks: str = '') -> dict[str, Any]:
     """
     Return the measured figures of a task.
 
     :param curve: picture of the learning curve; None: that of `benchmarks.learning_curves`
-    :raises SpowlError: no evaluation, or no such picture
+    :param networks: digest of the bundle's networks, which figures must be of if they say
+    :raises SpowlError: no evaluation, one of other networks, or no such picture
     """
     evaluations = {}
     folders = [results / name / task for name in FOLDERS]
@@ -44,6 +45,8 @@ def gather(task: str, results: Path, latency: Path | None,
         file = folder / file_name(variant)
         if file.exists():
             figures = tables.read_figures(file)
+            if figures.get('networks', networks) != networks:
+                raise SpowlError(f'{file} holds figures of other networks; measure this bundle')
             evaluations[variant] = {name: figures[name] for name in KEPT if name in figures}
     if not evaluations:
         raise SpowlError(f'no evaluations of {task} in {results}/ablation; make them with '
@@ -71,7 +74,8 @@ def main() -> None:
     had = bundle.measured or {}
     kept = {'latency_ms': had['latency_ms']} if 'latency_ms' in had else {}
     curve = args.curve or had.get('learning_curve')
-    measured = kept | gather(bundle.contract.task, args.results, args.latency, curve)
+    measured = kept | gather(bundle.contract.task, args.results, args.latency, curve,
+                             bundle.networks_digest)
     bundles.amend(args.bundle, measured=measured, card=model_card)
     print(args.bundle / bundles.MODEL_CARD)
 

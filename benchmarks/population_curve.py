@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import run_command
+from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.statistics import BETTER
 from spowl_ros.replay.plots import SOURCE_HEX
 from spowl_ros.training.population import LEARNER, write_table
@@ -43,6 +44,22 @@ def point(values: NDArray[np.float64]) -> tuple[float, float, float]:
     again = interquartile_mean(rng.choice(values, (RESAMPLES, len(values))))
     low, high = np.quantile(again, [0.025, 0.975])
     return float(interquartile_mean(values)), float(low), float(high)
+
+
+def of_one_variation(rows: list[dict[str, str]], wanted: str | None) -> list[dict[str, str]]:
+    """
+    Return the rows of learners that differ by nothing but the seed.
+
+    :param wanted: what their names say after the seed; None: the only one that there is
+    :raises SpowlError: there are several, or not the wanted one
+    """
+    found = {row[LEARNER].partition(',')[2] for row in rows}
+    if wanted is None and len(found) == 1:
+        return rows
+    if wanted not in found:
+        raise SpowlError('the learners differ by more than the seed; choose some with --vary: '
+                         + ', '.join(sorted(found)))
+    return [row for row in rows if row[LEARNER].partition(',')[2] == wanted]
 
 
 def curve(rows: list[dict[str, str]]) -> list[dict[str, float]]:
@@ -96,10 +113,12 @@ def main() -> None:
     parser.add_argument('run', type=Path, metavar='RUN')
     parser.add_argument('--output', type=Path, required=True, metavar='FILE',
                         help='without a suffix')
+    parser.add_argument('--vary', metavar='NAME=VALUE,...',
+                        help='of a run with --vary: the learners whose names end so')
     args = parser.parse_args()
     write_table(args.run)
     with (args.run / 'progress.csv').open(newline='') as stream:
-        rows = list(csv.DictReader(stream))
+        rows = of_one_variation(list(csv.DictReader(stream)), args.vary)
     points = curve(rows)
     args.output.parent.mkdir(parents=True, exist_ok=True)
     columns = list(dict.fromkeys(name for line in points for name in line))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import run_command, tables
-from benchmarks.ablation import OVER_POLICY, drive, over_policy
+from benchmarks.ablation import OVER_POLICY, drive, is_measured, over_policy
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.names import BEST
 from spowl_ros.base.seeds import VALIDATION
@@ -34,10 +34,13 @@ def measure(model: Path, planner: str, episodes: int, workers: int, device: str 
             output: Path) -> None:
     """Drive with one planner, unless its figures exist."""
     counters, config = checkpoint.describe(model)
-    file = output / config.task / f'seed_{config.seed}_{planner}.json'
-    if file.exists():
-        return
+    learner = model.parent.name
+    if not learner.startswith('seed_'):
+        learner = f'seed_{config.seed}'
+    file = output / config.task / f'{learner}_{planner}.json'
     source, details = open_model(model, planner, {}, device=device)
+    if is_measured(file, details, episodes):
+        return
     drive(source, planner, VALIDATION[FIRST:FIRST + episodes], Perturbation(), workers, file,
           f'{config.task} {file.stem}',
           {**details, 'seed': config.seed, **{name: counters[name]
@@ -60,7 +63,7 @@ def table(output: Path) -> list[dict[str, Any]]:
     """Return a row for every learner and planner."""
     rows = []
     for file, figures, row in tables.read_all(output, COLUMNS):
-        policy = file.with_name(f'seed_{figures["seed"]}_policy.json')
+        policy = file.with_name(f'{file.stem.rpartition("_")[0]}_policy.json')
         if policy.exists() and policy != file:
             row |= over_policy(figures, tables.read_figures(policy))
         rows.append(row)

@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     with tqdm(total=args.episodes, unit=' episodes', desc=loaded.contract.task,
               disable=None) as bar:
         tables = calibrate(loaded, seeds, on_episode=lambda: bar.update())
-    bundle.amend(args.bundle, calibration=tables.to_dict())
+    bundle.amend(args.bundle, calibration=tables.to_dict(), digest=loaded.digest)
     print(f'{tables.decisions} decisions in {tables.episodes} episodes from seed '
           f'{tables.first_seed}, costs summed over {tables.window} decisions; written into '
           f'{args.bundle}, as share of decisions: value')

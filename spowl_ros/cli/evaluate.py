@@ -149,6 +149,7 @@ def open_model(model: Path, kind: str | None, values: dict[str, Any], *,
             raise SpowlError(f'{model} is a bundle, whose sizes are fixed; --authors-planner '
                              'needs the checkpoint')
         loaded = bundle.load(model)
+        details['networks'] = loaded.networks_digest
         task, action_repeat = loaded.contract.task, loaded.contract.action_repeat
         controls = ControllerSettings(planner=loaded.settings)
         off = {} if monitors else {f'{name}.rule.level': 'off' for name in controls.rules()}

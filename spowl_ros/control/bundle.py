@@ -15,7 +15,8 @@ later change on the disk does not change a loaded bundle. Nothing in it is ever 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+import contextlib
 from dataclasses import asdict, dataclass, field, replace
 import hashlib
 import json
@@ -23,12 +24,14 @@ import math
 import os
 from pathlib import Path
 import re
+import shutil
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.files import read_bounded, write_whole
+from spowl_ros.base.files import read_bounded, sync_directory, write_whole
 from spowl_ros.control import golden, graph_check, graph_io, signature
 from spowl_ros.control.contract import Contract
 from spowl_ros.control.planner_settings import PlannerSettings
@@ -124,6 +127,12 @@ class Bundle:
     """Why they run on the CPU although another provider was wanted."""
     _sessions: dict[int, dict[str, onnxruntime.InferenceSession]] = field(
         default_factory=dict, repr=False, compare=False)
+
+    @property
+    def networks_digest(self) -> str:
+        """SHA-256 of graphs and weights, which a calibration or a card does not change."""
+        return _digest(b''.join(self.content[name] for name in sorted(self.content)
+                                if name == WEIGHTS or name.endswith('.onnx')))
 
     @property
     def names(self) -> dict[str, str]:
@@ -292,15 +301,21 @@ def listed(graphs: Mapping[str, Any]) -> frozenset[str]:
 
 def amend(directory: str | Path, *, measured: dict[str, Any] | None = None,
           calibration: dict[str, Any] | None = None,
-          card: Callable[[Bundle], str] | None = None) -> None:
+          card: Callable[[Bundle], str] | None = None, digest: str | None = None) -> None:
     """
     Write measurements into a verified bundle; arguments left out change nothing.
 
+    The bundle is exchanged whole, by one that was written beside it and verified.
+
     :param card: returns the text of the new model card
-    :raises BundleError: the bundle is damaged, signed, or made of links to files elsewhere
+    :param digest: of the bundle that was measured; None: whichever is there
+    :raises BundleError: the bundle is damaged, signed, another one than was measured, or made of
+        links to files elsewhere
     """
     bundle = load(directory)
-    directory = bundle.directory
+    directory = Path(directory).resolve()
+    if digest is not None and bundle.digest != digest:
+        raise BundleError(f'{directory}: it was exchanged meanwhile; measure again')
     for name in (MANIFEST, MANIFEST_DIGEST, MODEL_CARD):
         if (directory / name).is_symlink():
             raise BundleError(f'{directory / name}: a link; amend the bundle that it leads to')
@@ -312,8 +327,29 @@ def amend(directory: str | Path, *, measured: dict[str, Any] | None = None,
     content = dict(bundle.content)
     if card is not None:
         content[MODEL_CARD] = card(bundle).encode()
-        write_whole(directory / MODEL_CARD, content[MODEL_CARD])
-    write_manifest(directory, bundle, content)
+    with built_beside(directory) as building:
+        shutil.copytree(directory, building, symlinks=True)
+        write_whole(building / MODEL_CARD, content[MODEL_CARD])
+        write_manifest(building, bundle, content)
+
+
+@contextlib.contextmanager
+def built_beside(directory: Path) -> Iterator[Path]:
+    """
+    Give the path at which to build a bundle; afterwards verify it and put it into its place.
+
+    :param directory: its place; what is there now stays until the new one is verified
+    :raises BundleError: the new bundle is incomplete
+    """
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=directory.parent, prefix='.bundle-') as folder:
+        building = Path(folder) / 'new'
+        yield building
+        load(building)
+        if directory.exists():
+            directory.rename(Path(folder) / 'old')
+        building.rename(directory)
+        sync_directory(directory.parent)
 
 
 def _refuse_absent(directory: Path) -> None:

@@ -79,6 +79,10 @@ class ReplayBuffer:
             torch.cumsum(costly, dim=1, out=self._costly[:, :last])
             self._costly[:, last:] = self._costly[:, last - 1:last]
 
+    def holds(self, horizon: int) -> bool:
+        """Whether sequences of `horizon` decisions can be drawn."""
+        return self.filled >= horizon + self.window * (self.filled == self.length)
+
     def sample(self, sequences: int, horizon: int, generators: Sequence[torch.Generator],
                costly_share: Tensor | None = None) -> Batch:
         """
@@ -91,7 +95,7 @@ class ReplayBuffer:
             cost; None: nothing
         :return: tensors with leading axes (M, horizon, sequences)
         """
-        if self.filled < horizon + self.window * (self.filled == self.length):
+        if not self.holds(horizon):
             raise ValueError(f'{self.filled} decisions a stream are too few for sequences of '
                              f'{horizon}')
         drawn = torch.stack([torch.rand(4, sequences, device=self.device, generator=generator)

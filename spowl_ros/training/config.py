@@ -200,6 +200,11 @@ def _checked(config: TrainConfig) -> TrainConfig:
     :raises SpowlError: phases out of order, or a setting that a phase cannot change, or that
         would have no effect then
     """
+    collect, longest = config.collect, config.horizon + config.networks.window
+    if collect.replay_capacity // collect.environments < longest:
+        raise SpowlError(f'collect.replay_capacity is {collect.replay_capacity}; sequences of '
+                         f'{longest} decisions from {collect.environments} environments need '
+                         f'{longest * collect.environments}')
     begins = [phase.decisions for phase in config.phases]
     if begins != sorted(begins):
         raise SpowlError(f'phases begin after {", ".join(map(str, begins))} decisions; give them '

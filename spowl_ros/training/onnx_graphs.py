@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-import tempfile
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 import onnx
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.base.files import sync_directory, write_whole
+from spowl_ros.base.files import write_whole
 from spowl_ros.control import bundle as bundles
 from spowl_ros.control.bundle import Bundle
 from spowl_ros.control.contract import Contract
@@ -63,9 +62,7 @@ def write_bundle(directory: Path, make: Callable[[Path], Bundle]) -> Bundle:
     if (directory / SIGNATURE).exists():
         raise SpowlError(f'{directory} is signed and would lose its signature; choose another '
                          'directory, or delete it first')
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=directory.parent, prefix='.bundle-') as folder:
-        building = Path(folder) / 'new'
+    with bundles.built_beside(directory) as building:
         building.mkdir()
         bundle = make(building)
         (building / bundles.MODEL_CARD).write_text(model_card(bundle))
@@ -74,9 +71,4 @@ def write_bundle(directory: Path, make: Callable[[Path], Bundle]) -> Bundle:
         for name, data in content.items():  # what is written with the manifest is synced
             write_whole(building / name, data)
         bundles.write_manifest(building, bundle, content)
-        bundles.load(building)
-        if directory.exists():
-            directory.rename(Path(folder) / 'old')
-        building.rename(directory)
-        sync_directory(directory.parent)
     return bundles.load(directory)

@@ -144,11 +144,10 @@ class Population:
                        for name, config in _stored(directory).items()}
         else:
             refuse_a_run(directory)
-            with written_to(directory):
-                directory.mkdir(parents=True, exist_ok=True)
-                write_whole(directory / LEARNERS, json.dumps(
-                    {name: config.to_dict() for name, config in configs.items()},
-                    indent=1).encode())
+        with written_to(directory):  # on a resume too: some learners may begin later
+            directory.mkdir(parents=True, exist_ok=True)
+            write_whole(directory / LEARNERS, json.dumps(
+                {name: config.to_dict() for name, config in configs.items()}, indent=1).encode())
         self.directory, self._configs = directory, dict(configs)
         self.config = next(iter(self._configs.values()))
         """Of the first learner."""

@@ -87,8 +87,8 @@ class Trainer:
             with written_to(directory):
                 for member in self.members:
                     member.directory.mkdir(parents=True, exist_ok=True)
-                    # of a run without a checkpoint
-                    (member.directory / FILE).unlink(missing_ok=True)
+                    for name in (FILE, BEST):  # of a run without a checkpoint
+                        (member.directory / name).unlink(missing_ok=True)
 
     @classmethod
     def resume(cls, directory: Path, overrides: list[str]) -> Trainer:
@@ -202,6 +202,11 @@ class Trainer:
         :raises SpowlError: numbers that are not finite, a full disk, or environments that fail at
             every start
         """
+        decisions = self.config.collect.decisions
+        for phase in self.config.phases:
+            if phase.decisions >= decisions:
+                log.warning('the phase after %d decisions does not begin: the run ends after %d '
+                            '(collect.decisions)', phase.decisions, decisions)
         try:
             for member in self.members:
                 member.progress = Progress(member.directory, self.decisions)
@@ -335,7 +340,7 @@ class Trainer:
 
         :raises SpowlError: no learner with finite numbers is left
         """
-        if self.update_debt < 1.0:
+        if self.update_debt < 1.0 or not self.buffer.holds(self.config.horizon):
             return {}
         if not self.updates:
             self._fit_features()

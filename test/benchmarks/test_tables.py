@@ -20,6 +20,7 @@ from benchmarks import (
     model_card,
     planner_latency,
     planner_search,
+    population_curve,
     tables,
 )
 from spowl_ros.base.errors import SpowlError
@@ -173,6 +174,37 @@ def test_learning_curve_is_the_run(tmp_path: Path) -> None:
     assert list(returns.get_xdata()) == [40, 80, 120, 160]
     assert list(validated.get_xdata()) == [80, 160]
     assert list(validated.get_ydata()) == [2, 4]
+
+
+@pytest.mark.parametrize(('name', 'other'), [('model', 'b'), ('networks', 'f0'), ('episodes', 7)])
+def test_figures_of_another_model_are_not_taken_for_this_ones(results: Path, name: str,
+                                                              other: Any) -> None:
+    """A file of the same task and variant may be of another bundle, or of fewer episodes."""
+    file = results / 'ablation' / TASK / ablation.file_name('policy')
+    wanted = {'model': 'a', 'networks': 'e0', 'episodes': 6}
+    tables.write_figures(file, {**tables.read_figures(file), **wanted})
+
+    def is_measured(model: str, networks: str, episodes: int) -> bool:
+        return ablation.is_measured(file, {'model': model, 'networks': networks}, episodes)
+
+    assert is_measured(**wanted)
+    with pytest.raises(SpowlError, match=f'figures of another {name}, .*; wanted is {other}'):
+        is_measured(**{**wanted, name: other})
+    assert not ablation.is_measured(file.with_name('absent.json'), {'model': 'a'}, 6)
+    with pytest.raises(SpowlError, match='figures of other networks'):
+        model_card.gather(TASK, results, None, None, 'f0')
+    assert model_card.gather(TASK, results, None, None, 'e0')
+
+
+def test_an_interval_over_seeds_is_of_one_value() -> None:
+    """Learners that differ by more than the seed are no sample of one recipe."""
+    rows = [{population_curve.LEARNER: f'seed_{seed}{rest}', 'decisions': '10'}
+            for seed in range(3) for rest in (',budget=1', ',budget=2')]
+    with pytest.raises(SpowlError, match='choose some with --vary: budget=1, budget=2'):
+        population_curve.of_one_variation(rows, None)
+    assert len(population_curve.of_one_variation(rows, 'budget=2')) == 3
+    same = [row for row in rows if row[population_curve.LEARNER].endswith('1')]
+    assert population_curve.of_one_variation(same, None) == same
 
 
 def test_card_holds_the_measurements(results: Path, untrained_bundle: Path, tmp_path: Path

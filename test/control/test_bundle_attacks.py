@@ -331,7 +331,7 @@ def test_opening_has_a_time_limit(copied: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize('step', range(3))
 def test_amending_is_whole_or_not_at_all(copied: Path, monkeypatch: pytest.MonkeyPatch, step: int
                                          ) -> None:
-    """A write that fails leaves a bundle that loads, or one that is refused, never another."""
+    """A write that fails leaves the bundle as it was, and nothing beside it."""
     from spowl_ros.base.errors import SpowlError
 
     written, before = [], bundle.load(copied).digest
@@ -346,7 +346,16 @@ def test_amending_is_whole_or_not_at_all(copied: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(bundle, 'write_whole', failing)
     with pytest.raises(SpowlError, match='disk full'):
         bundle.amend(copied, measured={'return': 2.0}, card=lambda b: 'card')
-    if step == 0:
-        assert bundle.load(copied).digest == before
-    else:
-        refused(copied, 'SHA-256|damaged')
+    assert bundle.load(copied).digest == before
+    assert list(copied.parent.iterdir()) == [copied]
+
+
+def test_another_bundle_than_was_measured_is_not_amended(copied: Path) -> None:
+    """It may have been exported anew while the old one was measured."""
+    before = bundle.load(copied)
+    bundle.amend(copied, measured={'return': 2.0}, digest=before.digest)
+    after = bundle.load(copied)
+    assert after.networks_digest == before.networks_digest
+    with pytest.raises(BundleError, match='exchanged meanwhile'):
+        bundle.amend(copied, measured={'return': 3.0}, digest=before.digest)
+    assert bundle.load(copied).digest == after.digest

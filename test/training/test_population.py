@@ -330,3 +330,11 @@ def test_a_resume_does_not_undo_a_choice(tmp_path: Path) -> None:
     assert choice.read(tmp_path, ['collect.decisions=90'])
     with pytest.raises(SpowlError, match='constraint.budget.*leave it out'):
         choice.read(tmp_path, ['constraint.budget=0.5'])
+
+
+def test_a_resumes_overrides_hold_for_learners_that_begin_later(tiny: TrainConfig, tmp_path: Path
+                                                                ) -> None:
+    """More learners than processes: some wait, and a second resume names no override again."""
+    population.Population({f'seed_{seed}': tiny for seed in range(3)}, tmp_path)
+    population.Population(None, tmp_path, overrides=['collect.decisions=999'])
+    assert population.Population(None, tmp_path).config.collect.decisions == 999

@@ -304,3 +304,37 @@ def test_bad_directories_are_one_line(uninterrupted: Path, tiny: TrainConfig, tm
         Trainer.resume(tmp_path, [])
     with pytest.raises(SpowlError, match='another run'):
         Trainer.resume(uninterrupted, ['batch_size=4'])
+
+
+def test_a_new_run_begins_without_the_networks_of_another(tiny: TrainConfig, tmp_path: Path
+                                                          ) -> None:
+    """One that was killed before its first checkpoint may have kept some."""
+    (tmp_path / BEST).write_bytes(b'of another run')
+    trainer = Trainer(tiny, tmp_path)
+    trainer.collector.close()
+    assert not (tmp_path / BEST).exists()
+
+
+def test_a_phase_that_never_begins_is_told(tiny_data: dict[str, Any], tmp_path: Path,
+                                           caplog: pytest.LogCaptureFixture) -> None:
+    """The configuration that is stored names settings that never ran."""
+    short = {**tiny_data['collect'], 'decisions': 60, 'planning_share': 0.0}
+    Trainer(from_dict({**tiny_data, 'collect': short, 'phases': [
+        {'decisions': 60, 'settings': {'constraint.budget': 0.1}}]}), tmp_path).run(quiet=True)
+    assert 'the phase after 60 decisions does not begin' in caplog.text
+
+
+def test_updates_wait_for_whole_sequences(tiny_data: dict[str, Any], tmp_path: Path) -> None:
+    """Without random decisions at first, the first updates have nothing to draw yet."""
+    eager = {**tiny_data['collect'], 'decisions': 30, 'random_decisions': 0,
+             'updates_per_decision': 1.0, 'planning_share': 0.0}
+    trainer = Trainer(from_dict({**tiny_data, 'collect': eager}), tmp_path)
+    trainer.run(quiet=True)
+    assert 0 < trainer.updates <= 30
+
+
+def test_a_replay_too_small_for_a_sequence_is_refused(tiny_data: dict[str, Any]) -> None:
+    """It could never be learned from."""
+    small = {**tiny_data['collect'], 'replay_capacity': 8}
+    with pytest.raises(SpowlError, match=r'replay_capacity is 8; sequences of 3 .* need 9'):
+        from_dict({**tiny_data, 'collect': small})
