@@ -22,6 +22,7 @@ from typing import Any
 
 from benchmarks import run_command, tables
 from spowl_ros.base.children import end_with_parent
+from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.files import write_json
 from spowl_ros.base.seeds import VALIDATION
 from spowl_ros.cli.evaluate import open_model
@@ -94,9 +95,16 @@ def main() -> None:
         variant, seed = job
         name = f'{variant.replace(" ", "_").replace(",", "")}_{seed}'
         file = args.output / f'{name}.json'
-        if not file.exists():
+        if file.exists():
+            known = json.loads(file.read_text())
+            for what in ('task', 'decisions', 'episodes'):
+                if known.get(what, getattr(args, what)) != getattr(args, what):
+                    raise SpowlError(f'{file} holds a row of another {what}, {known[what]}; '
+                                     'choose another --output, or remove the file')
+        else:
             train(args.task, variant, seed, args.decisions, args.runs / name)
-            write_json(file, judge(variant, seed, args.episodes, args.runs / name))
+            write_json(file, {'task': args.task, **judge(
+                variant, seed, args.episodes, args.runs / name)})
         print(file.read_text(), flush=True)
 
     # a child ends with the thread that started it; the pool's threads live until the end
@@ -104,7 +112,8 @@ def main() -> None:
         list(pool.map(measure, [(variant, seed) for seed in args.seeds
                                 for variant in args.variants]))
     order = list(VARIANTS)
-    rows = sorted((json.loads(file.read_text()) for file in args.output.glob('*.json')),
+    found = (json.loads(file.read_text()) for file in args.output.glob('*.json'))
+    rows = sorted(({name: row[name] for name in COLUMNS} for row in found),
                   key=lambda row: (order.index(row['variant']), row['seed']))
     tables.write(args.output / 'learning_ablation.csv', COLUMNS, rows)
 
