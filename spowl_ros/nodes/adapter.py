@@ -217,7 +217,7 @@ class Adapter(Node):
         check_one_publisher(self, topic)
         known = self._frames.setdefault(topic, frames)
         if frames != known:
-            raise InvalidReading(f'{topic} comes in frame {frames}, before it was {known}; '
+            raise InvalidReading(f'frame {frames}, before it was {known}; '
                                  'restart the adapter if this is right')
         self._stamps[topic].check(nanoseconds(message.header.stamp),
                                   self.get_clock().now().nanoseconds)
