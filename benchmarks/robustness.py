@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import run_command, tables
-from benchmarks.ablation import drive
+from benchmarks.ablation import drive, is_measured
 from benchmarks.seeds import best_networks
 from spowl_ros.base.seeds import VALIDATION
 from spowl_ros.cli.evaluate import open_model
@@ -32,14 +32,14 @@ COLUMNS = ('window', 'randomisation_scale', 'seed', 'updates', 'robot', 'episode
 
 def measure(model: Path, robot: str, episodes: int, workers: int, file: Path) -> None:
     """Drive a learner's policy on one robot, unless its figures exist."""
-    if file.exists():
-        return
     counters, config = checkpoint.describe(model)
     about = {'window': config.networks.window, 'seed': config.seed, 'robot': robot,
              'randomisation_scale': (config.randomisation.scale
                                      if config.randomisation.active else 0.0),
              'updates': counters['updates']}
     source, details = open_model(model, 'policy', {})
+    if is_measured(file, details, episodes):
+        return
     raw_period = environment.contract(source.task, source.action_repeat).raw_period
     perturbation = Perturbation() if robot == 'nominal' else preset(robot, raw_period)
     drive(source, 'policy', VALIDATION[:episodes], perturbation, workers, file,
