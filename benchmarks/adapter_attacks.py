@@ -217,7 +217,7 @@ ODOM: list[tuple[str, Callable[[Any], None], str]] = [
     ('x infinite', lambda message: _place(message, math.inf), 'not finite'),
     ('turn rate not a number', _spin_rate, 'not finite'),
     ('x 1e9 m', lambda message: _place(message, 1e9), 'no robot on the ground'),
-    ('a leap of 100 m', lambda message: _place(message, 100.0), 'leaps by'),
+    ('a leap of 100 m', lambda message: _place(message, 100.0), 'odom moves by'),
     ('stamps 0', _unset, 'not set'),
     ('stamps 1000 s in the future', _stamp(1000), 'future'),
     ('stamps 1000 s in the past', _stamp(-1000), 'went back'),
