@@ -41,7 +41,7 @@ from spowl_ros.control.validity import InvalidReading, Stamps
 from spowl_ros.robot import adaptation
 from spowl_ros.robot.command import GROUND_AXES, TWISTS, CommandFormat
 from spowl_ros.robot.errand import Errand, Goal, State
-from spowl_ros.robot.topics import FRAME, topics
+from spowl_ros.robot.topics import FRAME, Frames, topics
 from spowl_ros.ros import diagnostics
 from spowl_ros.ros.callbacks import every, serve
 from spowl_ros.ros.discovery import check_one_publisher
@@ -118,8 +118,7 @@ class Adapter(Node):
         self._looks = (False, False)
         """Whether the laser sees ahead, and back."""
         self._leaps = adaptation.Leaps()
-        self._frames: dict[str, str] = {}
-        """Topic to the frames of its first message."""
+        self._frames = Frames()
         self._stamps = {topic: Stamps(_OLDEST_NS, _FUTURE_NS) for topic in ('scan', 'odom')}
         contract = adaptation.makeable(read_contract(
             Path(self._settings.model), of_key(self._settings.require_signature)))
@@ -165,7 +164,7 @@ class Adapter(Node):
     def _on_scan(self, message: LaserScan) -> None:
         s = self._settings
         try:
-            self._check_origin('scan', message, message.header.frame_id)
+            self._check_origin('scan', message)
             hits = adaptation.read_laser(message, (s.laser_x, s.laser_y, s.laser_yaw),
                                          s.robot_radius)
         except InvalidReading as error:
@@ -180,8 +179,7 @@ class Adapter(Node):
         stamp = message.header.stamp
         seconds = stamp.sec + 1e-9 * stamp.nanosec
         try:
-            self._check_origin('odom', message, f'{message.header.frame_id}, '
-                               f'of {message.child_frame_id or "a body without a frame"}')
+            self._check_origin('odom', message)
             motion = adaptation.read_odometry(message)
         except InvalidReading as error:
             self._refuse('odom', error)
@@ -206,19 +204,15 @@ class Adapter(Node):
             self._publish(stamp, adaptation.sense_goal(
                 (goal.x, goal.y), motion.x, motion.y, motion.heading, self._sectors))
 
-    def _check_origin(self, topic: str, message: Any, frames: str) -> None:
+    def _check_origin(self, topic: str, message: Any) -> None:
         """
         Check a message's stamp and frames, and that its topic has one publisher.
 
-        :param frames: a text; the first one heard holds for as long as this node runs
         :raises InvalidReading: a bad stamp; or several publishers, which may contradict each
-            other; or other frames, as where one relay publishes what two lasers see
+            other; or another frame, as where one relay publishes what two lasers see
         """
         check_one_publisher(self, topic)
-        known = self._frames.setdefault(topic, frames)
-        if frames != known:
-            raise InvalidReading(f'frame {frames}, before it was {known}; '
-                                 'restart the adapter if this is right')
+        self._frames.check(topic, message)
         self._stamps[topic].check(nanoseconds(message.header.stamp),
                                   self.get_clock().now().nanoseconds)
 

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.contract import JOINT_SENSORS, ActionSpec, Contract, ContractError, Field
+from spowl_ros.control.validity import InvalidReading
 from spowl_ros.robot import adaptation, config
 from spowl_ros.robot.command import GROUND_AXES, TWISTS, CommandFormat
 from spowl_ros.robot.config import Command, Input, RobotConfig
@@ -34,7 +35,6 @@ class Measurement:
 
     stamp_ns: int
     """When it was measured, nanoseconds."""
-    frame: str
     values: dict[str, NDArray[np.float64]]
     """Field to its values, shape (size,), finite, in the contract's units and axes."""
 
@@ -73,7 +73,7 @@ class Topic:
             raise SpowlError(f'nothing of {", ".join(self.names)} is in the message, which is '
                              'about ' + (', '.join(getattr(message, 'name', None) or getattr(
                                  message, 'joint_names', None) or []) or 'no joint'))
-        return Measurement(stamp_ns, message.header.frame_id, values)
+        return Measurement(stamp_ns, values)
 
     def content(self, values: Mapping[str, ArrayLike], stamp_ns: int,
                 frame: str = FRAME) -> Content:
@@ -92,6 +92,28 @@ class Topic:
         return content
 
 
+class Frames:
+    """Remembers the frame of each source: the first one holds, for the mounting is of that one."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, str] = {}
+
+    def check(self, source: str, message: Any) -> None:
+        """
+        Check a message's frame, and its child's, which velocities are in.
+
+        :param source: a name
+        :raises InvalidReading: it is another than in the source's first message
+        """
+        frame = message.header.frame_id
+        if child := getattr(message, 'child_frame_id', ''):
+            frame = f'{frame} of {child}'
+        first = self._first.setdefault(source, frame)
+        if frame != first:
+            raise InvalidReading(f"frame '{frame}', before it was '{first}'; restart this node if "
+                                 'that is right')
+
+
 class Edge:
     """
     Accepts or refuses each message as a whole, and says why.
@@ -101,7 +123,7 @@ class Edge:
     """
 
     def __init__(self) -> None:
-        self._frames: dict[str, str] = {}
+        self._frames = Frames()
         self._stamps: dict[str, int] = {}
 
     def take(self, topic: Topic, message: Any) -> Measurement:
@@ -112,13 +134,8 @@ class Edge:
         """
         taken = topic.read(message)
         older = ''
-        frame = taken.frame
-        if child := getattr(message, 'child_frame_id', ''):  # that of velocities
-            frame = f'{frame} of {child}'
         for name in taken.values:
-            known = self._frames.setdefault(name, frame)
-            if frame != known:
-                raise SpowlError(f"frame '{frame}', before it was '{known}'")
+            self._frames.check(name, message)
         for name in taken.values:
             back = self._stamps.get(name, 0) - taken.stamp_ns
             if back > 0:
