@@ -43,9 +43,9 @@ from spowl_ros.robot.command import GROUND_AXES, TWISTS, CommandFormat
 from spowl_ros.robot.errand import Errand, Goal, State
 from spowl_ros.robot.topics import FRAME, Frames, topics
 from spowl_ros.ros import diagnostics
+from spowl_ros.ros.ages import MessageInfo, too_old
 from spowl_ros.ros.callbacks import every, serve
 from spowl_ros.ros.discovery import check_one_publisher
-from spowl_ros.ros.intake import MessageInfo, too_old
 from spowl_ros.ros.last_command import publish_last
 from spowl_ros.ros.messages import build, message_class, nanoseconds
 from spowl_ros.ros.parameters import Parameters

@@ -44,9 +44,10 @@ from spowl_ros.robot.command import COMMAND_TYPES, CommandFormat
 from spowl_ros.robot.report import Plausibility
 from spowl_ros.robot.topics import Edge, Topic, load_robot, topics
 from spowl_ros.ros import diagnostics, process
+from spowl_ros.ros.ages import MessageInfo, waited
 from spowl_ros.ros.bond import Bond
 from spowl_ros.ros.discovery import check_one_publisher
-from spowl_ros.ros.intake import Intake, MessageInfo, Unattended, waited, waiting
+from spowl_ros.ros.intake import Intake, Unattended, waiting
 from spowl_ros.ros.last_command import publish_last
 from spowl_ros.ros.lifecycle import TOO_LATE, DriverSettings, ManagedNode, priority
 from spowl_ros.ros.messages import build, message_class, nanoseconds, to_stamp

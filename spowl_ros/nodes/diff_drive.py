@@ -24,9 +24,9 @@ from spowl_ros.base.settings import fixed
 from spowl_ros.control.contract import ActionSpec
 from spowl_ros.robot.command import GROUND_AXES, TWISTS, CommandFormat
 from spowl_ros.ros import diagnostics
+from spowl_ros.ros.ages import MessageInfo, too_old
 from spowl_ros.ros.callbacks import every
 from spowl_ros.ros.frames import Frames, prefix_of
-from spowl_ros.ros.intake import MessageInfo, too_old
 from spowl_ros.ros.messages import message_class
 from spowl_ros.ros.parameters import Parameters
 from spowl_ros.ros.qos import LATCHED

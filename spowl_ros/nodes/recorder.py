@@ -32,9 +32,10 @@ from spowl_ros.control.bundle import read_contract
 from spowl_ros.control.contract import Contract
 from spowl_ros.robot.topics import topics
 from spowl_ros.ros import recorded_qos
+from spowl_ros.ros.ages import MessageInfo
 from spowl_ros.ros.callbacks import serve
 from spowl_ros.ros.events import TOPICS, EventWatch, Seen
-from spowl_ros.ros.intake import MessageInfo, waiting
+from spowl_ros.ros.intake import waiting
 from spowl_ros.ros.messages import message_class
 from spowl_ros.ros.parameters import Parameters
 from spowl_ros.ros.qos import EVERY_MESSAGE, EVERY_SENSOR_MESSAGE

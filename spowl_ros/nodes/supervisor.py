@@ -37,6 +37,7 @@ from spowl_ros.robot.adaptation import faster_than_guarded
 from spowl_ros.robot.command import COMMAND_TYPES, CommandFormat
 from spowl_ros.robot.topics import Edge, RobotCommand, Topic, load_robot, topics
 from spowl_ros.ros import diagnostics, senders
+from spowl_ros.ros.ages import MessageInfo, sent_ago, too_old
 from spowl_ros.ros.bond import Bond
 from spowl_ros.ros.callbacks import every, serve
 from spowl_ros.ros.discovery import (
@@ -46,7 +47,6 @@ from spowl_ros.ros.discovery import (
     other_publishers,
     unheard,
 )
-from spowl_ros.ros.intake import MessageInfo, sent_ago, too_old
 from spowl_ros.ros.last_command import publish_last
 from spowl_ros.ros.lifecycle import DriverSettings, ManagedNode, priority
 from spowl_ros.ros.messages import build, message_class

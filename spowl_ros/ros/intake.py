@@ -4,11 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-import math
 import threading
-import time
 from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -17,15 +15,12 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.subscription import Subscription
 
-from spowl_ros.ros.messages import nanoseconds
+from spowl_ros.ros.ages import MessageInfo
 
-MessageInfo = Mapping[str, Any]
-"""What the middleware says of a message, by name; Jazzy's rclpy has no type for it."""
 _LOOK_S = 0.5
 """How often the thread looks whether the middleware has been shut down."""
 _END_S = 2.0
 """Longest time that a message in work may take when the thread is ended."""
-_LONGEST_WAIT_S = 1.0
 
 
 class Unattended(MutuallyExclusiveCallbackGroup):  # type: ignore[misc]
@@ -109,50 +104,3 @@ def waiting(subscription: Subscription[Any]) -> Iterator[tuple[Any, MessageInfo]
         if taken is None:
             return
         yield taken
-
-
-def sent_ago(info: MessageInfo) -> float:
-    """Return the seconds since a message was sent, by system clocks; infinite if nobody knows."""
-    sent_ns = int(info['source_timestamp'] or 0)
-    return (time.time_ns() - sent_ns) * 1e-9 if sent_ns else math.inf
-
-
-def too_old(info: MessageInfo, limit: float) -> str:
-    """
-    Return why a message is too old to obey, or from the future, or an empty text.
-
-    It may have waited in a queue while this process was frozen, or in the network.
-
-    :param limit: seconds
-    """
-    age = sent_ago(info)
-    if abs(age) <= limit:
-        return ''
-    if math.isinf(age):
-        return 'a message that does not say when it was sent; use another ROS middleware'
-    return (f'a message {age:.2f} s old, limit {limit:.2f} s; are the clocks of all machines the '
-            'same?')
-
-
-def stamped_too_long_ago(message: Any, node: Node, limit: float) -> str:
-    """
-    Return why a message's own stamp is too old to obey, or from the future, or an empty text.
-
-    A bag that is played, or a relay, sends an old message anew. The stamp may be of the system's
-    clock or of the node's, which may be simulated. A message without a stamp says nothing.
-
-    :param limit: seconds
-    """
-    stamp_ns = nanoseconds(message.header.stamp) if hasattr(message, 'header') else 0
-    ages = [abs(now_ns - stamp_ns) * 1e-9
-            for now_ns in (time.time_ns(), node.get_clock().now().nanoseconds)]
-    if not stamp_ns or min(ages) <= limit:
-        return ''
-    return (f'a message with a stamp {min(ages):.2f} s away, limit {limit:.2f} s; does a bag or a '
-            'relay send it?')
-
-
-def waited(info: MessageInfo) -> float:
-    """Return the seconds that a message lay in the middleware's queue; 0 after a clock step."""
-    seconds = (time.time_ns() - info['received_timestamp']) * 1e-9
-    return seconds if 0.0 <= seconds < _LONGEST_WAIT_S else 0.0

@@ -18,9 +18,9 @@ from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.contract import ActionSpec
 from spowl_ros.control.operator import OperatorCommands, OperatorSettings
 from spowl_ros.robot.command import CommandFormat
+from spowl_ros.ros.ages import MessageInfo, stamped_too_long_ago, too_old
 from spowl_ros.ros.callbacks import serve
 from spowl_ros.ros.discovery import check_one_publisher, unheard
-from spowl_ros.ros.intake import MessageInfo, stamped_too_long_ago, too_old
 from spowl_ros.ros.messages import message_class
 from spowl_ros.ros.process import LOG_PERIOD_S
 
