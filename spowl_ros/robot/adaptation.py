@@ -184,7 +184,7 @@ def read_laser(message: Any, mounting: tuple[float, float, float],
     ranges = checked_ranges(message)
     first, increment = float(message.angle_min), float(message.angle_increment)
     hull = hull_ranges(first + increment * np.arange(ranges.size), mounting, robot_radius)
-    if math.hypot(*mounting[:2]) < robot_radius:  # -Inf too
+    if math.hypot(*mounting[:2]) < robot_radius:
         ranges = np.maximum(ranges, hull)
     nearest = np.minimum(hull, float(message.range_min))
     return laser_points(np.where(ranges == -np.inf, nearest, ranges), first, increment, mounting)

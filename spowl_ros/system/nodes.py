@@ -171,7 +171,7 @@ def simulation(arguments: SimulationArguments) -> tuple[NodeSpec, ...]:
     model = _model_or_shipped(arguments.model, arguments.task)
     contract = _contract_of(model, arguments)
     called = {node: full_name(arguments.namespace, node) for node in names.NODES}
-    file = ParameterFile(arguments.params_file, [*called.values(), *_viewers(arguments)])
+    file = ParameterFile(arguments.params_file, [*called.values(), *_viewer_names(arguments)])
     own = {node: file.of(name) for node, name in called.items()}
     simulator: dict[str, Value] = {
         **own['simulator'], 'task': arguments.task, 'episodes': arguments.episodes,
@@ -199,7 +199,7 @@ def robot(arguments: RobotArguments) -> tuple[NodeSpec, ...]:
     described = robot_config.load(path)
     model = _model_or_shipped(arguments.model)
     called = {node: full_name(arguments.namespace, node) for node in robot_config.ROBOT_NODES}
-    file = ParameterFile(arguments.params_file, [*called.values(), *_viewers(arguments)])
+    file = ParameterFile(arguments.params_file, [*called.values(), *_viewer_names(arguments)])
     parameters = {node: {**described.parameters.get(node, {}), **file.of(name)}
                   for node, name in called.items()}
     signed = (str(parameters[node].get('require_signature', '')) for node in _DRIVING)
@@ -291,7 +291,7 @@ def replay(arguments: ReplayArguments) -> tuple[NodeSpec, ...]:
     namespace, sensors = sensors_in(bag, contract, robot_file, arguments.namespace or None)
     controller = full_name(namespace, 'controller')
     file = ParameterFile(arguments.params_file,
-                         [controller, '/player', *_viewers(arguments)])
+                         [controller, '/player', *_viewer_names(arguments)])
     return (
         NodeSpec('controller', namespace, {
             **file.of(controller),
@@ -300,7 +300,7 @@ def replay(arguments: ReplayArguments) -> tuple[NodeSpec, ...]:
         NodeSpec('player', '', {
             'wait': _CONTROLLER_STARTS_S, **file.of('/player'), 'path': str(bag),
             'sensors': ' '.join(sensors), 'rate': arguments.rate, 'loop': arguments.loop},
-                 log_level=arguments.log_level),
+            log_level=arguments.log_level),
         *_viewer(arguments, file),
     )
 
@@ -321,7 +321,7 @@ def _model_or_shipped(named: str, task: str = DEFAULT_TASK) -> Path:
     return absolute(named or share_directory() / 'models' / task)
 
 
-def _viewers(arguments: SimulationArguments | RobotArguments | ReplayArguments) -> list[str]:
+def _viewer_names(arguments: SimulationArguments | RobotArguments | ReplayArguments) -> list[str]:
     """Return the full name of the live view's node, if it is wanted."""
     return ['/viewer'] if arguments.view else []
 
@@ -333,7 +333,7 @@ def _viewer(arguments: SimulationArguments | RobotArguments | ReplayArguments,
 
     :raises SpowlError: it is not installed
     """
-    wanted = _viewers(arguments)
+    wanted = _viewer_names(arguments)
     if wanted and importlib.util.find_spec('viser') is None:
         raise SpowlError("view:=true needs viser: pip install 'spowl_ros[view]'")
     return [NodeSpec(name.strip('/'), '', file.of(name), log_level=arguments.log_level)
