@@ -41,7 +41,7 @@ from spowl_ros.control.validity import InvalidReading, Stamps
 from spowl_ros.robot import adaptation
 from spowl_ros.robot.command import GROUND_AXES, TWISTS, CommandFormat
 from spowl_ros.robot.errand import Errand, Goal, State
-from spowl_ros.robot.topics import FRAME, Frames, topics
+from spowl_ros.robot.topics import FRAME, FirstFrames, topics
 from spowl_ros.ros import diagnostics
 from spowl_ros.ros.ages import MessageInfo, too_old
 from spowl_ros.ros.callbacks import every, serve
@@ -118,7 +118,7 @@ class Adapter(Node):
         self._looks = (False, False)
         """Whether the laser sees ahead, and back."""
         self._leaps = adaptation.Leaps()
-        self._frames = Frames()
+        self._frames = FirstFrames()
         self._stamps = {topic: Stamps(_OLDEST_NS, _FUTURE_NS) for topic in ('scan', 'odom')}
         contract = adaptation.makeable(read_contract(
             Path(self._settings.model), of_key(self._settings.require_signature)))

@@ -92,7 +92,7 @@ class Topic:
         return content
 
 
-class Frames:
+class FirstFrames:
     """Remembers the frame of each source: the first one holds, for the mounting is of that one."""
 
     def __init__(self) -> None:
@@ -123,7 +123,7 @@ class Edge:
     """
 
     def __init__(self) -> None:
-        self._frames = Frames()
+        self._frames = FirstFrames()
         self._stamps: dict[str, int] = {}
 
     def take(self, topic: Topic, message: Any) -> Measurement:

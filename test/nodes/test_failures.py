@@ -39,7 +39,7 @@ from spowl_ros.nodes.adapter import Adapter
 from spowl_ros.nodes.controller import ControllerNode
 from spowl_ros.nodes.supervisor import SupervisorNode
 from spowl_ros.robot.errand import Goal
-from spowl_ros.robot.topics import Frames
+from spowl_ros.robot.topics import FirstFrames
 from spowl_ros.ros import lifecycle
 from spowl_ros.ros.bond import Bond
 from spowl_ros.ros.last_command import publish_last
@@ -762,7 +762,7 @@ def test_the_adapter_stands_where_another_commands_the_wheels(wheels: Adapter) -
 @pytest.mark.parametrize('topic', ['scan', 'odom', 'child'])
 def test_the_adapter_takes_one_frame_only(wheels: Adapter, topic: str) -> None:
     """The mounting is that of one laser: a relay of two has one publisher, but two frames."""
-    wheels._frames = Frames()
+    wheels._frames = FirstFrames()
     stamp = wheels.get_clock().now()
 
     def refused(frame: str) -> bool:
