@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from benchmarks import run_command, tables
-from benchmarks.ablation import drive
+from benchmarks.ablation import drive, is_measured
 from spowl_ros.base.seeds import EVALUATION
 from spowl_ros.cli.evaluate import open_model
 from spowl_ros.control import bundle
@@ -76,7 +76,8 @@ def main() -> None:
     for search in args.only or chosen:
         settings = chosen[search]
         file = args.output / shipped.contract.task / file_name(search)
-        if not file.exists():
+        origin = {'model': str(args.model), 'networks': shipped.networks_digest}
+        if not is_measured(file, origin, args.episodes):
             file.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory() as folder:
                 model = Path(folder) / 'model'
@@ -84,7 +85,7 @@ def main() -> None:
                 source, details = open_model(model, settings['kind'], {}, monitors=False)
                 latency = measure(model, threads=1, decisions=TIMED_DECISIONS)['latency_ms']
                 drive(source, settings['kind'], EVALUATION[:args.episodes], Perturbation(),
-                      args.workers, file, search, {**details, 'p50_ms': latency['p50']})
+                      args.workers, file, search, {**details, **origin, 'p50_ms': latency['p50']})
         figures = tables.read_figures(file)
         rows.append({'task': shipped.contract.task, 'search': search,
                      **{name: settings[name] for name in SIZES},

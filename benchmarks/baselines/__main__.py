@@ -12,6 +12,7 @@ OmniSafe's methods need.
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 import signal
 import sys
@@ -43,6 +44,10 @@ def main() -> int:
         run = Run(args.task, args.method, seed, args.steps, args.limit)
         folder = run.folder(args.runs)
         if (folder / RESULT).exists():
+            known = json.loads((folder / RESULT).read_text())['episodes']
+            if known != args.episodes:
+                raise SpowlError(f'{folder} is evaluated over {known} episodes, not over '
+                                 f'{args.episodes}. Choose other --runs, or remove it')
             print(f'{folder}: done before')
             continue
         try:

@@ -11,6 +11,8 @@ import math
 import re
 from typing import Any
 
+import numpy as np
+
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.control.monitors.base import Reading
 from spowl_ros.control.plan import RECORDED, Plan
@@ -25,13 +27,19 @@ OPTIONAL = 'budget_'
 """How fields begin that a record holds only where they are known."""
 LARGEST = 2**63 - 1
 """Largest integer of a record, which holds none below zero."""
+_MOST = float(np.finfo(np.float32).max)
 NAME = re.compile(r'\w+')
 """What names of monitors, and of stages of a decision, look like."""
 
 
+def is_reward(amount: float) -> bool:
+    """Whether a number can be a reward: it is finite as a float32 too, as networks hold it."""
+    return abs(amount) <= _MOST
+
+
 def is_cost(amount: float) -> bool:
-    """Whether a number can be a cost: not negative, and finite."""
-    return 0.0 <= amount < math.inf
+    """Whether a number can be a cost: not negative, and finite as a float32 too."""
+    return 0.0 <= amount <= _MOST
 
 
 @dataclass(frozen=True)
@@ -106,7 +114,8 @@ class Decision:
         Rebuild a decision.
 
         :raises SpowlError: a name is missing, a text is not of its type, an integer is negative
-            or above LARGEST, a source is not known, or the name of a monitor or stage is no word
+            or above LARGEST, a number is beyond a float32, a source is not known, or the name of
+            a monitor or stage is no word
         """
         texts = dict(items)
         try:
@@ -122,7 +131,7 @@ class Decision:
             readings = tuple(Reading(name, **{
                 part: _from_items(f'monitors.{name}.{part}', kind, texts)
                 for part, kind in _PARTS.items()}) for name in monitors)
-            seconds = {name.removeprefix('seconds.'): float(text)
+            seconds = {name.removeprefix('seconds.'): _number(text)
                        for name, text in texts.items() if name.startswith('seconds.')}
             _expect(values['source'] in SOURCES, values['source'])
             names = (*monitors, *values['tripped'], *seconds)
@@ -162,11 +171,22 @@ def _integer(text: str) -> int:
     return value
 
 
+def _number(text: str) -> float:
+    """
+    Return a number of a record, infinite and not-a-number ones too.
+
+    :raises ValueError: it is none, or is finite and beyond what networks hold
+    """
+    value = float(text)
+    _expect(abs(value) <= _MOST or not math.isfinite(value), text)
+    return value
+
+
 _READERS: dict[str, Callable[[str], Any]] = {
-    'str': str, 'int': _integer, 'float': float,
+    'str': str, 'int': _integer, 'float': _number,
     'bool': {'true': True, 'false': False}.__getitem__,
     'tuple[int, ...]': lambda text: tuple(map(_integer, text.split())),
-    'tuple[float, ...]': lambda text: tuple(map(float, text.split())),
+    'tuple[float, ...]': lambda text: tuple(map(_number, text.split())),
     'tuple[str, ...]': lambda text: tuple(text.split())}
 """Type of a value, as text, to what reads it."""
 
@@ -188,6 +208,6 @@ def _from_items(name: str, kind: str, texts: dict[str, str]) -> Any:
     if name.endswith('action'):
         result: list[float] = []
         while f'{name}.{len(result)}' in texts:
-            result.append(float(texts[f'{name}.{len(result)}']))
+            result.append(_number(texts[f'{name}.{len(result)}']))
         return tuple(result)
     return _READERS[kind](texts[name])

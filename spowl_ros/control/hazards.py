@@ -26,6 +26,15 @@ class Nearest:
     """Radians from the robot's x axis, counter-clockwise; the middle of the sector."""
     closing_speed: float
     """Metres a second; positive while it comes nearer."""
+    edges: NDArray[np.float64]
+    """Metres to the edges of the scan's hazards, shape (sectors,); inf where it sees none."""
+
+    def free(self, bearing: float, width: float) -> float:
+        """Return the metres to the nearest edge within an angle to both sides of a bearing."""
+        sector = 2.0 * math.pi / self.edges.size
+        angles = (np.arange(self.edges.size) + 0.5) * sector - bearing
+        off = np.abs(np.remainder(angles + math.pi, 2.0 * math.pi) - math.pi)
+        return float(self.edges[off <= width + sector / 2.0].min(initial=math.inf))
 
 
 class HazardTracker:
@@ -64,12 +73,15 @@ class HazardTracker:
         assert field.hazard_radius is not None
         if not np.isfinite(closeness).all():
             self._last.pop(field.name, None)
-            return Nearest(field.name, -field.hazard_radius, 0.0, 0.0)
+            touched = np.full(closeness.size, -field.hazard_radius)
+            return Nearest(field.name, -field.hazard_radius, 0.0, 0.0, touched)
         sector = int(closeness.argmax())
         if not closeness[sector] > 0.0:
             self._last.pop(field.name, None)
             return None
-        distance = (1.0 - float(closeness[sector])) * SCAN_RANGE - field.hazard_radius
+        edges = np.where(closeness > 0.0,
+                         (1.0 - closeness) * SCAN_RANGE - field.hazard_radius, math.inf)
+        distance = float(edges[sector])
         speed = 0.0
         if field.name in self._last:
             last_ns, last_distance, speed = self._last[field.name]
@@ -78,4 +90,4 @@ class HazardTracker:
                 speed = (last_distance - distance) / elapsed
         self._last[field.name] = (stamp_ns, distance, speed)
         bearing = (sector + 0.5) * 2.0 * math.pi / closeness.size
-        return Nearest(field.name, distance, math.remainder(bearing, 2.0 * math.pi), speed)
+        return Nearest(field.name, distance, math.remainder(bearing, 2.0 * math.pi), speed, edges)

@@ -198,7 +198,8 @@ class DecisionLoop:
     def put_cost(self, cost: float) -> None:
         """Add to the cost since the last decision; one that is no cost may have been any."""
         with self._condition:
-            self._cost = (self._cost or 0.0) + (cost if is_cost(cost) else math.inf)
+            total = (self._cost or 0.0) + cost
+            self._cost = total if is_cost(cost) and is_cost(total) else math.inf
 
     def clock_set_back(self) -> None:
         """Forget measurements of the time that the clock went back over."""

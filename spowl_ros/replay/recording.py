@@ -17,7 +17,7 @@ from spowl_ros.bags.reader import Bag
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.names import BEGIN_TOPIC, BEGIN_TYPE, DECISION, EPISODE, MARKERS
 from spowl_ros.base.settings import declared
-from spowl_ros.control.decision import LARGEST, Decision, is_cost
+from spowl_ros.control.decision import LARGEST, Decision, is_cost, is_reward
 from spowl_ros.control.run_record import Episode
 from spowl_ros.control.settings import ControllerSettings
 from spowl_ros.drawing.outline import Outline, outline_of, solids
@@ -53,7 +53,7 @@ class Outcome:
     name: str
     """One of OUTCOMES."""
     amount: float
-    """Not-a-number for a cost that is none: negative or not finite."""
+    """Not-a-number for a reward or cost that can be none."""
 
 
 @dataclass(frozen=True)
@@ -285,7 +285,7 @@ def _begins(_: str, message: Any) -> Iterator[Begin]:
 
 def _outcomes(name: str, message: Any) -> Iterator[Outcome]:
     amount = float(message.data)
-    known = name != 'cost' or is_cost(amount)
+    known = is_cost(amount) if name == 'cost' else is_reward(amount)
     yield Outcome(name, amount if known else math.nan)
 
 

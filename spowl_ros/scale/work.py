@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 import hashlib
 import importlib.metadata
@@ -53,6 +53,7 @@ class Work(ABC):
         """
         robot = hashlib.sha256(read_bounded(Path(changes.robot), _LARGEST_FILE)).hexdigest(
             ) if changes.robot else ''
+        changes = replace(changes, robot=changes.robot and str(absolute(changes.robot)))
         return cls(tuple((absolute(bundle.directory), bundle.digest) for bundle in loaded),
                    changes, robot)
 

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 import csv
 from dataclasses import replace
 import importlib.util
+import json
 from pathlib import Path
 import pickle
+import sys
 from typing import Any
 
 import numpy as np
@@ -17,9 +19,11 @@ from numpy.typing import NDArray
 import pytest
 import torch
 
+from benchmarks.baselines import __main__ as baselines
 from benchmarks.baselines import driving, runs, safedreamer
 from benchmarks.baselines.runs import Run, measure, table, train
 from benchmarks.baselines.safedreamer import SafeDreamerTraining
+from spowl_ros.base.errors import SpowlError
 from spowl_ros.base.seeds import training_seed
 from spowl_ros.control.contract import ActionSpec
 from spowl_ros.sim import environment
@@ -105,6 +109,21 @@ def test_an_interrupted_run_goes_on_and_is_measured(tmp_path: Path) -> None:
         5_000, 3, 0.0, 1.0)
     assert table(tmp_path) == [row]
     assert not (folder / runs.STATE).exists()
+
+
+def test_figures_of_another_number_of_episodes_are_not_these(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is done is skipped, unless its evaluation is not the one that is asked for."""
+    folder = Run(TASK, 'CPO', 0, 4_500, 25.0).folder(tmp_path)
+    folder.mkdir(parents=True)
+    (folder / runs.RESULT).write_text(json.dumps({**dict.fromkeys(runs.COLUMNS, 0),
+                                                  'episodes': 512}))
+    asked = ['baselines', TASK, 'CPO', '--steps', '4500', '--runs', str(tmp_path), '--episodes']
+    monkeypatch.setattr(sys, 'argv', [*asked, '512'])
+    assert baselines.main() == 0
+    monkeypatch.setattr(sys, 'argv', [*asked, '128'])
+    with pytest.raises(SpowlError, match='over 512 episodes, not over 128'):
+        baselines.main()
 
 
 def omnisafe_training(method: str, folder: Path) -> Any:

@@ -8,6 +8,7 @@ import math
 
 from hypothesis import given
 from hypothesis import strategies as st
+import numpy as np
 import pytest
 
 from spowl_ros.base.errors import SpowlError
@@ -15,7 +16,8 @@ from spowl_ros.control.decision import LARGEST, SOURCES, Decision
 from spowl_ros.control.monitors.base import Reading
 from spowl_ros.control.plan import Plan
 
-NUMBERS = st.floats(allow_nan=False)
+LARGEST_FLOAT = float(np.finfo(np.float32).max)
+NUMBERS = st.floats(-LARGEST_FLOAT, LARGEST_FLOAT) | st.sampled_from([math.inf, -math.inf])
 ACTIONS = st.lists(NUMBERS, max_size=12).map(tuple)
 INTEGERS = st.integers(0, LARGEST)
 NAMES = st.sampled_from(['staleness', 'values', 'deadline', 'model_error'])
@@ -70,7 +72,8 @@ EVIL = '<script>alert(1)</script>'
 WRONG = {
     'source': 'dance', 'monitor': EVIL, 'tripped': f'values {EVIL}', 'step': str(2**70),
     'now_ns': str(10**30), 'stamps_ns': '1 -1', 'plan.source': 'stop', 'plan.iterations': '-1',
-    'action.0': 'much', 'deadline_missed': 'maybe', f'seconds.{EVIL}': '1.0',
+    'action.0': 'much', 'action.1': '1e308', 'plan.value_low': '-1e308', 'silences': '1e39',
+    'deadline_missed': 'maybe', 'seconds.total': '1e306', f'seconds.{EVIL}': '1.0',
     f'monitors.{EVIL}.value': '1.0', 'monitors.': '1.0'}
 
 

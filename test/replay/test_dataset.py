@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from pyarrow import parquet
 
 from spowl_ros.bags.reader import Bag
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.cli.main import main
 from spowl_ros.control.bundle import Bundle
 from spowl_ros.control.decision import Decision
 from spowl_ros.control.run_record import Episode
@@ -189,3 +191,22 @@ def test_mistakes_are_one_sentence_and_leave_nothing(driver: Any, drive: Any, bu
     assert not (tmp_path / 'set').exists()
     with pytest.raises(SpowlError, match='exists already'):
         dataset.write([tmp_path / 'bag'], bundle.contract, tmp_path)
+
+
+def test_a_bag_that_was_cut_off_is_written_with_a_note(
+        driver: Any, drive: Any, bundle: Bundle, tmp_path: Path,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    """What could be read is written; the command and the dataset say that it is not all."""
+    driver.record(tmp_path / 'bag', drive(steps=30))
+    file = tmp_path / 'bag' / 'bag_0.mcap'
+    frames = []
+    for name, share in (('all', 1.0), ('less', 0.7)):
+        os.truncate(file, int(file.stat().st_size * share))
+        command = ['dataset', str(bundle.directory), str(tmp_path / name), str(file.parent)]
+        assert main(command) == 0
+        said = capsys.readouterr().out
+        info, spowl = (json.loads((tmp_path / name / 'meta' / f'{part}.json').read_text())
+                       for part in ('info', 'spowl'))
+        assert ('NOTE' in said) == bool(spowl['damage']) == (share < 1.0), said
+        frames.append(info['total_frames'])
+    assert 0 < frames[1] < frames[0]

@@ -79,7 +79,7 @@ def test_rewards_and_costs_belong_to_their_decisions(
     np.testing.assert_allclose(trace.reward, np.sum(np.reshape(rewards, (5, 5)), axis=1))
 
 
-@pytest.mark.parametrize('bad', [-5.0, float('nan'), float('inf')])
+@pytest.mark.parametrize('bad', [-5.0, float('nan'), float('inf'), 1e308])
 def test_a_recorded_cost_that_is_none_is_not_known(
         driver, drive, tmp_path: Path, bundle: Bundle, bad: float) -> None:
     """Neither the cost nor what alarms were worth is known then, and a gate lets nothing pass."""

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 import re
 import subprocess
@@ -18,7 +19,9 @@ from std_msgs.msg import Float64
 
 from spowl_ros.bags.reader import Bag
 from spowl_ros.bags.writer import BagWriter
+from spowl_ros.cli.main import main
 from spowl_ros.control.decision import Decision
+from spowl_ros.view import player
 from spowl_ros.view.recording import JUMPS, BagFrames
 
 if TYPE_CHECKING:
@@ -76,10 +79,9 @@ def test_the_stop_button_stops_the_robot_and_the_page_says_so(
         subprocess.run([str(rerun), 'rrd', 'verify', str(file)], check=True)
 
 
-@pytest.mark.parametrize('spoken', [True, False])
-def test_a_silent_topic_of_a_bag_tells_no_cost(tmp_path: Path, spoken: bool) -> None:
-    """A recorder lists topics on which nobody spoke; the page then knows no cost."""
-    bag = BagWriter(tmp_path / 'bag')
+def recorded_stops(path: Path, spoken: bool = False) -> Path:
+    """Write a bag of two decisions, with costs where those are spoken; return its path."""
+    bag = BagWriter(path)
     decision = bag.add_topic('/controller/decision', 'diagnostic_msgs/msg/DiagnosticArray')
     cost = bag.add_topic('/cost', 'std_msgs/msg/Float64')
     made = Decision(step=0, now_ns=0, action=(0.0,), source='stop', reason='')
@@ -89,10 +91,30 @@ def test_a_silent_topic_of_a_bag_tells_no_cost(tmp_path: Path, spoken: bool) -> 
         if spoken:
             bag.write(cost, time_ns + 1, serialize_message(Float64(data=0.0)))
     bag.close()
-    with Bag(bag.path) as recorded:
+    return path
+
+
+@pytest.mark.parametrize('spoken', [True, False])
+def test_a_silent_topic_of_a_bag_tells_no_cost(tmp_path: Path, spoken: bool) -> None:
+    """A recorder lists topics on which nobody spoke; the page then knows no cost."""
+    with Bag(recorded_stops(tmp_path / 'bag', spoken)) as recorded:
         frame = BagFrames(recorded).moments[1]
     assert frame.cost == 0.0 if spoken else math.isnan(frame.cost)
     assert math.isnan(frame.episode_return)
+
+
+def test_a_bag_that_was_cut_off_is_shown_with_a_note(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+        ) -> None:
+    """What could be read is shown, and a line says that it is not all."""
+    shown: list[BagFrames] = []
+    monkeypatch.setattr(player, 'play', lambda frames, *_: shown.append(frames))
+    file = recorded_stops(tmp_path / 'bag') / 'bag_0.mcap'
+    for size in (file.stat().st_size, file.stat().st_size - 100):
+        os.truncate(file, size)
+        assert main(['view', str(file.parent)]) == 0
+    assert [len(frames.moments) for frames in shown] == [2, 2]
+    assert capsys.readouterr().out.count('NOTE') == 1
 
 
 def test_what_cannot_be_shown_is_told_in_one_line(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import math
 
 from spowl_ros.base.settings import group, setting
+from spowl_ros.control.decision import is_cost
 from spowl_ros.control.monitors.base import Context, Monitor, Reading, Rule, Stage, register
 
 
@@ -18,7 +19,7 @@ class BudgetSettings:
 
     rule: Rule = group(Rule, level='policy', release=1)
     limit: float = setting(0.0, 'cost that an episode may have; 0: no budget, and no judgement',
-                           low=0.0)
+                           low=0.0, high=1e9)
     coverage: float = setting(0.95, 'how often what follows is to stay below its bound',
                               low=0.5, high=0.999)
     window: int = setting(100, 'decisions over which what follows is summed', low=1, high=10000)
@@ -134,7 +135,8 @@ class BudgetMonitor(Monitor[BudgetSettings]):
                               'cost was not observed, so the budget cannot be kept')
         if not first:
             self._spent += context.cost
-            if math.isinf(self._spent):
+            if not is_cost(self._spent):
+                self._spent = math.inf
                 self._remaining.begin()
                 return self.alarm(math.inf, limit, 'a cost of this episode was no number, so '
                                                    'what is spent is not known')
