@@ -28,12 +28,13 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.signals import SignalHandlerOptions
 from rosgraph_msgs.msg import Clock
-from std_msgs.msg import Bool, Float64MultiArray
+from std_msgs.msg import Bool, Empty, Float64MultiArray
 
 from spowl_ros.base.children import end_with_parent
 from spowl_ros.base.environment import prepare
 from spowl_ros.control.decision import Decision
 from spowl_ros.robot.topics import topics
+from spowl_ros.ros.bond import signs_of_life
 from spowl_ros.ros.messages import build, message_class
 from spowl_ros.ros.qos import LATCHED
 
@@ -254,7 +255,7 @@ class RobotStand(Observer):
 
 class Commander:
     """
-    Publishes commands from its own node, at a rate.
+    Publishes commands and signs of life from its own node, at a rate.
 
     :param values: of every command; may be changed at any time
     """
@@ -266,6 +267,7 @@ class Commander:
         self._node = rclpy.create_node(name, context=self._context, enable_rosout=False,
                                        start_parameter_services=False)
         self._publisher = self._node.create_publisher(Float64MultiArray, topic, 1)
+        self._alive = self._node.create_publisher(Empty, '~/alive', signs_of_life(3.0 * period))
         self._period = period
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -286,6 +288,7 @@ class Commander:
 
     def _run(self) -> None:
         while not self._ended.wait(self._period):
+            self._alive.publish(Empty())
             self._publisher.publish(Float64MultiArray(data=self.values))
 
 

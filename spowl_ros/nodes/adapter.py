@@ -43,7 +43,7 @@ from spowl_ros.robot.command import GROUND_AXES, TWISTS, CommandFormat
 from spowl_ros.robot.errand import Errand, Goal, State
 from spowl_ros.robot.topics import FRAME, FirstFrames, topics
 from spowl_ros.ros import diagnostics
-from spowl_ros.ros.ages import MessageInfo, too_old
+from spowl_ros.ros.ages import MessageInfo, stamped_too_long_ago, too_old
 from spowl_ros.ros.callbacks import every, serve
 from spowl_ros.ros.discovery import check_one_publisher
 from spowl_ros.ros.last_command import publish_last
@@ -57,6 +57,8 @@ _OLDEST_NS, _FUTURE_NS = 10**9, 10**8
 """Greatest age of a measurement, and how far it may lie ahead of the clock; nanoseconds."""
 _ANSWER_S = 3.0
 """Longest wait for the message of a latched publisher, seconds."""
+_SENT_S = 10.0
+"""Greatest difference between a new goal's stamp and the clock, seconds."""
 _RECENT_S = 2.0
 """How long a refusal is reported, seconds."""
 
@@ -111,8 +113,8 @@ class Adapter(Node):
         self._commanded = -math.inf
         self._silent = True
         self._closed, self._sending = False, threading.Lock()
-        self._settled_ns = 0
-        """System clock when a goal was last accepted or cancelled."""
+        self._settled_ns = time.time_ns()
+        """System clock when this node began, or when a goal was last accepted or cancelled."""
         self._refused: dict[str, tuple[int, str, float]] = {}
         """Topic to number of refused messages, and reason and steady time of the last."""
         self._looks = (False, False)
@@ -165,13 +167,13 @@ class Adapter(Node):
         s = self._settings
         try:
             self._check_origin('scan', message)
-            hits = adaptation.read_laser(message, (s.laser_x, s.laser_y, s.laser_yaw),
-                                         s.robot_radius)
+            mounting = s.laser_x, s.laser_y, s.laser_yaw
+            hits = adaptation.read_laser(message, mounting, s.robot_radius, self._hazard_radius)
         except InvalidReading as error:
             self._refuse('scan', error)
             return
         self._looks = adaptation.looks(len(message.ranges), message.angle_min,
-                                       message.angle_increment, s.laser_yaw)
+                                       message.angle_increment, mounting, s.robot_radius)
         self._publish(message.header.stamp, adaptation.sense_obstacles(
             hits, self._hazard_radius, s.robot_radius, self._sectors))
 
@@ -185,7 +187,7 @@ class Adapter(Node):
             self._refuse('odom', error)
             return
         try:
-            self._leaps.check(motion, seconds)
+            self._leaps.check(motion, seconds, self._settings.speed, self._settings.turn_rate)
         except InvalidReading as error:
             self._refuse('odom', error)
             self._errand.abort(str(error))
@@ -234,6 +236,8 @@ class Adapter(Node):
         place, header = message.pose.position, message.header
         goal = Goal(place.x, place.y, header.frame_id, nanoseconds(header.stamp))
         try:
+            if goal != self._errand.goal and (old := stamped_too_long_ago(message, self, _SENT_S)):
+                raise SpowlError(old)
             if self._errand.send(goal, time.monotonic()):
                 self._settled_ns = time.time_ns()
                 self._tell()
@@ -262,7 +266,7 @@ class Adapter(Node):
 
     def _ask_for_latched(self) -> None:
         """
-        Ask each latched publisher for the goal that it sent before this node began.
+        Ask each latched publisher for a goal that it sent before the two knew of each other.
 
         The other subscription receives all later goals. A latched subscription makes other
         publishers warn, so it is destroyed as soon as it has been answered.
@@ -278,10 +282,17 @@ class Adapter(Node):
         self._asked |= latched
 
     def _on_latched(self, message: PoseStamped, info: MessageInfo) -> None:
-        """Take a goal of before, unless a later goal or a cancellation has settled it."""
+        """
+        Take a goal that was missed, unless a later goal or a cancellation has settled it.
+
+        One of before this node began may have been cancelled then: the robot waits for another.
+        """
         self._answer_due = -math.inf
         if info['source_timestamp'] > self._settled_ns:
             self._on_goal(message)
+        elif self._errand.goal is None:
+            self.get_logger().warning('a goal that was sent before this node began is not '
+                                      'followed; send it again')
 
     def _forget_latched(self) -> None:
         if self._latched is not None and time.monotonic() >= self._answer_due:

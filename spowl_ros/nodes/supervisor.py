@@ -44,6 +44,7 @@ from spowl_ros.ros.discovery import (
     callers,
     check_one_publisher,
     endpoints,
+    number_of_publishers,
     other_publishers,
     unheard,
 )
@@ -51,7 +52,7 @@ from spowl_ros.ros.last_command import publish_last
 from spowl_ros.ros.lifecycle import DriverSettings, ManagedNode, priority
 from spowl_ros.ros.messages import build, message_class
 from spowl_ros.ros.process import LOG_PERIOD_S
-from spowl_ros.ros.qos import LATCHED
+from spowl_ros.ros.qos import EVERY_MESSAGE, LATCHED
 from spowl_ros.supervisor.binding import Binding, Publisher
 from spowl_ros.supervisor.heartbeat import Heartbeat
 from spowl_ros.supervisor.latch import Latch
@@ -61,8 +62,8 @@ from spowl_ros.supervisor.settings import SupervisionSettings, unfit_for_a_robot
 RAW = 'command_raw'
 """Topic of the controller's commands."""
 _CHECKS_PER_PERIOD = 10
-_UNATTENDED_S = 0.5
-"""Longest time for which the executor of a controller whose commands arrive may hang, seconds."""
+_DUE = 1.0 - 0.5 / _CHECKS_PER_PERIOD
+"""Fraction of a control period after which the supervisor sends the next command by itself."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class SupervisorNode(ManagedNode[SupervisorNodeSettings]):
         serve(self, SetBool, '~/stop', self._on_stop)
         serve(self, Trigger, '~/release', self._on_release)
         self._estop = Heartbeat(self.settings.estop_timeout, self.settings.require_estop)
-        self.create_subscription(Bool, 'estop', self._on_estop, 10)
+        self.create_subscription(Bool, 'estop', self._on_estop, EVERY_MESSAGE)
         if self.settings.autostart:
             self.start()
 
@@ -188,6 +189,7 @@ class SupervisorNode(ManagedNode[SupervisorNodeSettings]):
         self._sent = self._awake = self._now()
         self._frozen = -math.inf
         self._foreign = ''
+        self._commanded = math.inf
         self._supervision = self._limits
 
     def _say_margin(self) -> None:
@@ -249,6 +251,7 @@ class SupervisorNode(ManagedNode[SupervisorNodeSettings]):
             return
         self._heed_estop(time.monotonic())
         now = self._now()
+        self._commanded = min(self._commanded, time.monotonic())
         command = np.zeros(0)
         if message is not None:
             with contextlib.suppress(SpowlError):
@@ -263,9 +266,8 @@ class SupervisorNode(ManagedNode[SupervisorNodeSettings]):
         """Return why nobody, or not this message's sender, may command the robot now; else ''."""
         if self._foreign:
             return self._foreign
-        # Its commands may come from another thread: a person at the joystick is not heard then.
-        if self._rate > 0.0 and self._bond.lost_for > _UNATTENDED_S:
-            return self._bond.complaint
+        if self._rate > 0.0 and (unattended := self._bond.unattended(self._commanded)):
+            return unattended
         gid: Any = info.get('publisher_gid') if info else None  # lock-step on Jazzy lacks it
         publishers = [Publisher(*entry) for entry in endpoints(self, RAW)]
         if not publishers and not self._rate:  # lock-step: discovery may lag behind
@@ -326,8 +328,13 @@ class SupervisorNode(ManagedNode[SupervisorNodeSettings]):
         if replacement is not None:
             self._send(replacement)
             return
+        last, due = self._last, now - self._sent >= _DUE * self._contract.control_period
+        if (self._rate > 0.0 and due and last is not None and last.state == 'stopped'
+                and not supervision.rests):
+            self._send(supervision.stopped(last.reason, now))  # a ramp waits for no command
+            return
         replacement = supervision.silent(now)
-        if replacement is not None and now - self._sent >= self._contract.control_period:
+        if replacement is not None and due:
             self._send(supervision.stopped(self._foreign, now) if self._foreign else replacement)
 
     def _look_around(self, supervision: Supervision) -> None:
@@ -371,7 +378,7 @@ class SupervisorNode(ManagedNode[SupervisorNodeSettings]):
 
     def _look_for_estop(self) -> None:
         """Notice an e-stop of which nothing arrives here."""
-        self._estop.look(self.count_publishers('estop') > 0,
+        self._estop.look(number_of_publishers(self, 'estop') > 0,
                          unheard(self, 'estop', 'std_msgs/msg/Bool'),
                          self._never_late(time.monotonic()))
 

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spowl_ros.base.errors import SpowlError
-from spowl_ros.control.contract import Contract
-from spowl_ros.control.scans import checked_ranges, sector_closeness
+from spowl_ros.control.contract import SCAN_RANGE, Contract
+from spowl_ros.control.scans import BEYOND_RANGE, checked_ranges, sector_closeness
 from spowl_ros.control.validity import InvalidReading, check_finite
 from spowl_ros.robot.errand import FARTHEST
 from spowl_ros.robot.fields import check_measured, unit_quaternion
@@ -35,10 +35,18 @@ FROM_ODOMETRY = ('accelerometer', 'gyro', 'velocimeter', 'magnetometer')
 _PLAUSIBLE = np.array([FARTHEST, FARTHEST, 20.0, 100.0])
 """Greatest magnitude of x, y (m), speed (m/s) and turn rate (rad/s)."""
 _LEAP = 0.5
-"""Metres by which odometry may move within `_LEAP_S`, beside the way at its measured speeds."""
+"""Metres, and radians, by which a pose may change within `_LEAP_S` beside what its speeds say."""
 _LEAP_S = 1.0
+_TURN_ERROR = 0.3
+"""Fraction of its turn by which odometry may err."""
 _GAP_S = 0.5
-"""Seconds without odometry in which any speed may have been."""
+"""Seconds without odometry in which the robot may have driven at its greatest speeds."""
+_STILL = 0.25
+"""Least way of a pose, metres or radians, whose speeds say 1."""
+_UPRIGHT = math.cos(math.radians(45.0))
+"""Least cosine of the tilt of a robot on the ground."""
+_SKIN = 0.05
+"""Metres from the hull at which the way begins that a laser must see."""
 _WAY = np.radians(np.arange(-60.0, 61.0, 5.0))
 """Directions that must be seen where the robot drives, radians from straight ahead."""
 _BETWEEN_BEAMS = 0.2
@@ -71,19 +79,27 @@ def laser_points(ranges: NDArray[np.float64], first: float, increment: float,
 
 
 @lru_cache(maxsize=8)
-def looks(beams: int, first: float, increment: float, yaw: float) -> tuple[bool, bool]:
+def looks(beams: int, first: float, increment: float, mounting: tuple[float, float, float],
+          robot_radius: float) -> tuple[bool, bool]:
     """
     Return whether a laser sees where the robot drives to: forwards, and backwards.
 
+    What the hull would touch first must be seen, so a laser at the hull's edge looks sideways too.
+
     :param beams: number of them; first, increment: their angles, radians
-    :param yaw: of the laser in robot axes, radians
+    :param mounting: x, y, yaw of the laser in robot axes
+    :param robot_radius: of the circle around the hull, metres
     """
+    x, y, yaw = mounting
     angles = first + increment * np.arange(beams) + yaw
-    ahead, back = (
-        bool(beams) and (np.abs(np.angle(np.exp(1j * (wanted[:, None] - angles)))).min(1)
-                         <= _BETWEEN_BEAMS).all()
-        for wanted in (_WAY, _WAY + np.pi))
-    return bool(ahead), bool(back)
+
+    def seen(way: NDArray[np.float64]) -> bool:
+        wanted = np.arctan2((robot_radius + _SKIN) * np.sin(way) - y,
+                            (robot_radius + _SKIN) * np.cos(way) - x)
+        off = np.abs(np.angle(np.exp(1j * (wanted[:, None] - angles))))
+        return bool(beams) and bool((off.min(axis=1) <= _BETWEEN_BEAMS).all())
+
+    return seen(_WAY), seen(_WAY + np.pi)
 
 
 def obstacles(points: NDArray[np.float64], hazard_radius: float, robot_radius: float,
@@ -169,8 +185,8 @@ class Motion:
     frame: str
 
 
-def read_laser(message: Any, mounting: tuple[float, float, float],
-               robot_radius: float) -> NDArray[np.float64]:
+def read_laser(message: Any, mounting: tuple[float, float, float], robot_radius: float,
+               hazard_radius: float) -> NDArray[np.float64]:
     """
     Return the points that a sensor_msgs/LaserScan hit, as `laser_points` does.
 
@@ -179,9 +195,15 @@ def read_laser(message: Any, mounting: tuple[float, float, float],
     its beam's direction.
 
     :param robot_radius: of the circle around the hull, metres
-    :raises InvalidReading: a part of the message has no clear meaning
+    :param hazard_radius: of the hazards that `obstacles` makes of the hits, metres
+    :raises InvalidReading: a part of the message has no clear meaning, or the laser does not see
+        as far as those hazards count
     """
     ranges = checked_ranges(message)
+    needed = SCAN_RANGE - hazard_radius + robot_radius + math.hypot(*mounting[:2])
+    if not message.range_max >= needed * (1.0 - BEYOND_RANGE):
+        raise InvalidReading(f'a scan that sees {message.range_max:g} m; for a robot of this size '
+                             f'{needed:.2f} m are needed')
     first, increment = float(message.angle_min), float(message.angle_increment)
     hull = hull_ranges(first + increment * np.arange(ranges.size), mounting, robot_radius)
     if math.hypot(*mounting[:2]) < robot_radius:
@@ -223,6 +245,8 @@ def read_odometry(message: Any) -> Motion:
     if not (np.abs(found) <= _PLAUSIBLE).all():
         raise InvalidReading(f'odom says x {found[0]:g} m, y {found[1]:g} m, {found[2]:g} m/s '
                              f'and {found[3]:g} rad/s, which no robot on the ground reaches')
+    if not 1.0 - 2.0 * (x * x + y * y) >= _UPRIGHT:
+        raise InvalidReading('odom says that the robot lies on its side or back')
     if not message.header.frame_id.strip('/'):
         raise InvalidReading('odom names no frame')
     return Motion(float(found[0]), float(found[1]),
@@ -232,41 +256,86 @@ def read_odometry(message: Any) -> Motion:
 
 class Leaps:
     """
-    Notices odometry that jumps, or moves without speed.
+    Notices odometry whose pose and speeds contradict each other.
 
-    So it is where its source begins anew, where two sources contradict each other, and where it
-    does not measure the speed and says 0.
+    So it is where its source begins anew, where two sources contradict each other, where it does
+    not measure the speed and says 0, and where the pose stands still while the wheels turn.
     """
 
     def __init__(self) -> None:
-        self._first: tuple[Motion, float] | None = None
         self._last: tuple[Motion, float] | None = None
-        self._driven = 0.0
+        self._begin()
+        self._path = self._told_path = self._swept = self._told_sweep = 0.0
 
-    def check(self, motion: Motion, seconds: float) -> None:
+    def _begin(self) -> None:
+        """Begin a second of comparison at the last motion."""
+        self._first = self._last
+        self._driven = self._turned = self._told_turn = self._turn_error = 0.0
+
+    def check(self, motion: Motion, seconds: float, greatest_speed: float,
+              greatest_turn_rate: float) -> None:
         """
         Compare a motion with those of the last second, or with the one before.
 
         :param seconds: time of the measurement
+        :param greatest_speed: of the robot, m/s, which it may have had in a gap
+        :param greatest_turn_rate: of the robot, rad/s
         :raises InvalidReading: no robot on the ground gets from there to here in that time, at
-            the speeds that were measured; after a gap, at any speed
+            the speeds that were measured
         """
         before, self._last = self._last, (motion, seconds)
         if before is None or self._first is None:
-            self._first = self._last
+            self._begin()
             return
-        passed = abs(seconds - before[1])
-        self._driven += passed * (_PLAUSIBLE[2] if passed > _GAP_S
-                                  else max(abs(before[0].speed), abs(motion.speed)))
+        old, passed = before[0], abs(seconds - before[1])
+        turned = math.remainder(motion.heading - old.heading, 2.0 * math.pi)
+        self._turned += turned
+        if passed > _GAP_S:
+            self._driven += passed * max(greatest_speed, abs(old.speed), abs(motion.speed))
+            self._turn_error += passed * max(greatest_turn_rate, abs(old.turn_rate),
+                                             abs(motion.turn_rate))
+        else:
+            self._driven += passed * max(abs(old.speed), abs(motion.speed))
+            self._told_turn += passed * (old.turn_rate + motion.turn_rate) / 2.0
+            self._turn_error += passed * _TURN_ERROR * max(abs(old.turn_rate),
+                                                           abs(motion.turn_rate))
+            self._path += math.hypot(motion.x - old.x, motion.y - old.y)
+            self._told_path += passed * min(abs(old.speed), abs(motion.speed))
+            self._swept += abs(turned)
+            self._told_sweep += passed * min(abs(old.turn_rate), abs(motion.turn_rate))
+        if why := self._leap(motion, seconds) or self._stillness():
+            raise InvalidReading(f'{why}; the goal is given up, because its place is no longer '
+                                 'known')
+
+    def _leap(self, motion: Motion, seconds: float) -> str:
+        """Return by how much the pose changed more than its speeds say; empty if it did not."""
+        assert self._first is not None
         first, since = self._first
         way, driven = math.hypot(motion.x - first.x, motion.y - first.y), self._driven
-        passed = abs(seconds - since)
-        if passed >= _LEAP_S or way > driven + _LEAP:
-            self._first, self._driven = self._last, 0.0
-        if not way <= driven + _LEAP:
-            raise InvalidReading(f'odom moves by {way:.1f} m within {passed:.2f} s, in which its '
-                                 f'speeds lead {driven:.1f} m far; the goal is given up, because '
-                                 'its place is no longer known')
+        passed, turned, told = abs(seconds - since), self._turned, self._told_turn
+        far = not way <= driven + _LEAP
+        twisted = not abs(turned - told) <= self._turn_error + _LEAP
+        if far or twisted or passed >= _LEAP_S:
+            self._begin()
+        if far:
+            return (f'odom moves by {way:.1f} m within {passed:.2f} s, in which its speeds lead '
+                    f'{driven:.1f} m far')
+        return '' if not twisted else (
+            f'odom turns by {turned:.1f} rad within {passed:.2f} s, in which its turn rates make '
+            f'{told:.1f} rad')
+
+    def _stillness(self) -> str:
+        """Return that the pose stands still against its speeds; empty if it does not."""
+        why = ''
+        if self._told_path >= 1.0:
+            if self._path < _STILL:
+                why = 'odom stands still, and says that it drives'
+            self._path = self._told_path = 0.0
+        if self._told_sweep >= 1.0:
+            if self._swept < _STILL:
+                why = 'odom keeps its heading, and says that it turns'
+            self._swept = self._told_sweep = 0.0
+        return why
 
 
 def in_robot_axes(point: tuple[float, float], x: float, y: float,

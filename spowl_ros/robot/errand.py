@@ -12,6 +12,8 @@ from spowl_ros.base.errors import SpowlError
 
 FARTHEST = 1e6
 """A position farther than this from the origin is an error, metres."""
+_QUIET_S = 5.0
+"""Seconds without a goal after which an equal one without a stamp is a new one."""
 
 
 class State(enum.Enum):
@@ -61,6 +63,8 @@ class Errand:
         self.distance = math.nan
         """Metres to the goal, if known."""
         self._begun = 0.0
+        self._sent = -math.inf
+        """Steady time of the last goal, or of its last repetition."""
         self._frame: str | None = None
 
     @property
@@ -72,10 +76,12 @@ class Errand:
         """
         Begin an errand in place of the present one; return whether the goal is new.
 
-        A message that arrives twice is one goal.
+        A message that arrives twice is one goal. Without a stamp it is one as long as it is
+        repeated: a repetition must not undo a cancellation.
 
         :param now: steady clock, seconds
-        :raises SpowlError: the goal is no valid position, or in another frame than the robot
+        :raises SpowlError: the goal is no valid position, or in another frame than the robot; or
+            it repeats one that was cancelled or given up
         """
         if not (abs(goal.x) <= FARTHEST and abs(goal.y) <= FARTHEST):
             raise SpowlError(f'the goal {goal.x:g}, {goal.y:g} is not a position within '
@@ -85,7 +91,14 @@ class Errand:
         if self._frame is not None:
             self._check_frame(goal, self._frame)
         if goal == self.goal and (goal.stamp_ns > 0 or self.driving):
+            self._sent = now
             return False
+        repeated = goal == self.goal and now - self._sent < _QUIET_S
+        self._sent = now
+        if repeated and self.state in (State.CANCELLED, State.ABORTED):
+            raise SpowlError(f'the goal {goal.x:g}, {goal.y:g} is {self.state.name.lower()}, and '
+                             'without a stamp a repetition is not a new one; give it a stamp, or '
+                             f'send nothing for {_QUIET_S:g} s')
         self.goal, self._begun, self.number = goal, now, self.number + 1
         self.distance = math.nan
         self.state = State.ACCEPTED if self._frame is None else State.DRIVING

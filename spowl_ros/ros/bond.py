@@ -15,6 +15,7 @@ from rclpy.qos import LivelinessPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Empty
 
 from spowl_ros.ros.callbacks import every
+from spowl_ros.ros.discovery import DISCOVERY_S
 
 PERIODS = 2.0
 """Control periods within which each node must notice the end of the other."""
@@ -22,8 +23,17 @@ LOCK_STEP_S = 5.0
 """The same in lock-step, seconds: there a busy machine must not look like a dead node."""
 _SIGNS = 4
 """Signs of life within that time."""
+_UNATTENDED_S = 0.5
+"""Longest time for which the executor of a partner that acts may hang, seconds."""
 ABSENT, ALIVE, LOST = 'absent', 'alive', 'lost'
 """States of a partner: never seen or left in good order, alive, or hanging or dead."""
+
+
+def signs_of_life(lease: float) -> QoSProfile:
+    """Return the profile of `~/alive`: signs come more often than once in the lease, seconds."""
+    return QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT,
+                      liveliness=LivelinessPolicy.MANUAL_BY_TOPIC,
+                      liveliness_lease_duration=Duration(nanoseconds=round(lease * 1e9)))
 
 
 class Bond:
@@ -54,13 +64,11 @@ class Bond:
         self._changed = changed
         self._healthy = healthy
         lease = PERIODS * period if rate > 0.0 else LOCK_STEP_S
-        qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT,
-                         liveliness=LivelinessPolicy.MANUAL_BY_TOPIC,
-                         liveliness_lease_duration=Duration(nanoseconds=round(lease * 1e9)))
+        qos = signs_of_life(lease)
         self._publisher = node.create_publisher(Empty, '~/alive', qos)
-        node.create_subscription(
+        self._topic = node.create_subscription(
             Empty, f'{partner}/alive', lambda message: None, qos,
-            event_callbacks=SubscriptionEventCallbacks(liveliness=self._on_liveliness))
+            event_callbacks=SubscriptionEventCallbacks(liveliness=self._on_liveliness)).topic_name
         every(node, lease / _SIGNS, self._give_sign)
 
     @property
@@ -68,10 +76,21 @@ class Bond:
         """One sentence while the partner is lost, else empty."""
         return f'the {self.partner} hangs or has died' if self.state == LOST else ''
 
-    @property
-    def lost_for(self) -> float:
-        """Seconds of the steady clock since the partner was lost; 0 while it is not."""
-        return time.monotonic() - self._changed_at if self.state == LOST else 0.0
+    def unattended(self, since: float) -> str:
+        """
+        Return why a partner that acts must not be trusted; empty if it may.
+
+        What acts may come from another thread than the executor that hears a person.
+
+        :param since: steady time from which on the partner has acted, seconds
+        """
+        silent = time.monotonic() - max(since, self._changed_at)
+        if self.state == LOST and silent > _UNATTENDED_S:
+            return self.complaint
+        if self.state == ABSENT and silent > DISCOVERY_S:
+            return (f'no sign of life of the {self.partner} on {self._topic}; a node that '
+                    'commands the robot must give one')
+        return ''
 
     def _give_sign(self) -> None:
         if self._healthy():

@@ -47,14 +47,18 @@ def is_unknown(name: str) -> bool:
     return name.endswith('_NODE_NAME_UNKNOWN_')  # rmw_dds_common's name for it
 
 
+def number_of_publishers(node: Node, topic: str) -> int:
+    """Return how many publishers a topic has; rclpy does not remap the name that it counts."""
+    return node.count_publishers(node.resolve_topic_name(topic))
+
+
 def check_one_publisher(node: Node, topic: str) -> None:
     """
     Check that nobody else publishes a sensor's topic, who may contradict the sensor.
 
     :raises InvalidReading: several publishers
     """
-    name = node.resolve_topic_name(topic)
-    if (count := node.count_publishers(name)) > 1:
+    if (count := number_of_publishers(node, topic)) > 1:
         raise InvalidReading(f'{count} publishers ({", ".join(sorted(publishers(node, topic)))}), '
                              'which may contradict each other')
 

@@ -13,6 +13,9 @@ Acceleration adds to the speed from its measurement on, up to the top speed. Wha
 range of the scan counts as a hazard there, but for it the ramp is driven at half the top speed at
 most, the mean of a ramp from full command. Inside the region a command may turn the robot on the
 spot, or drive it straight if that leaves behind or passes every hazard. Nothing else gets through.
+
+Only a stop is known to bring the robot to rest, and how soon. So a robot that moves one way is not
+commanded the other way while hazards are in its way: it is stopped first.
 """
 
 from __future__ import annotations
@@ -91,6 +94,7 @@ class HazardRegion:
                          for sensor in (*self.scans, self._velocity) if sensor is not None}
         self._drive = DRIVES.get(contract.robot)
         self._inside = False
+        self._forget_thrust()
 
     @property
     def fields(self) -> list[Field]:
@@ -102,6 +106,16 @@ class HazardRegion:
         for sensor in self._sensors.values():
             sensor.forget()
         self._inside = False
+        self._forget_thrust()
+
+    def _forget_thrust(self) -> None:
+        """Believe that the robot rests."""
+        self._thrust = {1.0: -math.inf, -1.0: -math.inf}
+        """Direction, 1 forwards, to when a thrust that way last passed; steady time, seconds."""
+        self._coasts = math.inf
+        """Since when no thrust has passed."""
+        self._rested = -math.inf
+        """When the robot last was at rest, for a stop had passed for long enough."""
 
     def see(self, name: str, values: NDArray[Any], stamp_ns: int, now: float,
             now_ns: int | None = None) -> None:
@@ -143,35 +157,90 @@ class HazardRegion:
         :param wanted: shape (A,), difference from rest, in actuators' half ranges
         :param now: the steady clock, seconds
         """
+        if now - self._coasts > self._rest_s(settings):
+            self._rested = now
         rest = np.zeros_like(wanted)
+        share, forward, direction = self._course(wanted)
+        verdict = Verdict(wanted)
         for sensor in self.scans:
             if problem := self._problem(sensor, now):
-                return Verdict(rest, problem, unknown=True)
-        if not wanted.any() or not self.scans:
-            return Verdict(wanted)
-        if self._drive is None:
-            share, forward, direction = 1.0, None, 0.0
+                verdict = Verdict(rest, problem, unknown=True)
+                break
         else:
-            direction, parts = self._drive
-            forward = np.array(parts)
-            share = float(wanted @ forward / (forward @ forward))
-            direction += math.pi if share < 0.0 else 0.0
+            if wanted.any() and self.scans:
+                verdict = self._passed(wanted, share, forward, direction, now, settings)
+        self._note(self._course(verdict.command)[0], now)
+        return verdict
+
+    def _course(self, wanted: NDArray[np.float64]
+                ) -> tuple[float, NDArray[np.float64] | None, float]:
+        """
+        Return how much of a command drives straight, and where.
+
+        :return: share of full thrust, the action of full thrust, and its bearing, radians; the
+            action is None for a robot of which nobody knows where it goes
+        """
+        if self._drive is None:
+            return float(wanted.any()), None, 0.0
+        direction, parts = self._drive
+        forward = np.array(parts)
+        return float(wanted @ forward / (forward @ forward)), forward, direction
+
+    def _rest_s(self, settings: SupervisionSettings) -> float:
+        """Return the seconds in which a stop brings the robot to rest."""
+        return settings.lookahead + settings.ramp(self._action)
+
+    def _note(self, share: float, now: float) -> None:
+        """Record which thrust passed."""
+        if share:
+            self._thrust[math.copysign(1.0, share)], self._coasts = now, math.inf
+        else:
+            self._coasts = min(self._coasts, now)
+
+    def _passed(self, wanted: NDArray[np.float64], share: float,
+                forward: NDArray[np.float64] | None, direction: float, now: float,
+                settings: SupervisionSettings) -> Verdict:
+        """Return the part of a command that may pass, while all scans are current."""
+        bearing = direction + (math.pi if share < 0.0 else 0.0)
+        bearings = [bearing]
+        if forward is not None and share and self._rolls(-math.copysign(1.0, share), direction,
+                                                         now, settings):
+            bearings.append(bearing + math.pi)
         inside, nearest, blocker = False, math.inf, ''
         for sensor in self.scans:
-            near, blocked, text = self._look(sensor, direction, now, settings)
-            inside |= near
-            if blocked < nearest:
-                nearest, blocker = blocked, text
+            for way in bearings:
+                near, blocked, text = self._look(sensor, way, now, settings)
+                inside |= near
+                if blocked < nearest:
+                    nearest, blocker = blocked, text
         self._inside = inside
         if not inside:
             return Verdict(wanted)
         if forward is None:
-            return Verdict(rest, f'{blocker}: where this robot would go is not known')
+            return Verdict(np.zeros_like(wanted),
+                           f'{blocker}: where this robot would go is not known')
         if blocker and share:
             return Verdict(wanted - share * forward, f'{blocker}: only what leads out passes')
         straight = share * forward if share else wanted
         return Verdict(straight, '' if np.allclose(straight, wanted, atol=1e-9) else
                        'hazard near: it drives straight out, without turning')
+
+    def _rolls(self, sign: float, direction: float, now: float,
+               settings: SupervisionSettings) -> bool:
+        """
+        Return whether the robot may still move one way along its line of travel.
+
+        :param sign: 1 forwards, -1 backwards
+        :param direction: bearing of forwards, radians
+        """
+        sensor, thrust = self._velocity, self._thrust[sign]
+        if sensor is None or not sensor.readings or self._problem(sensor, now):
+            return thrust > self._rested
+        hold = self._age(sensor, now) + self._period
+        along = max(sign * (reading[0] * math.cos(direction) + reading[1] * math.sin(direction))
+                    for reading in sensor.readings)
+        return (not now - thrust > hold
+                or along * (hold + self._rest_s(settings)) > settings.margin)
 
     def _look(self, sensor: _Sensor, direction: float, now: float,
               settings: SupervisionSettings) -> tuple[bool, float, str]:
@@ -187,7 +256,7 @@ class HazardRegion:
         top = max(settings.top_speed, speed)
         expected = min(speed + faster, top)
         ramp = settings.ramp(self._action)
-        reach = hold + settings.lookahead + ramp
+        reach = hold + self._rest_s(settings)
         radius = settings.margin + expected * reach + (_HYSTERESIS if self._inside else 0.0)
         blind = radius - max(0.0, expected - top / 2.0) * ramp
         edges = centres - field.hazard_radius

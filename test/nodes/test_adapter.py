@@ -14,6 +14,7 @@ from action_msgs.msg import GoalStatus
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, Twist
 import pytest
+from rcl_interfaces.msg import Log
 import rclpy
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
@@ -49,6 +50,7 @@ class Robot:
         self.statuses: list[int] = []
         self.diagnoses: list[str] = []
         self.velocities: list[Twist] = []
+        self.said: list[str] = []
         self.change: dict[str, Any] = {}
         listen = self.node.create_subscription
         listen(LaserScan, 'hazards_scan', self.scans.append, qos_profile_sensor_data)
@@ -56,6 +58,7 @@ class Robot:
         listen(Twist, 'cmd_vel', self.velocities.append, 10)
         listen(DiagnosticArray, '/diagnostics', lambda m: self.diagnoses.extend(
             f'{status.name}: {status.message}' for status in m.status), 10)
+        listen(Log, '/rosout', lambda m: self.said.append(m.msg), 10)
         self._scan = self.node.create_publisher(LaserScan, 'scan', qos_profile_sensor_data)
         self.node.create_timer(0.05, self._publish)
 
@@ -115,19 +118,29 @@ def test_a_scan_that_is_none_is_silence_with_a_reason(robot: Robot, adapter: Nod
 
 
 @pytest.mark.slow
-def test_a_latched_goal_is_heard_late_and_nobody_warns(
+def test_only_goals_sent_since_the_adapter_began_count_and_nobody_warns(
         robot: Robot, untrained_bundle: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """A goal sent before the adapter began is taken; publishers that do not latch fit as well."""
+    """One of before is told; publishers that latch and those that do not fit."""
     goal = build('geometry_msgs/msg/PoseStamped', {
-        'header': {'frame_id': 'odom', 'stamp': {'sec': 7}}, 'pose': {'position': {'x': 1.0}}})
-    robot.node.create_publisher(PoseStamped, 'goal_pose', LATCHED).publish(goal)
+        'header': {'frame_id': 'odom'}, 'pose': {'position': {'x': 1.0}}})
+    latched = robot.node.create_publisher(PoseStamped, 'goal_pose', LATCHED)
+    latched.publish(goal)
     adapter = NodeProcess('adapter', {'model': str(untrained_bundle)})
     try:
+        robot.wait(lambda: any('sent before this node began' in text for text in robot.said))
+        assert not robot.statuses
+        latched.publish(goal)
         robot.wait(lambda: robot.statuses == [GoalStatus.STATUS_ACCEPTED])
         time.sleep(0.3)  # until it has stopped asking
         volatile = robot.node.create_publisher(PoseStamped, 'goal_pose', 1)
         robot.wait(volatile.get_subscription_count)
-        goal.header.stamp.sec = 8
+        goal.header.stamp = robot.node.get_clock().now().to_msg()
+        goal.header.stamp.sec -= 60
+        volatile.publish(goal)
+        robot.wait(lambda: any('goal_pose refused: a message with a stamp' in text
+                               for text in robot.said))
+        assert len(robot.statuses) == 1
+        goal.header.stamp.sec += 60
         volatile.publish(goal)
         robot.wait(lambda: len(robot.statuses) > 1)
         cancel = robot.node.create_client(Trigger, 'cancel')

@@ -28,7 +28,7 @@ from rclpy.qos import qos_profile_sensor_data
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Joy, LaserScan
 from std_msgs.msg import Bool, Float64MultiArray, Header
-from std_srvs.srv import Trigger
+from std_srvs.srv import SetBool, Trigger
 import yaml
 
 from spowl_ros.base.errors import SpowlError
@@ -40,7 +40,7 @@ from spowl_ros.nodes.controller import ControllerNode
 from spowl_ros.nodes.supervisor import SupervisorNode
 from spowl_ros.robot.errand import Goal
 from spowl_ros.robot.topics import FirstFrames
-from spowl_ros.ros import lifecycle
+from spowl_ros.ros import bond, lifecycle
 from spowl_ros.ros.bond import Bond
 from spowl_ros.ros.last_command import publish_last
 from spowl_ros.ros.messages import build
@@ -59,12 +59,14 @@ def make(untrained_bundle: Path, ros_domain: int, tmp_path: Path,
     monkeypatch.setattr(lifecycle, 'DISCOVERY_S', 0.2)
     nodes = []
 
-    def make(kind: str, robot: str = ROBOT, **parameters: object) -> Any:
+    def make(kind: str, robot: str = ROBOT, remapping: tuple[str, ...] = (),
+             **parameters: object) -> Any:
         (tmp_path / 'robot.yaml').write_text(robot)
         given = {'model': untrained_bundle, 'robot': tmp_path / 'robot.yaml',
                  'autostart': 'false', **parameters}
         rclpy.init(args=['--ros-args', *(part for name, value in given.items()
-                                         for part in ('-p', f'{name}:={value}'))],
+                                         for part in ('-p', f'{name}:={value}')),
+                         *(part for rule in remapping for part in ('-r', rule))],
                    signal_handler_options=SignalHandlerOptions.NO)
         nodes.append(KINDS[kind]())
         return nodes[-1]
@@ -539,6 +541,65 @@ def test_an_estop_that_is_needed_and_not_there_holds_the_robot(make: Callable[..
     assert 'released' in node._on_release(Trigger.Request())
 
 
+def speaking(node: Any, topic: str, messages: int) -> tuple[Any, Callable[[], None]]:
+    """Return a publisher of a topic that the node has discovered, and what ends its node."""
+    other = rclpy.create_node('other')
+    publisher = other.create_publisher(Bool, topic, messages)
+    wait(lambda: node.count_publishers(topic) == 1 and publisher.get_subscription_count() == 1)
+    return publisher, other.destroy_node
+
+
+def test_an_estop_under_another_name_is_missed_as_well(make: Callable[..., Any]) -> None:
+    """A robot whose e-stop is remapped does not drive while that one says nothing."""
+    node = activated(make, remapping=('estop:=/safety/estop',))
+    _, end = speaking(node, '/safety/estop', 1)
+    wait(lambda: 'an e-stop is there' in refused_release(node))
+    end()
+
+
+def test_a_short_press_of_the_estop_holds_the_robot(make: Callable[..., Any]) -> None:
+    """However many messages waited while the supervisor was busy, none of them is lost."""
+    node = activated(make)
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    publisher, end = speaking(node, 'estop', 200)
+    time.sleep(RELEASE_AFTER_S)
+    publisher.publish(Bool(data=False))
+    wait(lambda: executor.spin_once(0.01) or not node._estop.refusal(time.monotonic()))
+    node._on_release(Trigger.Request())
+    assert not node._latch.held
+    for pressed in [False] * 30 + [True] + [False] * 60:
+        publisher.publish(Bool(data=pressed))
+    wait(lambda: executor.spin_once(0.01) or node._latch.reason == 'the e-stop is pressed')
+    end()
+
+
+def test_who_commands_without_a_sign_of_life_is_not_obeyed_for_long(
+        make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody would notice that its executor hangs, as under another name than `controller`."""
+    monkeypatch.setattr(bond, 'DISCOVERY_S', 0.3)
+    node = activated(make, simulation='true')
+    command = Float64MultiArray(data=[0.0, 0.0])
+    node._on_command(command, sent_now())
+    assert node._last.state == 'passing'
+    time.sleep(0.35)
+    node._on_command(command, sent_now())
+    assert node._last.state == 'stopped' and '/controller/alive' in node._last.reason
+
+
+def test_a_ramp_waits_for_no_command(make: Callable[..., Any]) -> None:
+    """A controller that says nothing, and is not yet silent, does not make a stop any longer."""
+    node = activated(make, simulation='true', **{'limits.silence': 100.0})
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    node._on_command(Float64MultiArray(data=[0.05, 1.0]), sent_now())
+    node._on_stop(SetBool.Request(data=True))
+    begun = time.monotonic()
+    assert not node._limits.rests
+    wait(lambda: executor.spin_once(0.01) or node._limits.rests)
+    assert 0.8 < time.monotonic() - begun < 1.5
+
+
 def test_a_controller_whose_executor_hangs_is_not_obeyed(make: Callable[..., Any]) -> None:
     """Its commands go on, from another thread; but a person who takes over is not heard."""
     node = activated(make, simulation='true')
@@ -561,7 +622,7 @@ def test_a_controller_whose_executor_hangs_is_not_obeyed(make: Callable[..., Any
 
     wait(lambda: state(False)[0] == 'passing' and node._bond.state == 'alive')
     wait(lambda: state(True) == ('stopped', 'the controller hangs or has died'))
-    assert node._bond.lost_for > 0.5
+    assert node._bond.unattended(-math.inf)
     wait(lambda: state(False)[0] == 'passing')
     other.destroy_node()
     context.try_shutdown()

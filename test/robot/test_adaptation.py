@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import math
 
 import numpy as np
@@ -150,40 +151,103 @@ def test_closeness_ends_at_the_scans_range() -> None:
     assert sector_closeness(np.array([SCAN_RANGE + 0.1]), np.zeros(1), 16).max() == 0.0
 
 
-def at(x: float, speed: float = 1.0) -> adaptation.Motion:
-    """Return a motion ahead."""
-    return adaptation.Motion(x, 0.0, 0.0, speed, 0.0, 'odom')
+def at(x: float, speed: float = 1.0, heading: float = 0.0, rate: float = 0.0
+       ) -> adaptation.Motion:
+    """Return a motion along the x axis."""
+    return adaptation.Motion(x, 0.0, heading, speed, rate, 'odom')
+
+
+class Leaps(adaptation.Leaps):
+    """Compares odometry of a robot of 1.5 m/s and 3 rad/s."""
+
+    def see(self, motion: adaptation.Motion, seconds: float) -> None:
+        """Compare a motion."""
+        self.check(motion, seconds, 1.5, 3.0)
 
 
 def test_odometry_that_leaps_is_no_reading_once() -> None:
     """A robot cannot be 100 m away after 0.05 s; from its new place it may go on."""
-    leaps = adaptation.Leaps()
-    leaps.check(at(0.0), 10.0)
-    leaps.check(at(0.05), 10.05)
+    leaps = Leaps()
+    leaps.see(at(0.0), 10.0)
+    leaps.see(at(0.05), 10.05)
     with pytest.raises(InvalidReading, match='moves by 100.0 m within 0.10 s'):
-        leaps.check(at(100.05), 10.10)
-    leaps.check(at(100.1), 10.15)
+        leaps.see(at(100.05), 10.10)
+    leaps.see(at(100.1), 10.15)
 
 
 @pytest.mark.parametrize('speed', [-1.5, 0.2, 1.5])
 def test_odometry_may_move_as_it_says(speed: float) -> None:
     """Driving on for a minute, with a correction of 0.3 m now and then and a gap, is no leap."""
-    leaps = adaptation.Leaps()
+    leaps = Leaps()
     x = 0.0
     for step in range(1200):
         if step % 100 in range(40, 60):  # a gap of a second
             x += 0.05 * speed
             continue
         x += 0.05 * speed + (0.3 if step % 100 == 0 else 0.0)
-        leaps.check(at(x, speed), 0.05 * step)
+        leaps.see(at(x, speed), 0.05 * step)
 
 
 def test_odometry_that_moves_without_speed_is_no_reading() -> None:
     """A twist that is never filled in says 0, while the pose tells of a drive."""
-    leaps = adaptation.Leaps()
+    leaps = Leaps()
     with pytest.raises(InvalidReading, match='in which its speeds lead 0.0 m far'):
         for step in range(20):
-            leaps.check(at(0.05 * step, 0.0), 0.05 * step)
+            leaps.see(at(0.05 * step, 0.0), 0.05 * step)
+
+
+@pytest.mark.parametrize(('x', 'passes'), [(12.0, True), (13.5, True), (4.0, False)])
+def test_odometry_that_begins_anew_after_a_pause_is_no_reading(x: float, passes: bool) -> None:
+    """A restarted source is elsewhere than the robot can have driven meanwhile."""
+    leaps = Leaps()
+    for step in range(20):
+        leaps.see(at(11.05 + 0.05 * step), 0.05 * step)
+    if passes:
+        leaps.see(at(x), 0.95 + 1.2)
+        return
+    with pytest.raises(InvalidReading, match='moves by 7.1 m'):
+        leaps.see(at(x), 0.95 + 1.2)
+
+
+@pytest.mark.parametrize(('heading', 'rate', 'says'), [
+    (lambda t: 0.0 if t < 1.0 else math.pi, 0.0, 'turns by 3.1 rad'),
+    (lambda t: 0.0, 5.0, 'in which its turn rates make'),
+    (lambda t: 0.0, 0.5, 'keeps its heading'),
+    (lambda t: -2.0 * t, 2.0, 'in which its turn rates make')])
+def test_a_heading_that_its_turn_rate_contradicts_is_no_reading(
+        heading: Callable[[float], float], rate: float, says: str) -> None:
+    """It leaps, stands still or turns the other way."""
+    leaps = Leaps()
+    with pytest.raises(InvalidReading, match=says):
+        for step in range(100):
+            seconds = 0.05 * step
+            leaps.see(at(seconds, heading=heading(seconds), rate=rate), seconds)
+
+
+@pytest.mark.parametrize('speed', [-1.0, 0.3, 1.5])
+def test_a_pose_that_stands_still_while_it_drives_is_no_reading(speed: float) -> None:
+    """Its source hangs, or the wheels slip: where the robot is nobody knows."""
+    leaps = Leaps()
+    with pytest.raises(InvalidReading, match='stands still'):
+        for step in range(100):
+            leaps.see(at(2.0, speed), 0.05 * step)
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_a_drive_with_errors_of_a_tenth_is_no_contradiction(seed: int) -> None:
+    """Five minutes of turning, stopping and backing, with slipping wheels, noise and gaps."""
+    leaps, random = Leaps(), np.random.default_rng(seed)
+    x = y = heading = speed = rate = 0.0
+    for step in range(6000):
+        if step % 20 == 0:
+            speed, rate = random.uniform(-1.5, 1.5), random.uniform(-3.0, 3.0)
+        slip = random.uniform(0.9, 1.0, 2)
+        x += 0.05 * slip[0] * speed * math.cos(heading)
+        y += 0.05 * slip[0] * speed * math.sin(heading)
+        heading += 0.05 * slip[1] * rate
+        if step % 500 > 30:  # else a gap of 1.5 s
+            leaps.see(adaptation.Motion(*random.normal((x, y, heading), 0.01), speed, rate,
+                                        'odom'), 0.05 * step)
 
 
 @pytest.mark.parametrize('part', ['pose', 'twist'])
@@ -208,5 +272,17 @@ def test_where_a_laser_looks(degrees: float, beams: int, yaw: float, seen: tuple
     """The whole way ahead and back must be among its beams, without a gap as wide as a sector."""
     angle = math.radians(degrees)
     step = angle / max(beams if degrees == 360.0 else beams - 1, 1)
-    assert adaptation.looks(beams, -angle / 2.0, step, yaw) == seen
-    assert adaptation.looks(beams, angle / 2.0, -step, yaw) == seen
+    assert adaptation.looks(beams, -angle / 2.0, step, (0.0, 0.0, yaw), 0.2) == seen
+    assert adaptation.looks(beams, angle / 2.0, -step, (0.0, 0.0, yaw), 0.2) == seen
+
+
+@pytest.mark.parametrize(('degrees', 'laser_x', 'ahead'), [
+    (180.0, 0.0, True), (180.0, 0.25, False), (270.0, 0.25, True), (180.0, -0.2, True),
+    (180.0, 0.6, False), (270.0, 0.6, False)])
+def test_a_laser_ahead_must_see_what_stands_beside_it(degrees: float, laser_x: float,
+                                                      ahead: bool) -> None:
+    """What the hull's shoulder would touch lies behind a laser at the front."""
+    beams = int(degrees) + 1
+    looks = adaptation.looks(beams, -math.radians(degrees) / 2.0, math.radians(1.0),
+                             (laser_x, 0.0, 0.0), 0.25)
+    assert looks == (ahead, False)

@@ -135,7 +135,7 @@ def test_the_adapter_never_sees_less_than_the_laser(data: st.DataObject) -> None
     """A scan is refused, or what each beam tells of is a hazard as near, and on that side."""
     message = spoil(scan(), data)
     try:
-        hits = adaptation.read_laser(message, (0.0, 0.0, 0.0), ROBOT_RADIUS)
+        hits = adaptation.read_laser(message, (0.0, 0.0, 0.0), ROBOT_RADIUS, HAZARD_RADIUS)
     except SpowlError:
         return
     closeness = adaptation.sense_obstacles(hits, HAZARD_RADIUS, ROBOT_RADIUS, 16)['hazards_lidar']
@@ -161,11 +161,39 @@ def test_the_adapter_never_sees_less_than_the_laser(data: st.DataObject) -> None
 def test_what_a_scan_may_not_say(change: dict[str, Any]) -> None:
     """Each of these was, or could be, taken for free space; each is refused."""
     message = scan()
-    assert len(adaptation.read_laser(message, (0.0, 0.0, 0.0), ROBOT_RADIUS)) == 2
+    assert len(adaptation.read_laser(message, (0.0, 0.0, 0.0), ROBOT_RADIUS, HAZARD_RADIUS)) == 2
     for name, value in change.items():
         setattr(message, name, value)
     with pytest.raises(SpowlError):
-        adaptation.read_laser(message, (0.0, 0.0, 0.0), ROBOT_RADIUS)
+        adaptation.read_laser(message, (0.0, 0.0, 0.0), ROBOT_RADIUS, HAZARD_RADIUS)
+
+
+@pytest.mark.parametrize(('range_max', 'radius', 'laser_x', 'fits'), [
+    (3.0, 0.12, 0.0, True), (3.0, 1.5, 0.0, False), (4.35, 1.5, 0.0, True),
+    (3.0, 0.12, 1.0, False), (4.0, 0.12, 1.0, True), (4.0, 0.12, -1.0, True)])
+def test_a_laser_must_see_as_far_as_hazards_count(range_max: float, radius: float, laser_x: float,
+                                                  fits: bool) -> None:
+    """A hazard lies behind its hit by less than a wide hull, and a laser ahead looks back less."""
+    message = scan()
+    message.range_max = range_max
+    if fits:
+        assert len(adaptation.read_laser(message, (laser_x, 0.0, 0.0), radius, HAZARD_RADIUS))
+        return
+    with pytest.raises(SpowlError, match='of this size'):
+        adaptation.read_laser(message, (laser_x, 0.0, 0.0), radius, HAZARD_RADIUS)
+
+
+@pytest.mark.parametrize('tilt', [0.0, 0.7, 1.0, math.pi])
+@pytest.mark.parametrize('axis', ['x', 'y'])
+def test_a_robot_on_its_side_has_no_heading(axis: str, tilt: float) -> None:
+    """On a ramp it drives; on its side or back nothing is where odometry says."""
+    odometry = build('nav_msgs/msg/Odometry', {'header': {'frame_id': 'odom'}, 'pose': {'pose': {
+        'orientation': {'w': math.cos(tilt / 2.0), axis: math.sin(tilt / 2.0)}}}})
+    if tilt < 0.78:
+        assert adaptation.read_odometry(odometry).frame == 'odom'
+        return
+    with pytest.raises(SpowlError, match='side or back'):
+        adaptation.read_odometry(odometry)
 
 
 @pytest.mark.parametrize(('laser_x', 'radius', 'range_min', 'ahead', 'behind'), [
@@ -181,13 +209,13 @@ def test_too_close_is_as_near_as_it_can_be(laser_x: float, radius: float, range_
     message.ranges = [math.inf] * 24
     below = range_min / 2.0 if measured and range_min else -math.inf
     message.ranges[12] = message.ranges[0] = below  # ahead, and back
-    hits = adaptation.read_laser(message, (laser_x, 0.0, 0.0), radius)
+    hits = adaptation.read_laser(message, (laser_x, 0.0, 0.0), radius, HAZARD_RADIUS)
     np.testing.assert_allclose(hits, [[behind, 0.0], [ahead, 0.0]], atol=2e-6)
 
 
 def supervised(message: Any, laser_x: float = 0.0) -> tuple[str, str]:
     """Return what the supervisor does with full ahead, and full back, of a robot at rest."""
-    hits = adaptation.read_laser(message, (laser_x, 0.0, 0.0), ROBOT_RADIUS)
+    hits = adaptation.read_laser(message, (laser_x, 0.0, 0.0), ROBOT_RADIUS, HAZARD_RADIUS)
     seen = adaptation.sense_obstacles(hits, HAZARD_RADIUS, ROBOT_RADIUS, 16)['hazards_lidar']
     supervision = Supervision(contract('SafetyPointGoal1-v0', 4),
                               SupervisionSettings(margin_response='stop'))

@@ -43,6 +43,23 @@ def test_cancelled_stays_cancelled(errand: Errand) -> None:
     assert errand.send(Goal(2.0, 0.0, 'odom', 6), 2.0) and errand.driving
 
 
+def test_a_goal_that_is_repeated_stays_cancelled(errand: Errand) -> None:
+    """Once a second and without a stamp it is one goal; after a pause it is another."""
+    goal = Goal(2.0, 0.0, 'odom')
+    for second in range(10):
+        errand.send(goal, float(second))
+    assert errand.number == 1 and errand.cancel()
+    for second in range(10, 20):
+        with pytest.raises(SpowlError, match='is cancelled'):
+            errand.send(goal, float(second))
+    assert errand.state is State.CANCELLED
+    assert errand.send(goal, 25.0) and errand.driving
+    errand.abort('lost')
+    with pytest.raises(SpowlError, match='is aborted'):
+        errand.send(goal, 26.0)
+    assert errand.send(Goal(2.0, 0.1, 'odom'), 27.0)
+
+
 def test_time_runs_out(errand: Errand) -> None:
     """A goal that is not reached is given up, also while nothing is known of the robot."""
     errand.send(GOAL, 10.0)

@@ -40,6 +40,8 @@ class Robot:
     """m/s of a full command."""
     lag: float = 0.0
     """Seconds in which its speed follows a command."""
+    glide: float = 0.0
+    """The same for commands other than 0, if they brake less."""
     x: float = 0.0
     y: float = 0.0
     heading: float = 0.0
@@ -47,7 +49,8 @@ class Robot:
 
     def move(self, command: NDArray[np.float64]) -> None:
         """Hold a command for a tick."""
-        follow = 1.0 if self.lag == 0.0 else TICK / self.lag
+        lag = self.glide if self.glide and command[0] else self.lag
+        follow = 1.0 if lag == 0.0 else TICK / lag
         self.speed += follow * (self.top * command[0] - self.speed)
         self.heading += 3.0 * command[1] * TICK
         self.x += self.speed * math.cos(self.heading) * TICK
@@ -112,6 +115,29 @@ def drive(robot: Robot, seconds: float, policy: Policy = ahead, *, measured: boo
         robot.move(held)
         least = min(least, robot.clearance())
     return least
+
+
+@pytest.mark.parametrize('measured', [True, False])
+@pytest.mark.parametrize('turned', [0.2, 0.24, 0.26, 0.28, 0.3])
+@pytest.mark.parametrize('thrust', [-1e-6, -0.1])
+def test_a_little_thrust_back_does_not_let_it_roll_on(thrust: float, turned: float,
+                                                      measured: bool) -> None:
+    """Only a stop brakes well: whatever the command says, the robot rolls the other way still."""
+    def glide(_: float, robot: Robot) -> tuple[float, float]:
+        return (1.0 if robot.clearance() > turned else thrust), 0.0
+
+    robot = Robot(((2.0, 0.0),), top=0.5, lag=0.05, glide=0.8)
+    assert drive(robot, 9.0, glide, measured=measured, lookahead=0.2, top_speed=0.5,
+                 acceleration=1.0) > 0.0
+
+
+@pytest.mark.parametrize('measured', [True, False])
+@pytest.mark.parametrize('lag', [0.0, 0.3])
+def test_one_that_has_stopped_before_a_hazard_backs_out(lag: float, measured: bool) -> None:
+    """It is held until it rests, and no longer."""
+    robot = Robot(((1.3, 0.0),), lag=lag)
+    drive(robot, 6.0, lambda now, _: (1.0 if now < 3.0 else -1.0, 0.0), measured=measured)
+    assert robot.clearance() > 1.5
 
 
 @pytest.mark.parametrize('measured', [True, False])
