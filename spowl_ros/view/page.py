@@ -10,6 +10,7 @@ machines can reach the page, it also rejects visitors without the token.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 import contextlib
 from functools import partial
@@ -23,7 +24,7 @@ import socket
 import sys
 import time
 from typing import Any, Protocol
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 import webbrowser
 
 import numpy as np
@@ -87,8 +88,8 @@ class Page:
         self._host = host
         self._token = token or ('' if host in LOOPBACK else secrets.token_urlsafe(16))
         with contextlib.redirect_stdout(io.StringIO()):  # it would draw a box with the address
-            self.server = viser.ViserServer(host=host, port=port, label=label, verbose=False)
-        self.server._websock_server.on_client_connect(self._admit)  # the public one comes late
+            self.server = _Server(self._complaint, host=host, port=port, label=label,
+                                  verbose=False)
         self.server.gui.configure_theme(show_logo=False, show_share_button=False)
         self.server.scene.set_up_direction('+z')
         self._scene = SceneView(self.server)
@@ -103,7 +104,8 @@ class Page:
         address = f'{host}:{self.server.get_port()}'
         if not self._token:
             return f'http://{address}'
-        return f'http://{address}/?websocket=ws://{address}/?token={self._token}'
+        connection = f'ws://{address}/?token={quote(self._token, safe="")}'
+        return f'http://{address}/?websocket={quote(connection, safe=":/?=[]")}'
 
     @property
     def visitors(self) -> int:
@@ -130,17 +132,54 @@ class Page:
         with contextlib.redirect_stdout(None):
             self.server.stop()
 
-    async def _admit(self, visitor: Any) -> None:
-        """Close the connection of a visitor from another site or without the token."""
-        connection = self.server._websock_server._live_connections[visitor.client_id]
-        request = connection.request
-        assert request is not None  # it has been answered
+    def _complaint(self, request: Any) -> str:
+        """Return why a visitor is refused: from another site, or without the token; or ''."""
         if not _from_here(request.headers, self._host in LOOPBACK):
-            await connection.close(1008, 'opened from another web site')
-        elif self._token:
-            brought = parse_qs(urlsplit(request.path).query).get('token', [''])[0]
-            if not hmac.compare_digest(brought.encode(), self._token.encode()):
-                await connection.close(1008, 'the token is missing or wrong')
+            return 'opened from another web site'
+        brought = parse_qs(urlsplit(request.path).query).get('token', [''])[0]
+        if self._token and not hmac.compare_digest(brought.encode(), self._token.encode()):
+            return 'the token is missing or wrong'
+        return ''
+
+
+class _Server(viser.ViserServer):
+    """
+    Hears nothing that a refused visitor sends, and is never shared through the internet.
+
+    :param complaint: returns why a visitor is refused, by its request, or an empty text
+    """
+
+    def __init__(self, complaint: Callable[[Any], str], **settings: Any) -> None:
+        self._complaint = complaint
+        super().__init__(**settings)
+
+    @property
+    def _websock_server(self) -> Any:
+        return self._guarded
+
+    @_websock_server.setter
+    def _websock_server(self, server: Any) -> None:
+        """Guard the server before viser starts it, and before viser's own callbacks."""
+        self._guarded = server
+        server.on_client_connect(self._admit)
+
+    async def _admit(self, visitor: Any) -> None:
+        """
+        Close the connection of a visitor that is refused.
+
+        :raises asyncio.CancelledError: it is refused; this ends viser's handler of the connection
+            before it reads what the visitor has sent
+        """
+        connections = self._guarded._live_connections
+        connection = connections[visitor.client_id]
+        if complaint := self._complaint(connection.request):
+            await connection.close(1008, complaint)
+            del connections[visitor.client_id]
+            del self._guarded._client_state_from_id[visitor.client_id]
+            raise asyncio.CancelledError
+
+    def request_share_url(self, verbose: bool = True) -> None:
+        """Refuse: any visitor may send this request, even where no button is shown."""
 
 
 def _from_here(headers: Any, loopback: bool) -> bool:
@@ -201,6 +240,7 @@ class Panel:
         gui = server.gui
         self._operate = gui.add_folder('Operate', visible=False)  # above what changes height
         self._robots: Any = gui.add_dropdown('Robot', (NOBODY,), visible=False)
+        self._robots.on_update(lambda _: self._choose())
         self._others = gui.add_markdown('', visible=False)
         self._texts: dict[Callable[[Frame], str], Any] = {
             words.headline: gui.add_html('waiting for a controller'),
@@ -223,6 +263,7 @@ class Panel:
         with gui.add_folder('Diagnostics', expand_by_default=False):
             self._texts[words.diagnostics] = gui.add_markdown('')
         self._charted = -math.inf
+        self._settings: Any = None
         self._knobs: list[Any] = []
 
     @property
@@ -266,26 +307,36 @@ class Panel:
                 group.on_click(lambda _: self._press(operator, str(group.value)))
             self._answer = gui.add_html('')
             load = gui.add_button('Show settings')
-            load.on_click(lambda _: self._tell(lambda: self._show_settings(operator)))
+            load.on_click(lambda _: self._load(operator))
             self._settings = gui.add_folder('Settings', visible=False)
 
     def _press(self, operator: Operator, label: str, _: object = None) -> None:
-        self._tell(lambda: operator.press(self.selected, label))
-
-    def _tell(self, act: Callable[[], str]) -> None:
-        """Show the result of an action."""
-        try:
-            self._answer.content = html.escape(act())
-        except SpowlError as error:
-            self._answer.content = f'<b style="color:red">{html.escape(str(error))}</b>'
-
-    def _show_settings(self, operator: Operator) -> str:
-        """Make a control for each setting that may be changed now."""
         robot = self.selected
+        self._tell(robot, lambda: operator.press(robot, label))
+
+    def _tell(self, robot: str, act: Callable[[], str]) -> None:
+        """Show the result of an action on a robot, with its name where there are several."""
+        name = f'{words.title(robot)}: ' if self._robots.visible else ''
+        try:
+            self._answer.content = html.escape(name + act())
+        except SpowlError as error:
+            self._answer.content = f'<b style="color:red">{html.escape(name + str(error))}</b>'
+
+    def _load(self, operator: Operator) -> None:
+        robot = self.selected
+        self._tell(robot, lambda: self._show_settings(operator, robot))
+
+    def _choose(self) -> None:
+        """Take away the settings of the robot that was shown before."""
+        if self._settings is not None:
+            self._settings.visible = False
+        while self._knobs:
+            self._knobs.pop().remove()
+
+    def _show_settings(self, operator: Operator, robot: str) -> str:
+        """Make a control for each setting of a robot that may be changed now."""
         found = operator.settings_of(robot)
-        for control in self._knobs:
-            control.remove()
-        self._knobs.clear()
+        self._choose()
         self._settings.visible = True
         with self._settings:
             for node, settings in found.items():
@@ -294,10 +345,10 @@ class Panel:
                 with folder:
                     for setting in settings:
                         change = partial(operator.change, robot, node, setting)
-                        self._add_control(setting, change)
+                        self._add_control(robot, setting, change)
         return f'{sum(map(len, found.values()))} settings of {words.title(robot)}'
 
-    def _add_control(self, setting: Setting, change: Callable[[Any], str]) -> None:
+    def _add_control(self, robot: str, setting: Setting, change: Callable[[Any], str]) -> None:
         """Make a check box, a slider or a number field, depending on the setting."""
         gui = self._server.gui
         control: Any
@@ -312,4 +363,4 @@ class Panel:
             control = gui.add_number(setting.name, **shown)
         else:
             return
-        control.on_update(lambda event: self._tell(lambda: change(event.target.value)))
+        control.on_update(lambda event: self._tell(robot, lambda: change(event.target.value)))

@@ -5,16 +5,23 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Iterator
 import socket
 import threading
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
+import msgspec
 import pytest
 import viser
+from viser.infra import WebsockServer
 import websockets
+from websockets.frames import Frame as WebsocketFrame
+from websockets.frames import Opcode
 
 from spowl_ros.base.errors import SpowlError
+from spowl_ros.base.settings import Setting
 from spowl_ros.control.decision import Decision
 from spowl_ros.view.frame import Frame, History, Scene, Solid
 from spowl_ros.view.page import Page
@@ -26,6 +33,11 @@ SCENE = Scene((Solid('robot/0', 'robot', 'sphere', (0.2, 0.2, 0.2), (0.0, 0.0, 0
                      (1.0, 0.0, 0.0, 0.0)),
                Solid('hazards/1', 'hazards', 'cylinder', (0.4, 0.4, 0.02), (1.0, 0.0, 0.01),
                      (1.0, 0.0, 0.0, 0.0))), (0.0, 0.0, 0.1), 0.0)
+
+CAMERA = {'type': 'ViewerCameraMessage', 'wxyz': (1, 0, 0, 0), 'position': (0, 0, 1), 'fov': 1.0,
+          'near': 0.1, 'far': 10.0, 'image_height': 10, 'image_width': 10, 'look_at': (0, 0, 0),
+          'up_direction': (0, 0, 1)}
+"""What viser's page sends first."""
 
 
 @pytest.fixture
@@ -86,14 +98,16 @@ def test_a_browser_shows_who_acts_and_its_button_reaches_the_operator(
     browser_page.get_by_text('the robot is stopped').wait_for(timeout=90_000)
 
 
-async def connect(page: Page, path: str, origin: str | None, host: str = '127.0.0.1') -> int:
+async def connect(page: Page | int, path: str, origin: str | None, host: str = '127.0.0.1',
+                  ) -> int:
     """
     Connect as viser's page does; return the code it is closed with, 0: it is served.
 
+    :param page: or its port
     :param origin: header Origin; None: without it
     :param host: name of this machine's address, as a browser that believed it sends it
     """
-    port = page.server.get_port()
+    port = page if isinstance(page, int) else page.server.get_port()
     protocol = websockets.Subprotocol(f'viser-v{viser.__version__}')
     async with websockets.connect(
             f'ws://{host}:{port}{path}', subprotocols=[protocol], host='127.0.0.1', port=port,
@@ -126,6 +140,83 @@ def test_a_name_that_a_web_site_gave_to_this_machine_is_refused(page: Page) -> N
     assert asyncio.run(connect(page, '/', evil, host='evil.example')) == 1008
     own = f'http://localhost:{port}'
     assert asyncio.run(connect(page, '/', own, host='localhost')) == 0
+
+
+def test_nobody_is_let_in_while_the_page_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A visitor that comes as soon as the port is open is refused like any other."""
+    start, codes = WebsockServer.start, []
+
+    def visited(server: WebsockServer) -> None:
+        start(server)
+        codes.append(asyncio.run(connect(server._port, '/', 'http://evil.example')))
+
+    monkeypatch.setattr(WebsockServer, 'start', visited)
+    Page('127.0.0.1', 0).close()
+    assert codes == [1008]
+
+
+@pytest.mark.parametrize(('origin', 'heard'), [('http://evil.example', False), (None, True)])
+def test_what_a_refused_visitor_sends_is_not_heard(page: Page, origin: str | None,
+                                                   heard: bool, monkeypatch: pytest.MonkeyPatch
+                                                   ) -> None:
+    """Also what comes with the handshake, before the visitor can know that it is refused."""
+    shared: list[bool] = []
+    monkeypatch.setattr(viser.ViserServer, 'request_share_url',
+                        lambda *_, **__: shared.append(True))
+    operator = Button()
+    page.panel.connect(operator)
+    button, = (uuid for uuid, handle in page.server.gui._gui_input_handle_from_uuid.items()
+               if getattr(handle._impl.props, 'label', '') == 'Stop')
+    port = page.server.get_port()
+    lines = ['GET / HTTP/1.1', f'Host: 127.0.0.1:{port}', 'Upgrade: websocket',
+             'Connection: Upgrade', 'Sec-WebSocket-Version: 13',
+             f'Sec-WebSocket-Key: {base64.b64encode(bytes(16)).decode()}',
+             f'Sec-WebSocket-Protocol: viser-v{viser.__version__}']
+    if origin is not None:
+        lines.append(f'Origin: {origin}')
+    messages = ({'type': 'ShareUrlRequest'}, CAMERA,
+                {'type': 'GuiUpdateMessage', 'uuid': button, 'updates': {'value': True}})
+    with socket.create_connection(('127.0.0.1', port)) as visitor:
+        visitor.sendall('\r\n'.join([*lines, '', '']).encode() + b''.join(
+            WebsocketFrame(Opcode.BINARY, msgspec.msgpack.encode(message)).serialize(
+                mask=True, extensions=[]) for message in messages))
+        if not heard:
+            visitor.shutdown(socket.SHUT_WR)  # else the page waits for an answer to its refusal
+        assert operator.pressed.wait(10.0 if heard else 2.0) == heard
+    assert not shared
+
+
+@pytest.mark.parametrize('token', ['plain', 'a&b+c#d%e f/?='])
+def test_the_address_brings_any_token(token: str) -> None:
+    """A browser reads the address of the connection out of the page's address."""
+    page = Page('127.0.0.1', 0, token)
+    try:
+        address, = parse_qs(urlsplit(page.url).query)['websocket']
+        path = '/' + address.removeprefix('ws://').partition('/')[2]
+        assert asyncio.run(connect(page, path, None)) == 0
+        assert asyncio.run(connect(page, '/?token=guess', None)) == 1008
+    finally:
+        page.close()
+
+
+def test_settings_are_those_of_the_robot_that_is_shown(page: Page) -> None:
+    """Where another robot is chosen, the controls of the one before are gone."""
+    operator = Button()
+    operator.settings_of = lambda robot: {'supervisor': (  # type: ignore[method-assign]
+        Setting('limits.margin', float, 0.05, 'metres', 0.0, 3.0),)}
+    panel = page.panel
+    panel.connect(operator)
+    panel.list_robots((Frame('/r1', SCENE), Frame('/r2', SCENE)))
+    panel._load(operator)
+    assert panel._knobs and 'r1' in panel._answer.content
+    panel._robots.value = panel._robots.options[1]
+    wait_for = threading.Event()
+    for _ in range(50):
+        if not panel._knobs or wait_for.wait(0.1):
+            break
+    assert not panel._knobs and not panel._settings.visible
+    panel._press(operator, 'Stop')
+    assert 'r2: Stop of' in panel._answer.content
 
 
 def test_visitors_of_an_open_page_bring_the_token() -> None:
