@@ -6,8 +6,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
+import tempfile
 import threading
 import time
 from typing import NamedTuple
@@ -172,13 +174,20 @@ class RingWriter:
     this bounds memory however often events happen.
 
     :param path: directory of the bags, `000_stop` and so on
-    :raises SpowlError: `path` is a bag or no directory
+    :raises SpowlError: `path` is a bag or no directory, or nothing can be written there
     """
 
     def __init__(self, path: Path, settings: Settings, ring: RingSettings) -> None:
         if path.exists() and (not path.is_dir() or (path / 'metadata.yaml').exists()):
             raise SpowlError(f'{path} exists already and is no directory of bags; choose another '
                              'path')
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=path) as file:
+                file.write(b'a bag')
+        except OSError as error:
+            raise SpowlError(f'no bag can be written in {path}: {error.strerror or error}; choose '
+                             'another path') from error
         self.path = path
         self.settings = ring
         self.failed = 0
@@ -272,6 +281,8 @@ class RingWriter:
                 self._thread.join()
             if self._due is not None:
                 self._begin(self._due)
+        with contextlib.suppress(OSError):
+            self.path.rmdir()  # if it is empty
 
     def summary(self) -> str:
         """Return one line on what was written."""
@@ -318,7 +329,7 @@ class RingWriter:
             bag.close()
         except Exception as error:  # a full disk, a medium that was removed
             self.failed += 1
-            self.news.append(f'cannot write the bag {due.path}: {error}')
+            self.news.append(f'cannot write the bag {due.path}: {error}; it is not whole')
             return
         self.written.append(due.path)
         seconds = (messages[-1].time_ns - begin_ns) * 1e-9 if messages else 0.0

@@ -15,6 +15,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from spowl_ros.base.errors import SpowlError
+
 HELP = 'sign a bundle with a key or an identity'
 
 
@@ -36,7 +38,11 @@ def run(args: argparse.Namespace) -> int:
     from spowl_ros.control import bundle, signature
 
     loaded = bundle.load(args.directory)
-    password = getpass.getpass(f'Password of {args.key}: ') if args.ask_password else None
+    bundle.refuse_links(args.directory, loaded.content)
+    try:
+        password = getpass.getpass(f'Password of {args.key}: ') if args.ask_password else None
+    except EOFError:
+        raise SpowlError(f'no password of {args.key} was given; type it, or pipe it in') from None
     made = signature.sign(args.directory, loaded.content, args.key, password, args.identity_token)
     write_whole(args.directory / signature.SIGNATURE, made)
     print(f'{args.directory}: signed as it is; {signature.SIGNATURE} must stay beside its files')

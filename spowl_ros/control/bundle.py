@@ -15,7 +15,7 @@ later change on the disk does not change a loaded bundle. Nothing in it is ever 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 import contextlib
 from dataclasses import asdict, dataclass, field, replace
 import hashlib
@@ -316,9 +316,7 @@ def amend(directory: str | Path, *, measured: dict[str, Any] | None = None,
     directory = Path(directory).resolve()
     if digest is not None and bundle.digest != digest:
         raise BundleError(f'{directory}: it was exchanged meanwhile; measure again')
-    for name in (MANIFEST, MANIFEST_DIGEST, MODEL_CARD):
-        if (directory / name).is_symlink():
-            raise BundleError(f'{directory / name}: a link; amend the bundle that it leads to')
+    refuse_links(directory, bundle.content)
     if SIGNATURE in bundle.content:
         raise BundleError(f'{directory}: it is signed, and a change would break the signature; '
                           f'take {SIGNATURE} out, and sign it again afterwards')
@@ -333,12 +331,40 @@ def amend(directory: str | Path, *, measured: dict[str, Any] | None = None,
         write_manifest(building, bundle, content)
 
 
+def refuse_links(directory: Path, names: Iterable[str]) -> None:
+    """
+    Check that a bundle's files are its own, so that it can be changed.
+
+    :raises BundleError: one is a link
+    """
+    for name in sorted(names):
+        if (directory / name).is_symlink():
+            raise BundleError(f'{directory / name}: a link; change the bundle that it leads to')
+
+
+def refuse_other_content(directory: Path) -> None:
+    """
+    Check that a directory holds nothing but a bundle, whole or damaged, so that it may go.
+
+    :raises BundleError: there is something else
+    """
+    own = directory.is_dir() and not directory.is_symlink()
+    foreign = [name for name in (os.listdir(directory) if own else ()) if not (
+        name in LIMITS or name in POLICY_LIMITS or name in _NEVER_READ
+        or _UNFINISHED.fullmatch(name))]
+    if foreign or not own or not (directory / MANIFEST_DIGEST).is_file():
+        raise BundleError(f'{directory} exists and is no bundle'
+                          + (f' (it holds {min(foreign)!r})' if foreign else '')
+                          + '; choose another directory')
+
+
 @contextlib.contextmanager
 def built_beside(directory: Path) -> Iterator[Path]:
     """
     Give the path at which to build a bundle; afterwards verify it and put it into its place.
 
-    :param directory: its place; what is there now stays until the new one is verified
+    :param directory: its place; what is there now stays until the new one is verified, and what
+        git and download tools left there stays for good
     :raises BundleError: the new bundle is incomplete
     """
     directory.parent.mkdir(parents=True, exist_ok=True)
@@ -346,9 +372,18 @@ def built_beside(directory: Path) -> Iterator[Path]:
         building = Path(folder) / 'new'
         yield building
         load(building)
+        old = Path(folder) / 'old'
         if directory.exists():
-            directory.rename(Path(folder) / 'old')
-        building.rename(directory)
+            directory.rename(old)
+        try:
+            building.rename(directory)
+        except OSError:
+            if old.exists():
+                old.rename(directory)
+            raise
+        for name in _NEVER_READ:
+            if (old / name).exists() and not (directory / name).exists():
+                (old / name).rename(directory / name)
         sync_directory(directory.parent)
 
 

@@ -55,6 +55,8 @@ def verify(where: Path, files: Mapping[str, bytes], signer: Signer) -> None:
     if signer.key is not None and not signer.key.is_file():
         raise SpowlError(f'{signer.key}: there is no public key; name a PEM file')
     config = _library().verifying.Config()
+    if signer.key is not None:
+        _require_elliptic(signer.key, public=True)
     with _copied(files) as (copy, signature):
         try:
             if signer.key is not None:
@@ -77,6 +79,8 @@ def sign(where: Path, files: Mapping[str, bytes], key: Path | None,
     :raises SpowlError: no such key, no identity, or `[sign]` is missing
     """
     config = _library().signing.Config()
+    if key is not None:
+        _require_elliptic(key, public=False, password=password)
     with _copied({name: data for name, data in files.items() if name != SIGNATURE}
                  ) as (copy, signature):
         try:
@@ -89,6 +93,29 @@ def sign(where: Path, files: Mapping[str, bytes], key: Path | None,
         except Exception as error:  # the library raises many kinds
             raise SpowlError(f'{where}: cannot be signed with {key or "Sigstore"}: '
                              f'{first_line(error)}') from error
+
+
+def _require_elliptic(key: Path, public: bool, password: str | None = None) -> None:
+    """
+    Refuse a key of another kind; what else is wrong with one the library says itself.
+
+    :raises SpowlError: an RSA key, for example
+    """
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import (
+        load_pem_private_key,
+        load_pem_public_key,
+    )
+
+    try:
+        data = key.read_bytes()
+        loaded = load_pem_public_key(data) if public else load_pem_private_key(
+            data, password.encode() if password else None)
+    except (OSError, ValueError, TypeError):
+        return
+    if not isinstance(loaded, (ec.EllipticCurvePublicKey, ec.EllipticCurvePrivateKey)):
+        raise SpowlError(f'{key}: not a key of an elliptic curve; `spowl sign --help` says how to '
+                         'make one')
 
 
 def _library() -> Any:

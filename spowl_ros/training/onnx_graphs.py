@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import os
 from pathlib import Path
 from typing import Any
 
@@ -51,14 +52,13 @@ def write_bundle(directory: Path, make: Callable[[Path], Bundle]) -> Bundle:
     """
     Write a bundle with its card beside its place, verify it, and put it there.
 
-    :param directory: replaced if it is already a bundle; must not exist otherwise
+    :param directory: replaced if it holds a bundle and nothing else; must not exist otherwise
     :param make: writes graphs, golden vectors and weights into a directory
     :raises SpowlError: the directory is no bundle, or a signed one, or the written bundle is
         incomplete
     """
-    if directory.is_symlink() or (directory.exists()
-                                  and not (directory / bundles.MANIFEST).is_file()):
-        raise SpowlError(f'{directory} exists and is no bundle; choose another directory')
+    if os.path.lexists(directory):
+        bundles.refuse_other_content(directory)
     if (directory / SIGNATURE).exists():
         raise SpowlError(f'{directory} is signed and would lose its signature; choose another '
                          'directory, or delete it first')

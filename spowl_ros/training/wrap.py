@@ -18,7 +18,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 import onnx
-from onnx import TensorProto, compose, helper, inliner, numpy_helper, shape_inference, utils
+from onnx import (
+    TensorProto,
+    compose,
+    defs,
+    helper,
+    inliner,
+    numpy_helper,
+    shape_inference,
+    utils,
+)
 
 from spowl_ros.base import settings, yaml
 from spowl_ros.base.errors import SpowlError, first_line
@@ -187,6 +196,9 @@ def _complete(policy: Path, model: onnx.ModelProto, contract: Contract,
     if opset < LEAST_OPSET:
         raise SpowlError(f'{policy} is of operator set {opset}; export it with at least '
                          f'{LEAST_OPSET}')
+    if opset > (newest := defs.onnx_opset_version()):
+        raise SpowlError(f'{policy} is of operator set {opset}, and ONNX here knows {newest}; '
+                         'export it with an older one')
     if model.functions:
         model = inliner.inline_local_functions(model)
     part = compose.add_prefix(utils.Extractor(model).extract_model([taken], [given]), _INNER)

@@ -144,6 +144,7 @@ def test_a_bag_that_cannot_be_written_is_told_and_ends_nothing(tmp_path: Path) -
                                                                     pause=0.0))
     topic = writer.add_topic('/a', TYPE)
     writer.write(topic, time.time_ns(), text('x'))
+    (tmp_path / 'bags').rmdir()
     (tmp_path / 'bags').write_text('in the way')
     writer.trigger('save', 'asked for', asked=True)
     writer.close()
@@ -192,3 +193,11 @@ def test_a_bag_is_no_directory_of_bags(tmp_path: Path) -> None:
     (tmp_path / 'metadata.yaml').write_text('')
     with pytest.raises(SpowlError, match='no directory of bags'):
         RingWriter(tmp_path, Settings(), RingSettings(seconds=1.0))
+
+
+def test_a_place_where_nothing_can_be_written_is_told_at_the_start(tmp_path: Path) -> None:
+    """Not at the first event, perhaps days later; an empty directory does not stay."""
+    with pytest.raises(SpowlError, match='no bag can be written in /proc/nope'):
+        RingWriter(Path('/proc/nope/bags'), Settings(), RingSettings(seconds=1.0))
+    RingWriter(tmp_path / 'bags', Settings(), RingSettings(seconds=1.0)).close()
+    assert not (tmp_path / 'bags').exists()

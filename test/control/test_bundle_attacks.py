@@ -168,7 +168,7 @@ def test_a_cache_of_links_loads(copied: Path, tmp_path: Path, linked: bool) -> N
         (tmp_path / 'link').symlink_to(snapshot)
         snapshot = tmp_path / 'link'
     assert bundle.load(snapshot).contract == bundle.read_contract(snapshot)
-    with pytest.raises(BundleError, match='a link; amend the bundle that it leads to'):
+    with pytest.raises(BundleError, match='a link; change the bundle that it leads to'):
         bundle.amend(snapshot, measured={'return': 1.0})
 
 

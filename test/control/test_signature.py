@@ -56,6 +56,42 @@ def test_our_signature_is_known(signed: Path, keys: dict[str, Path]) -> None:
     assert main(['verify', str(signed), '--key', str(keys['ours.pub'])]) == 0
 
 
+def test_a_bundle_of_links_is_not_signed(untrained_bundle: Path, tmp_path: Path,
+                                         keys: dict[str, Path]) -> None:
+    """A signature beside links would lie elsewhere than the files, and nothing would load."""
+    links = tmp_path / 'links'
+    links.mkdir()
+    for file in untrained_bundle.iterdir():
+        (links / file.name).symlink_to(file)
+    assert main(['sign', str(links), '--key', str(keys['ours'])]) == 2
+    assert main(['verify', str(links)]) == 0
+
+
+def test_keys_of_other_kinds_and_no_password_are_told(
+        untrained_bundle: Path, tmp_path: Path, keys: dict[str, Path],
+        monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """An RSA key is none that signs; a password that nobody types ends the command."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(65537, 2048)
+    (tmp_path / 'rsa').write_bytes(key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption()))
+    (tmp_path / 'rsa.pub').write_bytes(key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo))
+    copy = str(shutil.copytree(untrained_bundle, tmp_path / 'bundle'))
+    assert main(['sign', copy, '--key', str(tmp_path / 'rsa')]) == 2
+    assert 'not a key of an elliptic curve' in capsys.readouterr().err
+    monkeypatch.setattr('getpass.getpass', lambda _: (_ for _ in ()).throw(EOFError()))
+    assert main(['sign', copy, '--key', str(keys['ours']), '--ask-password']) == 2
+    assert 'no password of' in capsys.readouterr().err
+    assert main(['sign', copy, '--key', str(keys['ours'])]) == 0
+    capsys.readouterr()
+    assert main(['verify', copy, '--key', str(tmp_path / 'rsa.pub')]) == 2
+    assert 'not a key of an elliptic curve' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize('harm', ['other key', 'unsigned', 'changed', 'broken signature'])
 def test_others_are_refused_before_anything_is_parsed(
         signed: Path, keys: dict[str, Path], harm: str, monkeypatch: pytest.MonkeyPatch,

@@ -194,6 +194,48 @@ def test_a_graph_that_is_no_policy_is_refused(tmp_path: Path, nodes: list[Any], 
         wrap(small(tmp_path / 'p.onnx', nodes, size, 2, inputs), contract, tmp_path / 'bundle')
 
 
+def test_a_graph_of_the_future_is_refused(tmp_path: Path) -> None:
+    """An operator set that nobody here knows has its sentence."""
+    model = onnx.load(HERE / 'sb3.onnx')
+    model.opset_import[0].version = 99
+    onnx.save(model, tmp_path / 'p.onnx')
+    with pytest.raises(SpowlError, match='operator set 99'):
+        wrap(tmp_path / 'p.onnx', HERE / 'sb3.yaml', tmp_path / 'bundle')
+
+
+@pytest.mark.parametrize('other', ['thesis.tex', 'no digest', 'file', 'link', 'empty'])
+def test_only_a_bundle_is_replaced(tmp_path: Path, other: str) -> None:
+    """A directory with anything else in it stays as it is."""
+    place = tmp_path / 'place'
+    if other == 'file':
+        place.write_text('mine')
+    elif other == 'empty':
+        place.mkdir()
+    else:
+        wrapped('sb3', place)
+    if other == 'thesis.tex':
+        (place / other).write_text('mine')
+    elif other == 'no digest':
+        (place / 'manifest.sha256').unlink()
+    elif other == 'link':
+        place.rename(tmp_path / 'real')
+        place.symlink_to(tmp_path / 'real')
+    before = sorted(path.name for path in tmp_path.rglob('*'))
+    with pytest.raises(SpowlError, match='is no bundle'):
+        wrapped('sb3', place)
+    assert sorted(path.name for path in tmp_path.rglob('*')) == before
+
+
+def test_what_git_left_stays_where_a_bundle_is_replaced(tmp_path: Path) -> None:
+    """A bundle may be a clone: its history is not lost."""
+    wrapped('sb3', tmp_path / 'bundle')
+    (tmp_path / 'bundle' / '.git').mkdir()
+    (tmp_path / 'bundle' / '.git' / 'HEAD').write_text('ref')
+    wrapped('rsl_rl', tmp_path / 'bundle')
+    assert (tmp_path / 'bundle' / '.git' / 'HEAD').read_text() == 'ref'
+    bundles.load(tmp_path / 'bundle')
+
+
 def test_a_damaged_file_is_one_line(tmp_path: Path) -> None:
     """So is a bundle whose graph was replaced."""
     (tmp_path / 'p.onnx').write_bytes(b'no model')
