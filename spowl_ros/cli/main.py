@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import importlib
 import pkgutil
 import sys
+import traceback
 from typing import Protocol, cast
 
 from spowl_ros.base.environment import prepare
@@ -102,10 +103,25 @@ def _run(argv: Sequence[str]) -> int:
         prepare()
         args = parse(argv)  # imports: Ctrl-C may come meanwhile
         require(args.verb, args)
-        return int(args.run(args))
+        return _done(args)
     except (Exception, KeyboardInterrupt) as error:
         interrupted = INTERRUPTS.told and not isinstance(error, KeyboardInterrupt)
         return report('spowl', KeyboardInterrupt() if interrupted else error)
+
+
+def _done(args: argparse.Namespace) -> int:
+    """
+    Run the command and return its exit code.
+
+    :raises SpowlError: something that the command called would end the process
+    """
+    try:
+        return int(args.run(args))
+    except SystemExit as end:
+        place = traceback.extract_tb(end.__traceback__)[-1]
+        raise SpowlError(f'{place.filename}:{place.lineno} ended `spowl {args.verb}` before its '
+                         f'work was done, with SystemExit: {end}; remove the call of sys.exit()'
+                         ) from end
 
 
 if __name__ == '__main__':

@@ -9,12 +9,16 @@ an `OwnEnvironment`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+import contextlib
 from dataclasses import replace
 import importlib
 import math
 import os
+from pathlib import Path
+import site
 import sys
+import traceback
 from typing import Any, Protocol
 
 import numpy as np
@@ -33,6 +37,24 @@ TIMEOUT_PERIODS = 1.7
 
 IMPLAUSIBLE = 1e9
 """Greatest magnitude of a value, unless its Field says otherwise."""
+
+LONGEST_EPISODE = 10_000
+"""Decisions within which an episode must end; SafetyGymnasium's end within 1000 raw steps."""
+
+_WANTED = {
+    'cannot be imported': 'name it package.module:make, and mend what its module runs',
+    'failed in make': 'mend it: a function without arguments returns '
+                      'OwnEnvironment(environment, period=seconds)',
+    'failed in reset': 'mend it: reset(seed=...) returns observation, info',
+    'failed in step': 'mend it: step(action) returns observation, reward, terminated, truncated, '
+                      'info',
+    'failed in cost': "mend it: the cost in a step's info is a number",
+    'failed in observation': 'mend it: an observation has every part of the observation space, '
+                             'in numbers'}
+"""What can go wrong in a user's code, and what to do."""
+_LIBRARIES = (Path(__file__).parents[1], Path(os.__file__).parent,
+              *map(Path, (*site.getsitepackages(), site.getusersitepackages())))
+"""Folders of this package, of Python and of installed libraries."""
 
 
 class Gymnasium(Protocol):
@@ -62,6 +84,34 @@ def cost_in_info(info: Mapping[str, Any]) -> float:
     return float(info['cost'])
 
 
+@contextlib.contextmanager
+def _users_code(task: str, failed: str) -> Iterator[None]:
+    """
+    Run code of a task; whatever goes wrong there is its author's to mend.
+
+    :param failed: a key of `_WANTED`
+    :raises SpowlError: names task, part, error, and file and line in the user's code
+    """
+    try:
+        yield
+    except (Exception, SystemExit) as error:  # programs with pygame call sys.exit()
+        said, to_do = f'{type(error).__name__}: {error}'.removesuffix(': '), f'; {_WANTED[failed]}'
+        if isinstance(error, SpowlError):  # says itself what to do
+            said, to_do = str(error), ''
+        elif isinstance(error, SystemExit):
+            to_do = '; a task must not end the process: remove the call of sys.exit()'
+        lines = [f'{frame.f_code.co_filename}:{line}'
+                 for frame, line in traceback.walk_tb(error.__traceback__)
+                 if not _is_library(frame.f_code.co_filename)]
+        place = f' ({lines[-1]})' if lines else ''
+        raise SpowlError(f'the task {task} {failed}: {said}{place}{to_do}') from error
+
+
+def _is_library(file: str) -> bool:
+    """Return whether a file is not the user's; names like <string> stand for no file."""
+    return file.startswith('<') or any(map(Path(file).is_relative_to, _LIBRARIES))
+
+
 class OwnEnvironment:
     """
     Adapts an environment with Gymnasium's interface to training.
@@ -87,7 +137,7 @@ class OwnEnvironment:
         self._cost = cost
         self._stop = stop
         self._low, self._high = _bounds(environment.action_space)
-        sizes = _parts(environment.observation_space)
+        self._sizes = sizes = _parts(environment.observation_space)
         self._fields = fields or tuple(
             Field(name, 'vector', name, size, '1', -IMPLAUSIBLE, IMPLAUSIBLE, 0.0)
             for name, size in sizes.items())
@@ -115,8 +165,10 @@ class OwnEnvironment:
 
     def reset(self, seed: int | None = None) -> NDArray[np.float32]:
         """Begin an episode and return its first observation, shape (n,)."""
-        observation, _ = self._environment.reset(seed=seed)
+        with _users_code(self.contract.task, 'failed in reset'):
+            observation, _ = self._environment.reset(seed=seed)
         self._ended = False
+        self._decisions = 0
         self.unperturbed = self._flat(observation)
         return self.unperturbed
 
@@ -135,20 +187,24 @@ class OwnEnvironment:
         Hold an action until the next decision, or until the episode ends.
 
         :param action: shape (A,), each in [-1, 1], mapped to the action space's bounds
-        :raises SpowlError: another shape, an ended episode, or a cost, a reward or an
-            observation that is none
+        :raises SpowlError: another shape, an ended episode, an episode without end, a failure of
+            the environment, or a cost, a reward or an observation that is none
         """
         values = checked(action, self.contract, self._ended)
+        space = self._environment.action_space
         given = (self._low + (values + 1.0) * (self._high - self._low) / 2).astype(
-            self._environment.action_space.dtype)
+            space.dtype).reshape(space.shape)
         reward = cost = 0.0
         raw_steps = 0
         terminated = truncated = False
         while raw_steps < self.contract.action_repeat and not (terminated or truncated):
-            observation, part, terminated, truncated, info = self._environment.step(given)
+            with _users_code(self.contract.task, 'failed in step'):
+                observation, part, over, cut, info = self._environment.step(given)
+                reward += float(part)
+                terminated, truncated = bool(over), bool(cut)
             raw_steps += 1
-            reward += float(part)
-            spent = self._cost(info)
+            with _users_code(self.contract.task, 'failed in cost'):
+                spent = float(self._cost(info))
             if not 0.0 <= spent < math.inf:
                 raise SpowlError(f'{self.contract.task} gave a cost of {spent}; costs are finite '
                                  'and at least 0')
@@ -156,21 +212,32 @@ class OwnEnvironment:
         if not math.isfinite(reward):
             raise SpowlError(f'{self.contract.task} gave a reward of {reward}; rewards are finite')
         self._ended = terminated or truncated
+        self._decisions += 1
+        # no truncation: the episode's return and cost would hang on a limit that nobody chose
+        if self._decisions >= LONGEST_EPISODE and not self._ended:
+            raise SpowlError(f'{self.contract.task} did not end its episode within '
+                             f'{LONGEST_EPISODE} decisions; give it an end, as with gymnasium.'
+                             'wrappers.TimeLimit(environment, max_episode_steps=1000)')
         self.unperturbed = self._flat(observation)
-        return StepResult(self.unperturbed, reward, cost, bool(terminated),
-                          bool(truncated), {'goals': 0, 'raw_steps': raw_steps,
-                                            'cost_parts': {'cost': cost}})
+        return StepResult(self.unperturbed, reward, cost, terminated, truncated,
+                          {'goals': 0, 'raw_steps': raw_steps, 'cost_parts': {'cost': cost}})
 
     def scene(self) -> SimulatedScene:
         """Return an empty scene: such an environment has no picture."""
         return SimulatedScene((), (0.0, 0.0, 0.0), 0.0)
 
     def _flat(self, observation: Any) -> NDArray[np.float32]:
-        if isinstance(observation, Mapping):
-            parts = [observation[name] for name in self._environment.observation_space.spaces]
-        else:
-            parts = [observation]
-        flat = np.concatenate([np.asarray(part, np.float32).reshape(-1) for part in parts])
+        with _users_code(self.contract.task, 'failed in observation'):
+            given = (observation if isinstance(observation, Mapping)
+                     else {'observation': observation})
+            parts = {name: np.asarray(given[name], np.float32).reshape(-1)
+                     for name in self._sizes}
+        for name, size in self._sizes.items():
+            if parts[name].size != size:
+                raise SpowlError(f"{self.contract.task} gave an observation whose part '{name}' "
+                                 f'has {parts[name].size} values, its space {size}; return as '
+                                 'many')
+        flat = np.concatenate(list(parts.values()))
         if not np.isfinite(flat).all():
             raise SpowlError(f'{self.contract.task} gave an observation that is not finite: '
                              f'number {np.flatnonzero(~np.isfinite(flat))[0]} of {flat.size}')
@@ -181,17 +248,16 @@ def make(task: str, action_repeat: int) -> OwnEnvironment:
     """
     Return the environment that ``package.module:make`` makes.
 
-    :raises SpowlError: no such module or function, or it returns something else
+    :raises SpowlError: no such module or function, it fails, or it returns something else
     """
     module_name, _, function_name = task.partition(':')
     import_safety_gymnasium()  # quietly, before a task imports Gymnasium
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # as `python -m` does; an installed command does not
-    try:
+    with _users_code(task, 'cannot be imported'):
         function = getattr(importlib.import_module(module_name), function_name)
-    except (ImportError, AttributeError) as error:
-        raise SpowlError(f'the task {task} cannot be imported: {error}') from error
-    environment = function()
+    with _users_code(task, 'failed in make'):
+        environment = function()
     if not isinstance(environment, OwnEnvironment):
         raise SpowlError(f'{task} made a {type(environment).__name__}; wrap it: return '
                          'OwnEnvironment(environment, period=...)')

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+import re
 import subprocess
 import sys
 
@@ -70,6 +71,18 @@ def test_a_users_mistake_is_one_line_and_exit_code_two(
     monkeypatch.setattr(cli, 'verbs', lambda: {'fail': FailingVerb(SpowlError('no such thing'))})
     assert cli.main(['fail']) == 2
     assert capsys.readouterr().err == 'spowl: error: no such thing\n'
+
+
+@pytest.mark.parametrize('code', [0, None, 'no licence'])
+def test_a_library_that_ends_the_process_is_an_error(
+    code: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A command whose work is not done does not end as if it were, whatever the code."""
+    monkeypatch.setattr(cli, 'verbs', lambda: {'fail': FailingVerb(SystemExit(code))})
+    assert cli.main(['fail']) == 2
+    said = capsys.readouterr().err
+    assert said.count('\n') == 1
+    assert re.search(rf'test_main.py:\d+ ended `spowl fail` before .* SystemExit: {code}', said)
 
 
 def test_an_interrupt_is_one_line_and_exit_code_130(

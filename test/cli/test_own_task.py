@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 import subprocess
 import sys
@@ -37,3 +38,40 @@ def test_every_verb_takes_it(tmp_path: Path) -> None:
     assert str(tmp_path / 'run.json') in said
     summary = json.loads((tmp_path / 'run.json').read_text())
     assert [episode['steps'] > 0 for episode in summary['episodes']] == [True, True]
+
+
+FAULTY = """
+import sys
+from examples.own_task.crossing import PERIOD, Crossing
+from spowl_ros.sim.own import OwnEnvironment
+
+class Faulty(Crossing):
+    def step(self, action):
+        if self.steps == 3:
+            sys.exit(0)
+        return super().step(action)
+
+class FaultyFromTheStart(Crossing):
+    def reset(self, *, seed=None, options=None):
+        sys.exit(0)
+
+def in_step(): return OwnEnvironment(Faulty(), period=PERIOD)
+def in_reset(): return OwnEnvironment(FaultyFromTheStart(), period=PERIOD)
+def in_make(): sys.exit(0)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(('part', 'line', 'workers'), [
+    ('make', 18, 0), ('reset', 14, 0), ('reset', 14, 1), ('step', 9, 0)])
+def test_a_task_that_ends_the_process_is_an_error(
+        part: str, line: int, workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last line names the task and the place, be it here or in a worker, at exit code 2."""
+    (tmp_path / 'faulty.py').write_text(FAULTY)
+    monkeypatch.setenv('PYTHONPATH', str(tmp_path), prepend=os.pathsep)
+    said = spowl('train', TASK, f'task=faulty:in_{part}', f'collect.workers={workers}',
+                 '--output', str(tmp_path / 'run'), code=2).splitlines()[-1]
+    assert said.startswith('spowl: error: ')
+    assert (f'the task faulty:in_{part} failed in {part}: SystemExit: 0 '
+            f'({tmp_path}/faulty.py:{line}); a task must not end the process') in said
