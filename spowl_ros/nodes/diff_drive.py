@@ -73,6 +73,7 @@ class DiffDriveRobot(Node):
         self._odom = self.create_publisher(Odometry, 'odom', qos_profile_sensor_data)
         self._scan = self.create_publisher(LaserScan, 'scan', qos_profile_sensor_data)
         self._format = CommandFormat(self.settings.cmd_vel_type, GROUND)
+        self._hearers = 0
         self._goal: Publisher[PoseStamped] | None = None
         if self.settings.goals:
             self._goal = self.create_publisher(PoseStamped, 'goal_pose', LATCHED)
@@ -104,7 +105,8 @@ class DiffDriveRobot(Node):
     def _tick(self) -> None:
         """Move for one period, then publish the robot's sensors."""
         silent = time.monotonic() - self._commanded > self.settings.command_timeout
-        if self.world.step(*((0.0, 0.0) if silent else self._command), PERIOD):
+        reached = self.world.step(*((0.0, 0.0) if silent else self._command), PERIOD)
+        if self._is_heard_anew() or reached:
             self._publish_goal()
         self._nearest = min(self._nearest, self.world.clearance())
         self._publish_odom()
@@ -137,6 +139,12 @@ class DiffDriveRobot(Node):
         message.ranges = self.world.scan(self.settings.beams,
                                          self.settings.scan_range).astype(np.float32)
         self._scan.publish(message)
+
+    def _is_heard_anew(self) -> bool:
+        """Return whether another node hears the goals, as an adapter that has begun."""
+        before, self._hearers = self._hearers, 0 if self._goal is None else (
+            self._goal.get_subscription_count())
+        return self._hearers > before
 
     def _publish_goal(self) -> None:
         if self._goal is None:
