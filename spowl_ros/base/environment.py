@@ -21,6 +21,7 @@ _GUARD = '_ROS_WHEELS_BOOTSTRAP_COMPLETE'
 """The ROS 2 wheels set it once LD_LIBRARY_PATH is theirs; children of other Pythons inherit it."""
 _LARGEST_DOMAIN = 232
 _RANGES = ('LOCALHOST', 'SUBNET', 'OFF', 'SYSTEM_DEFAULT')
+_STRATEGIES = ('Enforce', 'Permissive')
 
 
 def prepare() -> None:
@@ -78,8 +79,9 @@ def check() -> None:
     """
     Check the user's environment variables, so that a node can start with them.
 
-    :raises SpowlError: ROS_DOMAIN_ID is no domain, nothing can be written to ROS_LOG_DIR, or ROS 2
-        does not know the range of discovery or the middleware
+    :raises SpowlError: ROS_DOMAIN_ID is no domain, nothing can be written to ROS_LOG_DIR, ROS 2
+        does not know the range of discovery or the middleware, or it would drop the security that
+        is asked for
     """
     domain = os.environ.get('ROS_DOMAIN_ID', '')
     if domain and not (domain.isascii() and domain.isdigit() and len(domain) <= 3
@@ -98,6 +100,33 @@ def check() -> None:
     if named and not _takes_files(Path(named)):
         raise SpowlError(f'ROS_LOG_DIR is {named!r}, and no log can be written there; name a '
                          'directory that you may write to, or unset it')
+    _check_security()
+
+
+def _check_security() -> None:
+    """
+    Check that ROS 2 can secure a node where ROS_SECURITY_ENABLE asks for it.
+
+    It takes any word but true for false, and with any strategy but Enforce it goes on unsecured
+    where it finds no keystore.
+
+    :raises SpowlError: a word is not known, or there is no keystore
+    """
+    enable = os.environ.get('ROS_SECURITY_ENABLE', '')
+    if enable in ('', 'false'):
+        return
+    if enable != 'true':
+        raise SpowlError(f'ROS_SECURITY_ENABLE is {enable!r}; wanted true or false: ROS 2 takes '
+                         'any other word for false')
+    strategy = os.environ.get('ROS_SECURITY_STRATEGY', '')
+    if strategy not in _STRATEGIES:
+        raise SpowlError('ROS_SECURITY_ENABLE is true, and ROS_SECURITY_STRATEGY is '
+                         f'{strategy!r}; wanted {" or ".join(_STRATEGIES)}')
+    keystore = os.environ.get('ROS_SECURITY_KEYSTORE', '')
+    if not (keystore and os.path.isdir(os.path.join(keystore, 'enclaves'))):
+        raise SpowlError('ROS_SECURITY_ENABLE is true, and ROS_SECURITY_KEYSTORE is '
+                         f"{keystore!r}; wanted a keystore, a directory with 'enclaves' in it: "
+                         'make one as docs/security.md says, or unset ROS_SECURITY_ENABLE')
 
 
 def _middlewares() -> list[str]:

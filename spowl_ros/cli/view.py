@@ -15,6 +15,7 @@ from pathlib import Path
 
 from spowl_ros.base.errors import SpowlError
 from spowl_ros.cli._numbers import between
+from spowl_ros.system.nodes import NodeSpec
 
 HELP = 'show a running system or a bag in the browser'
 
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     from spowl_ros.nodes.viewer import ViewerNode
     from spowl_ros.ros import process
 
-    arguments = ['--ros-args']
+    arguments = ['--ros-args', '--enclave', NodeSpec('viewer', '', {}).enclave]
     for name, value in (('host', args.host), ('port', args.port), ('token', args.token),
                         ('open_browser', not args.no_browser)):
         if value != '':

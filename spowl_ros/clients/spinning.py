@@ -12,9 +12,11 @@ from typing import ParamSpec, TypeVar
 import rclpy
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
 
-from spowl_ros.ros.process import make_executor
+from spowl_ros.ros.process import begin, input_errors, make_executor
+
+ENCLAVE = '/spowl/listener'
+"""The enclave of DDS security, as config/security/policies.xml names it."""
 
 N = TypeVar('N', bound=Node)
 P = ParamSpec('P')
@@ -28,11 +30,13 @@ def spinning(make_node: Callable[P, N], *args: P.args, **kwargs: P.kwargs) -> It
     What a callback raised is raised at the end: the node has heard nothing since.
 
     :param make_node: a class of nodes, or a function that makes one, with its arguments
+    :raises SpowlError: ROS 2 refuses the node, as without a certificate for its enclave
     """
     crashes: list[Exception] = []
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    begin(['--ros-args', '--enclave', ENCLAVE])
     try:
-        node = make_node(*args, **kwargs)
+        with input_errors():
+            node = make_node(*args, **kwargs)
         executor = make_executor()
         executor.add_node(node)
 

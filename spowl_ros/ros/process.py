@@ -152,6 +152,36 @@ def keep_time(priority: int) -> bool:
     return True
 
 
+def begin(args: Sequence[str] | None) -> None:
+    """
+    Start rclpy without its signal handlers.
+
+    :param args: None: those of this process
+    :raises SpowlError: an argument or a parameter file is bad, or the keystore has no such enclave
+    """
+    try:
+        with _errors_kept():
+            rclpy.init(args=list(args) if args is not None else None,
+                       signal_handler_options=SignalHandlerOptions.NO)
+    except Exception as error:  # rcl raises several types
+        raise SpowlError(error) from error
+
+
+@contextlib.contextmanager
+def input_errors() -> Iterator[None]:
+    """
+    Say what rclpy refuses as an error of the user's input.
+
+    :raises SpowlError: rclpy has raised an error of its own
+    """
+    try:
+        yield
+    except Exception as error:
+        if not _is_rclpys(error):
+            raise
+        raise SpowlError(error) from error
+
+
 def run(make_node: Callable[[], Any], args: Sequence[str] | None = None) -> int:
     """
     Run a node until a signal to end or `FinishedError`; return the process's exit code.
@@ -166,11 +196,9 @@ def run(make_node: Callable[[], Any], args: Sequence[str] | None = None) -> int:
     _end_within_bounds()
     _lose_what_nobody_reads()
     try:
-        with _errors_kept():
-            rclpy.init(args=list(args) if args is not None else None,
-                       signal_handler_options=SignalHandlerOptions.NO)
-    except Exception as error:  # rcl raises several types for a bad argument or parameter file
-        return _complain(SpowlError(error))
+        begin(args)
+    except SpowlError as error:
+        return _complain(error)
     node, code = None, 0
     try:
         with warnings.catch_warnings():
@@ -238,9 +266,14 @@ def _errors_kept() -> Iterator[None]:
         os.write(2, kept.read())
 
 
+def _is_rclpys(error: BaseException) -> bool:
+    """Whether an error is one of rclpy's own; they concern the user's input."""
+    return type(error).__module__.startswith('rclpy')
+
+
 def _complain(error: BaseException) -> int:
-    """Print an error as one line; rclpy's own errors concern the user's input, so need no file."""
-    expected = isinstance(error, SpowlError) or type(error).__module__.startswith('rclpy')
+    """Print an error as one line; one of the user's input needs no file."""
+    expected = isinstance(error, SpowlError) or _is_rclpys(error)
     with contextlib.suppress(OSError):  # nobody reads it
         print(to_line(error if expected else crash(error)), file=sys.stderr, flush=True)
     return SpowlError.EXIT_CODE

@@ -147,3 +147,44 @@ def test_what_ros_would_not_know_is_refused(monkeypatch: pytest.MonkeyPatch, tmp
         environment.check()
     monkeypatch.setenv(name, known)
     environment.check()
+
+
+KEYSTORE = {'ROS_SECURITY_ENABLE': 'true', 'ROS_SECURITY_STRATEGY': 'Enforce',
+            'ROS_SECURITY_KEYSTORE': 'keystore'}
+UNSECURED = [
+    ('ROS_SECURITY_ENABLE', 'True'), ('ROS_SECURITY_ENABLE', '1'),
+    ('ROS_SECURITY_STRATEGY', UNSET), ('ROS_SECURITY_STRATEGY', 'enforce'),
+    ('ROS_SECURITY_KEYSTORE', UNSET), ('ROS_SECURITY_KEYSTORE', 'absent')]
+"""What ROS 2 takes for a wish to go on without security, one variable at a time."""
+ROS_VERBS = {
+    'check': ['absent.yaml', MODEL, '--live'], 'replay': ['absent', MODEL, '--live'],
+    'robot': [], 'sim': [], 'top': ['--once'], 'view': ['--no-browser', '--port', '0']}
+
+
+@pytest.mark.parametrize(('name', 'value'), UNSECURED)
+@pytest.mark.parametrize('strategy', ['Enforce', 'Permissive'])
+def test_security_that_ros_would_drop_is_refused(
+        monkeypatch: pytest.MonkeyPatch, tmp_path: Path, strategy: str, name: str, value: str,
+        ) -> None:
+    """With a keystore, and a strategy that ROS 2 knows, all is well; so it is without security."""
+    (tmp_path / 'keystore' / 'enclaves').mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    for variable, given in {**KEYSTORE, 'ROS_SECURITY_STRATEGY': strategy}.items():
+        monkeypatch.setenv(variable, given)
+    environment.check()
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SpowlError, match=f"{name} is '{value}'; wanted"):
+        environment.check()
+    monkeypatch.delenv('ROS_SECURITY_ENABLE')
+    environment.check()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', [*NODES, *ROS_VERBS])
+def test_nothing_runs_unsecured_against_the_users_will(name: str, tmp_path: Path) -> None:
+    """Every node and every verb that makes one ends with one line, before anything moves."""
+    for around in ({**KEYSTORE, 'ROS_SECURITY_STRATEGY': UNSET}, KEYSTORE):  # there is no keystore
+        verb = [name, *ROS_VERBS[name]] if name in ROS_VERBS else []
+        done = run('spowl' if verb else name, verb, around, tmp_path)
+        assert_told(done)
+        assert done.returncode == SpowlError.EXIT_CODE and 'ROS_SECURITY_' in done.stderr, done

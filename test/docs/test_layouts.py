@@ -251,7 +251,8 @@ def test_only_the_supervisor_may_command() -> None:
     """In the policies every node of ours is there, and one alone publishes `command`."""
     root = ElementTree.parse(CONFIG / 'security' / 'policies.xml').getroot()
     profiles = {profile.attrib['node']: profile for profile in root.iter('profile')}
-    assert set(profiles) == {'controller', 'supervisor', 'adapter', 'recorder', 'viewer'}
+    assert set(profiles) == {'controller', 'supervisor', 'adapter', 'recorder', 'viewer',
+                             'run_listener', 'spowl_top', 'spowl_check'}
     commanding = {
         node for node, profile in profiles.items() for topics in profile.iter('topics')
         if 'publish' in topics.attrib and any(t.text == 'command' for t in topics.iter('topic'))}
