@@ -618,7 +618,8 @@ def test_a_controller_whose_executor_hangs_is_not_obeyed(make: Callable[..., Any
             end = time.monotonic() + 0.02
             while time.monotonic() < end:
                 executor.spin_once(0.005)
-        return node._last.state, node._last.reason
+        last = node._last  # None until a command has come
+        return (last.state, last.reason) if last else ('', '')
 
     wait(lambda: state(False)[0] == 'passing' and node._bond.state == 'alive')
     wait(lambda: state(True) == ('stopped', 'the controller hangs or has died'))
