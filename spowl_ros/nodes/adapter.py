@@ -119,7 +119,7 @@ class Adapter(Node):
         """Topic to number of refused messages, and reason and steady time of the last."""
         self._looks = (False, False)
         """Whether the laser sees ahead, and back."""
-        self._leaps = adaptation.Leaps()
+        self._consistency = adaptation.OdometryConsistency()
         self._frames = FirstFrames()
         self._stamps = {topic: Stamps(_OLDEST_NS, _FUTURE_NS) for topic in ('scan', 'odom')}
         contract = adaptation.makeable(read_contract(
@@ -187,7 +187,8 @@ class Adapter(Node):
             self._refuse('odom', error)
             return
         try:
-            self._leaps.check(motion, seconds, self._settings.speed, self._settings.turn_rate)
+            self._consistency.check(motion, seconds, self._settings.speed,
+                                    self._settings.turn_rate)
         except InvalidReading as error:
             self._refuse('odom', error)
             self._errand.abort(str(error))

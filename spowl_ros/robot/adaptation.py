@@ -254,7 +254,7 @@ def read_odometry(message: Any) -> Motion:
                   float(found[2]), float(found[3]), message.header.frame_id)
 
 
-class Leaps:
+class OdometryConsistency:
     """
     Notices odometry whose pose and speeds contradict each other.
 

@@ -157,7 +157,7 @@ def at(x: float, speed: float = 1.0, heading: float = 0.0, rate: float = 0.0
     return adaptation.Motion(x, 0.0, heading, speed, rate, 'odom')
 
 
-class Leaps(adaptation.Leaps):
+class Odometry(adaptation.OdometryConsistency):
     """Compares odometry of a robot of 1.5 m/s and 3 rad/s."""
 
     def see(self, motion: adaptation.Motion, seconds: float) -> None:
@@ -167,46 +167,46 @@ class Leaps(adaptation.Leaps):
 
 def test_odometry_that_leaps_is_no_reading_once() -> None:
     """A robot cannot be 100 m away after 0.05 s; from its new place it may go on."""
-    leaps = Leaps()
-    leaps.see(at(0.0), 10.0)
-    leaps.see(at(0.05), 10.05)
+    odometry = Odometry()
+    odometry.see(at(0.0), 10.0)
+    odometry.see(at(0.05), 10.05)
     with pytest.raises(InvalidReading, match='moves by 100.0 m within 0.10 s'):
-        leaps.see(at(100.05), 10.10)
-    leaps.see(at(100.1), 10.15)
+        odometry.see(at(100.05), 10.10)
+    odometry.see(at(100.1), 10.15)
 
 
 @pytest.mark.parametrize('speed', [-1.5, 0.2, 1.5])
 def test_odometry_may_move_as_it_says(speed: float) -> None:
     """Driving on for a minute, with a correction of 0.3 m now and then and a gap, is no leap."""
-    leaps = Leaps()
+    odometry = Odometry()
     x = 0.0
     for step in range(1200):
         if step % 100 in range(40, 60):  # a gap of a second
             x += 0.05 * speed
             continue
         x += 0.05 * speed + (0.3 if step % 100 == 0 else 0.0)
-        leaps.see(at(x, speed), 0.05 * step)
+        odometry.see(at(x, speed), 0.05 * step)
 
 
 def test_odometry_that_moves_without_speed_is_no_reading() -> None:
     """A twist that is never filled in says 0, while the pose tells of a drive."""
-    leaps = Leaps()
+    odometry = Odometry()
     with pytest.raises(InvalidReading, match='in which its speeds lead 0.0 m far'):
         for step in range(20):
-            leaps.see(at(0.05 * step, 0.0), 0.05 * step)
+            odometry.see(at(0.05 * step, 0.0), 0.05 * step)
 
 
 @pytest.mark.parametrize(('x', 'passes'), [(12.0, True), (13.5, True), (4.0, False)])
 def test_odometry_that_begins_anew_after_a_pause_is_no_reading(x: float, passes: bool) -> None:
     """A restarted source is elsewhere than the robot can have driven meanwhile."""
-    leaps = Leaps()
+    odometry = Odometry()
     for step in range(20):
-        leaps.see(at(11.05 + 0.05 * step), 0.05 * step)
+        odometry.see(at(11.05 + 0.05 * step), 0.05 * step)
     if passes:
-        leaps.see(at(x), 0.95 + 1.2)
+        odometry.see(at(x), 0.95 + 1.2)
         return
     with pytest.raises(InvalidReading, match='moves by 7.1 m'):
-        leaps.see(at(x), 0.95 + 1.2)
+        odometry.see(at(x), 0.95 + 1.2)
 
 
 @pytest.mark.parametrize(('heading', 'rate', 'says'), [
@@ -217,26 +217,26 @@ def test_odometry_that_begins_anew_after_a_pause_is_no_reading(x: float, passes:
 def test_a_heading_that_its_turn_rate_contradicts_is_no_reading(
         heading: Callable[[float], float], rate: float, says: str) -> None:
     """It leaps, stands still or turns the other way."""
-    leaps = Leaps()
+    odometry = Odometry()
     with pytest.raises(InvalidReading, match=says):
         for step in range(100):
             seconds = 0.05 * step
-            leaps.see(at(seconds, heading=heading(seconds), rate=rate), seconds)
+            odometry.see(at(seconds, heading=heading(seconds), rate=rate), seconds)
 
 
 @pytest.mark.parametrize('speed', [-1.0, 0.3, 1.5])
 def test_a_pose_that_stands_still_while_it_drives_is_no_reading(speed: float) -> None:
     """Its source hangs, or the wheels slip: where the robot is nobody knows."""
-    leaps = Leaps()
+    odometry = Odometry()
     with pytest.raises(InvalidReading, match='stands still'):
         for step in range(100):
-            leaps.see(at(2.0, speed), 0.05 * step)
+            odometry.see(at(2.0, speed), 0.05 * step)
 
 
 @pytest.mark.parametrize('seed', range(5))
 def test_a_drive_with_errors_of_a_tenth_is_no_contradiction(seed: int) -> None:
     """Five minutes of turning, stopping and backing, with slipping wheels, noise and gaps."""
-    leaps, random = Leaps(), np.random.default_rng(seed)
+    odometry, random = Odometry(), np.random.default_rng(seed)
     x = y = heading = speed = rate = 0.0
     for step in range(6000):
         if step % 20 == 0:
@@ -246,7 +246,7 @@ def test_a_drive_with_errors_of_a_tenth_is_no_contradiction(seed: int) -> None:
         y += 0.05 * slip[0] * speed * math.sin(heading)
         heading += 0.05 * slip[1] * rate
         if step % 500 > 30:  # else a gap of 1.5 s
-            leaps.see(adaptation.Motion(*random.normal((x, y, heading), 0.01), speed, rate,
+            odometry.see(adaptation.Motion(*random.normal((x, y, heading), 0.01), speed, rate,
                                         'odom'), 0.05 * step)
 
 
