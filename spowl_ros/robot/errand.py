@@ -63,7 +63,7 @@ class Errand:
         self.distance = math.nan
         """Metres to the goal, if known."""
         self._begun = 0.0
-        self._sent = -math.inf
+        self._heard = -math.inf
         """Steady time of the last goal, or of its last repetition."""
         self._frame: str | None = None
 
@@ -91,10 +91,10 @@ class Errand:
         if self._frame is not None:
             self._check_frame(goal, self._frame)
         if goal == self.goal and (goal.stamp_ns > 0 or self.driving):
-            self._sent = now
+            self._heard = now
             return False
-        repeated = goal == self.goal and now - self._sent < _QUIET_S
-        self._sent = now
+        repeated = goal == self.goal and now - self._heard < _QUIET_S
+        self._heard = now
         if repeated and self.state in (State.CANCELLED, State.ABORTED):
             raise SpowlError(f'the goal {goal.x:g}, {goal.y:g} is {self.state.name.lower()}, and '
                              'without a stamp a repetition is not a new one; give it a stamp, or '
